@@ -1,0 +1,30 @@
+"""resumectl: resumption experiments with DBOS.
+
+The public names are loaded when first used, for `import resumectl` alone must stay cheap.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resumectl.publishing.publisher import Publisher
+    from resumectl.publishing.runtime import Life
+    from resumectl.publishing.state import Guarantee
+    from resumectl.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = ["Guarantee", "Life", "Publisher", "Settings", "__version__"]
+
+_HOMES = {
+    "Guarantee": "resumectl.publishing.state",
+    "Life": "resumectl.publishing.runtime",
+    "Publisher": "resumectl.publishing.publisher",
+    "Settings": "resumectl.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'resumectl' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

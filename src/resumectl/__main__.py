@@ -1,0 +1,5 @@
+"""`python -m resumectl`, the same as the command `resumectl`."""
+
+from resumectl.cli import main
+
+main()

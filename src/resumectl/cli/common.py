@@ -1,0 +1,178 @@
+"""What all commands have in common: their options, and how a refusal is shown."""
+
+import functools
+import inspect
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from resumectl.errors import ExitCode, MachineFailure, Refusal
+
+if TYPE_CHECKING:
+    from resumectl.settings import Settings
+
+_SHARED = "Options of every command"
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options of every command. Their order here is their order in the help."""
+
+    db_url: Annotated[
+        str | None,
+        typer.Option(help="The database; see the README for the other places.", show_default=False),
+    ]
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Another file than dbos-config.yaml.", show_default=False),
+    ]
+    app_version: Annotated[
+        str | None,
+        typer.Option(help="The application version to be, for upgrades.", show_default=False),
+    ]
+    executor: Annotated[
+        str | None, typer.Option(help="The executor id to hold.", show_default=False)
+    ]
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document on standard output.")
+    ]
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A log line for each delivery.")]
+    log_format: Annotated[
+        str, typer.Option(help="How log lines look: text or json.", metavar="text|json")
+    ]
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+    @functools.cache  # noqa: B019 (one instance a process)
+    def settings(self) -> "Settings":
+        """Where the database is, found once."""
+        from resumectl.settings import Settings
+
+        return Settings.resolve(
+            db_url=self.db_url,
+            config=self.config,
+            app_version=self.app_version,
+            executor_id=self.executor,
+        )
+
+    def start_logging(self) -> None:
+        """Send log lines to standard error, as the options say."""
+        from resumectl.logs import LogFormat, start_logging
+
+        if self.log_format not in set(LogFormat):
+            raise Refusal(
+                f"the log format {self.log_format!r} is unknown",
+                next_step="use  --log-format text  or  --log-format json",
+            )
+        start_logging(
+            verbose=self.verbose,
+            log_format=LogFormat(self.log_format),
+            settings=self.settings(),
+            debug=self.debug,
+        )
+
+    def say(self, text: str) -> None:
+        """Tell the user something that is not the result: on standard error."""
+        from resumectl.report.text import literal
+
+        print(literal(text), file=sys.stderr, flush=True)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "as_json": False,
+    "verbose": False,
+    "log_format": "text",
+    "debug": False,
+}
+
+Command = Callable[..., ExitCode]
+
+
+def command(app: typer.Typer, name: str, function: Command) -> None:
+    """Add a command: its own parameters, and after them those of every command.
+
+    Args:
+        app: Where to.
+        name: What is typed.
+        function: Takes a `Common` and its own parameters; returns how it ended.
+    """
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    shared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_DEFAULTS.get(field.name),
+            annotation=field.type,
+        )
+        for field in fields(Common)
+    ]
+
+    def run(**values: Any) -> None:
+        common = Common(**{field.name: values.pop(field.name) for field in fields(Common)})
+        raise typer.Exit(_shown(common, lambda: function(common, **values)))
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__doc__ = function.__doc__
+    app.command(name)(run)
+
+
+def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
+    """The exit code of a call; what it refused is said in two parts, and never as a traceback."""
+    try:
+        return int(call())
+    except Refusal as refusal:
+        if common.debug:
+            raise
+        return _said(common, refusal)
+    except KeyboardInterrupt:
+        common.say("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.DONE  # whoever read has seen enough
+    except Exception as error:
+        if common.debug:
+            raise
+        return _said(common, _as_refusal(common, error))
+
+
+def _said(common: Common, refusal: Refusal) -> int:
+    common.say(f"error: {refusal.what}")
+    common.say(f"next:  {refusal.next_step}")
+    if common.as_json:
+        from resumectl.report import machine
+
+        machine.show({"error": refusal.what, "next": refusal.next_step})
+    return refusal.exit_code
+
+
+def _as_refusal(common: Common, error: Exception) -> Refusal:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from resumectl.database import explain
+
+    if isinstance(error, SQLAlchemyError | OSError):
+        return explain(error, common.settings())
+    return MachineFailure(
+        f"unexpected: {type(error).__name__}", next_step="again with --debug, and report it"
+    )
+
+
+@contextmanager
+def ends_in_order() -> Iterator[None]:
+    """Let SIGTERM be what Ctrl-C is: a wish to end in order."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

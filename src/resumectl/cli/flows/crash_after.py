@@ -1,0 +1,175 @@
+"""`crash-after N`: write the batch down, have a victim die of it, and show what is left."""
+
+from dataclasses import dataclass
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows.publish import batch_ids, look_around, read, say_what_is_resumed
+from resumectl.cli.request import Request
+from resumectl.database import failures_explained, open_engine
+from resumectl.errors import ExitCode, NothingProved, Refusal
+from resumectl.lab.crash import Ending, run_victim
+from resumectl.lab.plan import Blow, CrashPlan, Edge, delivery_plan
+from resumectl.lab.victim_specification import Specification
+from resumectl.publishing import records
+from resumectl.publishing.batches import Batch
+from resumectl.publishing.lives import executor_locks
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.state import Guarantee
+from resumectl.report import console, machine
+from resumectl.report import publishing as tables
+from resumectl.report.text import literal
+
+_WHEN = {
+    "before-delivery": Edge.BEFORE,
+    "after-delivery": Edge.AFTER,
+    "after-checkpoint": None,
+}
+# What is recorded once the effect has happened. Under at-most-once the step is recorded
+# before the delivery, so that only the workflow's outcome comes after it.
+_CHECKPOINT = {
+    Guarantee.EXACTLY_ONCE: "step-1",
+    Guarantee.IDEMPOTENT: "step-1",
+    Guarantee.AT_LEAST_ONCE: "step-1",
+    Guarantee.AT_MOST_ONCE: "succeeded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HowToDie:
+    """On which edge of the delivery (None: after its checkpoint), and by what."""
+
+    edge: Edge | None
+    blow: Blow
+
+
+def how_to_die(*, when: str, signal_name: str | None, by_exit: bool) -> HowToDie:
+    """Read the options.
+
+    Raises:
+        Refusal: One of them is unknown, or two exclude each other.
+    """
+    if when not in _WHEN:
+        raise Refusal(f"the instant {when!r} is unknown", next_step=f"one of {', '.join(_WHEN)}")
+    if by_exit and signal_name is not None:
+        raise Refusal("--exit and --signal exclude each other", next_step="leave one out")
+    blows = {"KILL": Blow.KILL, "TERM": Blow.TERM}
+    name = (signal_name or "KILL").upper().removeprefix("SIG")
+    if name not in blows:
+        raise Refusal(f"the signal {name!r} is not one to die by", next_step="use KILL or TERM")
+    return HowToDie(_WHEN[when], Blow.EXIT if by_exit else blows[name])
+
+
+def crash_after(common: Common, request: Request, n: int, how: HowToDie) -> ExitCode:
+    """Publish in a child that dies at its n-th delivery, and show what it left."""
+    common.start_logging()
+    settings = common.settings()
+    _refuse_if_out_of_range(n, len(request.bodies))
+    engine = open_engine(settings)
+    with failures_explained(settings):
+        ensure_migrated(settings, engine)
+        before = look_around(settings, engine)
+        _refuse_if_not_alone(common)
+        with engine.begin() as connection:
+            batch = request.write_down(connection)
+        if not batch.is_new:
+            raise Refusal(
+                f"the batch {batch.id} has been published before",
+                next_step="choose another --id, or leave it out",
+            )
+    engine.dispose()
+    say_what_is_resumed(common, batch_ids(before))
+    plan = _plan(batch, n, how)
+    ending = run_victim(
+        settings,
+        lambda death_note: Specification(
+            batch_id=batch.id,
+            plan=str(plan),
+            death_note=death_note,
+            app_name=settings.app_name,
+            app_version=settings.app_version,
+            executor_id=settings.executor_id,
+            dbos_schema=settings.dbos_schema,
+            concurrency=request.concurrency,
+            verbose=common.verbose,
+            log_format=common.log_format,
+        ).as_argument(),
+    )
+    return _report(common, batch, plan, ending)
+
+
+def _refuse_if_out_of_range(n: int, count: int) -> None:
+    if n < 1:
+        raise Refusal(f"there is no delivery {n}", next_step="as in  resumectl crash-after 7")
+    if n > count:
+        raise NothingProved(
+            f"the batch has {count} messages: there is no delivery {n} to die at",
+            next_step=f"resumectl crash-after {count}, or a larger --count",
+        )
+
+
+def _refuse_if_not_alone(common: Common) -> None:
+    """Another process on the same queue would take messages, and the count would not be exact."""
+    settings = common.settings()
+    engine, locks = open_engine(settings), executor_locks(settings)
+    try:
+        with engine.connect() as connection:
+            running = [x for x in records.read_lives(connection, locks) if x.ended == "running"]
+    finally:
+        locks.close()
+        engine.dispose()
+    if running:
+        life = running[0]
+        raise Refusal(
+            f"a living process serves the same queue: {life.command}, pid {life.pid} on {life.host}",
+            next_step="end it first, or use another database: --db-url sqlite:///other.sqlite",
+        )
+
+
+def _plan(batch: Batch, n: int, how: HowToDie) -> CrashPlan:
+    return delivery_plan(
+        batch.id,
+        n,
+        edge=how.edge or Edge.AFTER,
+        blow=how.blow,
+        checkpoint=_CHECKPOINT[Guarantee(batch.guarantee)] if how.edge is None else None,
+    )
+
+
+def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> ExitCode:
+    settings = common.settings()
+    state = read(settings, [batch.id])
+    (left,) = state.batches
+    engine = open_engine(settings)
+    with failures_explained(settings), engine.connect() as connection:
+        statuses = records.count_statuses(connection, settings, batch.id)
+    engine.dispose()
+    proved = ending.is_as_planned(plan)
+    if common.as_json:
+        machine.show(
+            {
+                "batch": batch.id,
+                "plan": str(plan),
+                "pid": ending.pid,
+                "signal": ending.signal,
+                "exit_status": ending.exit_status,
+                "struck": ending.struck,
+                "delivered": left.counts.delivered,
+                "workflows": statuses,
+                "proved": proved,
+            }
+        )
+    else:
+        console.show(
+            tables.crash_line(f"pid {ending.pid}: {ending}", literal(ending.struck or "no blow")),
+            tables.batches_sheet([left], title="Left behind", totals=None),
+            tables.statuses_sheet(statuses),
+            tables.counters_sheet(state.publishers),
+        )
+    if not proved:
+        raise NothingProved(
+            f"the victim of {plan} ended otherwise: {ending}"
+            + ("" if ending.struck else ", and the blow never fell"),
+            next_step="resumectl state, then again with -v to see what it did",
+        )
+    common.say("next:  resumectl resume")
+    return ExitCode.DONE

@@ -1,0 +1,114 @@
+"""`doctor`: what is right and what is not about a database, each with what to do."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from resumectl.cli.common import Common
+from resumectl.database import explain, failures_explained, open_engine
+from resumectl.errors import ExitCode, Refusal
+from resumectl.publishing import records, takeover
+from resumectl.publishing.lives import executor_locks
+from resumectl.publishing.migration import is_migrated
+from resumectl.report import console, machine
+from resumectl.report.console import Column, Sheet
+from resumectl.settings import URL_VARIABLES, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    seen: str
+    next_step: str = ""  # empty if there is nothing to do
+
+
+def examine(common: Common) -> ExitCode:
+    """Look at everything that can be looked at, and say what to do."""
+    common.start_logging()
+    settings = common.settings()
+    findings = [Finding("database", f"{settings.shown_url} (from {settings.url_source})")]
+    if settings.url_source == URL_VARIABLES[1]:
+        findings.append(
+            Finding(
+                "dbos command",
+                f"does not read {URL_VARIABLES[1]}",
+                f"export {URL_VARIABLES[0]}=${URL_VARIABLES[1]}  for both to agree",
+            )
+        )
+    failure: Refusal | None = None
+    try:
+        findings.extend(_look(settings))
+    except Refusal as refusal:
+        failure = refusal
+        findings.append(Finding("reachable", f"no: {refusal.what}", refusal.next_step))
+    if common.as_json:
+        machine.show(
+            {
+                "findings": [
+                    {"what": f.what, "seen": f.seen, "next": f.next_step} for f in findings
+                ],
+                "healthy": failure is None,
+            }
+        )
+    else:
+        console.show(
+            Sheet(
+                "Doctor",
+                [Column("what"), Column("seen"), Column("next")],
+                [[f.what, f.seen, f.next_step or "nothing to do"] for f in findings],
+            )
+        )
+    return failure.exit_code if failure else ExitCode.DONE
+
+
+def _look(settings: Settings) -> list[Finding]:
+    if settings.is_sqlite and not settings.sqlite_path.exists():
+        return [Finding("reachable", "not there yet", "resumectl publish  creates it")]
+    engine, locks = open_engine(settings), executor_locks(settings)
+    try:
+        with failures_explained(settings), engine.connect() as connection:
+            found = [_version(connection)]
+            if not is_migrated(connection):
+                return [*found, Finding("migrations", "missing", "resumectl migrate")]
+            found.append(Finding("migrations", "up to date"))
+            if not records.has_dbos_tables(connection, settings):
+                return [*found, Finding("DBOS's tables", "missing", "resumectl migrate")]
+            seen = takeover.survey(connection, settings, locks)
+            lives = records.read_lives(connection, locks)
+            dead_lettered = records.list_workflows(
+                connection, status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", limit=1
+            )
+    except sa.exc.SQLAlchemyError as error:
+        raise explain(error, settings) from error
+    finally:
+        locks.close()
+        engine.dispose()
+    running = [life for life in lives if life.ended == "running"]
+    waiting = len(seen.available) + len(seen.unstarted)
+    found.append(Finding("running", f"{len(running)} lives"))
+    found.append(
+        Finding("unfinished", f"{waiting} workflows", "resumectl resume" if waiting else "")
+    )
+    for reason, next_step in dict.fromkeys((b.reason, b.next_step) for b in seen.blocked):
+        count = sum(b.reason == reason for b in seen.blocked)
+        found.append(
+            Finding(
+                "stranded" if "version" in reason else "in hand",
+                f"{count} workflows {reason}",
+                next_step,
+            )
+        )
+    if dead_lettered:
+        first = dead_lettered[0].id
+        found.append(Finding("dead-lettered", f"{first} at least", f"resumectl resume {first}"))
+    return found
+
+
+def _version(connection: sa.Connection) -> Finding:
+    if connection.dialect.name == "sqlite":
+        version = f"SQLite {connection.scalar(sa.text('SELECT sqlite_version()'))}"
+    else:
+        version = f"PostgreSQL {connection.scalar(sa.text('SHOW server_version'))}"
+    return Finding("reachable", f"yes, {version}")

@@ -1,0 +1,163 @@
+"""`publish`: write the batch down, run it, and show what became of it."""
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from resumectl.cli.common import Common
+from resumectl.cli.request import Request
+from resumectl.database import failures_explained, open_engine
+from resumectl.errors import ExitCode, Refusal
+from resumectl.publishing import records, remote, takeover
+from resumectl.publishing.batches import Batch
+from resumectl.publishing.dbos_tables import ENDED
+from resumectl.publishing.lives import executor_locks
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.runtime import Life
+from resumectl.publishing.state import Counts, State, broken_promises
+from resumectl.publishing.takeover import Survey
+from resumectl.report import console, machine
+from resumectl.report import publishing as tables
+from resumectl.report.progress import Progress, progress_bar
+from resumectl.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
+    """Publish a batch, in this process or, detached, in the workers'."""
+    common.start_logging()
+    settings = common.settings()
+    engine = open_engine(settings)
+    with failures_explained(settings):
+        ensure_migrated(settings, engine)
+        if detach:
+            return _leave_to_workers(common, request, engine)
+        with engine.begin() as connection:
+            batch = request.write_down(connection)
+        before = look_around(settings, engine)
+        _refuse_if_out_of_reach(batch, before)
+    resumed = [each for each in batch_ids(before) if each != batch.id]
+    if not _has_ended(settings, engine, batch):
+        say_what_is_resumed(common, resumed)
+        run(common, request, batch, resumed)
+    engine.dispose()
+    return show_batches(common, [batch.id], resumed=resumed if batch.is_new else [])
+
+
+def run(common: Common, request: Request, batch: Batch, resumed: list[str]) -> None:
+    """Live, until the batch and the earlier ones that launching resumes have ended."""
+    try:
+        with Life(common.settings(), "publish", concurrency=request.concurrency) as life:
+            life.adopt()
+            life.start_unstarted()
+            life.start(batch)
+            with watched(common, life, [batch.id, *resumed]) as progress:
+                life.wait([batch.id, *resumed], every_poll=progress.poll)
+    except KeyboardInterrupt:
+        common.say(f"interrupted: {batch.id} is unfinished, and nothing of it is lost")
+        common.say("next:  resumectl resume  (or  resumectl state)")
+        raise
+
+
+def look_around(settings: Settings, engine: "Engine") -> Survey:
+    """What is unfinished, before this process takes up any of it."""
+    locks = executor_locks(settings)
+    try:
+        with engine.connect() as connection:
+            return takeover.survey(connection, settings, locks)
+    finally:
+        locks.close()
+
+
+def batch_ids(survey: Survey) -> list[str]:
+    """The batches among the unfinished work that is available, each once."""
+    parents = [w.parent or w.workflow_id for w in survey.available]
+    return list(dict.fromkeys([*parents, *survey.unstarted]))
+
+
+def say_what_is_resumed(common: Common, resumed: list[str]) -> None:
+    """Launching takes up what earlier processes left: say so before it happens."""
+    if resumed:
+        shown = ", ".join(resumed[:5]) + (" …" if len(resumed) > 5 else "")
+        common.say(f"unfinished work is resumed as well: {shown}")
+
+
+def watched(common: Common, life: Life, ids: list[str]) -> AbstractContextManager[Progress]:
+    """A progress bar over the messages of batches, where somebody is there to see it."""
+
+    def ended() -> Counts:
+        with life.engine.connect() as connection:
+            return records.read_counts(connection, ids)
+
+    return progress_bar(ended, hidden=common.verbose)
+
+
+def _refuse_if_out_of_reach(batch: Batch, survey: Survey) -> None:
+    for blocked in survey.blocked:
+        if blocked.workflow.workflow_id == batch.id and "version" in blocked.reason:
+            raise Refusal(
+                f"the batch {batch.id} is unfinished, and {blocked.reason}",
+                next_step=blocked.next_step,
+            )
+
+
+def _has_ended(settings: Settings, engine: "Engine", batch: Batch) -> bool:
+    if batch.is_new:
+        return False
+    with failures_explained(settings), engine.connect() as connection:
+        if not records.has_dbos_tables(connection, settings):
+            return False
+        return records.statuses(connection, [batch.id]).get(batch.id) in ENDED
+
+
+def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> ExitCode:
+    settings = common.settings()
+    remote.register_queues(settings)
+    if request.concurrency is not None:
+        remote.set_concurrency(settings, request.concurrency)
+    with engine.begin() as connection:
+        batch = request.write_down(connection)
+        if batch.is_new or not records.statuses(connection, [batch.id]):
+            remote.enqueue(settings, connection, batch)
+    common.say(f"enqueued {batch.id}; it is delivered by  resumectl worker")
+    return show_batches(common, [batch.id])
+
+
+def read(settings: Settings, ids: list[str]) -> State:
+    """The state of these batches."""
+    engine, locks = open_engine(settings), executor_locks(settings)
+    try:
+        with failures_explained(settings), engine.connect() as connection:
+            return records.read_state(connection, settings, locks, batch_ids=ids)
+    finally:
+        locks.close()
+        engine.dispose()
+
+
+def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = None) -> ExitCode:
+    """Show batches, and apart from them the ones that were resumed; judge them all."""
+    state = read(common.settings(), [*ids, *(resumed or [])])
+    if common.as_json:
+        machine.show(tables_document(state, resumed or []))
+    else:
+        own = [b for b in state.batches if b.id in ids]
+        others = [b for b in state.batches if b.id not in ids]
+        console.show(
+            tables.batches_sheet(own, title="Published", totals=None), *tables.failures(own)
+        )
+        if others:
+            console.show(
+                tables.batches_sheet(others, title="Resumed from before", totals=None),
+                *tables.failures(others),
+            )
+        console.show(tables.verdict_line(state))
+    if any(b.counts.failed for b in state.batches if b.id in ids):
+        common.say("next:  resumectl list-workflows --status ERROR")
+    broken = any(broken_promises(batch) for batch in state.batches)
+    return ExitCode.PROMISE_BROKEN if broken else ExitCode.DONE
+
+
+def tables_document(state: State, resumed: list[str]) -> dict[str, object]:
+    """The JSON document of `state`, with the ids of the batches that were only resumed."""
+    return {**machine.state_document(state), "resumed": resumed}

@@ -1,0 +1,53 @@
+"""`worker`: a long life that serves the queue, and adopts what dead lives left."""
+
+import time
+
+from resumectl.cli.common import Common
+from resumectl.errors import ExitCode, MachineFailure, Refusal
+from resumectl.publishing.runtime import Life
+
+# How often a worker makes sure that it still holds its lock.
+_FENCE_EVERY_S = 1.0
+
+
+def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
+    """Serve until told to end.
+
+    Args:
+        common: The options of every command.
+        adopt_every_s: Seconds between looks for the work of dead lives; None for none.
+
+    Raises:
+        MachineFailure: The lock is lost, so that others may take this process's work.
+    """
+    if adopt_every_s is not None and not 0 < adopt_every_s <= 86_400:
+        raise Refusal(
+            f"--adopt-every {adopt_every_s} is not above 0 and up to 86400 seconds",
+            next_step="as in  --adopt-every 5",
+        )
+    common.start_logging()
+    try:
+        with Life(common.settings(), "worker") as life:
+            common.say(
+                f"serving as {life.executor_id}, life {life.id}; Ctrl-C or SIGTERM ends in order"
+            )
+            _serve(life, adopt_every_s)
+    except KeyboardInterrupt:
+        common.say("ended in order")
+    return ExitCode.DONE
+
+
+def _serve(life: Life, adopt_every_s: float | None) -> None:
+    adopt_at = time.monotonic()
+    while True:
+        if life.is_fenced:
+            raise MachineFailure(
+                "the connection that holds this worker's lock is lost",
+                next_step="resumectl worker  once the database is back",
+            )
+        if adopt_every_s is not None and time.monotonic() >= adopt_at:
+            life.adopt()
+            life.start_unstarted()
+            adopt_at = time.monotonic() + adopt_every_s
+        until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _FENCE_EVERY_S
+        time.sleep(max(0.01, min(_FENCE_EVERY_S, until_next)))

@@ -1,0 +1,58 @@
+"""The commands that keep house: doctor, migrate, reset."""
+
+from typing import Annotated
+
+import typer
+
+from resumectl.cli.common import Common, command
+from resumectl.errors import ExitCode, Refusal
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    command(app, "doctor", doctor)
+    command(app, "migrate", migrate)
+    command(app, "reset", reset)
+
+
+def doctor(common: Common) -> ExitCode:
+    """Examine the database: reachable, migrated, and what lies there unfinished."""
+    from resumectl.cli.flows import doctor as flow
+
+    return flow.examine(common)
+
+
+def migrate(common: Common) -> ExitCode:
+    """Create or migrate the tables, resumectl's and DBOS's, with a role that may."""
+    from dbos import DBOS
+
+    from resumectl.database import failures_explained, open_engine
+    from resumectl.publishing.migration import ensure_migrated
+
+    settings = common.settings()
+    common.start_logging()
+    engine = open_engine(settings)
+    with failures_explained(settings):
+        ensure_migrated(settings, engine)
+        DBOS.migrate(settings.secret_url, schema=settings.dbos_schema)
+    engine.dispose()
+    if common.as_json:
+        from resumectl.report import machine
+
+        machine.show({"database": settings.shown_url, "migrated": True})
+    else:
+        print(f"migrated: {settings.shown_url}")
+    return ExitCode.DONE
+
+
+def reset(
+    common: Common,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> ExitCode:
+    """Delete everything that was published: deliveries, counters, workflows."""
+    from resumectl.cli.flows import reset as flow
+
+    settings = common.settings()
+    if not yes and not typer.confirm(f"Delete everything in {settings.shown_url}?", err=True):
+        raise Refusal("nothing was deleted", next_step="resumectl reset --yes")
+    return flow.reset(common)

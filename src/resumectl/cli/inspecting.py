@@ -1,0 +1,307 @@
+"""The commands that look: state, list-workflows, steps; and cancel and fork, which act on
+one workflow. The looking ones import no dbos."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from resumectl.cli.common import Common, command
+from resumectl.errors import ExitCode, Refusal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from resumectl.publishing.lives import ExecutorLocks
+    from resumectl.publishing.records import WorkflowSeen
+
+WorkflowId = Annotated[
+    str, typer.Argument(metavar="WORKFLOW_ID", help="As list-workflows shows it.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    command(app, "state", state)
+    command(app, "list-workflows", list_workflows)
+    command(app, "steps", steps)
+    command(app, "cancel", cancel)
+    command(app, "fork", fork)
+
+
+def state(
+    common: Common,
+    name: Annotated[
+        str | None, typer.Option(help="Only this publisher.", show_default=False)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 if a guarantee was broken.")
+    ] = False,
+) -> ExitCode:
+    """Show what survived: deliveries, counters, and whether each promise was kept."""
+    from resumectl.publishing import records
+    from resumectl.publishing.state import State, broken_promises
+    from resumectl.report import console, machine
+    from resumectl.report import publishing as tables
+
+    found = State(())
+    with reading(common) as open_:
+        if open_ is not None:
+            connection, locks = open_
+            found = records.read_state(connection, common.settings(), locks, name=name)
+    if name is not None and not found.publishers:
+        raise Refusal(f"there is no publisher {name}", next_step="resumectl state  shows them all")
+    if common.as_json:
+        machine.show(machine.state_document(found))
+    else:
+        console.show(*tables.state_view(found))
+        if not found.publishers:
+            common.say("next:  resumectl publish --name alpha --count 20")
+        elif found.totals.pending:
+            common.say("next:  resumectl resume")
+    broken = any(broken_promises(batch) for batch in found.batches)
+    return ExitCode.PROMISE_BROKEN if check and broken else ExitCode.DONE
+
+
+def list_workflows(
+    common: Common,
+    status: Annotated[
+        str | None, typer.Option(help="Only with this status.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only with this in the name.", show_default=False)
+    ] = None,
+    publisher: Annotated[
+        str | None, typer.Option(help="Only this publisher's.", show_default=False)
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="Only created since: 30s, 10m, 2h, 1d, or a date as 2026-01-31T12:00.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+    offset: Annotated[int, typer.Option(help="After so many.")] = 0,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Children indented under their parents.")
+    ] = False,
+) -> ExitCode:
+    """List workflows, the newest first."""
+    from resumectl.publishing import records
+    from resumectl.publishing.dbos_tables import STATUSES
+    from resumectl.report import console, machine
+    from resumectl.report import publishing as tables
+
+    if status is not None and status.upper() not in STATUSES:
+        raise Refusal(
+            f"the status {status!r} is unknown", next_step=f"one of {', '.join(STATUSES)}"
+        )
+    if limit < 1 or offset < 0:
+        raise Refusal("--limit is at least 1, and --offset at least 0", next_step="--limit 50")
+    found: list[WorkflowSeen] = []
+    depths: list[int] = []
+    with reading(common) as open_:
+        if open_ is not None and records.has_dbos_tables(open_[0], common.settings()):
+            found = records.list_workflows(
+                open_[0],
+                status=status.upper() if status else None,
+                name=name,
+                publisher=publisher,
+                since_ms=_since_ms(since) if since else None,
+                limit=limit,
+                offset=offset,
+                roots_only=tree,
+            )
+            depths = [0] * len(found)
+            if tree:
+                found, depths = _with_children(open_[0], found)
+        elif since:
+            _since_ms(since)
+    if common.as_json:
+        machine.show({"workflows": [machine.workflow_document(each) for each in found]})
+        return ExitCode.DONE
+    if not found:
+        console.show("no workflows" + (" match" if any((status, name, publisher, since)) else ""))
+    else:
+        console.show(tables.workflows_sheet(found, depths=depths))
+    if len(found) >= limit and not tree:
+        common.say(f"next:  resumectl list-workflows --offset {offset + limit}")
+    return ExitCode.DONE
+
+
+def _with_children(
+    connection: "Connection", roots: Sequence["WorkflowSeen"]
+) -> tuple[list["WorkflowSeen"], list[int]]:
+    """Roots and everything below them, depth first; children oldest first, as they were made."""
+    from resumectl.publishing import records
+
+    below: dict[str, list[WorkflowSeen]] = {}
+    level = list(roots)
+    while level:
+        children = records.list_workflows(connection, parents=[each.id for each in level])
+        for child in reversed(children):
+            below.setdefault(str(child.parent), []).append(child)
+        level = children
+    found: list[WorkflowSeen] = []
+    depths: list[int] = []
+    stack = [(root, 0) for root in reversed(roots)]
+    while stack:
+        workflow, depth = stack.pop()
+        found.append(workflow)
+        depths.append(depth)
+        stack.extend((child, depth + 1) for child in reversed(below.get(workflow.id, [])))
+    return found, depths
+
+
+_SPAN = re.compile(r"([0-9]{1,6})\s*([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _since_ms(text: str) -> int:
+    """A span before now, or a date, as Unix milliseconds."""
+    span = _SPAN.fullmatch(text.strip())
+    if span:
+        return int((time.time() - int(span[1]) * _SECONDS[span[2]]) * 1000)
+    try:
+        return int(datetime.fromisoformat(text.strip()).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise Refusal(
+            f"{text!r} is neither a span of time nor a date",
+            next_step="as in  --since 10m  or  --since 2026-01-31T12:00",
+        ) from None
+
+
+def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
+    """Show a workflow's recorded steps, with times, and which life executed each."""
+    from resumectl.publishing import records
+    from resumectl.report import console, machine
+    from resumectl.report import publishing as tables
+
+    with reading(common) as open_:
+        workflow = _existing(common, open_, workflow_id)
+        assert open_ is not None
+        lives = records.read_lives(*open_)
+        found = records.list_steps(open_[0], workflow_id, lives)
+    if common.as_json:
+        machine.show(
+            {
+                "workflow": machine.workflow_document(workflow),
+                "steps": [machine.step_document(each) for each in found],
+            }
+        )
+        return ExitCode.DONE
+    concerned = {life for step in found for life in step.lives}
+    console.show(
+        tables.steps_sheet(workflow, found),
+        tables.lives_sheet([x for x in lives if x.id in concerned], title="Lives"),
+    )
+    return ExitCode.DONE
+
+
+def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
+    """Cancel a workflow and its children; what is under way runs to the end of its step."""
+    from resumectl.publishing import remote
+    from resumectl.publishing.dbos_tables import ENDED
+
+    before = _look_up(common, workflow_id)
+    if before.status in ENDED:
+        raise Refusal(
+            f"{workflow_id} has ended: {before.status}", next_step=f"resumectl steps {workflow_id}"
+        )
+    remote.cancel(common.settings(), workflow_id)
+    return _show_one(common, workflow_id, f"next:  resumectl resume {workflow_id}  takes it up")
+
+
+def fork(
+    common: Common,
+    workflow_id: WorkflowId,
+    from_step: Annotated[
+        int, typer.Option(help="The first step to execute again, from 1.", show_default=False)
+    ],
+) -> ExitCode:
+    """Begin a workflow again as a new one, with what it recorded before a step."""
+    from resumectl.publishing import remote
+
+    original = _look_up(common, workflow_id)
+    if not 1 <= from_step <= original.steps + 1:
+        raise Refusal(
+            f"{workflow_id} has {original.steps} steps: it cannot begin at step {from_step}",
+            next_step=f"resumectl steps {workflow_id}",
+        )
+    fork_id = _free_fork_id(common, workflow_id)
+    remote.fork(common.settings(), workflow_id, from_step=from_step, fork_id=fork_id)
+    return _show_one(common, fork_id, "next:  resumectl resume  (or a worker) executes it")
+
+
+def _free_fork_id(common: Common, workflow_id: str) -> str:
+    number = 1
+    while _find(common, f"{workflow_id}.fork{number}") is not None:
+        number += 1
+    return f"{workflow_id}.fork{number}"
+
+
+def _find(common: Common, workflow_id: str) -> "WorkflowSeen | None":
+    try:
+        return _look_up(common, workflow_id)
+    except Refusal:
+        return None
+
+
+def _look_up(common: Common, workflow_id: str) -> "WorkflowSeen":
+    with reading(common) as open_:
+        return _existing(common, open_, workflow_id)
+
+
+def _existing(
+    common: Common, open_: "tuple[Connection, ExecutorLocks] | None", workflow_id: str
+) -> "WorkflowSeen":
+    from resumectl.publishing import records
+
+    if open_ is not None and records.has_dbos_tables(open_[0], common.settings()):
+        found = records.list_workflows(open_[0], workflow_ids=[workflow_id])
+        if found:
+            return found[0]
+    raise Refusal(f"there is no workflow {workflow_id}", next_step="resumectl list-workflows")
+
+
+def _show_one(common: Common, workflow_id: str, next_step: str) -> ExitCode:
+    from resumectl.report import console, machine
+    from resumectl.report import publishing as tables
+
+    workflow = _look_up(common, workflow_id)
+    if common.as_json:
+        machine.show({"workflows": [machine.workflow_document(workflow)]})
+    else:
+        console.show(tables.workflows_sheet([workflow], depths=[0]))
+    common.say(next_step)
+    return ExitCode.DONE
+
+
+@contextmanager
+def reading(common: Common) -> "Iterator[tuple[Connection, ExecutorLocks] | None]":
+    """A connection to look through, and the locks; None where nothing has been written yet.
+
+    Looking creates no database, and changes none.
+    """
+    from resumectl.database import failures_explained, open_engine
+    from resumectl.publishing.lives import executor_locks
+    from resumectl.publishing.migration import is_migrated
+
+    settings = common.settings()
+    common.start_logging()
+    if settings.is_sqlite and not settings.sqlite_path.exists():
+        yield None
+        return
+    engine, locks = open_engine(settings), executor_locks(settings)
+    try:
+        with failures_explained(settings), engine.connect() as connection:
+            yield (connection, locks) if is_migrated(connection) else None
+    finally:
+        locks.close()
+        engine.dispose()

@@ -1,0 +1,134 @@
+"""Open the database that Settings names, and say in two parts what is wrong when it fails.
+
+The only place where engines are made and where driver errors become refusals. Imports
+sqlalchemy, not dbos.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from resumectl.errors import MachineFailure, Refusal
+from resumectl.settings import SUPPORTED_URLS, Settings
+
+# The schema under which DBOS's tables are named in code; the engine translates it.
+DBOS_SCHEMA_KEY = "dbos"
+SCHEMA = "resumectl"  # PostgreSQL; SQLite has no schemas, and the tables stand beside DBOS's
+# As DBOS waits (3.4.0): writers of one SQLite file queue up rather than fail.
+SQLITE_BUSY_TIMEOUT_MS = 30_000
+CONNECT_TIMEOUT_S = 10
+
+
+def open_engine(settings: Settings) -> sa.Engine:
+    """An engine on resumectl's tables; connects to nothing yet.
+
+    Args:
+        settings: Where the database is.
+
+    Returns:
+        An engine whose unqualified tables are resumectl's, and which serialises its writers
+        on SQLite as DBOS's own engines do, so that neither sees "database is locked".
+    """
+    if not settings.is_sqlite:
+        return sa.create_engine(
+            settings.url,
+            pool_pre_ping=True,
+            connect_args={"application_name": "resumectl", "connect_timeout": CONNECT_TIMEOUT_S},
+            execution_options={
+                "schema_translate_map": {None: SCHEMA, DBOS_SCHEMA_KEY: settings.dbos_schema}
+            },
+        )
+    engine = sa.create_engine(
+        settings.url, execution_options={"schema_translate_map": {DBOS_SCHEMA_KEY: None}}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
+
+
+@contextmanager
+def failures_explained(settings: Settings) -> Iterator[None]:
+    """Turn what a driver or the operating system raises into a refusal with a next step."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except (SQLAlchemyError, OSError) as error:
+        raise explain(error, settings) from error
+
+
+def explain(error: BaseException, settings: Settings) -> Refusal:
+    """What a database or system error means to the user.
+
+    Args:
+        error: What was raised; its driver error (`orig`) is looked at where it has one.
+        settings: Which database it was; its password never appears in the result.
+    """
+    if isinstance(error, OSError) and not isinstance(error, DBAPIError):
+        where = f" {error.filename}" if error.filename else ""
+        step = "free some space" if error.errno == errno.ENOSPC else "check the path and its rights"
+        return MachineFailure(f"{error.strerror or error}{where}", next_step=step)
+    original = getattr(error, "orig", None) or error
+    lines = str(original).strip().splitlines() or [type(original).__name__]
+    reason = _without_password(lines[0], settings)
+    if settings.is_sqlite:
+        return _explain_sqlite(reason, settings)
+    return _explain_postgresql(original, reason, settings)
+
+
+_SQLITE_FAILURES = (
+    ("unable to open database file", "the directory must exist and be writable"),
+    ("readonly database", "make the file and its directory writable"),
+    ("not a database", "name another file with --db-url, or move this one away"),
+    ("malformed", "restore it from a backup, or move it away and begin anew"),
+    ("full", "free some space; nothing is half-written: resumectl resume  goes on"),
+    ("disk I/O error", "check the disk; then  resumectl resume  goes on"),
+    ("locked", "another program holds the file; end it, or try again"),
+)
+
+
+def _explain_sqlite(reason: str, settings: Settings) -> Refusal:
+    step = next((s for sign, s in _SQLITE_FAILURES if sign in reason), "resumectl doctor")
+    return MachineFailure(f"the database {settings.sqlite_path}: {reason}", next_step=step)
+
+
+# SQLSTATE classes and codes (PostgreSQL documentation, appendix A).
+_POSTGRESQL_FAILURES = {
+    "28P01": "correct the user or the password in the URL",
+    "28000": "correct the user in the URL, or the server's pg_hba.conf",
+    "3D000": "create it (createdb), or name another database in the URL",
+    "42501": "as a role that may:  resumectl migrate --db-url URL",
+    "53100": "free some space on the server; then  resumectl resume  goes on",
+}
+
+
+def _explain_postgresql(original: Any, reason: str, settings: Settings) -> Refusal:
+    state = getattr(original, "sqlstate", None)
+    if state is None:
+        # libpq reports refusals of the server during connection as text only.
+        for sign, code in (
+            ("password authentication failed", "28P01"),
+            ("no password supplied", "28P01"),
+            ("does not exist", "3D000"),
+        ):
+            if sign in str(original):
+                state = code
+    step = _POSTGRESQL_FAILURES.get(
+        str(state), f"start the server or correct the URL ({SUPPORTED_URLS}); resumectl doctor"
+    )
+    return MachineFailure(f"the database {settings.shown_url}: {reason}", next_step=step)
+
+
+def _without_password(text: str, settings: Settings) -> str:
+    password = settings.url.password
+    return text.replace(str(password), "***") if password else text

@@ -1,0 +1,50 @@
+"""The victim's whole life: arm the crash plan, then publish one batch, and nothing else.
+
+Run as `python -m resumectl.lab.victim SPECIFICATION`. It meets whoever wants it dead in
+argv, the environment, one inherited pipe and the database, and in nothing else.
+"""
+
+import logging
+import sys
+
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.transitions import Watch
+from resumectl.lab.victim_specification import Specification
+from resumectl.logs import LogFormat, start_logging
+from resumectl.publishing import batches
+from resumectl.publishing.runtime import Life
+from resumectl.settings import Settings
+
+
+def live(specification: Specification, settings: Settings) -> None:
+    """Publish the batch, until the plan strikes; return if it never does."""
+    start_logging(
+        verbose=specification.verbose,
+        log_format=LogFormat(specification.log_format),
+        settings=settings,
+    )
+    (death,) = CrashPlan.parse(specification.plan).deaths
+    Watch(death, specification.death_note).arm()
+    with Life(settings, "crash-after", concurrency=specification.concurrency) as life:
+        with life.engine.connect() as connection:
+            batch = batches.find(connection, specification.batch_id)
+        if batch is None:
+            raise LookupError(f"no batch {specification.batch_id}")
+        life.wait([life.start(batch).workflow_id])
+
+
+def main() -> None:
+    """Read the specification, and live."""
+    specification = Specification.from_argument(sys.argv[1])
+    settings = Settings.for_child(
+        app_name=specification.app_name,
+        app_version=specification.app_version,
+        executor_id=specification.executor_id,
+        dbos_schema=specification.dbos_schema,
+    )
+    live(specification, settings)
+    logging.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The columns of DBOS's own tables that resumectl reads, and never writes.
+
+Reading them with SQL spares every inspecting command the import of dbos (0.6 s) and never
+unpickles what a workflow was given or gave back. They are not DBOS's public API: this is
+the one module that names them, and a test holds it against a database that DBOS migrated.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from resumectl.database import DBOS_SCHEMA_KEY
+
+
+# Never created from here: only a Table, not a light-weight table(), follows the engine's
+# translation of schemas (SQLAlchemy 2.1).
+_metadata = sa.MetaData(schema=DBOS_SCHEMA_KEY)
+
+
+def _table(name: str, *, text: str, numbers: str) -> sa.Table:
+    columns: list[sa.Column[Any]] = [sa.Column(each, sa.Text) for each in text.split()]
+    columns += [sa.Column(each, sa.BigInteger) for each in numbers.split()]
+    return sa.Table(name, _metadata, *columns)
+
+
+workflow_status = _table(
+    "workflow_status",
+    text="workflow_uuid status name class_name config_name queue_name executor_id"
+    " application_version application_name parent_workflow_id forked_from",
+    numbers="recovery_attempts created_at updated_at started_at_epoch_ms completed_at",
+)
+operation_outputs = _table(
+    "operation_outputs",
+    text="workflow_uuid function_name error child_workflow_id",
+    numbers="function_id started_at_epoch_ms completed_at_epoch_ms",
+)
+queues = _table("queues", text="name", numbers="")
+
+# Statuses, as DBOS 3.4.0 spells them.
+UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+STATUSES = (*UNFINISHED, *ENDED)
+# What an ordinary recovery leaves alone, and a resume by id takes up again.
+RESUMABLE_BY_ID = ("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")

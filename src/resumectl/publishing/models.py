@@ -1,0 +1,102 @@
+"""resumectl's tables: publishers, batches, messages, deliveries, lives.
+
+Definitions only: what is asked of them stands in `records`. The migrations build these
+tables; a test holds the two against each other.
+"""
+
+import sqlalchemy as sa
+
+# The newest migration; a test holds it against migrations/versions. Known here so that a
+# command can tell an outdated database without importing Alembic.
+SCHEMA_REVISION = "0001"
+# Alembic's own table, under a name that does not meet an application's in a shared file.
+VERSION_TABLE = "resumectl_version"
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+_ROW_ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+publishers = sa.Table(
+    "publishers",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # also the id of its workflow
+    sa.Column("publisher", sa.Text, sa.ForeignKey("publishers.name"), nullable=False, index=True),
+    sa.Column("guarantee", sa.Text, nullable=False),
+    sa.Column("expected", sa.Integer, nullable=False),  # messages, numbered from 1
+    sa.Column("delay_s", sa.Float, nullable=False),  # how long each delivery takes
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("batch_id", sa.Text, sa.ForeignKey("batches.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("error", sa.Text),  # why it could not be delivered
+    # The few that failed are found without reading the many that did not.
+    sa.Index(
+        "ix_messages_failed",
+        "batch_id",
+        sqlite_where=sa.text("error IS NOT NULL"),
+        postgresql_where=sa.text("error IS NOT NULL"),
+    ),
+)
+
+lives = sa.Table(
+    "lives",
+    metadata,
+    sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    sa.Column("executor_id", sa.Text, nullable=False),
+    sa.Column("app_version", sa.Text, nullable=False),
+    sa.Column("command", sa.Text, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("started_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("ended_at_ms", sa.BigInteger),
+    sa.Column("how", sa.Text),  # how it ended; NULL while it runs, and for ever if it died
+)
+
+# One row a delivery: this message reached the outside world, once more.
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    sa.Column("batch_id", sa.Text, nullable=False),
+    sa.Column("message_number", sa.Integer, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("publisher", sa.Text, nullable=False),
+    sa.Column("workflow_id", sa.Text, nullable=False),
+    sa.Column("life_id", sa.BigInteger, sa.ForeignKey("lives.id"), nullable=False),
+    sa.Column("local_count", sa.Integer, nullable=False),  # the publisher's own, in this life
+    sa.Column("global_count", sa.Integer, nullable=False),  # the process's, in this life
+    sa.Column("delivered_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("ignored", sa.Integer, nullable=False, server_default="0"),  # later attempts
+    # Both questions that `state` asks are answered from an index alone.
+    sa.Index("ix_deliveries_message", "batch_id", "message_number", "ignored"),
+    sa.Index("ix_deliveries_life", "life_id", "publisher", "local_count", "global_count"),
+    sa.Index(
+        "uq_deliveries_idempotency_key",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)

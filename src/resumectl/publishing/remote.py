@@ -1,0 +1,102 @@
+"""What can be done from outside, without launching DBOS: so nothing is resumed by it.
+
+Everything goes through DBOS's public client.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, SetWorkflowID
+
+from resumectl.publishing.batches import Batch
+from resumectl.publishing.publisher import (
+    BATCH_QUEUE_NAME,
+    POLL_S,
+    QUEUE_NAME,
+    Order,
+    Publisher,
+)
+from resumectl.settings import Settings
+
+DEFAULT_CONCURRENCY = 10  # messages at work at a time, in each process
+_BATCHES_AT_A_TIME = 4
+
+
+@contextmanager
+def client(settings: Settings) -> Iterator[DBOSClient]:
+    """A client of the database that DBOS has migrated."""
+    found = DBOSClient(
+        system_database_url=settings.secret_url,
+        dbos_system_schema=settings.dbos_schema,
+        application_name=settings.app_name,
+        retry_connection_errors=False,
+    )
+    try:
+        yield found
+    finally:
+        found.destroy()
+
+
+def register_queues(settings: Settings) -> None:
+    """Make the two queues known, and DBOS's tables where there are none yet.
+
+    A queue that is there before launch is served at once; a new one within a second.
+    """
+    DBOS.migrate(settings.secret_url, schema=settings.dbos_schema)
+    with client(settings) as dbos_client:
+        for name, concurrency in (
+            (QUEUE_NAME, DEFAULT_CONCURRENCY),
+            (BATCH_QUEUE_NAME, _BATCHES_AT_A_TIME),
+        ):
+            dbos_client.register_queue(
+                name,
+                worker_concurrency=concurrency,
+                polling_interval_sec=POLL_S,
+                on_conflict="never_update",
+            )
+
+
+def set_concurrency(settings: Settings, concurrency: int) -> None:
+    """How many messages each process has at work at a time, from now on."""
+    with client(settings) as dbos_client:
+        dbos_client.register_queue(
+            QUEUE_NAME,
+            worker_concurrency=concurrency,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+        )
+
+
+def enqueue(settings: Settings, connection: sa.Connection, batch: Batch) -> None:
+    """Leave a batch to the workers; it is theirs when the connection's transaction commits."""
+    with client(settings) as dbos_client:
+        dbos_client.enqueue_in_transaction(
+            connection,
+            {
+                "workflow_name": Publisher.publish_batch.__qualname__,
+                "queue_name": BATCH_QUEUE_NAME,
+                "workflow_id": batch.id,
+                "class_name": Publisher.__name__,
+                "instance_name": batch.publisher,
+                "app_version": settings.app_version,
+            },
+            Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s),
+        )
+
+
+def cancel(settings: Settings, workflow_id: str) -> None:
+    """Cancel a workflow and its children; a step under way runs to its end."""
+    with client(settings) as dbos_client:
+        dbos_client.cancel_workflow(workflow_id, cancel_children=True)
+
+
+def fork(settings: Settings, workflow_id: str, *, from_step: int, fork_id: str) -> None:
+    """Begin a workflow again as another one, with the results recorded before a step."""
+    with client(settings) as dbos_client, SetWorkflowID(fork_id):
+        dbos_client.fork_workflow(
+            workflow_id,
+            from_step,
+            application_version=settings.app_version,
+            queue_name=BATCH_QUEUE_NAME,
+        )

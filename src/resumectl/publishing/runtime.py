@@ -1,0 +1,298 @@
+"""A life: one process's run, from the lock on its executor id to its end in order.
+
+Puts the publishers, DBOS and the database together, in the one order that works: schema,
+lock, life's row, every known publisher, datasource, launch, queue. What dead lives left is
+found and taken over here; what living ones run is not touched.
+"""
+
+import logging
+import os
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource, WorkflowHandle
+
+from resumectl.database import failures_explained, open_engine
+from resumectl.errors import Refusal
+from resumectl.publishing import batches as batch_book
+from resumectl.publishing import records, remote
+from resumectl.publishing.batches import Batch
+from resumectl.publishing.dbos_tables import ENDED
+from resumectl.publishing.limits import checked_concurrency, checked_executor
+from resumectl.publishing.lives import ExecutorLocks, executor_locks
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.models import lives, publishers
+from resumectl.publishing.publisher import (
+    BATCH_QUEUE_NAME,
+    POLL_S,
+    QUEUE_NAME,
+    Order,
+    Outlet,
+    Publisher,
+    open_outlet,
+)
+from resumectl.settings import Settings
+
+DRAIN_TIMEOUT_S = 30.0
+DEFAULT_EXECUTOR_ID = "local"
+
+log = logging.getLogger("resumectl")
+
+
+class Adopted(NamedTuple):
+    """One workflow that this life took over from a dead one."""
+
+    workflow_id: str
+    executor_id: str  # under which it had been left
+
+
+class Life:
+    """Enter to launch DBOS with every known publisher; leave to end in order.
+
+    Args:
+        settings: Where the database is.
+        command: What this process does, for the record.
+        concurrency: Messages of the queue at work at a time in this process; None leaves the
+            queue as it is.
+
+    Raises:
+        Refusal: The executor id that the settings name is held by a living life.
+        MachineFailure: The database fails.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        command: str,
+        *,
+        concurrency: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self.command = command
+        self.engine = open_engine(settings)
+        self.locks: ExecutorLocks = executor_locks(settings)
+        self.executor_id = ""
+        self.id = 0
+        self._concurrency = checked_concurrency(concurrency)
+        self._outlet: Outlet | None = None
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        with failures_explained(self.settings):
+            try:
+                self._begin()
+            except BaseException:
+                self._let_go()
+                raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.end(
+            "done" if kind is None else "interrupted" if kind is KeyboardInterrupt else "failed"
+        )
+
+    def _begin(self) -> None:
+        ensure_migrated(self.settings, self.engine)
+        self.executor_id = self._take_executor_id()
+        with self.engine.begin() as connection:
+            self.id = self._record_start(connection)
+            names = list(connection.scalars(sa.select(publishers.c.name)))
+        with self.engine.connect() as connection:
+            is_first = not records.queue_exists(connection, self.settings, BATCH_QUEUE_NAME)
+        if is_first:
+            remote.register_queues(self.settings)
+        if self._concurrency is not None:
+            remote.set_concurrency(self.settings, self._concurrency)
+        DBOS(config=self._dbos_config())
+        outlet = Outlet(
+            SQLAlchemyDatasource.create(
+                self.settings.secret_url, engine=self.engine, schema=self.settings.dbos_schema
+            ),
+            self.id,
+        )
+        self._outlet = outlet
+        open_outlet(outlet)
+        for name in names:
+            Publisher.named(name)
+        DBOS.launch()
+
+    def _dbos_config(self) -> DBOSConfig:
+        return {
+            "name": self.settings.app_name,
+            "system_database_url": self.settings.secret_url,
+            "dbos_system_schema": self.settings.dbos_schema,
+            "application_version": self.settings.app_version,
+            "executor_id": self.executor_id,
+            "log_level": logging.getLevelName(logging.getLogger("dbos").getEffectiveLevel()),
+        }
+
+    def _take_executor_id(self) -> str:
+        wanted = self.settings.executor_id
+        if wanted is not None:
+            if self.locks.acquire(checked_executor(wanted)):
+                return wanted
+            raise Refusal(
+                f"the executor id {wanted} is held by a living process",
+                next_step="leave out --executor, or end that process",
+            )
+        number = 1
+        while True:
+            candidate = DEFAULT_EXECUTOR_ID if number == 1 else f"{DEFAULT_EXECUTOR_ID}-{number}"
+            if self.locks.acquire(candidate):
+                return candidate
+            number += 1
+
+    def _record_start(self, connection: sa.Connection) -> int:
+        statement = (
+            sa.insert(lives)
+            .values(
+                executor_id=self.executor_id,
+                app_version=self.settings.app_version,
+                command=self.command,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                started_at_ms=_now_ms(),
+            )
+            .returning(lives.c.id)
+        )
+        return int(connection.execute(statement).scalar_one())
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether this life has lost its lock: others may take its work, so it must end."""
+        return not self.locks.holds(self.executor_id)
+
+    def start(self, batch: Batch) -> WorkflowHandle[dict[str, Any]]:
+        """Start the batch's workflow; if it was started before, find it."""
+        order = Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s)
+        return Publisher.named(batch.publisher).start(order)
+
+    def wait(
+        self,
+        workflow_ids: Sequence[str],
+        *,
+        timeout_s: float | None = None,
+        every_poll: Callable[[dict[str, str]], None] = lambda _statuses: None,
+    ) -> bool:
+        """Wait until the workflows have ended, whichever process ends them.
+
+        Args:
+            workflow_ids: Which ones.
+            timeout_s: How long at most; None for as long as it takes.
+            every_poll: Called with their statuses each time they are looked at.
+
+        Returns:
+            Whether all of them ended in time.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            with self.engine.connect() as connection:
+                seen = records.statuses(connection, workflow_ids)
+            every_poll(seen)
+            if all(seen.get(each) in ENDED for each in workflow_ids):
+                return True
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(POLL_S)
+
+    def start_unstarted(self) -> list[str]:
+        """Start the batches that were written down, and whose process died before the start.
+
+        Returns:
+            Their ids.
+        """
+        with self.engine.connect() as connection:
+            unstarted = records.unstarted_batches(connection)
+        for batch_id in unstarted:
+            with self.engine.connect() as connection:
+                batch = batch_book.find(connection, batch_id)
+            if batch is not None:
+                self.start(batch)
+        return unstarted
+
+    def adopt(self) -> list[Adopted]:
+        """Take over what dead lives left PENDING, each workflow on the queue it came from.
+
+        The dead life's lock is held meanwhile, so two adopters do not take the same work, and
+        no new process begins under that executor id.
+        """
+        adopted: list[Adopted] = []
+        with self.engine.connect() as connection:
+            candidates = records.executors_with_pending(connection, self.settings)
+        for executor_id in candidates:
+            if not self.locks.acquire(executor_id):
+                continue  # alive, or being adopted by somebody else
+            try:
+                with self.engine.connect() as connection:
+                    left = records.pending_of(connection, executor_id, self.settings)
+                by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
+                for workflow_id, queue_name in left:
+                    by_queue[queue_name].append(workflow_id)
+                for queue_name, workflow_ids in by_queue.items():
+                    DBOS.resume_workflows(workflow_ids, queue_name=queue_name)
+                adopted.extend(Adopted(workflow_id, executor_id) for workflow_id, _ in left)
+            finally:
+                self.locks.release(executor_id)
+        if adopted:
+            log.info("adopted %d workflows of dead lives", len(adopted))
+        return adopted
+
+    def revive(self, workflow_ids: Sequence[str]) -> None:
+        """Begin again what was cancelled or dead-lettered, messages within the queue's limit."""
+        with self.engine.connect() as connection:
+            found = records.list_workflows(connection, workflow_ids=workflow_ids)
+        by_queue: defaultdict[str, list[str]] = defaultdict(list)
+        for workflow in found:
+            is_batch = workflow.name == Publisher.publish_batch.__qualname__
+            by_queue[BATCH_QUEUE_NAME if is_batch else QUEUE_NAME].append(workflow.id)
+        # A batch that runs before its messages would see them cancelled: they go first.
+        for queue_name in (QUEUE_NAME, BATCH_QUEUE_NAME):
+            if by_queue[queue_name]:
+                DBOS.resume_workflows(by_queue[queue_name], queue_name=queue_name)
+
+    def end(self, how: str) -> bool:
+        """End in order: begin nothing new, let what is under way reach its checkpoint.
+
+        Args:
+            how: For the record, as in `done` or `interrupted`.
+
+        Returns:
+            Whether everything under way came to its end in time.
+        """
+        if self._ended:
+            return True
+        self._ended = True
+        try:
+            drained = self._outlet is None or self._outlet.drain(DRAIN_TIMEOUT_S)
+        except KeyboardInterrupt:  # a second Ctrl-C: whoever waits has waited enough
+            drained = False
+        try:
+            DBOS.destroy()
+            with failures_explained(self.settings), self.engine.begin() as connection:
+                connection.execute(
+                    sa.update(lives)
+                    .where(lives.c.id == self.id)
+                    .values(ended_at_ms=_now_ms(), how=how if drained else f"{how}, cut short")
+                )
+        finally:
+            self._let_go()
+        return drained
+
+    def _let_go(self) -> None:
+        open_outlet(None)
+        self.locks.close()
+        self.engine.dispose()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,94 @@
+"""Whose unfinished work is: what a new life takes up, and what it must leave alone, and why.
+
+DBOS recovers, at launch, whatever is PENDING under the process's executor id and version;
+the rest stays PENDING and nothing says so. Here it is said.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from resumectl.publishing import records
+from resumectl.publishing.lives import ExecutorLocks
+from resumectl.publishing.records import Unfinished
+from resumectl.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Unfinished work that this process may not take."""
+
+    workflow: Unfinished
+    reason: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All unfinished work, divided."""
+
+    available: tuple[Unfinished, ...]
+    blocked: tuple[Blocked, ...]
+    unstarted: tuple[str, ...]  # ids of batches whose workflow was never started
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that this process could take up."""
+        return not self.available and not self.unstarted
+
+
+def survey(connection: sa.Connection, settings: Settings, locks: ExecutorLocks) -> Survey:
+    """Look at all unfinished work, and take none of it."""
+    if not records.has_dbos_tables(connection, settings):
+        return Survey((), (), tuple(records.all_batches(connection)))
+    found = records.unfinished(connection, settings)
+    alive = locks.alive({each.executor for each in found if each.executor})
+    available, blocked = divide(found, alive, settings.app_version)
+    return Survey(tuple(available), tuple(blocked), tuple(records.unstarted_batches(connection)))
+
+
+def divide(
+    found: Sequence[Unfinished], alive: set[str], app_version: str
+) -> tuple[list[Unfinished], list[Blocked]]:
+    """Divide unfinished work into what is available and what is not. Pure.
+
+    Args:
+        found: All of it.
+        alive: The executor ids that living lives hold.
+        app_version: Of the process that asks.
+    """
+    by_id = {each.workflow_id: each for each in found}
+    available: list[Unfinished] = []
+    blocked: list[Blocked] = []
+    for workflow in found:
+        holder = _living_holder(workflow, by_id, alive)
+        if workflow.app_version not in (app_version, None):
+            blocked.append(
+                Blocked(
+                    workflow,
+                    f"of application version {workflow.app_version}",
+                    f"resumectl resume --app-version {workflow.app_version}",
+                )
+            )
+        elif holder is not None:
+            blocked.append(
+                Blocked(
+                    workflow,
+                    f"of the living executor {holder}",
+                    "wait for it, or end that process; then  resumectl resume",
+                )
+            )
+        else:
+            available.append(workflow)
+    return available, blocked
+
+
+def _living_holder(
+    workflow: Unfinished, by_id: dict[str, Unfinished], alive: set[str]
+) -> str | None:
+    """The living executor that runs a workflow, or the batch that it is part of."""
+    if workflow.status == "PENDING":
+        return workflow.executor if workflow.executor in alive else None
+    parent = by_id.get(workflow.parent or "")
+    return _living_holder(parent, by_id, alive) if parent else None

@@ -1,0 +1,234 @@
+"""The tables of the publisher's commands: state, batches, lives, workflows, steps."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from resumectl.publishing.state import (
+    BatchState,
+    Counts,
+    PublisherState,
+    State,
+    broken_promises,
+    verdict,
+)
+from resumectl.report.console import Cell, Column, Sheet, cell, right
+from resumectl.report.text import clock, duration, literal
+
+if TYPE_CHECKING:
+    from resumectl.publishing.records import LifeSeen, StepSeen, WorkflowSeen
+    from resumectl.publishing.takeover import Blocked
+
+_COUNT_COLUMNS = [right(name) for name in (
+    "expected", "delivered", "repeated", "missing", "failed", "pending", "ignored",
+)]  # fmt: skip
+
+
+def _counts(counts: Counts) -> list[Cell]:
+    return [
+        counts.expected,
+        counts.delivered,
+        _alarming(counts.repeated),
+        _alarming(counts.missing),
+        _alarming(counts.failed),
+        counts.pending,
+        counts.ignored,
+    ]
+
+
+def _alarming(number: int) -> Cell:
+    return Text(str(number), style="bold red") if number else number
+
+
+def batches_sheet(batches: Sequence[BatchState], *, title: str, totals: Counts | None) -> Sheet:
+    """Batches with their counts, and a totals line if there are totals."""
+    return Sheet(
+        title,
+        [Column("batch"), Column("guarantee"), Column("status"), *_COUNT_COLUMNS],
+        [[b.id, b.guarantee, b.status, *_counts(b.counts)] for b in batches],
+        footer=None if totals is None else ["total", "", "", *_counts(totals)],
+    )
+
+
+def failures(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
+    """A line for each failure that is at hand, and one for those that are not."""
+    for batch in batches:
+        for number, error in batch.failures:
+            yield Text(literal(f"{batch.id}-{number}: {error}"), style="red")
+        more = batch.counts.failed - len(batch.failures)
+        if more > 0:
+            yield Text(literal(f"{batch.id}: {more} more failed"), style="red")
+
+
+def crash_line(how: str, where: str) -> Text:
+    """How a victim ended, and where the blow fell."""
+    return Text.assemble((how, "bold red"), "  at ", (where, "bold"))
+
+
+def statuses_sheet(statuses: Mapping[str, int]) -> Sheet:
+    """How many workflows have each status."""
+    return Sheet(
+        "Workflows of the batch",
+        [Column("status"), right("workflows")],
+        [[status, count] for status, count in sorted(statuses.items())],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a resume did with one workflow."""
+
+    workflow_id: str
+    before: str
+    after: str
+    replayed: int  # steps that were recorded, and not executed again
+    executed: int  # steps that were recorded since
+    repeated: int  # deliveries beyond the first, made since
+
+
+# More would scroll the totals away; the JSON document has them all.
+_RESUMED_SHOWN_MAX = 40
+
+
+def resumed_sheet(rows: Sequence[Resumed]) -> Sheet:
+    """What a resume did, workflow by workflow."""
+    return Sheet(
+        "Resumed",
+        [
+            Column("workflow"), Column("before"), Column("after"), right("replayed"),
+            right("executed"), right("repeated"),
+        ],
+        [
+            [r.workflow_id, r.before, r.after, r.replayed, r.executed, _alarming(r.repeated)]
+            for r in rows[:_RESUMED_SHOWN_MAX]
+        ],
+    )  # fmt: skip
+
+
+def resumed_totals(rows: Sequence[Resumed]) -> Iterable[RenderableType]:
+    """A line that sums up, and says how many rows are not shown."""
+    if len(rows) > _RESUMED_SHOWN_MAX:
+        yield Text(f"… and {len(rows) - _RESUMED_SHOWN_MAX} more (--json has them all)")
+    yield Text(
+        f"{len(rows)} workflows: {sum(r.replayed for r in rows)} steps replayed, "
+        f"{sum(r.executed for r in rows)} executed, "
+        f"{sum(r.repeated for r in rows)} deliveries repeated"
+    )
+
+
+def blocked_lines(blocked: Sequence["Blocked"]) -> Iterable[RenderableType]:
+    """Work that may not be taken, grouped by the reason, with what would take it."""
+    reasons = Counter((each.reason, each.next_step) for each in blocked)
+    for (reason, next_step), count in reasons.items():
+        first = next(each for each in blocked if each.reason == reason)
+        what = first.workflow.workflow_id + (f" and {count - 1} more" if count > 1 else "")
+        yield Text(literal(f"left alone: {what}, {reason}; next:  {next_step}"), style="yellow")
+
+
+def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
+    """The counters in memory, life by life, beside the durable one."""
+    rows: list[list[Cell]] = []
+    for publisher in publishers:
+        for life in publisher.lives:
+            rows.append(
+                [publisher.name, f"life {life.life}", life.command, life.executor, life.pid,
+                 life.ended, life.local, life.total]
+            )  # fmt: skip
+        rows.append(
+            [publisher.name, "durable", "deliveries, counted", "", None, "survives",
+             publisher.durable, None]
+        )  # fmt: skip
+    return Sheet(
+        "Counters: in memory they end with their life, durable ones do not",
+        [
+            Column("publisher"), Column("counter"), Column("of"), Column("executor"),
+            right("pid"), Column("ended"), right("local"), right("global"),
+        ],
+        rows,
+    )  # fmt: skip
+
+
+def state_view(state: State) -> list[RenderableType]:
+    """Everything that `state` shows."""
+    batches = list(state.batches)
+    if not batches:
+        return [Text("nothing has been published yet")]
+    return [
+        batches_sheet(batches, title="Batches", totals=state.totals),
+        *failures(batches),
+        counters_sheet(state.publishers),
+        verdict_line(state),
+    ]
+
+
+def verdict_line(state: State) -> Text:
+    """The verdict in words, in the colour of its kind."""
+    words = verdict(state)
+    broken = any(broken_promises(batch) for batch in state.batches)
+    style = "bold red" if broken else "yellow" if words.startswith("unfinished") else "bold green"
+    return Text(literal(words), style=style)
+
+
+def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int]) -> Sheet:
+    """Workflows, each indented by its depth in the tree (0 in a flat list)."""
+    return Sheet(
+        "Workflows",
+        [
+            Column("id"), Column("name"), Column("publisher"), Column("status"), Column("queue"),
+            right("steps"), right("attempts"), Column("executor"), Column("version"),
+            Column("created"), right("duration"), Column("error"),
+        ],
+        [
+            [
+                Text("  " * depth).append_text(cell(w.id)), w.name, w.publisher, w.status, w.queue,
+                w.steps, w.attempts, w.executor, w.version, clock(w.created_at_ms),
+                duration(w.completed_at_ms - w.created_at_ms if w.completed_at_ms else None),
+                w.error,
+            ]
+            for w, depth in zip(workflows, depths, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
+    """The recorded steps of one workflow, and which life executed each."""
+    return Sheet(
+        f"{literal(workflow.id)}: {workflow.status}, {len(steps)} steps recorded",
+        [
+            right("step"), Column("name"), Column("child"), Column("outcome"), Column("started"),
+            right("took"), Column("life"),
+        ],
+        [
+            [
+                Text(str(s.number)), s.name, s.child, "failed" if s.failed else "recorded",
+                clock(s.started_at_ms),
+                duration(
+                    s.completed_at_ms - s.started_at_ms
+                    if s.completed_at_ms is not None and s.started_at_ms is not None
+                    else None
+                ),
+                " or ".join(map(str, s.lives)),
+            ]
+            for s in steps
+        ],
+    )  # fmt: skip
+
+
+def lives_sheet(lives: Sequence["LifeSeen"], *, title: str) -> Sheet:
+    """Lives, as they began and ended."""
+    return Sheet(
+        title,
+        [
+            right("life"), Column("command"), Column("executor"), Column("version"), right("pid"),
+            Column("host"), Column("started"), Column("ended"),
+        ],
+        [
+            [each.id, each.command, each.executor, each.app_version, each.pid, each.host,
+             clock(each.started_at_ms), each.ended]
+            for each in lives
+        ],
+    )  # fmt: skip

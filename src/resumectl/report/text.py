@@ -1,0 +1,39 @@
+"""Text from outside, made harmless for a terminal; times, as people read them. Pure."""
+
+import unicodedata
+from datetime import datetime
+
+# Categories that a terminal acts upon or hides: controls, formats (among them those that turn
+# the direction of text), surrogates, line and paragraph separators.
+_ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def literal(value: object) -> str:
+    """The text as it is, with what a terminal would act upon written out, as in \\x1b."""
+    return "".join(
+        each.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(each) in _ACTIVE
+        else each
+        for each in str(value)
+    )
+
+
+def clock(at_ms: int | None) -> str:
+    """A Unix time in milliseconds as local date and time."""
+    if at_ms is None:
+        return ""
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(milliseconds: int | None) -> str:
+    """A span of time, to three digits or so."""
+    if milliseconds is None:
+        return ""
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
