@@ -1,4 +1,4 @@
-"""The first tables: publishers, batches, messages, lives, deliveries.
+"""The first tables: publishers, batches, messages, failures, lives, deliveries.
 
 Revises nothing: the first. Written out in full, never from `models`, which will move on.
 """
@@ -37,16 +37,16 @@ def upgrade() -> None:
         sa.Column("batch_id", sa.Text, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("body", sa.JSON, nullable=False),
-        sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("batch_id", "number", name="pk_messages"),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_messages_batch_id"),
     )
-    op.create_index(
-        "ix_messages_failed",
-        "messages",
-        ["batch_id"],
-        sqlite_where=sa.text("error IS NOT NULL"),
-        postgresql_where=sa.text("error IS NOT NULL"),
+    op.create_table(
+        "failures",
+        sa.Column("batch_id", sa.Text, nullable=False),
+        sa.Column("message_number", sa.Integer, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("batch_id", "message_number", name="pk_failures"),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_failures_batch_id"),
     )
     op.create_table(
         "lives",
@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.Column("ignored", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.ForeignKeyConstraint(["life_id"], ["lives.id"], name="fk_deliveries_life_id"),
+        sa.UniqueConstraint("idempotency_key", name="uq_deliveries_idempotency_key"),
         sqlite_autoincrement=True,
     )
     op.create_index(
@@ -87,16 +88,8 @@ def upgrade() -> None:
         "deliveries",
         ["life_id", "publisher", "local_count", "global_count"],
     )
-    op.create_index(
-        "uq_deliveries_idempotency_key",
-        "deliveries",
-        ["idempotency_key"],
-        unique=True,
-        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
-        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
-    )
 
 
 def downgrade() -> None:
-    for table in ("deliveries", "lives", "messages", "batches", "publishers"):
+    for table in ("deliveries", "lives", "failures", "messages", "batches", "publishers"):
         op.drop_table(table)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from sqlalchemy.engine import URL, make_url
 
 from resumectl.errors import Refusal
@@ -192,6 +191,8 @@ def _read_config(config: Path | None, environ: Mapping[str, str]) -> dict[str, A
             f"the configuration file {path} cannot be read: {reason}",
             next_step="correct it, or name another with --config",
         ) from None
+    import yaml  # only where there is a file to read: it costs every command 15 ms
+
     # ${NAME} is the environment's, or nothing: as DBOS does it (DBOS 3.4.0, load_config).
     text = re.sub(r"\$\{([^}]+)\}", lambda match: environ.get(match[1], ""), text)
     try:

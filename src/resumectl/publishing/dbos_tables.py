@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from resumectl.database import DBOS_SCHEMA_KEY
 
-
 # Never created from here: only a Table, not a light-weight table(), follows the engine's
 # translation of schemas (SQLAlchemy 2.1).
 _metadata = sa.MetaData(schema=DBOS_SCHEMA_KEY)

@@ -29,7 +29,7 @@ def current_revision(connection: sa.Connection) -> str | None:
     schema = None if connection.dialect.name == "sqlite" else SCHEMA
     if not sa.inspect(connection).has_table(VERSION_TABLE, schema=schema):
         return None
-    table = sa.table(VERSION_TABLE, sa.column("version_num"))
+    table = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String))
     revision: str | None = connection.scalar(sa.select(table.c.version_num))
     return revision
 

@@ -1,4 +1,4 @@
-"""resumectl's tables: publishers, batches, messages, deliveries, lives.
+"""resumectl's tables: publishers, batches, messages, failures, deliveries, lives.
 
 Definitions only: what is asked of them stands in `records`. The migrations build these
 tables; a test holds the two against each other.
@@ -48,14 +48,16 @@ messages = sa.Table(
     sa.Column("batch_id", sa.Text, sa.ForeignKey("batches.id"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("body", sa.JSON, nullable=False),
-    sa.Column("error", sa.Text),  # why it could not be delivered
-    # The few that failed are found without reading the many that did not.
-    sa.Index(
-        "ix_messages_failed",
-        "batch_id",
-        sqlite_where=sa.text("error IS NOT NULL"),
-        postgresql_where=sa.text("error IS NOT NULL"),
-    ),
+)
+
+# Messages that could not be delivered, and why. Few, so that they are found without reading
+# the many that were.
+failures = sa.Table(
+    "failures",
+    metadata,
+    sa.Column("batch_id", sa.Text, sa.ForeignKey("batches.id"), primary_key=True),
+    sa.Column("message_number", sa.Integer, primary_key=True),
+    sa.Column("error", sa.Text, nullable=False),
 )
 
 lives = sa.Table(
@@ -86,17 +88,10 @@ deliveries = sa.Table(
     sa.Column("local_count", sa.Integer, nullable=False),  # the publisher's own, in this life
     sa.Column("global_count", sa.Integer, nullable=False),  # the process's, in this life
     sa.Column("delivered_at_ms", sa.BigInteger, nullable=False),
-    sa.Column("idempotency_key", sa.Text),
+    sa.Column("idempotency_key", sa.Text, unique=True),  # NULL where none is promised
     sa.Column("ignored", sa.Integer, nullable=False, server_default="0"),  # later attempts
     # Both questions that `state` asks are answered from an index alone.
     sa.Index("ix_deliveries_message", "batch_id", "message_number", "ignored"),
     sa.Index("ix_deliveries_life", "life_id", "publisher", "local_count", "global_count"),
-    sa.Index(
-        "uq_deliveries_idempotency_key",
-        "idempotency_key",
-        unique=True,
-        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
-        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
-    ),
     sqlite_autoincrement=True,
 )

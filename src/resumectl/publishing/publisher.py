@@ -24,7 +24,7 @@ from dbos import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from resumectl.publishing.limits import checked_name
-from resumectl.publishing.models import deliveries, messages
+from resumectl.publishing.models import deliveries, failures, messages
 from resumectl.publishing.state import Guarantee
 
 QUEUE_NAME = "publisher_queue"  # messages
@@ -231,14 +231,18 @@ def record_failure(batch_id: str, number: int, error: str) -> None:
     """Remember why a message could not be delivered; to be called in a workflow."""
     datasource = current_outlet().datasource
 
-    def update() -> None:
-        datasource.sql_session().execute(
-            sa.update(messages)
-            .where(messages.c.batch_id == batch_id, messages.c.number == number)
-            .values(error=error)
+    def replace() -> None:
+        session = datasource.sql_session()
+        session.execute(
+            sa.delete(failures).where(
+                failures.c.batch_id == batch_id, failures.c.message_number == number
+            )
+        )
+        session.execute(
+            sa.insert(failures).values(batch_id=batch_id, message_number=number, error=error)
         )
 
-    datasource.run_tx_step({"name": "record_failure"}, update)
+    datasource.run_tx_step({"name": "record_failure"}, replace)
 
 
 class Delivery:
@@ -316,7 +320,6 @@ def _insert_or_count_ignored(dialect_name: str, row: dict[str, Any]) -> Any:
         .values(row)
         .on_conflict_do_update(
             index_elements=["idempotency_key"],
-            index_where=deliveries.c.idempotency_key.is_not(None),
             set_={"ignored": deliveries.c.ignored + 1},
         )
     )

