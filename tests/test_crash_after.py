@@ -1,0 +1,165 @@
+"""`crash-after`: a real death at the N-th delivery, exactly, and what is left of it."""
+
+import random
+import signal
+from typing import Any
+
+import pytest
+from conftest import Place
+
+from resumectl.database import open_engine
+from resumectl.lab.crash import Ending, run_victim
+from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, Edge, delivery_plan
+from resumectl.lab.victim_specification import Specification
+from resumectl.publishing import batches
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.state import Guarantee
+
+WHEN = ("before-delivery", "after-delivery", "after-checkpoint")
+MESSAGES = 12
+
+
+def die(place: Place, plan_of: Any, *, guarantee: str = "exactly-once", count: int = 20) -> Ending:
+    """Publish a new batch in a victim, under the plan made for its id."""
+    engine = open_engine(place.settings)
+    ensure_migrated(place.settings, engine)
+    with engine.begin() as connection:
+        batch = batches.create(
+            connection, publisher="alpha", guarantee=guarantee, bodies=batches.generated(count)
+        )
+    engine.dispose()
+    plan: CrashPlan = plan_of(batch.id)
+    ending = run_victim(
+        place.settings,
+        lambda death_note: Specification(
+            batch_id=batch.id,
+            plan=str(plan),
+            death_note=death_note,
+            app_name=place.settings.app_name,
+            app_version=place.settings.app_version,
+            executor_id=None,
+            dbos_schema=place.settings.dbos_schema,
+            concurrency=None,
+            verbose=False,
+            log_format="text",
+        ).as_argument(),
+    )
+    assert ending.is_as_planned(plan), f"{ending} under {plan}"
+    return ending
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("guarantee", list(Guarantee))
+def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
+    place: Place, guarantee: str, when: str
+) -> None:
+    n = 5
+    crashed = place.document(
+        "crash-after", str(n), "--count", str(MESSAGES), "--guarantee", guarantee, "--when", when
+    )
+    expected = n - 1 if when == "before-delivery" else n
+    assert crashed["delivered"] == expected
+    assert crashed["signal"] == signal.SIGKILL
+    assert place.rows("SELECT count(*) FROM deliveries") == [(expected,)]
+
+    place.ok("resume")
+    (batch,) = place.document("state", "--check")["publishers"][0]["batches"]
+    assert batch["status"] == "SUCCESS"
+    by_hand = place.rows("SELECT count(*), count(DISTINCT message_number) FROM deliveries")
+    assert by_hand == [(batch["delivered"] + batch["repeated"], batch["delivered"])]
+    if guarantee in ("exactly-once", "idempotent"):
+        assert by_hand == [(MESSAGES, MESSAGES)]
+    if guarantee == "at-least-once":
+        assert batch["missing"] == 0
+        # The one whose checkpoint was cut off is certain to come again.
+        assert batch["repeated"] >= (1 if when == "after-delivery" else 0)
+    if guarantee == "at-most-once":
+        assert batch["repeated"] == 0
+        assert batch["missing"] >= (1 if when == "before-delivery" else 0)
+
+
+def test_fifty_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(
+    sqlite_place: Place,
+) -> None:
+    _many_deaths(sqlite_place, deaths=50)
+
+
+def test_deaths_on_a_server_leave_exactly_n_deliveries(postgres_place: Place) -> None:
+    _many_deaths(postgres_place, deaths=20)
+
+
+def _many_deaths(place: Place, *, deaths: int) -> None:
+    """Each death in a row: the victim takes up what all before it left, and dies as well."""
+    chance = random.Random(7)
+    for death in range(1, deaths + 1):
+        n = chance.randint(1, 20)
+        guarantee = chance.choice(list(Guarantee))
+        edge = chance.choice(list(Edge))
+        ending = die(
+            place, lambda id_: delivery_plan(id_, n, edge=edge, blow=Blow.KILL), guarantee=guarantee
+        )
+        expected = n if edge is Edge.AFTER else n - 1
+        sql = f"SELECT count(*) FROM deliveries WHERE batch_id = 'alpha-{death}'"
+        assert place.rows(sql) == [(expected,)], f"{guarantee}: {ending}"
+    place.ok("resume")
+    state = place.document("state", "--check")
+    assert {b["status"] for b in state["publishers"][0]["batches"]} == {"SUCCESS"}
+
+
+@pytest.mark.parametrize(
+    ("options", "kernel"),
+    [
+        (("--signal", "TERM"), {"signal": signal.SIGTERM, "exit_status": None}),
+        (("--exit",), {"signal": None, "exit_status": EXIT_STATUS}),
+    ],
+)
+def test_the_other_ways_to_die_are_confirmed_by_the_kernel(
+    sqlite_place: Place, options: tuple[str, ...], kernel: dict[str, int | None]
+) -> None:
+    crashed = sqlite_place.document("crash-after", "3", *options)
+    assert {key: crashed[key] for key in kernel} == kernel
+    assert crashed["struck"].startswith("after:alpha-1-")
+    assert crashed["delivered"] == 3
+
+
+def test_two_crashes_in_a_row_lose_nothing(place: Place) -> None:
+    assert place.document("crash-after", "7")["delivered"] == 7
+    assert place.document("crash-after", "3")["delivered"] == 3
+    place.ok("resume")
+    totals = place.document("state", "--check")["totals"]
+    assert (totals["delivered"], totals["repeated"], totals["missing"]) == (40, 0, 0)
+
+
+def test_what_is_left_behind_is_shown_with_the_next_command(sqlite_place: Place) -> None:
+    crashed = sqlite_place.ok("crash-after", "7")
+    for shown in ("killed by SIGKILL", "after:alpha-1-", "Left behind", "PENDING", "died"):
+        assert shown in crashed.out
+    assert "next:  resumectl resume" in crashed.err
+
+
+def test_an_n_beyond_the_batch_proves_nothing(sqlite_place: Place) -> None:
+    refused = sqlite_place.run("crash-after", "21")
+    assert refused.code == 3
+    assert "there is no delivery 21" in refused.err
+    assert "next:" in refused.err
+
+
+def test_a_blow_that_never_falls_proves_nothing(sqlite_place: Place) -> None:
+    """Every message fails, so that the delivery to die at never comes."""
+    sqlite_place.ok("publish", "--count", "1")
+    sqlite_place.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    crashed = sqlite_place.run("crash-after", "3", "--json")
+    assert crashed.code == 3
+    assert "the blow never fell" in crashed.err
+
+
+def test_a_living_process_on_the_same_queue_is_a_reason_to_refuse(sqlite_place: Place) -> None:
+    with sqlite_place.start("worker") as worker:
+        assert worker.stderr is not None
+        assert "serving as" in worker.stderr.readline()
+        refused = sqlite_place.run("crash-after", "3")
+        worker.kill()
+    assert refused.code == 2
+    assert "a living process serves the same queue" in refused.err

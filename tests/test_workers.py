@@ -1,0 +1,132 @@
+"""Workers on one queue: one killed, one frozen, and the others finish the work."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+from conftest import Place
+
+DEADLINE_S = 60
+
+
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    """Until it holds, looking at what is durable; a failure if it never does."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def worker(place: Place, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A worker process, dead at the latest when the test is over."""
+    process = place.start("worker", *options)
+    try:
+        assert process.stderr is not None
+        assert "serving as" in process.stderr.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lives(place: Place) -> dict[int, str]:
+    """Process id to executor id, of every life."""
+    return dict(place.rows("SELECT pid, executor_id FROM lives"))  # type: ignore[arg-type]
+
+
+def delivered(place: Place) -> int:
+    return int(place.rows("SELECT count(*) FROM deliveries")[0][0])
+
+
+def by_pid(place: Place, pid: int) -> int:
+    sql = f"SELECT count(*) FROM deliveries d JOIN lives l ON l.id = d.life_id WHERE l.pid = {pid}"
+    return int(place.rows(sql)[0][0])
+
+
+def totals(place: Place) -> Any:
+    return place.document("state")["totals"]
+
+
+def status(place: Place, workflow_id: str) -> str:
+    sql = f"SELECT status FROM workflow_status WHERE workflow_uuid = '{workflow_id}'"
+    return str(place.rows(sql)[0][0])
+
+
+def test_a_worker_serves_what_was_detached_and_ends_in_order(place: Place) -> None:
+    place.ok("publish", "--count", "5", "--detach")
+    with worker(place) as process:
+        wait_for("five deliveries", lambda: status(place, "alpha-1") == "SUCCESS")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+    (life,) = place.document("state")["publishers"][0]["counters"]["lives"]
+    assert life["ended"] == "interrupted"
+    assert totals(place)["delivered"] == 5
+
+
+def test_each_worker_holds_an_executor_id_of_its_own(place: Place) -> None:
+    with ExitStack() as stack:
+        workers = [stack.enter_context(worker(place)) for _ in range(3)]
+        held = lives(place)
+    assert sorted(held[w.pid] for w in workers) == ["local", "local-2", "local-3"]
+
+
+def test_an_executor_id_that_is_held_is_refused(place: Place) -> None:
+    with worker(place, "--executor", "mine"):
+        refused = place.run("worker", "--executor", "mine")
+    assert refused.code == 2
+    assert "mine is held by a living process" in refused.err
+
+
+def freeze(place: Place, pid: int, held: str) -> bool:
+    """Stop a process; let it go on if it holds no work at this instant."""
+    os.kill(pid, signal.SIGSTOP)
+    if place.rows(held):
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-most-once"])
+def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
+    postgres_place: Place, guarantee: str
+) -> None:
+    place = postgres_place
+    count = 60
+    options = ("--count", str(count), "--delay", "0.1", "--guarantee", guarantee)
+    place.ok("publish", *options, "--concurrency", "3", "--detach")
+    with ExitStack() as stack:
+        a, b, c = (stack.enter_context(worker(place, "--adopt-every", "0.3")) for _ in range(3))
+        wait_for("all three deliver", lambda: all(by_pid(place, w.pid) for w in (a, b, c)))
+        frozen = lives(place)[b.pid]
+        held_by_frozen = (
+            "SELECT workflow_uuid FROM workflow_status WHERE status = 'PENDING'"
+            f" AND executor_id = '{frozen}' AND workflow_uuid LIKE 'alpha-1-%'"
+        )
+        wait_for("it is frozen with work in hand", lambda: freeze(place, b.pid, held_by_frozen))
+        held = place.rows(held_by_frozen)
+        os.kill(a.pid, signal.SIGKILL)
+        a.wait(DEADLINE_S)
+        # All but what the frozen one holds: nobody touches that, for it is alive.
+        wait_for(
+            "the others finish",
+            lambda: place.rows(
+                "SELECT count(*) FROM workflow_status WHERE status NOT IN ('SUCCESS')"
+                f" AND executor_id <> '{frozen}' AND name = 'Publisher.deliver_message'"
+            )
+            == [(0,)]
+            and place.rows("SELECT count(*) FROM workflow_status WHERE status = 'ENQUEUED'")
+            == [(0,)],
+        )
+        assert place.rows(held_by_frozen) == held
+        os.kill(b.pid, signal.SIGCONT)
+        wait_for("the batch ends", lambda: status(place, "alpha-1") == "SUCCESS")
+        (found,) = place.document("state", "--check")["publishers"][0]["batches"]
+    assert found["repeated"] == 0
+    if guarantee == "exactly-once":
+        assert found["delivered"] == count
