@@ -105,6 +105,11 @@ class Place:
         engine.dispose()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options for those who want more of it than the gate does."""
+    parser.addoption("--kills", type=int, help="random kills on each database and seed pair")
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real server: the one that is named, or one of our own, gone afterwards."""

@@ -2,14 +2,13 @@
 
 import random
 import signal
-from typing import Any
 
 import pytest
 from conftest import Place
 
 from resumectl.database import open_engine
 from resumectl.lab.crash import Ending, run_victim
-from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, Edge, delivery_plan
+from resumectl.lab.plan import EXIT_STATUS, Blow, Edge, delivery_plan
 from resumectl.lab.victim_specification import Specification
 from resumectl.publishing import batches
 from resumectl.publishing.migration import ensure_migrated
@@ -19,8 +18,10 @@ WHEN = ("before-delivery", "after-delivery", "after-checkpoint")
 MESSAGES = 12
 
 
-def die(place: Place, plan_of: Any, *, guarantee: str = "exactly-once", count: int = 20) -> Ending:
-    """Publish a new batch in a victim, under the plan made for its id."""
+def die(
+    place: Place, n: int, *, edge: Edge, guarantee: str = "exactly-once", count: int = 20
+) -> Ending:
+    """Publish a new batch in a victim that dies at its n-th delivery."""
     engine = open_engine(place.settings)
     ensure_migrated(place.settings, engine)
     with engine.begin() as connection:
@@ -28,7 +29,7 @@ def die(place: Place, plan_of: Any, *, guarantee: str = "exactly-once", count: i
             connection, publisher="alpha", guarantee=guarantee, bodies=batches.generated(count)
         )
     engine.dispose()
-    plan: CrashPlan = plan_of(batch.id)
+    plan = delivery_plan(batch.id, n, edge=edge, blow=Blow.KILL)
     ending = run_victim(
         place.settings,
         lambda death_note: Specification(
@@ -95,9 +96,7 @@ def _many_deaths(place: Place, *, deaths: int) -> None:
         n = chance.randint(1, 20)
         guarantee = chance.choice(list(Guarantee))
         edge = chance.choice(list(Edge))
-        ending = die(
-            place, lambda id_: delivery_plan(id_, n, edge=edge, blow=Blow.KILL), guarantee=guarantee
-        )
+        ending = die(place, n, edge=edge, guarantee=guarantee)
         expected = n if edge is Edge.AFTER else n - 1
         sql = f"SELECT count(*) FROM deliveries WHERE batch_id = 'alpha-{death}'"
         assert place.rows(sql) == [(expected,)], f"{guarantee}: {ending}"

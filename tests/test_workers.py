@@ -37,7 +37,8 @@ def worker(place: Place, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 def lives(place: Place) -> dict[int, str]:
     """Process id to executor id, of every life."""
-    return dict(place.rows("SELECT pid, executor_id FROM lives"))  # type: ignore[arg-type]
+    rows = place.rows("SELECT pid, executor_id FROM lives")
+    return {int(pid): str(executor) for pid, executor in rows}
 
 
 def delivered(place: Place) -> int:
@@ -115,13 +116,15 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
         # All but what the frozen one holds: nobody touches that, for it is alive.
         wait_for(
             "the others finish",
-            lambda: place.rows(
-                "SELECT count(*) FROM workflow_status WHERE status NOT IN ('SUCCESS')"
-                f" AND executor_id <> '{frozen}' AND name = 'Publisher.deliver_message'"
-            )
-            == [(0,)]
-            and place.rows("SELECT count(*) FROM workflow_status WHERE status = 'ENQUEUED'")
-            == [(0,)],
+            lambda: (
+                place.rows(
+                    "SELECT count(*) FROM workflow_status WHERE status NOT IN ('SUCCESS')"
+                    f" AND executor_id <> '{frozen}' AND name = 'Publisher.deliver_message'"
+                )
+                == [(0,)]
+                and place.rows("SELECT count(*) FROM workflow_status WHERE status = 'ENQUEUED'")
+                == [(0,)]
+            ),
         )
         assert place.rows(held_by_frozen) == held
         os.kill(b.pid, signal.SIGCONT)

@@ -46,9 +46,18 @@ def _chunks(items: Sequence[Any]) -> list[Sequence[Any]]:
 
 
 def has_dbos_tables(connection: sa.Connection, settings: Settings) -> bool:
-    """Whether DBOS has ever launched on this database."""
+    """Whether DBOS's tables are there, with everything that is read of them.
+
+    On PostgreSQL DBOS 3.4.0 migrates in 81 transactions, and a process may die between two:
+    what is half there counts as absent, and the next launch completes it.
+    """
     schema = None if settings.is_sqlite else settings.dbos_schema
-    return sa.inspect(connection).has_table(workflow_status.name, schema=schema)
+    wanted = {table.name: table for table in (workflow_status, operation_outputs, queues)}
+    found = sa.inspect(connection).get_multi_columns(schema=schema, filter_names=list(wanted))
+    columns = {name: {each["name"] for each in seen} for (_, name), seen in found.items()}
+    return all(
+        columns.get(name, set()).issuperset(table.columns.keys()) for name, table in wanted.items()
+    )
 
 
 def queue_exists(connection: sa.Connection, settings: Settings, name: str) -> bool:

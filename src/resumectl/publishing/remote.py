@@ -3,7 +3,8 @@
 Everything goes through DBOS's public client.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -83,6 +84,21 @@ def enqueue(settings: Settings, connection: sa.Connection, batch: Batch) -> None
             },
             Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s),
         )
+
+
+def requeue(settings: Settings, left: Sequence[tuple[str, str | None]]) -> None:
+    """Put workflows back on the queues they came from, for whichever process comes first.
+
+    Args:
+        settings: Where the database is.
+        left: Id and queue of each; no queue means that it was started directly.
+    """
+    by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
+    for workflow_id, queue_name in left:
+        by_queue[queue_name].append(workflow_id)
+    with client(settings) as dbos_client:
+        for queue_name, workflow_ids in by_queue.items():
+            dbos_client.resume_workflows(workflow_ids, queue_name=queue_name)
 
 
 def cancel(settings: Settings, workflow_id: str) -> None:

@@ -39,6 +39,7 @@ from resumectl.publishing.publisher import (
 from resumectl.settings import Settings
 
 DRAIN_TIMEOUT_S = 30.0
+ADOPT_EVERY_S = 2.0
 DEFAULT_EXECUTOR_ID = "local"
 
 log = logging.getLogger("resumectl")
@@ -197,7 +198,12 @@ class Life:
             Whether all of them ended in time.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        adopt_at = time.monotonic() + ADOPT_EVERY_S
         while True:
+            if time.monotonic() >= adopt_at:
+                # What is waited for may have been claimed by a process that has died since.
+                self.adopt()
+                adopt_at = time.monotonic() + ADOPT_EVERY_S
             with self.engine.connect() as connection:
                 seen = records.statuses(connection, workflow_ids)
             every_poll(seen)
@@ -237,11 +243,8 @@ class Life:
             try:
                 with self.engine.connect() as connection:
                     left = records.pending_of(connection, executor_id, self.settings)
-                by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
-                for workflow_id, queue_name in left:
-                    by_queue[queue_name].append(workflow_id)
-                for queue_name, workflow_ids in by_queue.items():
-                    DBOS.resume_workflows(workflow_ids, queue_name=queue_name)
+                if left:
+                    remote.requeue(self.settings, left)
                 adopted.extend(Adopted(workflow_id, executor_id) for workflow_id, _ in left)
             finally:
                 self.locks.release(executor_id)
@@ -280,6 +283,8 @@ class Life:
             drained = False
         try:
             DBOS.destroy()
+            if drained:
+                self._hand_back()
             with failures_explained(self.settings), self.engine.begin() as connection:
                 connection.execute(
                     sa.update(lives)
@@ -289,6 +294,17 @@ class Life:
         finally:
             self._let_go()
         return drained
+
+    def _hand_back(self) -> None:
+        """Nobody recovers the work of a life that ended in order, so leave none to it.
+
+        Another process may be waiting for a message that this one has claimed and not begun.
+        """
+        with failures_explained(self.settings):
+            with self.engine.connect() as connection:
+                left = records.pending_of(connection, self.executor_id, self.settings)
+            if left:
+                remote.requeue(self.settings, left)
 
     def _let_go(self) -> None:
         open_outlet(None)

@@ -1,0 +1,174 @@
+"""The real `dbos` command beside resumectl: same directory, same database, same workflows."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import CHECKOUT, Place
+
+from resumectl.database import open_engine
+from resumectl.publishing.migration import ensure_migrated, is_migrated
+from resumectl.publishing.records import has_dbos_tables
+from resumectl.settings import CONFIG_FILE_NAME, URL_VARIABLES
+
+COMMANDS = Path(sys.executable).parent  # where `dbos` and `resumectl` are installed
+DEADLINE_S = 60.0
+# More than any test here makes; the dbos command shows ten unless told.
+EVERYTHING = ["--limit", "1000"]
+
+
+def prepared(place: Place) -> Place:
+    """With the configuration file of this checkout, and the commands on the path."""
+    shutil.copy(CHECKOUT / CONFIG_FILE_NAME, place.directory)
+    path = f"{COMMANDS}{os.pathsep}{place.environ['PATH']}"
+    return replace(place, environ={**place.environ, "PATH": path})
+
+
+@pytest.fixture
+def place_on_sqlite(sqlite_place: Place) -> Place:
+    """No variable names a database: the file falls back to SQLite."""
+    assert not set(URL_VARIABLES) & set(sqlite_place.environ)
+    return prepared(sqlite_place)
+
+
+@pytest.fixture
+def place_on_postgres(postgres_place: Place) -> Place:
+    """The variable that the file fills in names a database on PostgreSQL."""
+    assert URL_VARIABLES[0] in postgres_place.environ
+    return prepared(postgres_place)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Once on each."""
+    found: Place = request.getfixturevalue(f"place_on_{request.param}")
+    return found
+
+
+def start_dbos(
+    place: Place, *arguments: str, environ: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start the dbos command as a process of its own."""
+    return subprocess.Popen(
+        [COMMANDS / "dbos", *arguments],
+        cwd=place.directory,
+        env=place.environ if environ is None else environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def dbos(place: Place, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+    """Run the dbos command to its end, which must be a good one."""
+    process = start_dbos(place, *arguments, environ=environ)
+    out, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, out
+    return out
+
+
+def seen_by_dbos(
+    place: Place, *arguments: str, environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Workflow ids and their statuses, as the dbos command shows them."""
+    out = dbos(place, "workflow", "list", *EVERYTHING, *arguments, environ=environ)
+    # Its one document is the last line; warnings may come before.
+    return {w["workflow_id"]: w["status"] for w in json.loads(out.splitlines()[-1])}
+
+
+def seen_by_resumectl(place: Place) -> dict[str, str]:
+    """Workflow ids and their statuses, as resumectl shows them."""
+    document = place.document("list-workflows", *EVERYTHING)
+    return {w["id"]: w["status"] for w in document["workflows"]}
+
+
+def test_both_show_the_same_workflows_with_the_same_statuses(place: Place) -> None:
+    place.ok("publish", "--name", "alpha", "--count", "12")
+    place.ok("crash-after", "1", "--name", "beta", "--count", "2")
+    place.ok("publish", "--name", "gamma", "--count", "2", "--detach")
+    expected = seen_by_resumectl(place)
+    assert len(expected) == 13 + 3 + 1
+    assert set(expected.values()) == {"SUCCESS", "PENDING", "ENQUEUED"}
+    assert seen_by_dbos(place) == expected
+    # The URL on its command line, in a directory and an environment that name none.
+    (place.directory / CONFIG_FILE_NAME).unlink()
+    bare = {k: v for k, v in place.environ.items() if k not in URL_VARIABLES}
+    assert seen_by_dbos(place, "-s", place.url, environ=bare) == expected
+
+
+def test_dbos_migrate_makes_all_tables_of_a_fresh_database(place: Place) -> None:
+    engine = open_engine(place.settings)
+    with engine.connect() as connection:
+        assert not is_migrated(connection)
+        assert not has_dbos_tables(connection, place.settings)
+    dbos(place, "migrate")
+    with engine.connect() as connection:
+        assert is_migrated(connection)
+        assert has_dbos_tables(connection, place.settings)
+    engine.dispose()
+
+
+def test_a_failure_of_resumectl_is_one_of_dbos_migrate_and_dbos_start(
+    place_on_sqlite: Place,
+) -> None:
+    place = place_on_sqlite
+    engine = open_engine(place.settings)
+    ensure_migrated(place.settings, engine)
+    engine.dispose()
+    place.execute("UPDATE resumectl_version SET version_num = '9999'")
+    for arguments, code in (("migrate", 1), ("start", 2)):
+        process = start_dbos(place, arguments)
+        out, _ = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == code, out
+        assert "newer resumectl" in out
+
+
+@pytest.fixture
+def started(place: Place) -> Iterator[subprocess.Popen[str]]:
+    """`dbos start`, and nothing of it is left afterwards."""
+    process = start_dbos(place, "start")
+    yield process
+    assert process.stdout
+    if process.stdout.closed:  # read to its end: see below
+        return
+    process.terminate()
+    # The worker is in a process group of its own, to which only dbos passes signals on.
+    for life in _lives(place):
+        if life["ended"] == "running":
+            os.kill(life["pid"], signal.SIGKILL)
+    process.communicate()
+
+
+def _lives(place: Place) -> list[dict[str, Any]]:
+    publishers = place.document("state")["publishers"]
+    return [life for publisher in publishers for life in publisher["counters"]["lives"]]
+
+
+def test_dbos_start_serves_the_queue_until_sigterm(
+    place: Place, started: subprocess.Popen[str]
+) -> None:
+    place.ok("publish", "--count", "5", "--detach")
+    deadline = time.monotonic() + DEADLINE_S
+    while (totals := place.document("state")["totals"])["pending"]:
+        assert time.monotonic() < deadline, totals
+        assert started.poll() is None, started.communicate()
+    assert totals["delivered"] == 5
+    (life,) = _lives(place)
+    assert life["ended"] == "running"
+    started.send_signal(signal.SIGTERM)
+    # dbos itself does not wait for the worker, but the worker holds the other end of this
+    # pipe: it reads to the end once both have ended.
+    out, _ = started.communicate(timeout=DEADLINE_S)
+    assert "ended in order" in out
+    (life,) = _lives(place)
+    assert life["ended"] not in ("running", "died")

@@ -1,0 +1,166 @@
+"""Lives: whose work is whose, and what is taken over when a process dies."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from test_workers import wait_for
+
+from resumectl.publishing.lives import executor_locks
+
+MESSAGES = 30
+# Slow enough that a process seen at it is still at it when the next one is.
+SLOWLY = ("--count", str(MESSAGES), "--delay", "1", "--concurrency", "2")
+
+
+def publishing(place: Place, name: str, *options: str) -> subprocess.Popen[str]:
+    """A process that publishes slowly, its batch under way."""
+    place.ok("migrate")
+    process = place.start("publish", "--name", name, *SLOWLY, *options)
+    # Not its first delivery: the queue serves first what came first, of whichever publisher.
+    running = (
+        f"SELECT 1 FROM workflow_status WHERE workflow_uuid = '{name}-1' AND status = 'PENDING'"
+    )
+    wait_for(f"{name} runs", lambda: place.rows(running) == [(1,)])
+    wait_for("deliveries", lambda: place.rows("SELECT count(*) > 0 FROM deliveries")[0][0])
+    return process
+
+
+def faster(place: Place) -> None:
+    """More messages at work at a time, from the next look at the queue on."""
+    place.execute("UPDATE queues SET worker_concurrency = 16 WHERE name = 'publisher_queue'")
+
+
+def counts(place: Place, name: str) -> tuple[int, int]:
+    """Deliveries and distinct messages of a publisher, by hand."""
+    sql = (
+        "SELECT count(*), count(DISTINCT batch_id || '/' || message_number)"
+        f" FROM deliveries WHERE publisher = '{name}'"
+    )
+    ((deliveries, distinct),) = place.rows(sql)
+    return int(deliveries), int(distinct)
+
+
+@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+def test_two_processes_publish_at_once_and_one_is_killed(place: Place, guarantee: str) -> None:
+    options = ("--guarantee", guarantee)
+    alpha = publishing(place, "alpha", *options)
+    beta = publishing(place, "beta", *options)
+    alpha.kill()
+    alpha.wait()
+    faster(place)
+    # Started while beta is alive: it takes what alpha left, and nothing of beta's.
+    resumed = place.run("resume")
+    assert resumed.code == 0, resumed
+    _, err = beta.communicate(timeout=60)
+    assert beta.returncode == 0, err
+    state = place.document("state", "--check")
+    assert {b["status"] for p in state["publishers"] for b in p["batches"]} == {"SUCCESS"}
+    assert state["totals"]["delivered"] == 2 * MESSAGES
+    # The dead one's messages may come again, at most as many as were at work in it.
+    assert state["totals"]["repeated"] <= (0 if guarantee == "exactly-once" else 2)
+    assert counts(place, "beta")[1] == MESSAGES
+
+
+def test_what_a_living_process_runs_is_left_alone_and_said_to_be(place: Place) -> None:
+    alpha = publishing(place, "alpha")
+    os.kill(alpha.pid, signal.SIGSTOP)  # alive, and not about to end meanwhile
+    try:
+        resumed = place.run("resume", "--json")
+        assert resumed.code == 0
+        assert resumed.document["workflows"] == []
+        assert {b["reason"] for b in resumed.document["blocked"]} == {
+            "of the living executor local"
+        }
+        assert "left alone: alpha-1" in place.ok("resume").out
+    finally:
+        os.kill(alpha.pid, signal.SIGCONT)
+    faster(place)
+    alpha.communicate(timeout=60)
+    assert counts(place, "alpha") == (MESSAGES, MESSAGES)
+
+
+def test_work_of_several_dead_executors_is_taken_over_in_one_resume(place: Place) -> None:
+    processes = [publishing(place, name) for name in ("alpha", "beta", "gamma")]
+    for process in processes:
+        process.kill()
+        process.communicate()
+    faster(place)
+    held = {executor for (executor,) in place.rows("SELECT executor_id FROM lives")}
+    assert held == {"local", "local-2", "local-3"}
+    place.ok("resume")
+    assert place.document("state", "--check")["totals"]["delivered"] == 3 * MESSAGES
+    assert counts(place, "alpha") == (MESSAGES, MESSAGES)
+
+
+def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(place: Place) -> None:
+    """Ctrl-C lets what is under way reach its checkpoint, even where it could be repeated."""
+    process = publishing(place, "alpha", "--guarantee", "at-least-once")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "next:  resumectl resume" in err
+    assert "Traceback" not in err
+    (life,) = place.document("state")["publishers"][0]["counters"]["lives"]
+    assert life["ended"] == "interrupted"
+    before = counts(place, "alpha")[0]
+    assert before < MESSAGES
+    faster(place)
+    place.ok("resume")
+    assert counts(place, "alpha") == (MESSAGES, MESSAGES)
+
+
+def test_work_of_another_version_is_left_alone_until_that_version_comes(place: Place) -> None:
+    place.ok("crash-after", "3", "--app-version", "old")
+    left = place.document("resume")
+    assert left["workflows"] == []
+    assert {b["reason"] for b in left["blocked"]} == {"of application version old"}
+    assert "resumectl resume --app-version old" in place.ok("resume").out
+    place.ok("resume", "--app-version", "old")
+    assert place.document("state", "--check")["totals"]["delivered"] == 20
+
+
+def test_a_lock_is_released_by_death_and_by_nothing_else(place: Place) -> None:
+    locks = executor_locks(place.settings)
+    place.ok("publish", "--count", "1")  # makes the database
+    assert locks.alive(["local"]) == set()
+    worker = place.start("worker")
+    assert worker.stderr is not None
+    assert "serving as" in worker.stderr.readline()
+    assert locks.alive(["local", "local-2"]) == {"local"}
+    assert not locks.acquire("local")
+    os.kill(worker.pid, signal.SIGSTOP)
+    assert locks.alive(["local"]) == {"local"}
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    wait_for("the lock is released", lambda: locks.alive(["local"]) == set())
+    assert locks.acquire("local")
+    assert locks.holds("local")
+    locks.close()
+    assert not locks.holds("local")
+
+
+def test_looking_takes_no_lock(sqlite_place: Place, tmp_path: Path) -> None:
+    assert tmp_path in sqlite_place.directory.parents
+    before = sorted(p.name for p in sqlite_place.directory.iterdir())
+    assert "nothing has been published yet" in sqlite_place.ok("state").out
+    assert sorted(p.name for p in sqlite_place.directory.iterdir()) == before
+
+
+def test_a_worker_that_lost_its_lock_ends(postgres_place: Place) -> None:
+    """Its work may be taken by others from then on, so it must not go on."""
+    worker = postgres_place.start("worker")
+    assert worker.stderr is not None
+    assert "serving as" in worker.stderr.readline()
+    postgres_place.rows(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        " AND objsubid = 1 AND database = (SELECT oid FROM pg_database"
+        " WHERE datname = current_database())"
+        " AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'resumectl')"
+    )
+    _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 4
+    assert "lock is lost" in err

@@ -1,0 +1,284 @@
+"""Migrations: equal to the models, there and back, and safe with many first users.
+
+On SQLite and on PostgreSQL. DBOS's own tables are DBOS's to migrate, and are left alone.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from conftest import CHECKOUT, Place
+
+from resumectl.database import SCHEMA, open_engine
+from resumectl.errors import ExitCode
+from resumectl.publishing.migration import (
+    current_revision,
+    ensure_migrated,
+    is_migrated,
+    scripts_directory,
+)
+from resumectl.publishing.models import SCHEMA_REVISION, VERSION_TABLE, metadata
+from resumectl.settings import Settings
+
+DEADLINE_S = 60.0
+# More than any migration will ever be numbered.
+NEWER = "9999"
+COMMANDS = Path(sys.executable).parent
+
+
+def own_engine(settings: Settings) -> sa.Engine:
+    """An engine for which resumectl's tables are those of the default schema."""
+    if settings.is_sqlite:
+        return sa.create_engine(settings.url)
+    return sa.create_engine(settings.url, connect_args={"options": f"-c search_path={SCHEMA}"})
+
+
+def migrate(place: Place) -> None:
+    """Bring resumectl's tables to the newest migration, as every first use does."""
+    engine = open_engine(place.settings)
+    ensure_migrated(place.settings, engine)
+    engine.dispose()
+
+
+def alembic(place: Place, function: Any, revision: str) -> None:
+    """An Alembic command on the place's database, with the migrations of the checkout."""
+    engine = open_engine(place.settings)
+    config = Config(str(scripts_directory() / "alembic.ini"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        function(config, revision)
+    engine.dispose()
+
+
+def differences(place: Place) -> list[Any]:
+    """What Alembic would still have to do for the database to equal the models."""
+    engine = own_engine(place.settings)
+    options = {
+        "version_table": VERSION_TABLE,
+        "compare_type": True,
+        "compare_server_default": True,
+    }
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        found: list[Any] = compare_metadata(context, metadata)
+    engine.dispose()
+    return found
+
+
+def described(settings: Settings) -> dict[str, Any]:
+    """Everything that SQLAlchemy can tell of each of resumectl's tables."""
+    engine = own_engine(settings)
+    inspector = sa.inspect(engine)
+    tables = {
+        name: {
+            "columns": [{**c, "type": str(c["type"])} for c in inspector.get_columns(name)],
+            "primary key": inspector.get_pk_constraint(name),
+            "foreign keys": sorted(inspector.get_foreign_keys(name), key=str),
+            "unique": sorted(inspector.get_unique_constraints(name), key=str),
+            "indexes": sorted(inspector.get_indexes(name), key=str),
+            "options": inspector.get_table_options(name),
+        }
+        for name in inspector.get_table_names()
+        if name != VERSION_TABLE
+    }
+    engine.dispose()
+    return tables
+
+
+def table_names(place: Place) -> set[str]:
+    """The names of all of resumectl's tables."""
+    engine = own_engine(place.settings)
+    names = set(sa.inspect(engine).get_table_names())
+    engine.dispose()
+    return names
+
+
+# ---------------------------------------------------------------- equal to the models
+
+
+def test_an_empty_database_upgraded_equals_the_models(place: Place) -> None:
+    migrate(place)
+    assert table_names(place) == {*metadata.tables, VERSION_TABLE}
+    assert differences(place) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP INDEX {schema}ix_deliveries_message",
+        "CREATE INDEX ix_more ON {schema}deliveries (publisher)",
+        "CREATE UNIQUE INDEX uq_more ON {schema}publishers (created_at_ms)",
+        "ALTER TABLE {schema}lives DROP COLUMN how",
+        "ALTER TABLE {schema}lives ADD COLUMN more TEXT",
+        "CREATE TABLE {schema}more (id INTEGER)",
+    ],
+)
+def test_the_comparison_sees_a_change(place: Place, change: str) -> None:
+    migrate(place)
+    place.execute(change.format(schema="" if place.settings.is_sqlite else f"{SCHEMA}."))
+    assert differences(place) != []
+
+
+def test_names_and_options_are_those_of_the_models_too(place: Place, tmp_path: Path) -> None:
+    """What Alembic does not compare: names of keys, orders of columns, SQLite's AUTOINCREMENT."""
+    migrate(place)
+    migrated = described(place.settings)
+    other = place.settings
+    if place.settings.is_sqlite:
+        other = Settings.resolve(db_url=f"sqlite:///{tmp_path / 'other.sqlite'}", environ={})
+    else:
+        place.execute(f"DROP SCHEMA {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}")
+    engine = open_engine(other)
+    metadata.create_all(engine)
+    engine.dispose()
+    created = described(other)
+    assert created == migrated
+    assert set(created) == set(metadata.tables)
+
+
+def test_the_models_know_the_newest_migration() -> None:
+    scripts = ScriptDirectory.from_config(Config(str(scripts_directory() / "alembic.ini")))
+    assert scripts.get_heads() == [SCHEMA_REVISION]
+    # A newer database is told by comparing numbers as text.
+    numbers = [script.revision for script in scripts.walk_revisions()]
+    assert all(len(number) == len(NEWER) and number.isdigit() for number in numbers)
+    assert numbers == sorted(numbers, reverse=True)
+
+
+# ---------------------------------------------------------------- there and back
+
+
+def test_down_to_base_and_up_again(place: Place) -> None:
+    migrate(place)
+    alembic(place, command.downgrade, "base")
+    assert table_names(place) == {VERSION_TABLE}
+    engine = open_engine(place.settings)
+    with engine.connect() as connection:
+        assert current_revision(connection) is None
+        assert not is_migrated(connection)
+    engine.dispose()
+    migrate(place)
+    assert differences(place) == []
+
+
+def test_the_way_down_leaves_dbos_s_tables_alone(place: Place) -> None:
+    place.ok("publish", "--count", "1")
+    before = place.rows("SELECT workflow_uuid, status FROM workflow_status ORDER BY 1")
+    alembic(place, command.downgrade, "base")
+    assert place.rows("SELECT workflow_uuid, status FROM workflow_status ORDER BY 1") == before
+    assert len(before) == 2
+
+
+def test_the_alembic_command_migrates_from_a_checkout(place: Place) -> None:
+    def run(*arguments: str) -> str:
+        ran = subprocess.run(
+            [COMMANDS / "alembic", *arguments],
+            cwd=CHECKOUT,
+            env={
+                **place.environ,
+                "ALEMBIC_CONFIG": "migrations/alembic.ini",
+                "DBOS_SYSTEM_DATABASE_URL": place.url,
+            },
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    run("upgrade", "head")
+    assert differences(place) == []
+    assert SCHEMA_REVISION in run("current")
+    run("downgrade", "base")
+    assert table_names(place) == {VERSION_TABLE}
+
+
+# ---------------------------------------------------------------- a newer database
+
+
+def everything(place: Place) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, resumectl's and DBOS's."""
+    engine = sa.create_engine(place.settings.url)
+    found = {}
+    with engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        schemas = [None] if place.settings.is_sqlite else [SCHEMA, place.settings.dbos_schema]
+        for schema in schemas:
+            for name in inspector.get_table_names(schema=schema):
+                table = sa.table(name, schema=schema)
+                rows = connection.execute(sa.select(sa.text("*")).select_from(table))
+                found[f"{schema}.{name}"] = sorted((tuple(row) for row in rows), key=repr)
+    engine.dispose()
+    return found
+
+
+def test_a_database_of_a_newer_resumectl_is_refused_and_left_as_it_is(place: Place) -> None:
+    place.ok("publish", "--count", "1")
+    place.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{NEWER}'")
+    before = everything(place)
+    assert sum(map(len, before.values())) > 4
+    for arguments in (
+        ("publish", "--count", "1"),
+        ("publish", "--count", "1", "--detach"),
+        ("crash-after", "1"),
+        ("resume",),
+        ("worker",),
+        ("state",),
+        ("list-workflows",),
+        ("steps", "alpha-1"),
+        ("cancel", "alpha-1"),
+        ("fork", "alpha-1", "--from-step", "1"),
+        ("reset", "--yes"),
+        ("migrate",),
+        ("doctor",),
+    ):
+        ran = place.run(*arguments)
+        assert ran.code == ExitCode.REFUSED, (arguments, ran)
+        assert f"migration {NEWER}" in ran.out + ran.err, arguments
+        assert "pip install --upgrade resumectl" in ran.out + ran.err, arguments
+        assert "Traceback" not in ran.err, arguments
+    assert everything(place) == before
+
+
+# ---------------------------------------------------------------- many first users
+
+
+@pytest.mark.parametrize("time", range(3))
+def test_two_first_users_at_once_both_succeed(place: Place, time: int) -> None:
+    del time
+    processes = [
+        place.start("publish", "--name", name, "--count", "1", "--json") for name in ("a", "b")
+    ]
+    for process in processes:
+        out, err = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0, (out, err)
+    assert place.rows("SELECT batch_id FROM deliveries ORDER BY 1") == [("a-1",), ("b-1",)]
+    assert place.rows(f"SELECT version_num FROM {VERSION_TABLE}") == [(SCHEMA_REVISION,)]
+
+
+# Each waits at a barrier, the other end of a pipe, until all have been started.
+_MIGRATE_AT_ONCE = """
+import os, sys
+from resumectl.database import open_engine
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.settings import Settings
+import alembic.command
+
+settings = Settings.resolve(db_url=sys.argv[1], environ={})
+engine = open_engine(settings)
+for _ in range(int(sys.argv[2])):
+    path = sys.stdin.readline().rstrip()
+    ensure_migrated(settings, engine)
+"""
+
+
+def test_the_role_may_not_create_tables(postgres_place: Place) -> None:
+    pass
