@@ -3,11 +3,17 @@
 On SQLite and on PostgreSQL. DBOS's own tables are DBOS's to migrate, and are left alone.
 """
 
+import sqlite3
 import subprocess
 import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -15,7 +21,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from conftest import CHECKOUT, Place
+from conftest import CHECKOUT, Place, Ran
 
 from resumectl.database import SCHEMA, open_engine
 from resumectl.errors import ExitCode
@@ -264,21 +270,79 @@ def test_two_first_users_at_once_both_succeed(place: Place, time: int) -> None:
     assert place.rows(f"SELECT version_num FROM {VERSION_TABLE}") == [(SCHEMA_REVISION,)]
 
 
-# Each waits at a barrier, the other end of a pipe, until all have been started.
-_MIGRATE_AT_ONCE = """
-import os, sys
-from resumectl.database import open_engine
-from resumectl.publishing.migration import ensure_migrated
-from resumectl.settings import Settings
-import alembic.command
+def test_a_first_user_waits_for_another_program_s_write(sqlite_place: Place) -> None:
+    """As another first user's, or `dbos migrate`'s: SQLite does not wait by itself here."""
+    path = sqlite_place.settings.sqlite_path
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = threading.Thread(target=migrate, args=[sqlite_place], daemon=True)
+    waiting.start()
+    # What it raises there is an error by pytest's settings; and it must not be over yet.
+    waiting.join(timeout=0.5)
+    assert waiting.is_alive()
+    other.execute("COMMIT")
+    waiting.join(timeout=DEADLINE_S)
+    assert not waiting.is_alive()
+    other.close()
+    assert differences(sqlite_place) == []
+    assert sqlite_place.rows("PRAGMA journal_mode") == [("wal",)]
 
-settings = Settings.resolve(db_url=sys.argv[1], environ={})
-engine = open_engine(settings)
-for _ in range(int(sys.argv[2])):
-    path = sys.stdin.readline().rstrip()
-    ensure_migrated(settings, engine)
-"""
+
+# ---------------------------------------------------------------- a role that may not
 
 
-def test_the_role_may_not_create_tables(postgres_place: Place) -> None:
-    pass
+@pytest.fixture
+def restricted_role(postgres_place: Place) -> Iterator[str]:
+    """A role that may connect to the place's database, and create nothing in it."""
+    role = f"test_{uuid.uuid4().hex[:12]}"
+    # libpq does not know the name of a driver.
+    url = postgres_place.settings.url.set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'".encode())
+        yield role
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def as_role(place: Place, role: str) -> Place:
+    """The same database, by another role."""
+    url = place.settings.url.set(username=role, password=role)
+    text = url.render_as_string(hide_password=False)
+    environ = {**place.environ, "DBOS_SYSTEM_DATABASE_URL": text}
+    return replace(place, settings=Settings.resolve(db_url=text, environ={}), environ=environ)
+
+
+def command_said(ran: Ran, *, url: str) -> list[str]:
+    """The arguments of the resumectl command in the next step, ready to be run."""
+    (line,) = [each for each in ran.err.splitlines() if each.startswith("next:")]
+    _before, found, arguments = line.partition("resumectl migrate")
+    assert found, line
+    return ["migrate", *(url if each == "URL" else each for each in arguments.split())]
+
+
+def test_a_role_that_may_not_create_tables_is_told_the_command_that_does(
+    postgres_place: Place, restricted_role: str
+) -> None:
+    restricted = as_role(postgres_place, restricted_role)
+    ran = restricted.run("publish", "--count", "1")
+    assert ran.code == ExitCode.MACHINE_FAILED, ran
+    assert f"the role {restricted_role} may not create" in ran.err
+    assert f":{restricted_role}@" not in ran.err  # its password
+    assert "Traceback" not in ran.err
+    engine = sa.create_engine(postgres_place.settings.url)
+    assert not {SCHEMA, "dbos"} & set(sa.inspect(engine).get_schema_names())
+    engine.dispose()
+    postgres_place.ok(*command_said(ran, url=postgres_place.url))
+    assert differences(postgres_place) == []
+
+
+def test_after_that_command_the_role_may_work(postgres_place: Place, restricted_role: str) -> None:
+    restricted = as_role(postgres_place, restricted_role)
+    migrate(postgres_place)
+    # The tables are there, and nobody has let the role in.
+    ran = restricted.run("publish", "--count", "1")
+    assert ran.code == ExitCode.MACHINE_FAILED, ran
+    postgres_place.ok(*command_said(ran, url=postgres_place.url))
+    restricted.ok("publish", "--count", "1")
+    restricted.ok("crash-after", "1", "--count", "2")
+    restricted.ok("resume")
+    assert restricted.document("state")["totals"]["delivered"] == 3

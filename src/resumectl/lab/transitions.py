@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -20,7 +21,6 @@ from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
 # Where a connection keeps the transitions of its open transaction; the dictionary is
 # SQLAlchemy's `info`, which lives and dies with the driver's connection.
 _PENDING = "resumectl.transitions"
-_SAVEPOINTS = "resumectl.savepoints"
 _RESERVED = "resumectl.reserved"
 
 # Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
@@ -133,6 +133,7 @@ class Watch:
         self._matched = 0
         # One commit at a time: between a commit and the blow nothing else becomes durable.
         self._lock = threading.RLock()
+        self._savepoints: WeakKeyDictionary[sa.Connection, list[int]] = WeakKeyDictionary()
         self._held = 0
         self._hold_changed = threading.Condition()
 
@@ -210,19 +211,20 @@ class Watch:
             self._before_commit(found)
             commit(connection)
             del connection.info[_PENDING]
-            connection.info.pop(_SAVEPOINTS, None)
             self._after_commit(connection.info, found)
 
     def _rolled_back(self, conn: sa.Connection) -> None:
         conn.info.pop(_PENDING, None)
-        conn.info.pop(_SAVEPOINTS, None)
         self._give_back(conn.info)
 
-    def _savepoint(self, conn: sa.Connection, name: str) -> None:
-        conn.info.setdefault(_SAVEPOINTS, {})[name] = len(conn.info.get(_PENDING, ()))
+    def _savepoint(self, conn: sa.Connection, _name: str | None) -> None:
+        # The event comes before the name is made (SQLAlchemy 2.0 and 2.1 pass None), which
+        # will be sa_savepoint_K for the K-th savepoint of this connection object.
+        marks = self._savepoints.setdefault(conn, [])
+        marks.append(len(conn.info.get(_PENDING, ())))
 
     def _rolled_back_to_savepoint(self, conn: sa.Connection, name: str, _context: Any) -> None:
-        kept = conn.info.get(_SAVEPOINTS, {}).get(name, 0)
+        kept = self._savepoints[conn][int(name.rpartition("_")[2]) - 1]
         del conn.info.get(_PENDING, [])[kept:]
 
     # --- counting and striking, under the lock

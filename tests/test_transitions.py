@@ -1,0 +1,157 @@
+"""Transitions named from statements, and the watch that counts them, on real commits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from resumectl.lab.transitions import transitions_of
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "named"),
+    [
+        (
+            'INSERT INTO "dbos".workflow_status (workflow_uuid, status) VALUES (…)',
+            {"workflow_uuid": "a-1", "status": "PENDING"},
+            ["a-1/accepted"],
+        ),
+        (
+            "INSERT INTO workflow_status (workflow_uuid, status) VALUES (…)",
+            {"workflow_uuid": "a-1-2", "status": "ENQUEUED"},
+            ["a-1-2/enqueued"],
+        ),
+        (
+            "INSERT INTO operation_outputs (workflow_uuid, function_id) VALUES (…), (…)",
+            {
+                "workflow_uuid_m0": "a",
+                "function_id_m0": 1,
+                "workflow_uuid_m1": "b",
+                "function_id_m1": 2,
+            },
+            ["a/step-1", "b/step-2"],
+        ),
+        (
+            "WITH updated AS (UPDATE dbos.workflow_status SET status=…), stored AS (INSERT INTO"
+            " dbos.workflow_output …) SELECT count(*) FROM updated",
+            {"wf_id": "a-1", "new_status": "SUCCESS", "status_1": "PENDING"},
+            ["a-1/succeeded"],
+        ),
+        (
+            "UPDATE workflow_status SET status=? WHERE workflow_uuid = ? AND status = ?",
+            {"status": "ERROR", "workflow_uuid_1": "a-1", "status_1": "PENDING"},
+            ["a-1/failed"],
+        ),
+        (
+            "INSERT INTO datasource_outputs (workflow_id, step_id) VALUES (…)",
+            {"workflow_id": "a-1-7", "step_id": 1},
+            ["a-1-7/transaction-1"],
+        ),
+        (
+            "INSERT INTO deliveries (workflow_id) VALUES (…) ON CONFLICT DO UPDATE SET ignored = …",
+            {"workflow_id": "a-1-7"},
+            ["a-1-7/delivered"],
+        ),
+        ("SELECT * FROM deliveries", {}, []),
+        ("UPDATE queues SET name=?", {"name": "q"}, []),
+    ],
+)
+def test_a_statement_says_what_it_makes_true(
+    sql: str, parameters: dict[str, object], named: list[str]
+) -> None:
+    assert transitions_of(sql, [parameters]) == named
+
+
+# A program that has nothing to do with DBOS: the watch knows statements and commits only.
+PROGRAM = """
+import sys, sqlalchemy as sa
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.transitions import Watch
+path, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
+Watch(CrashPlan.parse(plan).deaths[0], note).arm()
+engine = sa.create_engine(f"sqlite:///{path}")
+table = sa.Table("deliveries", sa.MetaData(), sa.Column("workflow_id", sa.Text))
+def deliver(connection, name):
+    connection.execute(sa.insert(table).values(workflow_id=name))
+with engine.begin() as c:
+    deliver(c, "a-1")
+with engine.connect() as c:
+    deliver(c, "rolled-back")
+    c.rollback()
+with engine.begin() as c:
+    deliver(c, "a-2")
+    with c.begin_nested() as savepoint:
+        deliver(c, "to-savepoint")
+        inner = c.begin_nested()
+        deliver(c, "to-inner-savepoint")
+        savepoint.rollback()
+with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+    deliver(c, "a-3")
+try:
+    with engine.begin() as c:
+        deliver(c, "failing")
+        c.execute(sa.text("no such statement"))
+except sa.exc.OperationalError:
+    pass
+with engine.begin() as c:
+    deliver(c, "a-4")
+    deliver(c, "a-5")
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    found = tmp_path / "watched.sqlite"
+    engine = sa.create_engine(f"sqlite:///{found}")
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE deliveries (workflow_id TEXT)"))
+    engine.dispose()
+    return found
+
+
+def run(path: Path, plan: str) -> tuple[int, str, list[str]]:
+    """Exit code, death note, and the rows that are durable afterwards."""
+    reader, writer = os.pipe()
+    code = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(path), plan, str(writer)],
+        pass_fds=(writer,),
+        check=False,
+        timeout=60,
+    ).returncode
+    os.close(writer)
+    with os.fdopen(reader) as note:
+        struck = note.read().strip()
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        rows = list(connection.scalars(sa.text("SELECT workflow_id FROM deliveries")))
+    engine.dispose()
+    return code, struck, rows
+
+
+@pytest.mark.parametrize(
+    ("plan", "struck", "durable"),
+    [
+        ("before:*/delivered", "before:a-1/delivered", []),
+        ("after:*/delivered", "after:a-1/delivered", ["a-1"]),
+        # What is rolled back, to a savepoint too, was never true and is not counted.
+        ("before:*/delivered#2", "before:a-2/delivered", ["a-1"]),
+        ("after:*/delivered#2", "after:a-2/delivered", ["a-1", "a-2"]),
+        ("before:*/delivered#3", "before:a-3/delivered", ["a-1", "a-2"]),
+        ("after:*/delivered#3", "after:a-3/delivered", ["a-1", "a-2", "a-3"]),
+        # One commit, two transitions: both are durable, or neither.
+        ("before:*/delivered#5", "before:a-5/delivered", ["a-1", "a-2", "a-3"]),
+        ("after:*/delivered#4", "after:a-4/delivered", ["a-1", "a-2", "a-3", "a-4", "a-5"]),
+    ],
+)
+def test_the_blow_falls_on_its_side_of_the_commit(
+    path: Path, plan: str, struck: str, durable: list[str]
+) -> None:
+    assert run(path, plan) == (-9, struck, durable)
+
+
+@pytest.mark.parametrize("plan", ["after:*/delivered#6", "before:rolled-back/delivered"])
+def test_what_never_becomes_durable_is_never_struck(path: Path, plan: str) -> None:
+    assert run(path, plan) == (0, "", ["a-1", "a-2", "a-3", "a-4", "a-5"])
