@@ -21,6 +21,7 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
     process.communicate()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kills_at_random_moments_break_no_promise(
     place: Place, seed: int, pytestconfig: pytest.Config

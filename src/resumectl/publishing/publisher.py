@@ -63,6 +63,9 @@ class Outlet:
     def __init__(self, datasource: SQLAlchemyDatasource, life_id: int) -> None:
         self.datasource = datasource
         self.life_id = life_id
+        # Held from counting to writing: the counters are ahead of the rows only by what is
+        # on its way to a commit, not by everybody who waits for the database's write lock.
+        self.turn = threading.Lock()
         self._total = 0
         self._local: dict[str, int] = {}
         self._under_way = 0
@@ -280,28 +283,29 @@ class Delivery:
         """Write the delivery on a connection or session whose transaction is another's."""
         if self._order.delay_s:
             time.sleep(self._order.delay_s)
-        counted = self._count()
         body = connection.scalar(
             sa.select(messages.c.body).where(
                 messages.c.batch_id == self._order.batch_id, messages.c.number == self._number
             )
         )
-        row = {
-            "batch_id": self._order.batch_id,
-            "message_number": self._number,
-            "body": body,
-            "publisher": self._order.publisher,
-            "workflow_id": self._workflow_id,
-            "life_id": self.outlet.life_id,
-            "local_count": counted.local,
-            "global_count": counted.total,
-            "delivered_at_ms": time.time_ns() // 1_000_000,
-        }
-        if keyed:
-            row["idempotency_key"] = f"{self._order.batch_id}/{self._number}"
-            connection.execute(_insert_or_count_ignored(self.outlet.dialect_name, row))
-        else:
-            connection.execute(sa.insert(deliveries).values(row))
+        with self.outlet.turn:
+            counted = self._count()
+            row = {
+                "batch_id": self._order.batch_id,
+                "message_number": self._number,
+                "body": body,
+                "publisher": self._order.publisher,
+                "workflow_id": self._workflow_id,
+                "life_id": self.outlet.life_id,
+                "local_count": counted.local,
+                "global_count": counted.total,
+                "delivered_at_ms": time.time_ns() // 1_000_000,
+            }
+            if keyed:
+                row["idempotency_key"] = f"{self._order.batch_id}/{self._number}"
+                connection.execute(_insert_or_count_ignored(self.outlet.dialect_name, row))
+            else:
+                connection.execute(sa.insert(deliveries).values(row))
 
     def log(self) -> None:
         """One line, once the delivery is durable."""

@@ -36,6 +36,7 @@ from resumectl.publishing.publisher import (
     Publisher,
     open_outlet,
 )
+from resumectl.publishing.state import Guarantee
 from resumectl.settings import Settings
 
 DRAIN_TIMEOUT_S = 30.0
@@ -179,6 +180,42 @@ class Life:
         """Start the batch's workflow; if it was started before, find it."""
         order = Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s)
         return Publisher.named(batch.publisher).start(order)
+
+    def publish(
+        self,
+        name: str,
+        messages: Sequence[Any],
+        *,
+        guarantee: Guarantee | str = Guarantee.EXACTLY_ONCE,
+        batch_id: str | None = None,
+        delay_s: float = 0.0,
+    ) -> WorkflowHandle[dict[str, Any]]:
+        """Write a batch down and start its workflow.
+
+        Args:
+            name: The publisher's.
+            messages: Text, or what JSON can hold.
+            guarantee: What is promised of each delivery.
+            batch_id: The batch's id; the next of `NAME-K` if None. The same id again starts
+                nothing new.
+            delay_s: How long each delivery takes, in seconds.
+
+        Returns:
+            DBOS's handle on the batch's workflow.
+
+        Raises:
+            Refusal: A name is not allowed, or another batch has the id.
+        """
+        with self.engine.begin() as connection:
+            batch = batch_book.create(
+                connection,
+                publisher=name,
+                guarantee=Guarantee(guarantee),
+                bodies=list(messages),
+                delay_s=delay_s,
+                batch_id=batch_id,
+            )
+        return self.start(batch)
 
     def wait(
         self,

@@ -132,8 +132,13 @@ def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resu
             repeated=max(0, after.deliveries.get(each, 0) - 1)
             - max(0, before.deliveries.get(each, 0) - 1),
         )
-        for each in wanted
+        for each in sorted(wanted, key=_by_number)
     ]
+
+
+def _by_number(workflow_id: str) -> list[tuple[int, str]]:
+    """alpha-1-2 before alpha-1-10."""
+    return [(len(part) if part.isdigit() else 0, part) for part in workflow_id.split("-")]
 
 
 def _show(common: Common, wanted: Sequence[str], before: Snapshot, survey: Survey) -> ExitCode:

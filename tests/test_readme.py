@@ -1,0 +1,79 @@
+"""The README is true: its session, its commands, its library example, its generated parts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CHECKOUT, Place, Ran
+
+sys.path.insert(0, str(CHECKOUT / "docs"))
+import make_readme
+
+README = (CHECKOUT / "README.md").read_text()
+
+
+def shape(text: str) -> set[str]:
+    """Its lines, without what differs from run to run: numbers, times, and who was first."""
+    text = re.sub(r"SUCCESS|PENDING|ENQUEUED", "STATUS", text)
+    text = re.sub(r"[0-9]+|·", "N", text)
+    text = re.sub(r"N(?:[-.: ]+N)*", "N", text)
+    return {re.sub(r"[\s─]+", " ", line).strip() for line in text.splitlines()}
+
+
+def test_the_session_prints_what_the_readme_shows() -> None:
+    assert shape(make_readme.session()) == shape(make_readme.part(README, "session"))
+
+
+@pytest.mark.parametrize("name", ["exit-codes", "layout"])
+def test_what_is_generated_is_up_to_date(name: str) -> None:
+    assert make_readme.part(README, name) == make_readme.PARTS[name](), (
+        "run  python docs/make_readme.py"
+    )
+
+
+def test_every_command_of_the_readme_can_be_typed_in_its_order(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "messages.txt").write_text('first\n{"second": 2}\n')
+    after_session = README.partition("<!-- /session -->")[2]
+    blocks = re.findall(r"```console\n(.*?)```", after_session, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) > 20
+    for line in lines:
+        prompt, command, *arguments = line.split()
+        assert (prompt, command) == ("$", "resumectl")
+        ran = sqlite_place.run(*arguments)
+        assert ran.code == 0, f"{line}: {ran}"
+
+
+def test_the_library_example_prints_what_it_says(sqlite_place: Place) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    script = sqlite_place.directory / "my_program.py"
+    script.write_text(code)
+    ran = run_python(sqlite_place, script)
+    assert ran.code == 0, ran
+    assert ran.out == "{'messages': 2, 'failed': []}\n"
+
+
+def run_python(place: Place, script: Path) -> Ran:
+    """Run a script as a user would, beside the database."""
+    ended = subprocess.run(
+        [sys.executable, script],
+        cwd=place.directory,
+        env=place.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_every_option_and_command_that_the_readme_names_exists(sqlite_place: Place) -> None:
+    named = set(re.findall(r"(?:^|[$`] |`)resumectl ([a-z-]+)", README, flags=re.MULTILINE))
+    assert {"publish", "crash-after", "resume", "worker", "doctor"} <= named
+    helped = sqlite_place.ok("--help").out
+    assert {name for name in named if f" {name} " not in helped} == set()
+    for option in set(re.findall(r"`(--[a-z-]+)", README)):
+        pages = [sqlite_place.ok(name, "--help").out for name in ("publish", "state", "worker")]
+        assert any(option in page for page in pages), option
