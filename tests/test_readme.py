@@ -70,7 +70,7 @@ def run_python(place: Place, script: Path) -> Ran:
 
 
 def test_every_option_and_command_that_the_readme_names_exists(sqlite_place: Place) -> None:
-    named = set(re.findall(r"(?:^|[$`] |`)resumectl ([a-z-]+)", README, flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^\$ |&& |`)resumectl ([a-z-]+)", README, flags=re.MULTILINE))
     assert {"publish", "crash-after", "resume", "worker", "doctor"} <= named
     helped = sqlite_place.ok("--help").out
     assert {name for name in named if f" {name} " not in helped} == set()

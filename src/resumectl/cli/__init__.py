@@ -14,7 +14,8 @@ import typer
 from resumectl.cli import housekeeping, inspecting, publishing
 from resumectl.errors import ExitCode
 
-_EXIT_CODES = "  ".join(f"{code.value} {code.meaning}" for code in ExitCode)
+# \b keeps the lines as they are.
+_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
 
 app = typer.Typer(
     name="resumectl",
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Resumption experiments with DBOS: publish, die for real, resume, see what survived.",
-    epilog=f"Exit codes:  {_EXIT_CODES}",
+    epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

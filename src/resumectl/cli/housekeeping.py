@@ -16,14 +16,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(common: Common) -> ExitCode:
-    """Examine the database: reachable, migrated, and what lies there unfinished."""
+    """Examine the database, and say what to do."""
     from resumectl.cli.flows import doctor as flow
 
     return flow.examine(common)
 
 
 def migrate(common: Common) -> ExitCode:
-    """Create or migrate the tables, resumectl's and DBOS's, with a role that may."""
+    """Create or migrate the tables, DBOS's as well."""
     from dbos import DBOS
 
     from resumectl.database import failures_explained, open_engine
@@ -49,7 +49,7 @@ def reset(
     common: Common,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> ExitCode:
-    """Delete everything that was published: deliveries, counters, workflows."""
+    """Delete everything that was published."""
     from resumectl.cli.flows import reset as flow
 
     settings = common.settings()

@@ -42,7 +42,7 @@ def state(
         bool, typer.Option("--check", help="Exit with 1 if a guarantee was broken.")
     ] = False,
 ) -> ExitCode:
-    """Show what survived: deliveries, counters, and whether each promise was kept."""
+    """Show what survived: deliveries and counters."""
     from resumectl.publishing import records
     from resumectl.publishing.state import State, broken_promises
     from resumectl.report import console, machine
@@ -178,7 +178,7 @@ def _since_ms(text: str) -> int:
 
 
 def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
-    """Show a workflow's recorded steps, with times, and which life executed each."""
+    """Show a workflow's steps, and who executed them."""
     from resumectl.publishing import records
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
@@ -205,7 +205,10 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
 
 
 def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
-    """Cancel a workflow and its children; what is under way runs to the end of its step."""
+    """Cancel a workflow and its children.
+
+    A step under way runs to its end.
+    """
     from resumectl.publishing import remote
     from resumectl.publishing.dbos_tables import ENDED
 
@@ -225,7 +228,10 @@ def fork(
         int, typer.Option(help="The first step to execute again, from 1.", show_default=False)
     ],
 ) -> ExitCode:
-    """Begin a workflow again as a new one, with what it recorded before a step."""
+    """Begin a workflow again from one of its steps.
+
+    The new workflow has what the old one recorded before that step.
+    """
     from resumectl.publishing import remote
 
     original = _look_up(common, workflow_id)

@@ -54,7 +54,7 @@ def publish(
         bool, typer.Option("--detach", help="Enqueue only; leave the work to workers.")
     ] = False,
 ) -> ExitCode:
-    """Publish a batch of messages through a durable workflow."""
+    """Publish a batch through a durable workflow."""
     from resumectl.cli.flows import publish as flow
 
     request = read_request(common, name, count, from_file, batch_id, guarantee, concurrency, delay)
@@ -84,7 +84,10 @@ def crash_after(
         bool, typer.Option("--exit", help="Die by os._exit instead of a signal.")
     ] = False,
 ) -> ExitCode:
-    """Publish in a child process that dies for real at its N-th delivery."""
+    """Publish, and die for real at the N-th delivery.
+
+    A child process publishes and is killed; this one survives, and shows what is left.
+    """
     from resumectl.cli.flows import crash_after as flow
 
     request = read_request(common, name, count, from_file, batch_id, guarantee, concurrency, delay)
@@ -107,7 +110,7 @@ def resume(
         typer.Option(help="Seconds to wait at most.", show_default="as long as it takes"),
     ] = None,
 ) -> ExitCode:
-    """Take up everything unfinished in a new process, and see it through."""
+    """Take up everything unfinished, to its end."""
     from resumectl.cli.flows import resume as flow
 
     with ends_in_order():
@@ -123,7 +126,10 @@ def worker(
         bool, typer.Option("--no-adopt", help="Leave alone what dead processes left.")
     ] = False,
 ) -> ExitCode:
-    """Serve the queue until SIGTERM or Ctrl-C, and adopt what dead processes left."""
+    """Serve the queue until told to end.
+
+    SIGTERM and Ctrl-C end it in order. It adopts what dead processes left.
+    """
     from resumectl.cli.flows import worker as flow
 
     with ends_in_order():

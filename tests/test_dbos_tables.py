@@ -1,0 +1,73 @@
+"""What resumectl reads of DBOS's tables is there, in a database that DBOS itself migrated.
+
+They are not DBOS's public API: these tests are what a new version of DBOS has to pass.
+"""
+
+import pytest
+import sqlalchemy as sa
+from conftest import Place
+from dbos import DBOS
+from dbos._sys_db import WorkflowStatusString
+
+from resumectl.publishing import dbos_tables, publisher, records
+from resumectl.publishing.publisher import Publisher
+
+TABLES = [
+    each for each in vars(dbos_tables).values() if isinstance(each, sa.Table) and each.columns
+]
+
+
+@pytest.fixture
+def migrated(place: Place) -> sa.Inspector:
+    """A database that has seen DBOS's own migrations and nothing else."""
+    DBOS.migrate(place.url, schema=place.settings.dbos_schema)
+    return sa.inspect(sa.create_engine(place.settings.url, poolclass=sa.NullPool))
+
+
+def test_every_table_and_column_that_is_read_is_there(migrated: sa.Inspector, place: Place) -> None:
+    schema = None if place.settings.is_sqlite else place.settings.dbos_schema
+    assert {"workflow_status", "operation_outputs", "queues"} <= {table.name for table in TABLES}
+    for table in TABLES:
+        found = {c["name"]: c["type"] for c in migrated.get_columns(table.name, schema=schema)}
+        for column in table.columns:
+            assert column.name in found, f"{table.name}.{column.name}"
+            # Text is read as text and numbers as numbers, on either database.
+            assert found[column.name].python_type is column.type.python_type, column
+
+
+def test_dbos_s_tables_count_as_there_only_once_dbos_has_migrated(
+    place: Place, request: pytest.FixtureRequest
+) -> None:
+    engine = sa.create_engine(place.settings.url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        assert not records.has_dbos_tables(connection, place.settings)
+    request.getfixturevalue("migrated")
+    with engine.connect() as connection:
+        assert records.has_dbos_tables(connection, place.settings)
+
+
+def test_the_statuses_are_dbos_s() -> None:
+    known = {status.value for status in WorkflowStatusString}
+    assert set(dbos_tables.STATUSES) == known
+    assert len(dbos_tables.STATUSES) == len(known)  # none is both unfinished and ended
+    assert set(dbos_tables.RESUMABLE_BY_ID) < set(dbos_tables.ENDED)
+
+
+def test_the_names_that_are_looked_for_are_what_dbos_records(place: Place) -> None:
+    place.ok("publish", "--name", "alpha", "--count", "1")
+    place.ok("publish", "--name", "beta", "--count", "1", "--detach")
+    recorded = place.rows(
+        "SELECT workflow_uuid, name, class_name, config_name, queue_name FROM workflow_status"
+        " ORDER BY workflow_uuid"
+    )
+    batch = (Publisher.publish_batch.__qualname__, records.PUBLISHER_CLASS)
+    message = (Publisher.deliver_message.__qualname__, records.PUBLISHER_CLASS)
+    # The same for a batch that was started here and for one that was left to workers.
+    assert recorded == [
+        ("alpha-1", *batch, "alpha", None),
+        ("alpha-1-1", *message, "alpha", publisher.QUEUE_NAME),
+        ("beta-1", *batch, "beta", publisher.BATCH_QUEUE_NAME),
+    ]
+    assert place.rows("SELECT status FROM workflow_status WHERE workflow_uuid = 'beta-1'") == [
+        ("ENQUEUED",)
+    ]
