@@ -163,4 +163,4 @@ def test_a_worker_that_lost_its_lock_ends(postgres_place: Place) -> None:
     )
     _, err = worker.communicate(timeout=60)
     assert worker.returncode == 4
-    assert "lock is lost" in err
+    assert "is alive is lost" in err

@@ -70,7 +70,9 @@ class FileLocks:
         os.close(self._held.pop(executor_id))
 
     def holds(self, executor_id: str) -> bool:
-        return executor_id in self._held
+        descriptor = self._held.get(executor_id)
+        # A lock on a file that somebody has deleted keeps nobody out any more.
+        return descriptor is not None and os.fstat(descriptor).st_nlink > 0
 
     def alive(self, executor_ids: Iterable[str]) -> set[str]:
         if not self._directory.is_dir():

@@ -389,6 +389,13 @@ def read_lives(connection: sa.Connection, locks: ExecutorLocks) -> list[LifeSeen
 # ---------------------------------------------------------------- workflows and steps
 
 
+def all_workflow_ids(connection: sa.Connection, settings: Settings) -> list[str]:
+    """Every workflow of every publisher."""
+    if not has_dbos_tables(connection, settings):
+        return []
+    return list(connection.scalars(sa.select(_ws.workflow_uuid).where(_ours(settings))))
+
+
 def recorded_steps(connection: sa.Connection, workflow_ids: Sequence[str]) -> dict[str, int]:
     """How many steps of each workflow are recorded; those with none are left out."""
     return _steps_by_workflow(connection, workflow_ids)

@@ -22,6 +22,7 @@ from resumectl.settings import Settings
 
 DEFAULT_CONCURRENCY = 10  # messages at work at a time, in each process
 _BATCHES_AT_A_TIME = 4
+_IDS_A_CALL = 1_000
 
 
 @contextmanager
@@ -98,13 +99,25 @@ def requeue(settings: Settings, left: Sequence[tuple[str, str | None]]) -> None:
         by_queue[queue_name].append(workflow_id)
     with client(settings) as dbos_client:
         for queue_name, workflow_ids in by_queue.items():
-            dbos_client.resume_workflows(workflow_ids, queue_name=queue_name)
+            for start in range(0, len(workflow_ids), _IDS_A_CALL):
+                dbos_client.resume_workflows(
+                    workflow_ids[start : start + _IDS_A_CALL], queue_name=queue_name
+                )
 
 
 def cancel(settings: Settings, workflow_id: str) -> None:
     """Cancel a workflow and its children; a step under way runs to its end."""
     with client(settings) as dbos_client:
         dbos_client.cancel_workflow(workflow_id, cancel_children=True)
+
+
+def delete(settings: Settings, workflow_ids: Sequence[str]) -> None:
+    """Delete workflows with everything that DBOS recorded of them."""
+    if not workflow_ids:
+        return
+    with client(settings) as dbos_client:
+        for start in range(0, len(workflow_ids), _IDS_A_CALL):
+            dbos_client.delete_workflows(list(workflow_ids[start : start + _IDS_A_CALL]))
 
 
 def fork(settings: Settings, workflow_id: str, *, from_step: int, fork_id: str) -> None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource, WorkflowHandle
 
 from resumectl.database import failures_explained, open_engine
-from resumectl.errors import Refusal
+from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
 from resumectl.publishing import records, remote
 from resumectl.publishing.batches import Batch
@@ -171,10 +171,17 @@ class Life:
         )
         return int(connection.execute(statement).scalar_one())
 
-    @property
-    def is_fenced(self) -> bool:
-        """Whether this life has lost its lock: others may take its work, so it must end."""
-        return not self.locks.holds(self.executor_id)
+    def check_lock(self) -> None:
+        """Make sure that no other process can take this one for dead, and its work with it.
+
+        Raises:
+            MachineFailure: The lock is lost, so this life must end.
+        """
+        if not self.locks.holds(self.executor_id):
+            raise MachineFailure(
+                "the lock that says that this process is alive is lost",
+                next_step="resumectl resume  once the database is back",
+            )
 
     def start(self, batch: Batch) -> WorkflowHandle[dict[str, Any]]:
         """Start the batch's workflow; if it was started before, find it."""
@@ -238,6 +245,7 @@ class Life:
         adopt_at = time.monotonic() + ADOPT_EVERY_S
         while True:
             if time.monotonic() >= adopt_at:
+                self.check_lock()
                 # What is waited for may have been claimed by a process that has died since.
                 self.adopt()
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
@@ -320,7 +328,8 @@ class Life:
             drained = False
         try:
             DBOS.destroy()
-            if drained:
+            # Without the lock, what is PENDING under this executor id may be another's.
+            if drained and self.locks.holds(self.executor_id):
                 self._hand_back()
             with failures_explained(self.settings), self.engine.begin() as connection:
                 connection.execute(

@@ -3,11 +3,11 @@
 import time
 
 from resumectl.cli.common import Common
-from resumectl.errors import ExitCode, MachineFailure, Refusal
+from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing.runtime import Life
 
 # How often a worker makes sure that it still holds its lock.
-_FENCE_EVERY_S = 1.0
+_CHECK_LOCK_EVERY_S = 1.0
 
 
 def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
@@ -40,14 +40,10 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
 def _serve(life: Life, adopt_every_s: float | None) -> None:
     adopt_at = time.monotonic()
     while True:
-        if life.is_fenced:
-            raise MachineFailure(
-                "the connection that holds this worker's lock is lost",
-                next_step="resumectl worker  once the database is back",
-            )
+        life.check_lock()
         if adopt_every_s is not None and time.monotonic() >= adopt_at:
             life.adopt()
             life.start_unstarted()
             adopt_at = time.monotonic() + adopt_every_s
-        until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _FENCE_EVERY_S
-        time.sleep(max(0.01, min(_FENCE_EVERY_S, until_next)))
+        until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_LOCK_EVERY_S
+        time.sleep(max(0.01, min(_CHECK_LOCK_EVERY_S, until_next)))
