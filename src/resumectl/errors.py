@@ -35,11 +35,19 @@ class Refusal(Exception):
     """
 
     exit_code = ExitCode.REFUSED
+    label = "error"
 
     def __init__(self, what: str, *, next_step: str) -> None:
         super().__init__(what)
         self.what = what
         self.next_step = next_step
+
+
+class Interrupted(Refusal):
+    """The user has asked for an end; what was unfinished can be taken up again."""
+
+    exit_code = ExitCode.INTERRUPTED
+    label = "interrupted"
 
 
 class NothingProved(Refusal):

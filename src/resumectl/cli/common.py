@@ -143,7 +143,7 @@ def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
 
 
 def _said(common: Common, refusal: Refusal) -> int:
-    common.say(f"error: {refusal.what}")
+    common.say(f"{refusal.label}: {refusal.what}")
     common.say(f"next:  {refusal.next_step}")
     if common.as_json:
         from resumectl.report import machine

@@ -145,7 +145,7 @@ def _with_children(
     level = list(roots)
     while level:
         children = records.list_workflows(connection, parents=[each.id for each in level])
-        for child in reversed(children):
+        for child in sorted(children, key=lambda w: (w.created_at_ms, records.natural_order(w.id))):
             below.setdefault(str(child.parent), []).append(child)
         level = children
     found: list[WorkflowSeen] = []

@@ -418,6 +418,11 @@ def deliveries_made(connection: sa.Connection, workflow_ids: Sequence[str]) -> d
     return found
 
 
+def natural_order(workflow_id: str) -> list[tuple[int, str]]:
+    """A key to sort by, with alpha-1-2 before alpha-1-10."""
+    return [(len(part) if part.isdigit() else 0, part) for part in workflow_id.split("-")]
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowSeen:
     """One workflow, of any application, without what it was given or gave back."""

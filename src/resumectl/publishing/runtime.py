@@ -326,6 +326,8 @@ class Life:
             drained = self._outlet is None or self._outlet.drain(DRAIN_TIMEOUT_S)
         except KeyboardInterrupt:  # a second Ctrl-C: whoever waits has waited enough
             drained = False
+        # DBOS complains of what it has claimed and can no longer begin; it is handed back.
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)
         try:
             DBOS.destroy()
             # Without the lock, what is PENDING under this executor id may be another's.

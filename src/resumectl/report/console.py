@@ -36,12 +36,17 @@ class Column:
 
     title: str
     justify: Literal["left", "right"] = "left"
+    unfolded: int = 1  # characters that are not torn apart, as a date's
 
 
 def right(title: str) -> Column:
     """A column of numbers."""
     return Column(title, "right")
 
+
+# How a table is made to fit, the airiest first: the gap between columns, and how narrow a
+# column may become before its texts are folded no further.
+_LAYOUTS = ((2, 24), (2, 12), (0, 12), (0, 7))
 
 Cell = str | int | Text | None
 Row = Sequence[Cell]
@@ -55,9 +60,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(*renderables: RenderableType, on: Console | None = None) -> None:
-    """Print to standard output, one below the other."""
+    """Print to standard output, one below the other, tables with a line between them."""
     target = on or console()
-    for renderable in renderables:
+    for index, renderable in enumerate(renderables):
+        if index and any(isinstance(each, Sheet) for each in renderables[index - 1 : index + 1]):
+            target.print()
         target.print(renderable)
 
 
@@ -77,8 +84,8 @@ def cell(value: Cell) -> Text:
 class Sheet:
     """A table that becomes a list of records where the terminal is too narrow for it.
 
-    Folding goes as far as no word of a heading is broken; beyond that every row is written
-    as lines of "heading  value", so that no column is lost.
+    Folding goes as far as no heading is broken; beyond that every row is written as lines of
+    "heading  value", so that no column is lost.
     """
 
     title: str
@@ -87,38 +94,40 @@ class Sheet:
     footer: Row | None = None
 
     def __rich_console__(self, target: Console, options: object) -> Iterable[RenderableType]:
-        table = self._table()
-        needed = Measurement.get(target, target.options.update(width=10_000), table)
-        if needed.minimum <= target.width:
-            yield table
-        else:
-            yield self._records()
+        for gap, foldable_to in _LAYOUTS:
+            table = self._table(gap, foldable_to)
+            endless = target.options.update(width=10_000)
+            if Measurement.get(target, endless, table).minimum <= target.width:
+                yield table
+                return
+        yield self._records()
 
-    def _table(self) -> Table:
+    def _table(self, gap: int, foldable_to: int) -> Table:
         table = Table(
             title=Text(self.title, style="bold"),
             title_justify="left",
             box=box.SIMPLE_HEAD,
             header_style="bold",
             show_footer=self.footer is not None,
+            show_edge=False,
             pad_edge=False,
+            padding=(0, gap, 0, 0),
         )
         for index, column in enumerate(self.columns):
-            widest = max((len(word) for word in column.title.split()), default=1)
             table.add_column(
                 column.title,
                 footer=cell(self.footer[index]) if self.footer else "",
                 justify=column.justify,
                 overflow="fold",
-                min_width=max(widest, self._short_width(index)),
+                min_width=max(len(column.title), self._short_width(index, foldable_to)),
             )
         for row in self.rows:
             table.add_row(*map(cell, row))
         return table
 
-    def _short_width(self, index: int) -> int:
-        # Numbers and short words are not to be folded; long texts may be.
-        return min(12, max((cell(row[index]).cell_len for row in self.rows), default=1))
+    def _short_width(self, index: int, foldable_to: int) -> int:
+        longest = max((cell(row[index]).cell_len for row in self.rows), default=1)
+        return min(max(foldable_to, self.columns[index].unfolded), longest)
 
     def _records(self) -> RenderableType:
         width = max(len(column.title) for column in self.columns)

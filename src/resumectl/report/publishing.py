@@ -45,12 +45,13 @@ def _alarming(number: int) -> Cell:
 
 
 def batches_sheet(batches: Sequence[BatchState], *, title: str, totals: Counts | None) -> Sheet:
-    """Batches with their counts, and a totals line if there are totals."""
+    """Batches with their counts; ignored attempts only if there are any."""
+    shown = slice(None) if any(b.counts.ignored for b in batches) else slice(-1)
     return Sheet(
         title,
-        [Column("batch"), Column("guarantee"), Column("status"), *_COUNT_COLUMNS],
-        [[b.id, b.guarantee, b.status, *_counts(b.counts)] for b in batches],
-        footer=None if totals is None else ["total", "", "", *_counts(totals)],
+        [Column("batch"), Column("guarantee"), Column("status"), *_COUNT_COLUMNS[shown]],
+        [[b.id, b.guarantee, b.status, *_counts(b.counts)[shown]] for b in batches],
+        footer=None if totals is None else ["total", "", "", *_counts(totals)[shown]],
     )
 
 
@@ -174,24 +175,22 @@ def verdict_line(state: State) -> Text:
 
 
 def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int]) -> Sheet:
-    """Workflows, each indented by its depth in the tree (0 in a flat list)."""
-    return Sheet(
-        "Workflows",
+    """Workflows, each indented by its depth in the tree; errors only if there are any."""
+    columns = [
+        Column("id"), Column("name"), Column("publisher"), Column("status"), Column("queue"),
+        right("steps"), right("attempts"), Column("executor"), Column("version"),
+        Column("created", unfolded=len("2026-01-31")), right("duration"), Column("error"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
         [
-            Column("id"), Column("name"), Column("publisher"), Column("status"), Column("queue"),
-            right("steps"), right("attempts"), Column("executor"), Column("version"),
-            Column("created"), right("duration"), Column("error"),
-        ],
-        [
-            [
-                Text("  " * depth).append_text(cell(w.id)), w.name, w.publisher, w.status, w.queue,
-                w.steps, w.attempts, w.executor, w.version, clock(w.created_at_ms),
-                duration(w.completed_at_ms - w.created_at_ms if w.completed_at_ms else None),
-                w.error,
-            ]
-            for w, depth in zip(workflows, depths, strict=True)
-        ],
-    )  # fmt: skip
+            Text("  " * depth).append_text(cell(w.id)), w.name, w.publisher, w.status, w.queue,
+            w.steps, w.attempts, w.executor, w.version, clock(w.created_at_ms),
+            duration(w.completed_at_ms - w.created_at_ms if w.completed_at_ms else None), w.error,
+        ]
+        for w, depth in zip(workflows, depths, strict=True)
+    ]  # fmt: skip
+    shown = slice(None) if any(w.error for w in workflows) else slice(-1)
+    return Sheet("Workflows", columns[shown], [row[shown] for row in rows])
 
 
 def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:

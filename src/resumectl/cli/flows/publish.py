@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from resumectl.cli.common import Common
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
-from resumectl.errors import ExitCode, Refusal
+from resumectl.errors import ExitCode, Interrupted, Refusal
 from resumectl.publishing import records, remote, takeover
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.dbos_tables import ENDED
@@ -55,9 +55,9 @@ def run(common: Common, request: Request, batch: Batch, resumed: list[str]) -> N
             with watched(common, life, [batch.id, *resumed]) as progress:
                 life.wait([batch.id, *resumed], every_poll=progress.poll)
     except KeyboardInterrupt:
-        common.say(f"interrupted: {batch.id} is unfinished, and nothing of it is lost")
-        common.say("next:  resumectl resume  (or  resumectl state)")
-        raise
+        raise Interrupted(
+            f"{batch.id} is unfinished, and nothing of it is lost", next_step="resumectl resume"
+        ) from None
 
 
 def look_around(settings: Settings, engine: "Engine") -> Survey:

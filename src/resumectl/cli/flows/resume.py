@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from resumectl.cli.common import Common
 from resumectl.cli.flows.publish import batch_ids, look_around, read, watched
 from resumectl.database import failures_explained, open_engine
-from resumectl.errors import ExitCode, MachineFailure, Refusal
+from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
 from resumectl.publishing import records
 from resumectl.publishing.dbos_tables import ENDED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.publishing.migration import ensure_migrated
@@ -116,9 +116,9 @@ def _live(
             with watched(common, life, list(wanted)) as progress:
                 return life.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
     except KeyboardInterrupt:
-        common.say("interrupted: what is unfinished stays so, and nothing of it is lost")
-        common.say("next:  resumectl resume")
-        raise
+        raise Interrupted(
+            "what is unfinished stays so, and nothing of it is lost", next_step="resumectl resume"
+        ) from None
 
 
 def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resumed]:
@@ -132,13 +132,8 @@ def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resu
             repeated=max(0, after.deliveries.get(each, 0) - 1)
             - max(0, before.deliveries.get(each, 0) - 1),
         )
-        for each in sorted(wanted, key=_by_number)
+        for each in sorted(wanted, key=records.natural_order)
     ]
-
-
-def _by_number(workflow_id: str) -> list[tuple[int, str]]:
-    """alpha-1-2 before alpha-1-10."""
-    return [(len(part) if part.isdigit() else 0, part) for part in workflow_id.split("-")]
 
 
 def _show(common: Common, wanted: Sequence[str], before: Snapshot, survey: Survey) -> ExitCode:

@@ -45,5 +45,7 @@ def _serve(life: Life, adopt_every_s: float | None) -> None:
             life.adopt()
             life.start_unstarted()
             adopt_at = time.monotonic() + adopt_every_s
-        until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_LOCK_EVERY_S
+        until_next = (
+            adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_LOCK_EVERY_S
+        )
         time.sleep(max(0.01, min(_CHECK_LOCK_EVERY_S, until_next)))
