@@ -9,6 +9,8 @@ import pytest
 from conftest import Place
 from test_workers import wait_for
 
+from resumectl.database import open_engine
+from resumectl.publishing import batches
 from resumectl.publishing.lives import executor_locks
 
 MESSAGES = 30
@@ -121,6 +123,40 @@ def test_work_of_another_version_is_left_alone_until_that_version_comes(place: P
     assert "resumectl resume --app-version old" in place.ok("resume").out
     place.ok("resume", "--app-version", "old")
     assert place.document("state", "--check")["totals"]["delivered"] == 20
+
+
+def test_a_batch_whose_process_died_before_its_start_is_started_by_the_next(place: Place) -> None:
+    place.ok("migrate")
+    engine = open_engine(place.settings)
+    with engine.begin() as connection:
+        batches.create(
+            connection, publisher="alpha", guarantee="exactly-once", bodies=batches.generated(3)
+        )
+    engine.dispose()
+    (batch,) = place.document("state")["publishers"][0]["batches"]
+    assert (batch["status"], batch["pending"]) == ("NOT_STARTED", 3)
+    place.ok("resume")
+    (batch,) = place.document("state", "--check")["publishers"][0]["batches"]
+    assert (batch["status"], batch["delivered"]) == ("SUCCESS", 3)
+
+
+def test_a_waiting_publisher_takes_over_what_another_process_claimed_and_died_with(
+    place: Place,
+) -> None:
+    """Two share the queue, so the dead one holds messages of the living one's batch."""
+    alpha = publishing(place, "alpha")
+    beta = publishing(place, "beta")
+    beta_s_messages = (
+        "SELECT count(*) > 0 FROM workflow_status w JOIN lives l ON l.executor_id = w.executor_id"
+        f" WHERE w.status = 'PENDING' AND w.parent_workflow_id = 'beta-1' AND l.pid = {alpha.pid}"
+    )
+    faster(place)
+    wait_for("alpha holds messages of beta", lambda: place.rows(beta_s_messages)[0][0])
+    alpha.kill()
+    alpha.communicate()
+    _, err = beta.communicate(timeout=60)
+    assert beta.returncode == 0, err
+    assert counts(place, "beta") == (MESSAGES, MESSAGES)
 
 
 def test_a_lock_is_released_by_death_and_by_nothing_else(place: Place) -> None:

@@ -73,7 +73,7 @@ def crash_line(how: str, where: str) -> Text:
 def statuses_sheet(statuses: Mapping[str, int]) -> Sheet:
     """How many workflows have each status."""
     return Sheet(
-        "Workflows of the batch",
+        "Workflows",
         [Column("status"), right("workflows")],
         [[status, count] for status, count in sorted(statuses.items())],
     )
