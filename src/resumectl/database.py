@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.settings import SUPPORTED_URLS, Settings
+from resumectl.settings import Settings
 
 # The schema under which DBOS's tables are named in code; the engine translates it.
 DBOS_SCHEMA_KEY = "dbos"
@@ -124,7 +124,7 @@ def _explain_postgresql(original: Any, reason: str, settings: Settings) -> Refus
             if sign in str(original):
                 state = code
     step = _POSTGRESQL_FAILURES.get(
-        str(state), f"start the server or correct the URL ({SUPPORTED_URLS}); resumectl doctor"
+        str(state), "start the server, or correct the URL; then  resumectl doctor"
     )
     return MachineFailure(f"the database {settings.shown_url}: {reason}", next_step=step)
 

@@ -13,13 +13,13 @@ import typer
 
 from resumectl.cli import housekeeping, inspecting, publishing
 from resumectl.errors import ExitCode
+from resumectl.report.text import literal
 
 # \b keeps the lines as they are.
 _EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
 
 app = typer.Typer(
     name="resumectl",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Resumption experiments with DBOS: publish, die for real, resume, see what survived.",
@@ -30,12 +30,16 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version, and exit."),
 ) -> None:
     if version:
         from resumectl import __version__
 
         print(f"resumectl {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
         raise typer.Exit
 
 
@@ -44,13 +48,28 @@ inspecting.add_to(app)
 housekeeping.add_to(app)
 
 
+def _run() -> int:
+    """The exit code of the command line, whatever is wrong with it."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except Exception as error:
+        # What the parser refuses; its classes have moved between releases of typer.
+        explain = getattr(error, "format_message", None)
+        if explain is None:
+            raise
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "resumectl"
+        print(f"error: {literal(explain()).rstrip('.')}", file=sys.stderr)
+        print(f"next:  {path} --help", file=sys.stderr)
+        return ExitCode.REFUSED
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
 def main() -> NoReturn:
     """Run the command line, and exit with its code."""
-    try:
-        code = app(standalone_mode=True)
-    except SystemExit as end:
-        code = end.code
-    status = code if isinstance(code, int) else 0 if code is None else 1
+    status = _run()
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -53,6 +53,13 @@ def reset(
     from resumectl.cli.flows import reset as flow
 
     settings = common.settings()
-    if not yes and not typer.confirm(f"Delete everything in {settings.shown_url}?", err=True):
+    if not yes and not _is_sure(f"Delete everything in {settings.shown_url}?"):
         raise Refusal("nothing was deleted", next_step="resumectl reset --yes")
     return flow.reset(common)
+
+
+def _is_sure(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # nobody there to answer
+        return False

@@ -12,7 +12,7 @@ from resumectl.publishing.dbos_tables import ENDED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.records import WorkflowSeen
 from resumectl.publishing.runtime import Life
-from resumectl.publishing.state import broken_promises
+from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
@@ -34,6 +34,8 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
         raise Refusal(f"the timeout {timeout_s} is not positive", next_step="as in  --timeout 60")
     common.start_logging()
     settings = common.settings()
+    if settings.is_sqlite and not settings.sqlite_path.exists() and not ids:
+        return _nothing(common, Survey((), (), ()), [])  # and no database is made to say so
     engine = open_engine(settings)
     with failures_explained(settings):
         ensure_migrated(settings, engine)
@@ -163,7 +165,7 @@ def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> E
     if common.as_json:
         machine.show(
             {
-                **machine.state_document(read(common.settings(), [])),
+                **machine.state_document(State(())),
                 "workflows": [],
                 "blocked": [machine.blocked_document(each) for each in survey.blocked],
             }
