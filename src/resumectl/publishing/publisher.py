@@ -214,7 +214,7 @@ class Publisher(DBOSConfiguredInstance):
                 if current_outlet().ending:
                     raise LifeEnding from error
                 failed.append(number)
-                record_failure(order.batch_id, number, f"{type(error).__name__}: {error}")
+                record_failure(order.batch_id, number, one_line(error))
         return {"messages": order.count, "failed": failed}
 
     @DBOS.workflow()
@@ -226,8 +226,14 @@ class Publisher(DBOSConfiguredInstance):
             try:
                 _GUARANTEES[Guarantee(order.guarantee)](delivery)
             except Exception as error:
-                log.warning("not delivered: %s", error, extra=delivery.fields)
+                log.warning("not delivered: %s", one_line(error), extra=delivery.fields)
                 raise
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, without the statement and the parameters that SQLAlchemy appends."""
+    first, *_rest = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"
 
 
 def record_failure(batch_id: str, number: int, error: str) -> None:
