@@ -37,7 +37,7 @@ from resumectl.settings import Settings
 DEADLINE_S = 60.0
 # More than any migration will ever be numbered.
 NEWER = "9999"
-COMMANDS = Path(sys.executable).parent
+COMMANDS = Path(sys.executable).parent  # where `alembic` is installed
 
 
 def own_engine(settings: Settings) -> sa.Engine:
@@ -226,26 +226,29 @@ def everything(place: Place) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
+COMMANDS_THAT_OPEN_THE_DATABASE = [
+    ("publish", "--count", "1"),
+    ("state",),
+    ("worker",),
+    ("migrate",),
+    ("crash-after", "1"),
+    ("resume",),
+    ("list-workflows",),
+    ("steps", "alpha-1"),
+    ("cancel", "alpha-1"),
+    ("fork", "alpha-1", "--from-step", "1"),
+    ("reset", "--yes"),
+    ("doctor",),
+]
+
+
 def test_a_database_of_a_newer_resumectl_is_refused_and_left_as_it_is(place: Place) -> None:
     place.ok("publish", "--count", "1")
     place.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{NEWER}'")
     before = everything(place)
     assert sum(map(len, before.values())) > 4
-    for arguments in (
-        ("publish", "--count", "1"),
-        ("publish", "--count", "1", "--detach"),
-        ("crash-after", "1"),
-        ("resume",),
-        ("worker",),
-        ("state",),
-        ("list-workflows",),
-        ("steps", "alpha-1"),
-        ("cancel", "alpha-1"),
-        ("fork", "alpha-1", "--from-step", "1"),
-        ("reset", "--yes"),
-        ("migrate",),
-        ("doctor",),
-    ):
+    # Whether they refuse is one function's to decide; so not all of them on both databases.
+    for arguments in COMMANDS_THAT_OPEN_THE_DATABASE[: None if place.settings.is_sqlite else 4]:
         ran = place.run(*arguments)
         assert ran.code == ExitCode.REFUSED, (arguments, ran)
         assert f"migration {NEWER}" in ran.out + ran.err, arguments
@@ -342,7 +345,5 @@ def test_after_that_command_the_role_may_work(postgres_place: Place, restricted_
     ran = restricted.run("publish", "--count", "1")
     assert ran.code == ExitCode.MACHINE_FAILED, ran
     postgres_place.ok(*command_said(ran, url=postgres_place.url))
-    restricted.ok("publish", "--count", "1")
-    restricted.ok("crash-after", "1", "--count", "2")
-    restricted.ok("resume")
-    assert restricted.document("state")["totals"]["delivered"] == 3
+    # Exactly once: the checkpoint's table is one that the role may not create either.
+    assert restricted.document("publish", "--count", "2")["totals"]["delivered"] == 2

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -106,6 +107,7 @@ def list_workflows(
         raise Refusal("--limit is at least 1, and --offset at least 0", next_step="--limit 50")
     found: list[WorkflowSeen] = []
     depths: list[int] = []
+    is_more = False
     with reading(common) as open_:
         if open_ is not None and records.has_dbos_tables(open_[0], common.settings()):
             found = records.list_workflows(
@@ -114,10 +116,11 @@ def list_workflows(
                 name=name,
                 publisher=publisher,
                 since_ms=_since_ms(since) if since else None,
-                limit=limit,
+                limit=limit + 1,
                 offset=offset,
                 roots_only=tree,
             )
+            is_more, found = len(found) > limit, found[:limit]
             depths = [0] * len(found)
             if tree:
                 found, depths = _with_children(open_[0], found)
@@ -130,8 +133,17 @@ def list_workflows(
         console.show("no workflows" + (" match" if any((status, name, publisher, since)) else ""))
     else:
         console.show(tables.workflows_sheet(found, depths=depths))
-    if len(found) >= limit and not tree:
-        common.say(f"next:  resumectl list-workflows --offset {offset + limit}")
+    if is_more:
+        question = {
+            "--status": status,
+            "--name": name,
+            "--publisher": publisher,
+            "--since": since,
+            "--limit": limit,
+            "--offset": offset + limit,
+        }
+        asked = (f"{option} {quote(str(v))}" for option, v in question.items() if v is not None)
+        common.say(f"next:  resumectl list-workflows{' --tree' * tree} {' '.join(asked)}")
     return ExitCode.DONE
 
 

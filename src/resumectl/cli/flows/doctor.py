@@ -77,9 +77,11 @@ def _look(settings: Settings) -> list[Finding]:
                 return [*found, Finding("DBOS's tables", "missing", "resumectl migrate")]
             seen = takeover.survey(connection, settings, locks)
             lives = records.read_lives(connection, locks)
+            status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
+            # A batch comes with its messages, so it is the one to name.
             dead_lettered = records.list_workflows(
-                connection, status="MAX_RECOVERY_ATTEMPTS_EXCEEDED", limit=1
-            )
+                connection, status=status, limit=1, roots_only=True
+            ) or records.list_workflows(connection, status=status, limit=1)
     except sa.exc.SQLAlchemyError as error:
         raise explain(error, settings) from error
     finally:

@@ -161,7 +161,7 @@ def _show(common: Common, wanted: Sequence[str], before: Snapshot, survey: Surve
 
 
 def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> ExitCode:
-    ended = [w for w in named if w.status in ENDED]
+    ended = [w for w in reversed(named) if w.status in ENDED]  # before its messages, a batch
     if common.as_json:
         machine.show(
             {

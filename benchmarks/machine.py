@@ -1,0 +1,25 @@
+"""When and on what the figures were taken: one paragraph, to be quoted with them."""
+
+import os
+import platform
+import sqlite3
+from datetime import date
+from importlib.metadata import version
+
+from benchmarks.places import Places
+
+_LIBRARIES = ("dbos", "sqlalchemy", "typer", "rich", "psycopg")
+
+
+def described(places: Places) -> str:
+    """Date, processors, and the versions of everything that matters."""
+    parts = [
+        date.today().isoformat(),
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        f"Python {platform.python_version()}",
+        *(f"{name} {version(name)}" for name in _LIBRARIES),
+        f"SQLite {sqlite3.sqlite_version}",
+    ]
+    if places.server_version:
+        parts.append(f"PostgreSQL {places.server_version}")
+    return f"resumectl {version('resumectl')} · " + " · ".join(parts)

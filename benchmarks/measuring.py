@@ -1,0 +1,37 @@
+"""Take figures in turn, and sum them up. What is measured is the callers' business."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+Figure = TypeVar("Figure")
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], Figure]], rounds: int
+) -> dict[str, list[Figure]]:
+    """Run every contender once a round, in the same order: A B A B …"""
+    figures: dict[str, list[Figure]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            figures[name].append(run())
+    return figures
+
+
+def timed(run: Callable[[], object]) -> Callable[[], float]:
+    """The seconds that a run takes."""
+
+    def measure() -> float:
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
+
+    return measure
+
+
+def median_seconds(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The median seconds of each contender, after a run that warms up file and page caches."""
+    runs = {name: timed(run) for name, run in contenders.items()}
+    interleaved(runs, 1)
+    return {name: statistics.median(figures) for name, figures in interleaved(runs, rounds).items()}

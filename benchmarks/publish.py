@@ -1,0 +1,119 @@
+"""Publish: messages a second and memory, against a bare DBOS loop on the same kind of database.
+
+Each run is a process of its own on a fresh database: publish_batch.py for resumectl,
+bare_loop.py for what a user of DBOS would have written instead.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from benchmarks.measuring import interleaved
+from benchmarks.places import Places, script
+from benchmarks.table import Table, judged
+
+RATIO_MIN = 0.9
+_WARM_UP = 20
+_RESUMECTL, _BARE = "resumectl", "bare loop"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one process said of itself."""
+
+    messages: int
+    seconds: float
+    cpu_s: float
+    peak_kib: int
+    queue: tuple[int, float]  # concurrency, and polling interval in seconds
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+
+def measured(places: Places, sizes: Mapping[int, int]) -> Iterator[Table]:
+    """Two tables for each kind of database: the rates, and what a message costs.
+
+    Args:
+        places: Where to.
+        sizes: Messages of a batch to rounds, in the order in which to measure them.
+    """
+    for kind in places.kinds:
+        interleaved(_contenders(places, kind, _WARM_UP), 1)
+        found = {
+            size: interleaved(_contenders(places, kind, size), rounds)
+            for size, rounds in sizes.items()
+        }
+        yield _rates(kind, found)
+        yield _costs(kind, found)
+
+
+def _contenders(places: Places, kind: str, messages: int) -> dict[str, Callable[[], Run]]:
+    return {
+        _RESUMECTL: lambda: _run(places, kind, "publish_batch.py", messages),
+        _BARE: lambda: _run(places, kind, "bare_loop.py", messages),
+    }
+
+
+def _run(places: Places, kind: str, name: str, messages: int) -> Run:
+    with places.database(kind) as url:
+        said = json.loads(places.run(*script(name), url, str(messages)))
+    if said["delivered"] != messages:
+        raise RuntimeError(f"{name} delivered {said['delivered']} of {messages} messages")
+    queue = said["worker_concurrency"], said["polling_interval_sec"]
+    return Run(messages, said["seconds"], said["cpu_s"], said["peak_kib"], queue)
+
+
+def _rates(kind: str, found: Mapping[int, Mapping[str, list[Run]]]) -> Table:
+    rows = []
+    for size, runs in found.items():
+        queues = {run.queue for each in runs.values() for run in each}
+        if len(queues) != 1:
+            raise RuntimeError(f"the queues differ, so the rates say nothing: {queues}")
+        ours, bare = (_median_rate(runs[name]) for name in (_RESUMECTL, _BARE))
+        rows.append(
+            [f"{size:,} messages", str(len(runs[_BARE])), f"{ours:.1f}", f"{bare:.1f}",
+             f"{ours / bare:.2f}", judged(ours / bare >= RATIO_MIN)]
+        )  # fmt: skip
+    return Table(
+        f"Publish, {kind}: messages a second, medians; goal: at least {RATIO_MIN} of the bare "
+        "loop's",
+        ["", "pairs of runs", _RESUMECTL, _BARE, "ratio", "goal"],
+        rows,
+    )
+
+
+def _costs(kind: str, found: Mapping[int, Mapping[str, list[Run]]]) -> Table:
+    rows = [
+        [f"{size:,} messages, {name}", f"{_median_cpu_ms(runs[name]):.1f}",
+         f"{_peak_mib(runs[name]):.0f}", _growth(found, name, size)]
+        for size, runs in found.items() for name in (_RESUMECTL, _BARE)
+    ]  # fmt: skip
+    return Table(
+        f"Publish, {kind}: what it costs, medians",
+        ["", "CPU ms a message", "peak MiB", "KiB more a message"],
+        rows,
+    )
+
+
+def _median_rate(runs: list[Run]) -> float:
+    return statistics.median(run.rate for run in runs)
+
+
+def _median_cpu_ms(runs: list[Run]) -> float:
+    return statistics.median(run.cpu_s / run.messages for run in runs) * 1000
+
+
+def _peak_mib(runs: list[Run]) -> float:
+    return statistics.median(run.peak_kib for run in runs) / 1024
+
+
+def _growth(found: Mapping[int, Mapping[str, list[Run]]], name: str, size: int) -> str:
+    smaller = max((other for other in found if other < size), default=None)
+    if smaller is None:
+        return ""
+    grown_mib = _peak_mib(found[size][name]) - _peak_mib(found[smaller][name])
+    return f"{grown_mib * 1024 / (size - smaller):.1f}"

@@ -1,0 +1,63 @@
+"""Publish one batch with resumectl's library, as its command does, and say how it went.
+
+    python benchmarks/publish_batch.py URL COUNT
+
+What is timed: writing the batch down, and its workflow until it has ended; not the launch.
+"""
+
+import json
+import resource
+import sys
+import time
+
+import sqlalchemy as sa
+
+from resumectl.database import open_engine
+from resumectl.publishing import batches
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.models import deliveries
+from resumectl.publishing.publisher import POLL_S
+from resumectl.publishing.remote import DEFAULT_CONCURRENCY
+from resumectl.publishing.runtime import Life
+from resumectl.publishing.state import Guarantee
+from resumectl.settings import Settings
+
+
+def main() -> None:
+    """Publish, and print one JSON object."""
+    settings = Settings.resolve(db_url=sys.argv[1])
+    count = int(sys.argv[2])
+    engine = open_engine(settings)
+    ensure_migrated(settings, engine)
+    bodies = batches.generated(count)
+    began, cpu_began = time.perf_counter(), time.process_time()
+    with engine.begin() as connection:
+        batch = batches.create(
+            connection, publisher="alpha", guarantee=Guarantee.EXACTLY_ONCE, bodies=bodies
+        )
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
+    with Life(settings, "publish") as life:
+        life.adopt()
+        began, cpu_began = time.perf_counter(), time.process_time()
+        life.start(batch)
+        life.wait([batch.id])
+        seconds += time.perf_counter() - began
+        cpu_s += time.process_time() - cpu_began
+    with engine.connect() as connection:
+        delivered = connection.scalar(sa.select(sa.func.count()).select_from(deliveries))
+    print(
+        json.dumps(
+            {
+                "delivered": delivered,
+                "seconds": seconds,
+                "cpu_s": cpu_s,
+                "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+                "worker_concurrency": DEFAULT_CONCURRENCY,
+                "polling_interval_sec": POLL_S,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

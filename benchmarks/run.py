@@ -1,0 +1,24 @@
+"""Measure how fast resumectl is: the one command.
+
+    python benchmarks/run.py                    everything: half an hour on two cores
+    python benchmarks/run.py --quick            the same, small: two minutes
+    python benchmarks/run.py startup state      these parts only
+
+Figures of contenders are taken in turn (A B A B …) after a warm-up, and medians are shown:
+what else the machine does meanwhile then meets all of them alike.
+"""
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Find the package that this file is part of, and run its command."""
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from benchmarks.command import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

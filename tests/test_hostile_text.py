@@ -1,0 +1,490 @@
+"""Text from a user or a database is shown literally, on every terminal, and nothing is lost.
+
+What no command may do: hand a terminal something to act upon, take text for markup, drop a
+column, or put anything but its one document on standard output under `--json`.
+"""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import tempfile
+import termios
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from conftest import Place, Ran
+from rich.cells import cell_len
+
+from resumectl.database import open_engine
+from resumectl.errors import ExitCode
+
+MARKUP = "[bold red]b[/] [/] [link=https://example.org]l[/link] :boom:"
+HOSTILE = {
+    "markup": MARKUP,
+    "escapes": "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x1b[2J",
+    "C1 controls": "a\x9b31mb\x85c\x90d",
+    "carriage returns": "seen\rhidden",
+    "backspaces": "safe\x08\x08\x08\x08rm\x7f",
+    "right-to-left overrides": "abc\u202edef\u2066ghi\u200f",
+    "lines": "one\ntwo\u2028three\u2029four\x0bfive",
+    "wide letters": "日本語の名前 한국어 👩\u200d👩\u200d👧 🚀",
+}
+NASTY = " ".join(HOSTILE.values())
+LONG = "Ω" * 1500  # to be counted, wherever it is folded
+# A terminal so wide that no table is folded.
+ENDLESS = {"COLUMNS": "30000"}
+
+
+def active(character: str) -> bool:
+    """Whether a terminal acts upon the character, or hides what it does."""
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def assert_harmless(text: str) -> None:
+    found = sorted({each for each in text if active(each) and each != "\n"})
+    assert not found, (found, text[:2000])
+
+
+def written_out(text: str) -> str:
+    """As a terminal may see it."""
+    return "".join(c.encode("unicode_escape").decode() if active(c) else c for c in text)
+
+
+def said(ran: Ran, code: int = ExitCode.DONE) -> Ran:
+    """A command that ended as expected, and whose two outputs are harmless."""
+    assert ran.code == code, ran
+    assert "Traceback" not in ran.err
+    assert "unexpected" not in ran.err, ran
+    assert_harmless(ran.out)
+    assert_harmless(ran.err)
+    return ran
+
+
+def sorted_document(text: str) -> Any:
+    """The one document that the text is; its keys are sorted all the way down."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in found]
+        assert keys == sorted(keys)
+        return dict(found)
+
+    return json.loads(text, object_pairs_hook=pairs)
+
+
+def write(place: Place, *statements: tuple[str, Mapping[str, Any]]) -> None:
+    """Change the database by hand, with parameters."""
+    engine = open_engine(place.settings)
+    with engine.begin() as connection:
+        if not place.settings.is_sqlite:
+            connection.execute(sa.text("SET LOCAL search_path TO resumectl, dbos"))
+        for sql, parameters in statements:
+            connection.execute(sa.text(sql), parameters)
+    engine.dispose()
+
+
+NASTY_ID = f"{NASTY}-1"
+
+
+@pytest.fixture
+def nasty_place(place: Place) -> Place:
+    """A place in which whatever can be written by hand was written with ill will."""
+    place.ok("publish", "--count", "3")
+    pending = "UPDATE workflow_status SET status = 'PENDING', completed_at = NULL"
+    write(
+        place,
+        ("INSERT INTO publishers VALUES (:text, 1)", {"text": NASTY}),
+        ("INSERT INTO batches VALUES (:id, :text, :text, 3, 0, 1)", {"id": NASTY_ID, "text": NASTY}),
+        ("INSERT INTO failures VALUES (:id, 2, :text)", {"id": NASTY_ID, "text": NASTY + LONG}),
+        ("INSERT INTO failures VALUES ('alpha-1', 3, :text)", {"text": NASTY + LONG}),
+        (
+            "UPDATE lives SET executor_id = :text, app_version = :text, command = :text,"
+            " host = :text, how = :text",
+            {"text": NASTY},
+        ),
+        ("UPDATE deliveries SET publisher = :text WHERE message_number = 3", {"text": NASTY}),
+        (
+            "UPDATE workflow_status SET workflow_uuid = :id, name = :text, status = :text,"
+            " queue_name = :text, executor_id = :text, application_version = :text,"
+            " config_name = :text WHERE workflow_uuid = 'alpha-1-1'",
+            {"id": NASTY_ID, "text": NASTY},
+        ),
+        (
+            "UPDATE operation_outputs SET function_name = :text, child_workflow_id = :text"
+            " WHERE workflow_uuid = :id",
+            {"id": NASTY_ID, "text": NASTY},
+        ),
+        # Work of another version, as `resume` and `doctor` tell of it.
+        (f"{pending}, application_version = :text WHERE workflow_uuid = 'alpha-1-2'", {"text": NASTY}),
+        (f"{pending}, executor_id = :text WHERE workflow_uuid = 'alpha-1-3'", {"text": NASTY}),
+    )  # fmt: skip
+    return place
+
+
+def test_every_command_that_looks_shows_text_literally(nasty_place: Place) -> None:
+    place = replace(nasty_place, environ={**nasty_place.environ, **ENDLESS})
+    literal = written_out(NASTY)
+    for arguments in (
+        ("state",),
+        ("state", "--name", NASTY),
+        ("list-workflows",),
+        ("list-workflows", "--tree"),
+        ("list-workflows", "--publisher", NASTY),
+        ("list-workflows", "--name", NASTY),
+        ("steps", NASTY_ID),
+        ("doctor",),
+    ):
+        assert literal in said(place.run(*arguments)).out, arguments
+    for folded in ({"COLUMNS": "40"}, {"COLUMNS": "100"}, {}):
+        narrow = replace(nasty_place, environ={**nasty_place.environ, **folded})
+        for command in ("state", "list-workflows", "doctor"):
+            said(narrow.run(command))
+
+
+def test_json_holds_the_text_itself_and_only_ascii(nasty_place: Place) -> None:
+    found = {}
+    for arguments in (("state",), ("list-workflows",), ("steps", NASTY_ID), ("doctor",)):
+        ran = said(nasty_place.run(*arguments, "--json"))
+        assert ran.out.isascii()
+        found[arguments[0]] = sorted_document(ran.out)
+    (batch,) = next(p for p in found["state"]["publishers"] if p["name"] == NASTY)["batches"]
+    assert batch["id"] == NASTY_ID
+    assert batch["failures"] == [{"message": 2, "error": NASTY + LONG}]
+    workflow = next(w for w in found["list-workflows"]["workflows"] if w["id"] == NASTY_ID)
+    for key in ("name", "publisher", "status", "queue", "executor", "version"):
+        assert workflow[key] == NASTY, key
+    assert [s["name"] for s in found["steps"]["steps"]] == [NASTY]
+
+
+def test_what_keeps_a_resume_from_its_work_is_told_literally(nasty_place: Place) -> None:
+    # No publisher has such a name but by hand, and no process could be one.
+    write(
+        nasty_place,
+        ("DELETE FROM failures WHERE batch_id = :id", {"id": NASTY_ID}),
+        ("DELETE FROM batches WHERE id = :id", {"id": NASTY_ID}),
+        ("DELETE FROM publishers WHERE name = :text", {"text": NASTY}),
+    )
+    place = replace(nasty_place, environ={**nasty_place.environ, **ENDLESS})
+    ran = said(place.run("resume", "alpha-1-2"))
+    assert f"of application version {written_out(NASTY)}" in ran.out
+    sorted_document(said(place.run("resume", "alpha-1-2", "--json")).out)
+    said(place.run("cancel", "alpha-1-2"))
+    said(place.run("fork", NASTY_ID, "--from-step", "1"))
+
+
+@pytest.mark.parametrize("text", [*HOSTILE.values(), NASTY + LONG], ids=[*HOSTILE, "everything"])
+def test_what_was_typed_is_shown_literally_when_it_is_refused(
+    sqlite_place: Place, text: str
+) -> None:
+    for arguments in (
+        ("state", "--name", text),
+        ("publish", "--from", text),
+        ("publish", "--count", text),
+        ("crash-after", "3", "--when", text),
+    ):
+        said(sqlite_place.run(*arguments), ExitCode.REFUSED)
+
+
+def test_whatever_can_be_typed_is_shown_literally(sqlite_place: Place) -> None:
+    sqlite_place.ok("publish", "--count", "1")
+    for arguments in (
+        ("steps", NASTY),
+        ("cancel", NASTY),
+        ("fork", NASTY, "--from-step", "1"),
+        ("resume", NASTY),
+        ("publish", "--name", NASTY),
+        ("publish", "--id", NASTY),
+        ("publish", "--guarantee", NASTY),
+        ("publish", "--executor", NASTY),
+        ("crash-after", "3", "--signal", NASTY),
+        ("crash-after", NASTY),
+        ("list-workflows", "--status", NASTY),
+        ("list-workflows", "--since", NASTY),
+        ("list-workflows", "--limit", NASTY),
+        ("state", "--log-format", NASTY),
+        ("state", "--config", NASTY),
+        ("state", "--db-url", NASTY),
+        (NASTY,),
+        (f"--{NASTY}",),
+        ("state", f"--{NASTY}"),
+        ("state", NASTY),
+    ):
+        said(sqlite_place.run(*arguments), ExitCode.REFUSED)
+    # A file's name is bytes, and these are no letters in any encoding.
+    undecodable = os.fsdecode(b"\xff\x9b31m")
+    said(sqlite_place.run("publish", "--from", undecodable), ExitCode.REFUSED)
+
+
+def test_a_database_with_an_ugly_name_is_named_literally(sqlite_place: Place) -> None:
+    url = "sqlite:///a\x1b[31m[bold]\u202e.sqlite"
+    for arguments in (
+        ("migrate",),
+        ("publish", "--count", "1"),
+        ("state",),
+        ("doctor",),
+        ("reset", "--yes"),
+        ("migrate", "--json"),
+    ):
+        said(sqlite_place.run(*arguments, "--db-url", url))
+    said(sqlite_place.run("reset", "--db-url", url, stdin="n\n"), ExitCode.REFUSED)
+
+
+def test_an_error_that_a_database_raises_is_shown_literally(sqlite_place: Place) -> None:
+    """In the log, in the table, and in the documents; also an error of several lines."""
+    sqlite_place.ok("migrate")
+    quoted = NASTY.replace("'", "''")
+    sqlite_place.execute(
+        "CREATE TRIGGER failing BEFORE INSERT ON deliveries WHEN NEW.message_number = 2"
+        f" BEGIN SELECT RAISE(ABORT, '{quoted}'); END".replace(":", "\\:")
+    )
+    place = replace(sqlite_place, environ={**sqlite_place.environ, **ENDLESS})
+    literal = written_out(NASTY)
+    published = said(place.run("publish", "--count", "3"), ExitCode.PROMISE_BROKEN)
+    assert literal in published.out
+    assert literal in published.err  # the log
+    as_json = place.run("publish", "--count", "3", "--log-format", "json", "-v")
+    said(as_json, ExitCode.PROMISE_BROKEN)
+    lines = [json.loads(line) for line in as_json.err.splitlines() if line.startswith("{")]
+    assert any(NASTY in each["message"] for each in lines)
+    assert literal in said(place.run("state")).out
+    assert literal in said(place.run("list-workflows")).out
+    assert literal in said(place.run("list-workflows", "--tree", "--status", "ERROR")).out
+
+
+def test_a_log_line_is_one_line_whatever_it_says(sqlite_place: Place) -> None:
+    """DBOS logs the version that it is given."""
+    said(sqlite_place.run("publish", "--count", "2", "-v", "--app-version", NASTY))
+    said(sqlite_place.run("publish", "--count", "2", "-v", "--app-version", NASTY, "--json"))
+
+
+def test_messages_arrive_as_they_were_written(place: Place) -> None:
+    lines = [text for kind, text in HOSTILE.items() if kind not in ("lines", "carriage returns")]
+    objects = [json.dumps({"text": text}) for text in HOSTILE.values()]
+    place.ok("publish", "--from", "-", stdin="\n".join([*lines, *objects, LONG]) + "\n")
+    bodies = place.rows("SELECT body FROM deliveries ORDER BY message_number")
+    found = [json.loads(b) if place.settings.is_sqlite else b for (b,) in bodies]
+    assert found == [*lines, *({"text": text} for text in HOSTILE.values()), LONG]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_knows_few_letters_is_no_failure(nasty_place: Place, encoding: str) -> None:
+    place = replace(nasty_place, environ={**nasty_place.environ, "PYTHONIOENCODING": encoding})
+    for arguments in (("state",), ("list-workflows", "--tree"), ("doctor",), ("steps", NASTY_ID)):
+        assert place.run(*arguments).code == ExitCode.DONE, arguments
+    ran = place.run("state", "--name", NASTY + "?")
+    assert ran.code == ExitCode.REFUSED
+    assert "next:" in ran.err
+
+
+# ------------------------------------------------------------- terminals
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Shown(NamedTuple):
+    """What a terminal was sent, and what went to standard error."""
+
+    code: int
+    screen: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Without the colours."""
+        return COLOUR.sub("", self.screen).split("\n")
+
+
+def on_terminal(place: Place, width: int, *arguments: str, **environ: str) -> Shown:
+    """Run resumectl on a pseudo-terminal of that many columns."""
+    ruled = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TERM")
+    plain = {k: v for k, v in place.environ.items() if k not in ruled}
+    there = replace(place, environ={**plain, "TERM": "xterm-256color", **environ})
+    controller, terminal = pty.openpty()
+    with tempfile.TemporaryFile("w+") as err:
+        termios.tcsetwinsize(terminal, (50, width))
+        process = there.start(*arguments, stdin=subprocess.DEVNULL, stdout=terminal, stderr=err)
+        os.close(terminal)
+        parts: list[bytes] = []
+        with os.fdopen(controller, "rb", buffering=0) as screen:
+            try:
+                while part := screen.read(65_536):
+                    parts.append(part)
+            except OSError:  # how Linux says that nobody holds the terminal any more
+                pass
+        code = process.wait(60)
+        err.seek(0)
+        return Shown(code, b"".join(parts).decode().replace("\r\n", "\n"), err.read())
+
+
+COUNTS = ["expected", "delivered", "repeated", "missing", "failed", "pending", "ignored"]
+BATCHES = ["batch", "guarantee", "status", *COUNTS]
+COUNTERS = ["publisher", "counter", "of", "executor", "pid", "ended", "local", "global"]
+WORKFLOWS = [
+    "id",
+    "name",
+    "publisher",
+    "status",
+    "queue",
+    "steps",
+    "attempts",
+    "executor",
+    "version",
+    "created",
+    "duration",
+    "error",
+]
+STEPS = ["step", "name", "child", "outcome", "started", "took", "life"]
+LIVES = ["life", "command", "executor", "version", "pid", "host", "started", "ended"]
+DOCTOR = ["what", "seen", "next"]
+RESUMED = ["workflow", "before", "after", "replayed", "executed", "repeated"]
+STATUSES = ["status", "workflows"]
+
+
+def assert_columns(shown: Shown, headings: Sequence[str]) -> None:
+    """Every heading is there: in one line above the rows, or each beginning a record's line."""
+    lines = shown.lines
+    above = any(line.split() == list(headings) for line in lines)
+    as_records = all(any(re.match(rf"{each}\s", line) for line in lines) for each in headings)
+    assert above or as_records, "\n".join(lines)
+
+
+def assert_fits(shown: Shown, width: int) -> None:
+    for line in shown.lines:
+        assert_harmless(line)
+        assert cell_len(line) <= width, line
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_column_and_no_letter_is_lost_on_a_terminal_of(nasty_place: Place, width: int) -> None:
+    write(nasty_place, ("UPDATE deliveries SET ignored = 1 WHERE message_number = 2", {}))
+    for arguments, tables, letters in (
+        (("state",), (BATCHES, COUNTERS), 2 * len(LONG)),
+        (("list-workflows",), (WORKFLOWS,), len(LONG)),
+        (("list-workflows", "--tree"), (WORKFLOWS,), len(LONG)),
+        (("steps", NASTY_ID), (STEPS, LIVES), 0),
+        (("doctor",), (DOCTOR,), 0),
+    ):
+        shown = on_terminal(nasty_place, width, *arguments)
+        assert shown.code == ExitCode.DONE, (arguments, shown)
+        assert_fits(shown, width)
+        for headings in tables:
+            assert_columns(shown, headings)
+        assert shown.screen.count("Ω") == letters, arguments
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_column_of_a_crash_and_its_resume_is_lost_on_a_terminal_of(
+    sqlite_place: Place, width: int
+) -> None:
+    crashed = on_terminal(sqlite_place, width, "crash-after", "2", "--count", "4")
+    assert crashed.code == ExitCode.DONE, crashed
+    for headings in (BATCHES[:-1], STATUSES, COUNTERS):
+        assert_columns(crashed, headings)
+    resumed = on_terminal(sqlite_place, width, "resume")
+    assert resumed.code == ExitCode.DONE, resumed
+    for headings in (RESUMED, BATCHES[:-1]):
+        assert_columns(resumed, headings)
+    published = on_terminal(sqlite_place, width, "publish", "--count", "2")
+    assert_columns(published, BATCHES[:-1])
+    for shown in (crashed, resumed, published):
+        assert_fits(shown, width)
+
+
+def test_colours_are_for_terminals_that_want_them(sqlite_place: Place) -> None:
+    sqlite_place.ok("publish", "--count", "2")
+    for command in ("state", "list-workflows", "doctor"):
+        assert COLOUR.search(on_terminal(sqlite_place, 200, command).screen)
+        for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            assert "\x1b" not in on_terminal(sqlite_place, 200, command, **plain).screen, plain
+        piped = replace(sqlite_place, environ={**sqlite_place.environ, "TERM": "xterm-256color"})
+        assert "\x1b" not in said(piped.run(command)).out
+    assert "\x1b" not in on_terminal(sqlite_place, 80, "--help", NO_COLOR="1").screen
+
+
+def test_a_document_on_a_terminal_is_a_document(sqlite_place: Place) -> None:
+    shown = on_terminal(sqlite_place, 40, "publish", "--count", "2", "--json")
+    assert shown.code == ExitCode.DONE
+    sorted_document(shown.screen)
+
+
+# ------------------------------------------------------------- one document
+
+
+def one_document(ran: Ran, code: int = ExitCode.DONE) -> Any:
+    assert ran.code == code, ran
+    return sorted_document(ran.out)
+
+
+def test_json_is_one_sorted_document_and_everything_else_goes_to_standard_error(
+    sqlite_place: Place,
+) -> None:
+    place = sqlite_place
+    for arguments, keys in (
+        (("state",), {"publishers", "totals", "verdict"}),
+        (("list-workflows",), {"workflows"}),
+        (("doctor",), {"findings", "healthy"}),
+        (("resume",), {"publishers", "totals", "verdict", "workflows", "blocked"}),
+        (("migrate",), {"database", "migrated"}),
+        (("publish", "--count", "2", "-v"), {"publishers", "totals", "verdict"}),
+        (("publish", "--count", "2", "--detach"), {"publishers", "totals", "verdict"}),
+        (("cancel", "alpha-2"), {"workflows"}),
+        (
+            ("crash-after", "2", "--count", "3", "-v"),
+            {"batch", "plan", "pid", "signal", "struck", "delivered", "workflows"},
+        ),
+        (("state",), {"publishers", "totals", "verdict"}),
+        (("resume", "-v"), {"publishers", "totals", "verdict", "workflows", "blocked"}),
+        (("resume", "alpha-1"), {"publishers", "totals", "verdict", "workflows", "blocked"}),
+        (("list-workflows", "--tree"), {"workflows"}),
+        (("steps", "alpha-1"), {"workflow", "steps"}),
+        (("fork", "alpha-1", "--from-step", "1"), {"workflows"}),
+        (("doctor",), {"findings", "healthy"}),
+        (("reset", "--yes"), {"database", "deleted"}),
+        (("state", "--check"), {"publishers", "totals", "verdict"}),
+    ):
+        assert set(one_document(place.run(*arguments, "--json"))) >= keys, arguments
+
+
+def test_a_refusal_is_one_document(sqlite_place: Place) -> None:
+    for arguments in (
+        ("state", "--name", "nobody"),
+        ("publish", "--name", "Nobody"),
+        ("reset",),
+        ("frobnicate",),
+    ):
+        found = one_document(sqlite_place.run(*arguments, "--json"), ExitCode.REFUSED)
+        assert set(found) == {"error", "next"}, arguments
+
+
+def test_a_crash_that_proved_nothing_is_one_document(sqlite_place: Place) -> None:
+    sqlite_place.ok("migrate")
+    sqlite_place.execute(
+        "CREATE TRIGGER failing BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    ran = sqlite_place.run("crash-after", "2", "--count", "3", "--json")
+    found = one_document(ran, ExitCode.NOTHING_PROVED)
+    assert found["struck"] is None
+    assert "next:  " in ran.err
+
+
+def test_a_resume_that_ran_out_of_time_is_one_document(sqlite_place: Place) -> None:
+    sqlite_place.ok("crash-after", "1", "--count", "3", "--delay", "0.5", "--concurrency", "1")
+    ran = sqlite_place.run("resume", "--timeout", "0.1", "--json")
+    found = one_document(ran, ExitCode.MACHINE_FAILED)
+    assert found["totals"]["pending"] > 0
+    assert "next:  " in ran.err
+
+
+def test_a_worker_that_ends_prints_one_document(sqlite_place: Place) -> None:
+    worker = sqlite_place.start("worker", "--json")
+    assert worker.stderr is not None
+    assert "serving as" in worker.stderr.readline()
+    worker.send_signal(signal.SIGTERM)
+    out, err = worker.communicate(timeout=60)
+    one_document(Ran(worker.returncode, out, err))
