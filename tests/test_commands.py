@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -33,12 +32,8 @@ def look(place: Place, *arguments: str) -> Ran:
         contextlib.redirect_stderr(io.StringIO()) as err,
         pytest.MonkeyPatch.context() as patched,
     ):
-        for name in {*os.environ, *place.environ}:
-            if place.environ.get(name) != os.environ.get(name):
-                patched.delenv(name, raising=False)
-                if name in place.environ:
-                    patched.setenv(name, place.environ[name])
-        code = app(list(arguments), standalone_mode=False)
+        patched.setenv("COLUMNS", place.environ["COLUMNS"])
+        code = app([*arguments, "--db-url", place.url], standalone_mode=False)
     return Ran(code, out.getvalue(), err.getvalue())
 
 

@@ -5,6 +5,7 @@ sqlalchemy, not dbos.
 """
 
 import errno
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -80,10 +81,24 @@ def explain(error: BaseException, settings: Settings) -> Refusal:
         return MachineFailure(f"{error.strerror or error}{where}", next_step=step)
     original = getattr(error, "orig", None) or error
     lines = str(original).strip().splitlines() or [type(original).__name__]
-    reason = _without_password(lines[0], settings)
+    reason = settings.without_secrets(lines[0])
     if settings.is_sqlite:
         return _explain_sqlite(reason, settings)
     return _explain_postgresql(original, reason, settings)
+
+
+def is_storage_failure(error: BaseException) -> bool:
+    """Whether the disk under the database is full or failing: nothing can go on without it.
+
+    Args:
+        error: SQLAlchemy's, with the driver's in `orig`.
+    """
+    original = getattr(error, "orig", None)
+    if getattr(original, "sqlstate", None) == "53100":
+        return True
+    return isinstance(original, sqlite3.OperationalError) and any(
+        sign in str(original) for sign in ("disk is full", "disk I/O error")
+    )
 
 
 _SQLITE_FAILURES = (
@@ -107,7 +122,7 @@ _POSTGRESQL_FAILURES = {
     "28P01": "correct the user or the password in the URL",
     "28000": "correct the user in the URL, or the server's pg_hba.conf",
     "3D000": "create it (createdb), or name another database in the URL",
-    "42501": "as a role that may:  resumectl migrate --db-url URL",
+    "42501": "as a role that may:  resumectl migrate --grant-to ROLE --db-url URL",
     "53100": "free some space on the server; then  resumectl resume  goes on",
 }
 
@@ -125,10 +140,5 @@ def _explain_postgresql(original: Any, reason: str, settings: Settings) -> Refus
                 state = code
     step = _POSTGRESQL_FAILURES.get(
         str(state), "start the server, or correct the URL; then  resumectl doctor"
-    )
+    ).replace("ROLE", settings.url.username or "ROLE")
     return MachineFailure(f"the database {settings.shown_url}: {reason}", next_step=step)
-
-
-def _without_password(text: str, settings: Settings) -> str:
-    password = settings.url.password
-    return text.replace(str(password), "***") if password else text

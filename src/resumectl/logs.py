@@ -47,7 +47,6 @@ def start_logging(
 
 
 def _formatter(log_format: LogFormat, settings: Settings, debug: bool) -> logging.Formatter:
-    secrets = [str(settings.url.password)] if settings.url.password else []
     inner: logging.Formatter
     if log_format is LogFormat.JSON:
         from pythonjsonlogger.json import JsonFormatter
@@ -60,16 +59,16 @@ def _formatter(log_format: LogFormat, settings: Settings, debug: bool) -> loggin
         )
     else:
         inner = _TextFormatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
-    return _Guarded(inner, secrets, debug)
+    return _Guarded(inner, settings, debug)
 
 
 class _Guarded(logging.Formatter):
     """Keeps passwords out of what another formatter makes, and tracebacks unless wanted."""
 
-    def __init__(self, inner: logging.Formatter, secrets: list[str], debug: bool) -> None:
+    def __init__(self, inner: logging.Formatter, settings: Settings, debug: bool) -> None:
         super().__init__()
         self._inner = inner
-        self._secrets = secrets
+        self._settings = settings
         self._debug = debug
 
     def format(self, record: logging.LogRecord) -> str:
@@ -80,10 +79,7 @@ class _Guarded(logging.Formatter):
                 {**record.__dict__, "msg": f"{record.getMessage()} {reason}", "args": None,
                  "exc_info": None, "exc_text": None}
             )  # fmt: skip
-        text = self._inner.format(record)
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return self._settings.without_secrets(self._inner.format(record))
 
 
 class _TextFormatter(logging.Formatter):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy.engine import URL, make_url
 
@@ -28,6 +29,8 @@ CONFIG_VARIABLE = "RESUMECTL_CONFIG"
 SUPPORTED_URLS = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 # What DBOS accepts as an application name (DBOS 3.4.0, _dbos_config.py).
 APP_NAME_PATTERN = re.compile(r"[a-z0-9_-]{3,256}")
+# An executor id also names a lock file.
+EXECUTOR_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,23 @@ class Settings:
     @property
     def shown_url(self) -> str:
         """The URL as people may see it."""
-        return self.url.render_as_string(hide_password=True)
+        hidden = {key: "***" for key in self.url.query if "password" in key}
+        return self.url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown, as it is and as a URL writes it; longest first."""
+        query = [str(value) for key, value in self.url.query.items() if "password" in key]
+        plain = [each for each in (self.url.password, *query) if each]
+        return tuple(
+            sorted({*plain, *map(quote, plain), *map(quote_plus, plain)}, key=len, reverse=True)
+        )
+
+    def without_secrets(self, text: str) -> str:
+        """The text, each password in it replaced."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
 
     @classmethod
     def resolve(
@@ -83,6 +102,11 @@ class Settings:
         Raises:
             Refusal: A source is malformed, or names a database that is not supported.
         """
+        if executor_id is not None and not EXECUTOR_ID_PATTERN.fullmatch(executor_id):
+            raise Refusal(
+                f"the executor id {executor_id[:80]!r} is not 1 to 64 of  A-Z a-z 0-9 . _ -",
+                next_step="choose another, as in  --executor local",
+            )
         file = _read_config(config, environ)
         app_name = file.get("name", DEFAULT_APP_NAME)
         if not isinstance(app_name, str) or not APP_NAME_PATTERN.fullmatch(app_name):

@@ -13,6 +13,7 @@ import typer
 
 from resumectl.cli import housekeeping, inspecting, publishing
 from resumectl.errors import ExitCode
+from resumectl.report import machine
 from resumectl.report.text import literal
 
 # \b keeps the lines as they are.
@@ -61,8 +62,10 @@ def _run() -> int:
             raise
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "resumectl"
-        print(f"error: {literal(explain()).rstrip('.')}", file=sys.stderr)
-        print(f"next:  {path} --help", file=sys.stderr)
+        what, next_step = literal(explain()).rstrip("."), f"{path} --help"
+        print(f"error: {what}\nnext:  {next_step}", file=sys.stderr)
+        if "--json" in sys.argv:  # the parser that would know has given up
+            machine.show({"error": what, "next": next_step})
         return ExitCode.REFUSED
     return code if isinstance(code, int) else ExitCode.DONE
 

@@ -4,6 +4,7 @@ import functools
 import inspect
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -82,6 +83,17 @@ class Common:
 
         print(literal(text), file=sys.stderr, flush=True)
 
+    def say_traceback(self) -> None:
+        """Tell where the error at hand was raised, without any password."""
+        text = traceback.format_exc()
+        try:
+            text = self.settings().without_secrets(text)
+        except Refusal:
+            # The URL itself could not be read: the error tells what is wrong with it, and
+            # where it came from may not be shown.
+            return
+        print(text, file=sys.stderr, flush=True)
+
 
 _DEFAULTS: dict[str, Any] = {
     "as_json": False,
@@ -124,22 +136,21 @@ def command(app: typer.Typer, name: str, function: Command) -> None:
 
 
 def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
-    """The exit code of a call; what it refused is said in two parts, and never as a traceback."""
+    """The exit code of a call; what it refused is said in two parts.
+
+    A traceback is said as well under --debug, and never otherwise.
+    """
     try:
         return int(call())
-    except Refusal as refusal:
-        if common.debug:
-            raise
-        return _said(common, refusal)
     except KeyboardInterrupt:
         common.say("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.DONE  # whoever read has seen enough
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (the last to see it; nothing is dropped)
         if common.debug:
-            raise
-        return _said(common, _as_refusal(common, error))
+            common.say_traceback()
+        return _said(common, error if isinstance(error, Refusal) else _as_refusal(common, error))
 
 
 def _said(common: Common, refusal: Refusal) -> int:

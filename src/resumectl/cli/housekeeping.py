@@ -22,27 +22,19 @@ def doctor(common: Common) -> ExitCode:
     return flow.examine(common)
 
 
-def migrate(common: Common) -> ExitCode:
+def migrate(
+    common: Common,
+    grant_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE", help="Let this role use the tables (PostgreSQL).", show_default=False
+        ),
+    ] = None,
+) -> ExitCode:
     """Create or migrate the tables, DBOS's as well."""
-    from dbos import DBOS
+    from resumectl.cli.flows import migrate as flow
 
-    from resumectl.database import failures_explained, open_engine
-    from resumectl.publishing.migration import ensure_migrated
-
-    settings = common.settings()
-    common.start_logging()
-    engine = open_engine(settings)
-    with failures_explained(settings):
-        ensure_migrated(settings, engine)
-        DBOS.migrate(settings.secret_url, schema=settings.dbos_schema)
-    engine.dispose()
-    if common.as_json:
-        from resumectl.report import machine
-
-        machine.show({"database": settings.shown_url, "migrated": True})
-    else:
-        print(f"migrated: {settings.shown_url}")
-    return ExitCode.DONE
+    return flow.migrate(common, grant_to=grant_to)
 
 
 def reset(

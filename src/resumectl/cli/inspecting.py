@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from resumectl.publishing.lives import ExecutorLocks
     from resumectl.publishing.records import WorkflowSeen
 
+LIMIT_MAX, OFFSET_MAX = 1_000_000, 1_000_000_000
+
 WorkflowId = Annotated[
     str, typer.Argument(metavar="WORKFLOW_ID", help="As list-workflows shows it.")
 ]
@@ -103,8 +105,11 @@ def list_workflows(
         raise Refusal(
             f"the status {status!r} is unknown", next_step=f"one of {', '.join(STATUSES)}"
         )
-    if limit < 1 or offset < 0:
-        raise Refusal("--limit is at least 1, and --offset at least 0", next_step="--limit 50")
+    if not 1 <= limit <= LIMIT_MAX or not 0 <= offset <= OFFSET_MAX:
+        raise Refusal(
+            f"--limit is 1 to {LIMIT_MAX:,}, and --offset 0 to {OFFSET_MAX:,}",
+            next_step="as in  --limit 50 --offset 50",
+        )
     found: list[WorkflowSeen] = []
     depths: list[int] = []
     is_more = False

@@ -1,4 +1,4 @@
-"""What a user may ask for: names, ids, executor ids, concurrency. Pure."""
+"""What a user may ask for: names, ids, concurrency. Pure."""
 
 import re
 
@@ -31,16 +31,6 @@ def checked_id(batch_id: str) -> str:
             next_step="choose another, as in  --id alpha-1",
         )
     return batch_id
-
-
-def checked_executor(executor_id: str) -> str:
-    """The executor id, if it may be one: it also names a lock file."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", executor_id):
-        raise Refusal(
-            f"the executor id {executor_id[:80]!r} is not 1 to 64 of  A-Z a-z 0-9 . _ -",
-            next_step="choose another, as in  --executor local",
-        )
-    return executor_id
 
 
 def checked_concurrency(concurrency: int | None) -> int | None:

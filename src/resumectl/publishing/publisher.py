@@ -22,7 +22,9 @@ from dbos import (
     WorkflowHandle,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
+from resumectl.database import is_storage_failure
 from resumectl.publishing.limits import checked_name
 from resumectl.publishing.models import deliveries, failures, messages
 from resumectl.publishing.state import Guarantee
@@ -70,6 +72,7 @@ class Outlet:
         self._local: dict[str, int] = {}
         self._under_way = 0
         self._ending = False
+        self.failure: BaseException | None = None  # of the disk under the database
         self._changed = threading.Condition()
 
     def count(self, publisher: str) -> Counted:
@@ -96,6 +99,12 @@ class Outlet:
             with self._changed:
                 self._under_way -= 1
                 self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Begin nothing new: the disk under the database is full, or failing."""
+        with self._changed:
+            self.failure = self.failure or error
+            self._ending = True
 
     def drain(self, timeout_s: float) -> bool:
         """Begin nothing new, and wait for what is under way: its checkpoints included.
@@ -281,14 +290,29 @@ class Delivery:
         Args:
             keyed: Give the delivery the message's key, so that a second one is ignored.
         """
-        with self.outlet.datasource.engine.begin() as connection:
+        with self._ends_with_the_disk(), self.outlet.datasource.engine.begin() as connection:
             self.through(connection, keyed=keyed)
         self.log()
+
+    @contextmanager
+    def _ends_with_the_disk(self) -> Iterator[None]:
+        """A full disk is no failure of the message: it stays undelivered, for a later life."""
+        try:
+            yield
+        except DBAPIError as error:
+            if not is_storage_failure(error):
+                raise
+            self.outlet.fail(error)
+            raise LifeEnding from error
 
     def through(self, connection: Any, *, keyed: bool = False) -> None:
         """Write the delivery on a connection or session whose transaction is another's."""
         if self._order.delay_s:
             time.sleep(self._order.delay_s)
+        with self._ends_with_the_disk():
+            self._write(connection, keyed=keyed)
+
+    def _write(self, connection: Any, *, keyed: bool) -> None:
         body = connection.scalar(
             sa.select(messages.c.body).where(
                 messages.c.batch_id == self._order.batch_id, messages.c.number == self._number

@@ -16,14 +16,15 @@ from typing import Any, NamedTuple, Self
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource, WorkflowHandle
+from sqlalchemy import event
 
-from resumectl.database import failures_explained, open_engine
+from resumectl.database import explain, failures_explained, is_storage_failure, open_engine
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
 from resumectl.publishing import records, remote
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.dbos_tables import ENDED
-from resumectl.publishing.limits import checked_concurrency, checked_executor
+from resumectl.publishing.limits import checked_concurrency
 from resumectl.publishing.lives import ExecutorLocks, executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.models import lives, publishers
@@ -124,6 +125,7 @@ class Life:
         )
         self._outlet = outlet
         open_outlet(outlet)
+        event.listen(sa.Engine, "handle_error", self._notice_storage_failure)
         for name in names:
             Publisher.named(name)
         DBOS.launch()
@@ -143,7 +145,7 @@ class Life:
     def _take_executor_id(self) -> str:
         wanted = self.settings.executor_id
         if wanted is not None:
-            if self.locks.acquire(checked_executor(wanted)):
+            if self.locks.acquire(wanted):
                 return wanted
             raise Refusal(
                 f"the executor id {wanted} is held by a living process",
@@ -252,6 +254,8 @@ class Life:
             with self.engine.connect() as connection:
                 seen = records.statuses(connection, workflow_ids)
             every_poll(seen)
+            if self._outlet is not None and self._outlet.failure is not None:
+                raise explain(self._outlet.failure, self.settings)
             if all(seen.get(each) in ENDED for each in workflow_ids):
                 return True
             if deadline is not None and time.monotonic() >= deadline:
@@ -322,14 +326,18 @@ class Life:
         if self._ended:
             return True
         self._ended = True
+        # What a failing disk holds up will not come to its end.
+        failed = self._outlet is not None and self._outlet.failure is not None
         try:
-            drained = self._outlet is None or self._outlet.drain(DRAIN_TIMEOUT_S)
+            drained = self._outlet is None or self._outlet.drain(0 if failed else DRAIN_TIMEOUT_S)
         except KeyboardInterrupt:  # a second Ctrl-C: whoever waits has waited enough
             drained = False
         # DBOS complains of what it has claimed and can no longer begin; it is handed back.
         logging.getLogger("dbos").setLevel(logging.CRITICAL)
         try:
             DBOS.destroy()
+            if failed:
+                return False  # the disk takes no more rows, not even this life's end
             # Without the lock, what is PENDING under this executor id may be another's.
             if drained and self.locks.holds(self.executor_id):
                 self._hand_back()
@@ -354,7 +362,16 @@ class Life:
             if left:
                 remote.requeue(self.settings, left)
 
+    def _notice_storage_failure(self, context: sa.ExceptionContext) -> None:
+        """DBOS tries again for ever, in threads of its own; whoever waits must be told."""
+        error = context.sqlalchemy_exception
+        if error is not None and self._outlet is not None and is_storage_failure(error):
+            self._outlet.fail(error)
+            logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would say so at each try
+
     def _let_go(self) -> None:
+        if event.contains(sa.Engine, "handle_error", self._notice_storage_failure):
+            event.remove(sa.Engine, "handle_error", self._notice_storage_failure)
         open_outlet(None)
         self.locks.close()
         self.engine.dispose()
