@@ -668,7 +668,7 @@ def test_a_disk_that_is_full_at_the_first_use_is_told(
     assert totals["delivered"] == totals["expected"] == sum(batches(sqlite_place).values())
 
 
-@pytest.mark.parametrize("room", [60_000, 400_000])
+@pytest.mark.parametrize("room", [200_000, 400_000])
 def test_a_disk_that_fills_up_in_the_middle_is_told_and_nothing_is_lost(
     sqlite_place: Place, disk: Disk, room: int
 ) -> None:

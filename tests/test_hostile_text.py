@@ -62,7 +62,7 @@ def said(ran: Ran, code: int = ExitCode.DONE) -> Ran:
     """A command that ended as expected, and whose two outputs are harmless."""
     assert ran.code == code, ran
     assert "Traceback" not in ran.err
-    assert "unexpected" not in ran.err, ran
+    assert "unexpected:" not in ran.err, ran
     assert_harmless(ran.out)
     assert_harmless(ran.err)
     return ran

@@ -391,8 +391,9 @@ def test_settings_never_show_the_password(text: str) -> None:
 )
 def test_not_even_the_traceback_of_the_command_shows_it(sqlite_place: Place, text: str) -> None:
     ran = sqlite_place.run("state", "--db-url", text, "--debug")
-    assert ran.code != 0
+    assert ran.code == ExitCode.REFUSED
     assert "Traceback" in ran.err  # the control: --debug does show one
+    assert "cannot be read as a URL" in ran.err
     assert not [piece for piece in PIECES if piece in ran.out + ran.err]
 
 
@@ -404,6 +405,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(
     # Port 1 of this machine answers at once that nobody listens.
     text = text.replace("@h/", "@127.0.0.1:1/")
     ran = sqlite_place.run(*arguments, "--db-url", text)
-    assert ran.code != 0
+    assert ran.code == ExitCode.MACHINE_FAILED
     assert "127.0.0.1" in ran.out + ran.err
+    assert ("Traceback" in ran.err) == ("--debug" in arguments)
     assert not [piece for piece in PIECES if piece in ran.out + ran.err]

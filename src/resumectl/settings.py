@@ -121,7 +121,7 @@ class Settings:
             app_name=app_name,
             app_version=app_version or DEFAULT_APP_VERSION,
             executor_id=executor_id,
-            dbos_schema=file.get("dbos_system_schema") or "dbos",
+            dbos_schema=_schema(file),
         )
 
     @classmethod
@@ -144,6 +144,15 @@ class Settings:
             executor_id=executor_id,
             dbos_schema=dbos_schema,
         )
+
+
+def _schema(file: Mapping[str, Any]) -> str:
+    schema = file.get("dbos_system_schema") or "dbos"
+    if not isinstance(schema, str):
+        raise Refusal(
+            f"dbos_system_schema in {file['path']} is no name", next_step="correct it in that file"
+        )
+    return schema
 
 
 def _find_url(
@@ -170,6 +179,8 @@ def _parse_url(text: str, source: str) -> URL:
     try:
         url = make_url(text.strip())
         backend = url.get_backend_name()
+        if backend != "sqlite" and "@" in f"{url.host}{url.database}":
+            raise ValueError("an @ that is not percent-encoded: part of a password is elsewhere")
     except Exception:  # noqa: BLE001
         raise Refusal(
             f"the database URL from {source} cannot be read as a URL",
@@ -221,7 +232,7 @@ def _read_config(config: Path | None, environ: Mapping[str, str]) -> dict[str, A
     text = re.sub(r"\$\{([^}]+)\}", lambda match: environ.get(match[1], ""), text)
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         # The error's own text quotes the file, which may hold a password.
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""

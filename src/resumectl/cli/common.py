@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -86,12 +86,10 @@ class Common:
     def say_traceback(self) -> None:
         """Tell where the error at hand was raised, without any password."""
         text = traceback.format_exc()
-        try:
+        # Where no settings could be made, no password is known, and none is in a traceback:
+        # what quotes a URL or a file is raised "from None".
+        with suppress(Refusal):
             text = self.settings().without_secrets(text)
-        except Refusal:
-            # The URL itself could not be read: the error tells what is wrong with it, and
-            # where it came from may not be shown.
-            return
         print(text, file=sys.stderr, flush=True)
 
 
