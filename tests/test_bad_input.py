@@ -26,6 +26,8 @@ from test_workers import wait_for
 from resumectl.errors import ExitCode
 from resumectl.settings import URL_VARIABLES
 
+pytestmark = pytest.mark.long
+
 SECRET = "s3cr3t:w/rd"  # as it may be in a URL only in other letters
 MESSAGES_MAX = 100_000
 # An unreachable server is told within seconds; a server that takes and never answers within
@@ -668,6 +670,7 @@ def test_a_disk_that_is_full_at_the_first_use_is_told(
     assert totals["delivered"] == totals["expected"] == sum(batches(sqlite_place).values())
 
 
+# Room for the batch and the first of its messages, and for more of them.
 @pytest.mark.parametrize("room", [200_000, 400_000])
 def test_a_disk_that_fills_up_in_the_middle_is_told_and_nothing_is_lost(
     sqlite_place: Place, disk: Disk, room: int
@@ -680,8 +683,22 @@ def test_a_disk_that_fills_up_in_the_middle_is_told_and_nothing_is_lost(
     disk.enlarge()
     assert batches(sqlite_place) == {"alpha-1": 300}
     sqlite_place.ok("resume")
-    totals = sqlite_place.document("state", "--check")["totals"]
-    assert (totals["delivered"], totals["failed"]) == (300, 0)
+    assert_delivered_once(sqlite_place, 300)
+
+
+def test_a_worker_ends_with_its_disk_and_nothing_is_lost(sqlite_place: Place, disk: Disk) -> None:
+    sqlite_place.ok("publish", "--count", "200", "--detach")
+    disk.leave(300_000)
+    full(run_as(sqlite_place, disk.limit, "worker"))
+    disk.enlarge()
+    sqlite_place.ok("resume")
+    assert_delivered_once(sqlite_place, 200)
+
+
+def assert_delivered_once(place: Place, count: int) -> None:
+    """And no more: a delivery and its checkpoint are one, also on a failing disk."""
+    totals = place.document("state", "--check")["totals"]
+    assert (totals["delivered"], totals["failed"], totals["repeated"]) == (count, 0, 0)
 
 
 def test_no_url_of_the_tests_is_read_from_outside(sqlite_place: Place) -> None:

@@ -17,6 +17,8 @@ from resumectl.cli import app
 from resumectl.errors import ExitCode
 from resumectl.publishing.dbos_tables import STATUSES
 
+pytestmark = pytest.mark.long
+
 
 def refused(ran: Ran, what: str) -> None:
     assert ran.code == ExitCode.REFUSED, ran

@@ -79,16 +79,14 @@ def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
         assert batch["missing"] >= (1 if when == "before-delivery" else 0)
 
 
-@pytest.mark.long
 def test_fifty_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(
     sqlite_place: Place,
 ) -> None:
     _many_deaths(sqlite_place, deaths=50)
 
 
-@pytest.mark.long
 def test_deaths_on_a_server_leave_exactly_n_deliveries(postgres_place: Place) -> None:
-    _many_deaths(postgres_place, deaths=20)
+    _many_deaths(postgres_place, deaths=12)
 
 
 def _many_deaths(place: Place, *, deaths: int) -> None:

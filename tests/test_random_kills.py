@@ -9,7 +9,7 @@ from conftest import Place
 
 from resumectl.publishing.state import Guarantee
 
-KILLS = 24  # on each database; `pytest --kills 100` for more
+KILLS = 16  # on each database; `pytest --kills 100` for more
 
 
 def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
@@ -21,7 +21,6 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
     process.communicate()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kills_at_random_moments_break_no_promise(
     place: Place, seed: int, pytestconfig: pytest.Config
