@@ -98,11 +98,13 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
     postgres_place: Place, guarantee: str
 ) -> None:
     place = postgres_place
-    count = 60
-    options = ("--count", str(count), "--delay", "0.1", "--guarantee", guarantee)
-    place.ok("publish", *options, "--concurrency", "3", "--detach")
+    count = 90
+    options = ("--count", str(count), "--delay", "0.3", "--guarantee", guarantee)
+    place.ok("migrate")
     with ExitStack() as stack:
         a, b, c = (stack.enter_context(worker(place, "--adopt-every", "0.3")) for _ in range(3))
+        # Once all three are there: the first would have done it all before the third has begun.
+        place.ok("publish", *options, "--concurrency", "3", "--detach")
         wait_for("all three deliver", lambda: all(by_pid(place, w.pid) for w in (a, b, c)))
         frozen = lives(place)[b.pid]
         held_by_frozen = (
