@@ -6,19 +6,22 @@ The public names are loaded when first used, for `import resumectl` alone must s
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from resumectl.lab.effects import Scenario, effect
     from resumectl.publishing.publisher import Publisher
     from resumectl.publishing.runtime import Life
     from resumectl.publishing.state import Guarantee
     from resumectl.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["Guarantee", "Life", "Publisher", "Settings", "__version__"]
+__all__ = ["Guarantee", "Life", "Publisher", "Scenario", "Settings", "__version__", "effect"]
 
 _HOMES = {
     "Guarantee": "resumectl.publishing.state",
     "Life": "resumectl.publishing.runtime",
     "Publisher": "resumectl.publishing.publisher",
+    "Scenario": "resumectl.lab.effects",
     "Settings": "resumectl.settings",
+    "effect": "resumectl.lab.effects",
 }
 
 

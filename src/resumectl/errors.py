@@ -4,7 +4,9 @@ Every error that a user can cause or mend is a `Refusal`: what is wrong, and wha
 type next. Anything else that reaches the command line is a defect of resumectl.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -32,15 +34,19 @@ class Refusal(Exception):
     Args:
         what: What is wrong, one line, no trailing period; never holds a password.
         next_step: What to type next.
+        document: What `--json` prints beside the two.
     """
 
     exit_code = ExitCode.REFUSED
     label = "error"
 
-    def __init__(self, what: str, *, next_step: str) -> None:
+    def __init__(
+        self, what: str, *, next_step: str, document: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.next_step = next_step
+        self.document = document or {}
 
 
 class Interrupted(Refusal):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from resumectl.settings import Settings
+from resumectl.text import literal
 
 FIELDS = ("publisher", "workflow_id", "message_number", "local", "global", "life")
 # DBOS warns of instances made after launch; ours are made in time, see publisher.Order.
@@ -26,7 +27,7 @@ class LogFormat(StrEnum):
 def start_logging(
     *, verbose: bool, log_format: LogFormat, settings: Settings, debug: bool = False
 ) -> None:
-    """Send resumectl's and DBOS's log to standard error.
+    """Send resumectl's, DBOS's and SQLAlchemy's log to standard error.
 
     Args:
         verbose: From INFO on, one line a delivery; otherwise from WARNING on.
@@ -38,12 +39,14 @@ def start_logging(
     handler.setFormatter(_formatter(log_format, settings, debug))
     handler.addFilter(lambda record: _LATE_INSTANCE not in record.getMessage())
     level = logging.INFO if verbose else logging.WARNING
-    for name in ("resumectl", "dbos"):
+    # SQLAlchemy's pool logs a traceback where a connection dies; at INFO it would log all SQL.
+    levels = {"resumectl": level, "dbos": level, "sqlalchemy": logging.WARNING}
+    for name, its_level in levels.items():
         logger = logging.getLogger(name)
         # A handler that is there first keeps DBOS from adding its own (3.4.0, init_logger).
         logger.handlers[:] = [handler]
         logger.propagate = False
-        logger.setLevel(level)
+        logger.setLevel(its_level)
 
 
 def _formatter(log_format: LogFormat, settings: Settings, debug: bool) -> logging.Formatter:
@@ -72,14 +75,28 @@ class _Guarded(logging.Formatter):
         self._debug = debug
 
     def format(self, record: logging.LogRecord) -> str:
-        if not self._debug and record.exc_info:
-            error = record.exc_info[1]
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if not self._debug:
             record = logging.makeLogRecord(
-                {**record.__dict__, "msg": f"{record.getMessage()} {reason}", "args": None,
+                {**record.__dict__, "msg": _without_traceback(record), "args": None,
                  "exc_info": None, "exc_text": None}
             )  # fmt: skip
-        return self._settings.without_secrets(self._inner.format(record))
+        text = self._settings.without_secrets(self._inner.format(record))
+        # Under --debug a traceback has lines of its own; otherwise a record is one line.
+        return "\n".join(map(literal, text.splitlines())) if record.exc_info else literal(text)
+
+
+def _without_traceback(record: logging.LogRecord) -> str:
+    """The message, and of an error the first line of what it says."""
+    message = record.getMessage()
+    if record.exc_info:
+        error = record.exc_info[1]
+        return f"{message} {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    # DBOS's scheduler writes a traceback into the message itself (3.4.0).
+    before, found, traceback = message.partition("Traceback (most recent call last):")
+    if not found:
+        return message
+    reason = next((line for line in traceback.splitlines() if line and line[0] != " "), "")
+    return f"{before.rstrip()} {reason}"
 
 
 class _TextFormatter(logging.Formatter):

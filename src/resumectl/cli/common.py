@@ -5,9 +5,9 @@ import inspect
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,26 +28,28 @@ class Common:
     db_url: Annotated[
         str | None,
         typer.Option(help="The database; see the README for the other places.", show_default=False),
-    ]
+    ] = None
     config: Annotated[
         Path | None,
         typer.Option(help="Another file than dbos-config.yaml.", show_default=False),
-    ]
+    ] = None
     app_version: Annotated[
         str | None,
         typer.Option(help="The application version to be, for upgrades.", show_default=False),
-    ]
+    ] = None
     executor: Annotated[
         str | None, typer.Option(help="The executor id to hold.", show_default=False)
-    ]
+    ] = None
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document on standard output.")
-    ]
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A log line for each delivery.")]
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="A log line for each delivery.")
+    ] = False
     log_format: Annotated[
         str, typer.Option(help="How log lines look: text or json.", metavar="text|json")
-    ]
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+    ] = "text"
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False
 
     @functools.cache  # noqa: B019 (one instance a process)
     def settings(self) -> "Settings":
@@ -79,7 +81,7 @@ class Common:
 
     def say(self, text: str) -> None:
         """Tell the user something that is not the result: on standard error."""
-        from resumectl.report.text import literal
+        from resumectl.text import literal
 
         print(literal(text), file=sys.stderr, flush=True)
 
@@ -93,44 +95,51 @@ class Common:
         print(text, file=sys.stderr, flush=True)
 
 
-_DEFAULTS: dict[str, Any] = {
-    "as_json": False,
-    "verbose": False,
-    "log_format": "text",
-    "debug": False,
-}
-
 Command = Callable[..., ExitCode]
 
 
 def command(app: typer.Typer, name: str, function: Command) -> None:
     """Add a command: its own parameters, and after them those of every command.
 
+    A parameter that is a dataclass is a group of options, each of its fields one of them.
+
     Args:
         app: Where to.
         name: What is typed.
         function: Takes a `Common` and its own parameters; returns how it ended.
     """
-    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    shared = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=_DEFAULTS.get(field.name),
-            annotation=field.type,
-        )
-        for field in fields(Common)
-    ]
+    common, *own = inspect.signature(function, eval_str=True).parameters.values()
+    given = [*own, common]
 
     def run(**values: Any) -> None:
-        common = Common(**{field.name: values.pop(field.name) for field in fields(Common)})
-        raise typer.Exit(_shown(common, lambda: function(common, **values)))
+        arguments = {each.name: _gathered(each, values) for each in given}
+        found: Common = arguments[common.name]
+        raise typer.Exit(_shown(found, lambda: function(**arguments)))
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
+    parameters = [option for each in given for option in _options(each)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = function.__doc__
     app.command(name)(run)
+
+
+def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    """What is typed for a parameter: itself, or each field of a group."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    if not is_dataclass(parameter.annotation):
+        return [parameter.replace(kind=keyword)]
+    return [
+        inspect.Parameter(each.name, keyword, default=each.default, annotation=each.type)
+        for each in fields(parameter.annotation)
+    ]
+
+
+def _gathered(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:
+    if not is_dataclass(parameter.annotation):
+        return values[parameter.name]
+    names = [each.name for each in fields(parameter.annotation)]
+    group: Any = parameter.annotation
+    return group(**{name: values[name] for name in names})
 
 
 def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
@@ -157,7 +166,7 @@ def _said(common: Common, refusal: Refusal) -> int:
     if common.as_json:
         from resumectl.report import machine
 
-        machine.show({"error": refusal.what, "next": refusal.next_step})
+        machine.show({**refusal.document, "error": refusal.what, "next": refusal.next_step})
     return refusal.exit_code
 
 

@@ -252,6 +252,8 @@ def fork(
     from resumectl.publishing import remote
 
     original = _look_up(common, workflow_id)
+    if original.is_of_a_sweep:
+        raise Refusal(f"{workflow_id} is of a sweep", next_step="resumectl sweep  begins another")
     if not 1 <= from_step <= original.steps + 1:
         raise Refusal(
             f"{workflow_id} has {original.steps} steps: it cannot begin at step {from_step}",

@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
+from urllib.parse import unquote
 
 from resumectl.errors import Refusal
 
@@ -110,6 +111,26 @@ class CrashPlan:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.deaths))
+
+
+# What a plan gives a meaning to, and a workflow id may hold: written as in URLs.
+_SPECIAL = re.compile(r"[,#=+*?%\s]")
+
+
+def named(subject: str, fact: str) -> str:
+    """A transition's name, as in `alpha-1-7/step-1`.
+
+    Args:
+        subject: A workflow id, or a table; what a plan would take for its own is escaped.
+        fact: What became true of it.
+    """
+    escaped = _SPECIAL.sub(lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), subject)
+    return f"{escaped}/{fact}"
+
+
+def subject_of(transition: str) -> str:
+    """The workflow id, or the table, of a transition."""
+    return unquote(transition.rpartition("/")[0])
 
 
 def _without_brackets(pattern: str) -> str:

@@ -1,15 +1,15 @@
-"""Watch SQLAlchemy, name the durable transitions that each commit makes, and strike.
+"""Watch SQLAlchemy: tell of every commit what it makes true, and strike where a plan says.
 
 Works on any DBOS program, for it looks only at statements and commits, through
 SQLAlchemy's events and `Dialect.do_commit`, and at no hook of DBOS's. Nothing is watched
-until `arm` is called, in the process that is to die.
+until `arm` is called, in the process that is to be watched, or to die.
 """
 
 import os
-import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -17,122 +17,44 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
+from resumectl.lab.statements import Fact, facts_of, writes
 
-# Where a connection keeps the transitions of its open transaction; the dictionary is
+# Where a connection keeps the facts of its open transaction; the dictionary is
 # SQLAlchemy's `info`, which lives and dies with the driver's connection.
-_PENDING = "resumectl.transitions"
+_PENDING = "resumectl.facts"
 _RESERVED = "resumectl.reserved"
 
-# Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
-_OUTCOMES = {
-    "SUCCESS": "succeeded",
-    "ERROR": "failed",
-    "CANCELLED": "cancelled",
-    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
-}
 
-Parameters = Mapping[str, Any]
-
-_WRITE = re.compile(r'\b(INSERT INTO|UPDATE)\s+(?:"?\w+"?\.)?"?(\w+)"?')
-# How SQLAlchemy names the parameters of row m of a VALUES list of several rows.
-_ROW_OF_SEVERAL = re.compile(r"(\w+)_m(\d+)")
-
-
-# ------------------------------------------------------------- statements to transitions
-
-
-def transitions_of(sql: str, parameter_sets: Sequence[Parameters]) -> list[str]:
-    """What becomes true when a statement commits, as in `alpha-1-7/step-1`.
-
-    The text is read, not a construct: DBOS 3.4.0 compiles its busiest statements once and
-    hands PostgreSQL's driver their text, with parameters named after the columns.
-
-    Args:
-        sql: The statement; the writes inside its CTEs count too (on PostgreSQL, DBOS writes
-            a workflow's outcome as a SELECT over two of them).
-        parameter_sets: Its parameters by name; several for an "executemany".
-    """
-    found: list[str] = []
-    for verb, table in _WRITE.findall(sql):
-        rule = _RULES.get((verb, table))
-        if rule is not None:
-            for parameters in parameter_sets:
-                found.extend(rule(parameters))
-    return found
-
-
-def _rows(parameters: Parameters, column: str) -> Iterator[Parameters]:
-    """The rows of an INSERT: one, or those of a VALUES list of several."""
-    if column in parameters:
-        yield parameters
-        return
-    rows: dict[str, dict[str, Any]] = {}
-    for name, value in parameters.items():
-        match = _ROW_OF_SEVERAL.fullmatch(name)
-        if match:
-            rows.setdefault(match[2], {})[match[1]] = value
-    yield from (row for row in rows.values() if column in row)
-
-
-def _accepted(parameters: Parameters) -> Iterator[str]:
-    for row in _rows(parameters, "workflow_uuid"):
-        if row.get("status") == "PENDING":
-            yield f"{row['workflow_uuid']}/accepted"
-        elif row.get("status") in ("ENQUEUED", "DELAYED"):
-            yield f"{row['workflow_uuid']}/enqueued"
-
-
-def _ended(parameters: Parameters) -> Iterator[str]:
-    # DBOS writes it in two ways, with other parameter names; the condition has a status as
-    # well, but only the new one can be an outcome.
-    outcome = next((_OUTCOMES[v] for v in map(str, parameters.values()) if v in _OUTCOMES), None)
-    names = (name for name in parameters if name == "wf_id" or name.startswith("workflow_uuid"))
-    workflow_id = next((parameters[name] for name in names), None)
-    if outcome is not None and isinstance(workflow_id, str):
-        yield f"{workflow_id}/{outcome}"
-
-
-def _step(parameters: Parameters) -> Iterator[str]:
-    for row in _rows(parameters, "function_id"):
-        yield f"{row['workflow_uuid']}/step-{row['function_id']}"
-
-
-def _transaction(parameters: Parameters) -> Iterator[str]:
-    for row in _rows(parameters, "step_id"):
-        yield f"{row['workflow_id']}/transaction-{row['step_id']}"
-
-
-def _delivered(parameters: Parameters) -> Iterator[str]:
-    for row in _rows(parameters, "workflow_id"):
-        yield f"{row['workflow_id']}/delivered"
-
-
-_RULES: dict[tuple[str, str], Callable[[Parameters], Iterator[str]]] = {
-    ("INSERT INTO", "workflow_status"): _accepted,
-    ("UPDATE", "workflow_status"): _ended,
-    ("INSERT INTO", "operation_outputs"): _step,
-    ("INSERT INTO", "datasource_outputs"): _transaction,
-    ("INSERT INTO", "deliveries"): _delivered,
-}
-
-
-# ------------------------------------------------------------- the watch
+def _nothing(_facts: Sequence[Fact]) -> None:
+    pass
 
 
 class Watch:
-    """Counts the matching transitions of this process, and strikes at the one that is due.
+    """Tells of the commits of this process, and strikes at the transition that is due.
 
     Args:
-        death: Where and how to die.
-        death_note: An open file descriptor; the struck transition is written to it first.
+        death: Where and how to die; None to only tell.
+        note: Writes the death note, as in `after:alpha-1-7/step-1`, before the blow; must
+            be one system call on something already open.
+        on_commit: Told of the facts of each commit, once they are durable.
+        of_publisher: Whether resumectl's own publisher is at work.
     """
 
-    def __init__(self, death: Death, death_note: int) -> None:
+    def __init__(
+        self,
+        death: Death | None,
+        note: Callable[[str], None],
+        *,
+        on_commit: Callable[[Sequence[Fact]], None] = _nothing,
+        of_publisher: bool = False,
+    ) -> None:
         self._death = death
-        self._death_note = death_note
+        self._note = note
+        self._on_commit = on_commit
+        self._of_publisher = of_publisher
+        self._is_suspended = False
         self._matched = 0
-        # One commit at a time: between a commit and the blow nothing else becomes durable.
-        self._lock = threading.RLock()
+        self._gate = _Gate()
         self._savepoints: WeakKeyDictionary[sa.Connection, list[int]] = WeakKeyDictionary()
         self._held = 0
         self._hold_changed = threading.Condition()
@@ -144,8 +66,26 @@ class Watch:
         event.listen(sa.Engine, "handle_error", self._statement_failed)
         event.listen(sa.Engine, "engine_connect", self._watch_commits)
         event.listen(sa.Engine, "rollback", self._rolled_back)
+        event.listen(sa.Pool, "invalidate", self._invalidated)
         event.listen(sa.Engine, "savepoint", self._savepoint)
         event.listen(sa.Engine, "rollback_savepoint", self._rolled_back_to_savepoint)
+
+    def wait_for_blow(self) -> None:
+        """Return once no commit is on its way to the blow: the process may end by itself then.
+
+        What a commit makes true can be read before the thread that committed has struck.
+        """
+        with self._gate.alone():
+            pass
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """What is written meanwhile is nobody's: the experiment's own preparations."""
+        self._is_suspended = True
+        try:
+            yield
+        finally:
+            self._is_suspended = False
 
     def _before_statement(
         self,
@@ -156,39 +96,52 @@ class Watch:
         context: Any,
         _many: bool,
     ) -> None:
-        found = _transitions_in(sql, parameters, context)
-        for transition in found:
-            self._reserve(conn, transition)
-        if found and _commits_by_itself(conn):
-            self._lock.acquire()
+        hold = self._death.hold if self._death is not None else None
+        by_itself = _commits_by_itself(conn)
+        if hold is None and not by_itself:
+            return  # what it makes true is asked once it has been carried out
+        found = self._facts_in(sql, parameters, context)
+        if not found:
+            return
+        for fact in found:
+            self._reserve(conn, fact)
+        if by_itself:
+            # Made a transaction of its own, so that there is an instant at which it is
+            # complete and not committed, and none at which it is and nobody knows.
             conn.info[_PENDING] = found
-            self._before_commit(found)
+            conn.connection.cursor().execute("BEGIN")
 
     def _after_statement(
         self,
         conn: sa.Connection,
-        _cursor: Any,
+        cursor: Any,
         sql: str,
         parameters: Any,
         context: Any,
         _many: bool,
     ) -> None:
         if _commits_by_itself(conn):
-            found = conn.info.pop(_PENDING, None)
-            if found:
-                try:
-                    self._after_commit(conn.info, found)
-                finally:
-                    self._lock.release()
-        else:
-            found = _transitions_in(sql, parameters, context)
+            if _PENDING in conn.info:
+                self._commit(lambda c: c.cursor().execute("COMMIT"), conn.connection)
+        elif not _changed_nothing(cursor, sql):
+            found = self._facts_in(sql, parameters, context)
             if found:
                 conn.info.setdefault(_PENDING, []).extend(found)
 
     def _statement_failed(self, context: Any) -> None:
         conn = context.connection
         if conn is not None and _commits_by_itself(conn) and conn.info.pop(_PENDING, None):
-            self._lock.release()
+            conn.connection.cursor().execute("ROLLBACK")
+            self._give_back(conn.info)
+
+    def _facts_in(self, sql: str, parameters: Any, context: Any) -> list[Fact]:
+        if self._is_suspended or not writes(sql):
+            return []
+        compiled = getattr(context, "compiled_parameters", None)
+        if not compiled:  # the driver's own parameters: a dictionary, or several
+            compiled = [parameters] if isinstance(parameters, dict) else parameters
+        sets = [each for each in compiled or () if isinstance(each, dict)]
+        return facts_of(sql, sets, of_publisher=self._of_publisher)
 
     def _watch_commits(self, conn: sa.Connection) -> None:
         dialect = conn.dialect
@@ -207,13 +160,26 @@ class Watch:
         if not found:
             commit(connection)
             return
-        with self._lock:
-            self._before_commit(found)
+        matches = sum(map(self._is_at, found))
+        with self._gate.alone() if matches else self._gate.beside():
+            if self._death is not None and self._death.edge is Edge.BEFORE:
+                self._strike_if_due(found)
             commit(connection)
             del connection.info[_PENDING]
-            self._after_commit(connection.info, found)
+            connection.info.pop(_RESERVED, None)  # durable: the places in the hold are used up
+            self._on_commit(found)
+            if self._death is not None and self._death.edge is Edge.AFTER:
+                self._strike_if_due(found)
+            if matches:
+                self._matched += matches
+
+    def _invalidated(self, _driver: Any, record: Any, _error: Any) -> None:
+        record.info.pop(_PENDING, None)
+        self._give_back(record.info)
 
     def _rolled_back(self, conn: sa.Connection) -> None:
+        if conn.invalidated:
+            return  # it has no driver's connection any more, and nothing to be asked for
         conn.info.pop(_PENDING, None)
         self._give_back(conn.info)
 
@@ -227,36 +193,24 @@ class Watch:
         kept = self._savepoints[conn][int(name.rpartition("_")[2]) - 1]
         del conn.info.get(_PENDING, [])[kept:]
 
-    # --- counting and striking, under the lock
+    # --- counting and striking, alone in the gate
 
-    def _before_commit(self, transitions: list[str]) -> None:
-        if self._death.edge is Edge.BEFORE:
-            self._strike_if_due(transitions)
+    def _is_at(self, fact: Fact) -> bool:
+        return self._death is not None and self._death.at.covers(fact.name)
 
-    def _after_commit(self, info: dict[Any, Any], transitions: list[str]) -> None:
-        info.pop(_RESERVED, None)  # durable now: the places in the hold are used up
-        matched = self._matched + self._matches(transitions)
-        if self._death.edge is Edge.AFTER:
-            self._strike_if_due(transitions)
-        self._matched = matched
-
-    def _strike_if_due(self, transitions: list[str]) -> None:
+    def _strike_if_due(self, facts: Sequence[Fact]) -> None:
+        assert self._death is not None
         count = self._matched
-        for transition in transitions:
-            if self._death.at.covers(transition):
-                count += 1
-                if count == self._death.at.n:
-                    self._strike(transition)
+        for fact in filter(self._is_at, facts):
+            count += 1
+            if count == self._death.at.n:
+                self._strike(self._death, fact.name)
 
-    def _matches(self, transitions: list[str]) -> int:
-        return sum(map(self._death.at.covers, transitions))
-
-    def _strike(self, transition: str) -> NoReturn:
-        # To an already open descriptor, in one call: nothing here can fail half-way.
-        os.write(self._death_note, f"{self._death.edge}:{transition}\n".encode())
-        if self._death.blow is Blow.EXIT:
+    def _strike(self, death: Death, transition: str) -> NoReturn:
+        self._note(f"{death.edge}:{transition}")
+        if death.blow is Blow.EXIT:
             os._exit(EXIT_STATUS)
-        if self._death.blow is Blow.TERM:
+        if death.blow is Blow.TERM:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             os.kill(os.getpid(), signal.SIGTERM)
         else:
@@ -268,9 +222,9 @@ class Watch:
 
     # --- the hold: so many may begin, and no more
 
-    def _reserve(self, conn: sa.Connection, transition: str) -> None:
-        hold = self._death.hold
-        if hold is None or not hold.covers(transition):
+    def _reserve(self, conn: sa.Connection, fact: Fact) -> None:
+        hold = self._death.hold if self._death is not None else None
+        if hold is None or not hold.covers(fact.name):
             return
         # Before the statement, not before the commit: on SQLite the statement takes the only
         # write lock, and whoever waits with it in hand stops those who are to go on.
@@ -287,12 +241,55 @@ class Watch:
                 self._hold_changed.notify_all()
 
 
-def _transitions_in(sql: str, parameters: Any, context: Any) -> list[str]:
-    compiled = getattr(context, "compiled_parameters", None)
-    if not compiled:  # the driver's own parameters: a dictionary, or several
-        compiled = [parameters] if isinstance(parameters, dict) else parameters
-    return transitions_of(sql, [each for each in compiled or () if isinstance(each, dict)])
+class _Gate:
+    """Commits pass beside each other; one that the plan's pattern covers passes alone.
+
+    Between such a commit and the blow nothing else becomes durable. Whoever is in the gate
+    has everything done but its COMMIT, which waits for no lock of the database: so nobody in
+    the gate waits for anybody outside.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._is_alone = False
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_alone)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_alone)
+            self._is_alone = True
+            self._changed.wait_for(lambda: self._inside == 0)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_alone = False
+                self._changed.notify_all()
+
+
+def _changed_nothing(cursor: Any, sql: str) -> bool:
+    # As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
+    # RETURNING only as they are fetched, and a SELECT over writing CTEs counts its own.
+    return cursor.rowcount == 0 and "RETURNING" not in sql and not sql.lstrip().startswith("WITH")
 
 
 def _commits_by_itself(conn: sa.Connection) -> bool:
-    return conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    if conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return True
+    driver: Any = conn.connection.dbapi_connection
+    if conn.dialect.name == "sqlite":
+        return driver.isolation_level is None
+    return getattr(driver, "autocommit", False) is True

@@ -5,6 +5,7 @@ argv, the environment, one inherited pipe and the database, and in nothing else.
 """
 
 import logging
+import os
 import sys
 
 from resumectl.lab.plan import CrashPlan
@@ -24,13 +25,19 @@ def live(specification: Specification, settings: Settings) -> None:
         settings=settings,
     )
     (death,) = CrashPlan.parse(specification.plan).deaths
-    Watch(death, specification.death_note).arm()
+    note = specification.death_note
+    Watch(death, lambda text: _write(note, text), of_publisher=True).arm()
     with Life(settings, "crash-after", concurrency=specification.concurrency) as life:
         with life.engine.connect() as connection:
             batch = batches.find(connection, specification.batch_id)
         if batch is None:
             raise LookupError(f"no batch {specification.batch_id}")
         life.wait([life.start(batch).workflow_id])
+
+
+def _write(descriptor: int, text: str) -> None:
+    # To an already open descriptor, in one call: nothing here can fail half-way.
+    os.write(descriptor, f"{text}\n".encode())
 
 
 def main() -> None:

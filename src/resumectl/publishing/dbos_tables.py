@@ -35,6 +35,10 @@ operation_outputs = _table(
 )
 queues = _table("queues", text="name", numbers="")
 
+# The names that DBOS records for the classes whose workflows a life runs.
+PUBLISHER_CLASS = "Publisher"
+SWEEP_CLASS = "Sweep"
+
 # Statuses, as DBOS 3.4.0 spells them.
 UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")

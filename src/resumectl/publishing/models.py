@@ -1,4 +1,4 @@
-"""resumectl's tables: publishers, batches, messages, failures, deliveries, lives.
+"""resumectl's tables: publishers, batches, messages, failures, deliveries, lives; sweeps, trials.
 
 Definitions only: what is asked of them stands in `records`. The migrations build these
 tables; a test holds the two against each other.
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 # The newest migration; a test holds it against migrations/versions. Known here so that a
 # command can tell an outdated database without importing Alembic.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 # Alembic's own table, under a name that does not meet an application's in a shared file.
 VERSION_TABLE = "resumectl_version"
 
@@ -94,4 +94,35 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_message", "batch_id", "message_number", "ignored"),
     sa.Index("ix_deliveries_life", "life_id", "publisher", "local_count", "global_count"),
     sqlite_autoincrement=True,
+)
+
+# What the lab is to run, and what it observed; see lab/archive.
+sweeps = sa.Table(
+    "sweeps",
+    metadata,
+    sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
+    sa.Column("scenario", sa.Text, nullable=False),
+    sa.Column("specification", sa.JSON, nullable=False),  # see lab/specification
+    sa.Column("started_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("crash_points", sa.Integer, nullable=False),  # of the newest round
+    sa.Column("seconds", sa.Float),  # NULL until it has ended
+    sa.Column("verdicts", sa.JSON),  # likewise
+    sa.Column("baselines", sa.LargeBinary, nullable=False),  # observations, compressed
+    sqlite_autoincrement=True,
+)
+
+trials = sa.Table(
+    "trials",
+    metadata,
+    sa.Column("sweep_id", sa.BigInteger, sa.ForeignKey("sweeps.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # in the order of the plans, from 1
+    sa.Column("round", sa.Integer, nullable=False),  # as many as its plan has deaths
+    sa.Column("plan", sa.Text, nullable=False),
+    # NULL until it has been run; the large last, so that counting reads none of it.
+    sa.Column("verdict", sa.Text),
+    sa.Column("seconds", sa.Float),
+    sa.Column("ended_at_ms", sa.BigInteger),
+    sa.Column("judgement", sa.JSON),
+    sa.Column("observation", sa.LargeBinary),  # compressed
+    sa.Index("ix_trials_verdict", "sweep_id", "round", "verdict"),
 )

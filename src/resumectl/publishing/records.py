@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from resumectl.database import SCHEMA
 from resumectl.publishing.dbos_tables import (
     ENDED,
+    PUBLISHER_CLASS,
+    SWEEP_CLASS,
     UNFINISHED,
     operation_outputs,
     queues,
@@ -32,8 +34,6 @@ from resumectl.publishing.state import (
 )
 from resumectl.settings import Settings
 
-# The name that DBOS records for the class of publishers.
-PUBLISHER_CLASS = "Publisher"
 FAILURES_SHOWN_MAX = 20  # of one batch
 
 _ws = workflow_status.c
@@ -67,10 +67,16 @@ def queue_exists(connection: sa.Connection, settings: Settings, name: str) -> bo
     return connection.scalar(sa.select(queues.c.name).where(queues.c.name == name)) is not None
 
 
+def queue_names(connection: sa.Connection, prefix: str) -> list[str]:
+    """The registered queues whose names begin so."""
+    query = sa.select(queues.c.name).where(queues.c.name.startswith(prefix, autoescape=True))
+    return sorted(connection.scalars(query))
+
+
 def _ours(settings: Settings) -> sa.ColumnElement[bool]:
     """The workflows that a life of these settings can run."""
     return sa.and_(
-        _ws.class_name == PUBLISHER_CLASS,
+        _ws.class_name.in_((PUBLISHER_CLASS, SWEEP_CLASS)),
         sa.or_(_ws.application_name == settings.app_name, _ws.application_name.is_(None)),
     )
 
@@ -82,7 +88,7 @@ class Unfinished(NamedTuple):
     """One workflow that has not ended, and who has it."""
 
     workflow_id: str
-    publisher: str
+    publisher: str | None  # None: a sweep's
     status: str
     queue: str | None
     executor: str | None
@@ -92,7 +98,7 @@ class Unfinished(NamedTuple):
 
 
 def unfinished(connection: sa.Connection, settings: Settings) -> list[Unfinished]:
-    """Every publisher's workflow that has not ended, oldest first."""
+    """Every workflow of publishers and sweeps that has not ended, oldest first."""
     rows = connection.execute(
         sa.select(
             _ws.workflow_uuid,
@@ -272,15 +278,16 @@ def _deliveries_by_batch(
 ) -> dict[str, tuple[int, int, int]]:
     """Batch id to distinct messages delivered, deliveries, attempts ignored."""
     d = deliveries.c
-    per_message = sa.select(
-        d.batch_id, sa.func.count().label("times"), sa.func.sum(d.ignored).label("ignored")
-    ).group_by(d.batch_id, d.message_number)
-    if ids is not None:
-        per_message = per_message.where(d.batch_id.in_(ids))
-    m = per_message.subquery().c
+    # One grouping, in the order of the index: grouping by message first, and then by batch,
+    # took SQLite 1.5 rather than 0.4 s for a million.
     query = sa.select(
-        m.batch_id, sa.func.count(), sa.func.sum(m.times), sa.func.sum(m.ignored)
-    ).group_by(m.batch_id)
+        d.batch_id,
+        sa.func.count(d.message_number.distinct()),
+        sa.func.count(),
+        sa.func.sum(d.ignored),
+    ).group_by(d.batch_id)
+    if ids is not None:
+        query = query.where(d.batch_id.in_(ids))
     return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
 
 
@@ -307,15 +314,45 @@ def _status_by_batch(connection: sa.Connection, settings: Settings) -> dict[str,
     return {row.id: row.status for row in connection.execute(query)}
 
 
+def _last_counts() -> sa.Select[Any]:
+    """What both counters said last, for each life and publisher.
+
+    A step from publisher to publisher along the index, not a scan: of a million deliveries
+    some hundred entries are read. Both counters only ever grow, so that the last of the one
+    stands beside the last of the other.
+    """
+    d = deliveries.c
+    first = sa.select(sa.func.min(d.publisher)).where(d.life_id == lives.c.id).scalar_subquery()
+    pair = sa.select(lives.c.id.label("life_id"), first.label("publisher")).cte(
+        "pair", recursive=True
+    )
+    following = (
+        sa.select(sa.func.min(d.publisher))
+        .where(d.life_id == pair.c.life_id, d.publisher > pair.c.publisher)
+        .scalar_subquery()
+    )
+    pair = pair.union_all(sa.select(pair.c.life_id, following).where(pair.c.publisher.is_not(None)))
+
+    def last(column: sa.Column[int]) -> sa.ScalarSelect[int]:
+        return (
+            sa.select(column)
+            .where(d.life_id == pair.c.life_id, d.publisher == pair.c.publisher)
+            .order_by(d.local_count.desc(), d.global_count.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+
+    return (
+        sa.select(pair.c.life_id, pair.c.publisher, last(d.local_count), last(d.global_count))
+        .where(pair.c.publisher.is_not(None))
+        .order_by(pair.c.life_id, pair.c.publisher)
+    )
+
+
 def _counters_by_publisher(
     connection: sa.Connection, locks: ExecutorLocks
 ) -> dict[str, list[LifeCounters]]:
-    d = deliveries.c
-    query = (
-        sa.select(d.life_id, d.publisher, sa.func.max(d.local_count), sa.func.max(d.global_count))
-        .group_by(d.life_id, d.publisher)
-        .order_by(d.life_id)
-    )
+    query = _last_counts()
     rows = [
         (life, publisher, int(a), int(b)) for life, publisher, a, b in connection.execute(query)
     ]
@@ -430,6 +467,7 @@ class WorkflowSeen:
     id: str
     name: str
     publisher: str | None
+    is_of_a_sweep: bool
     status: str
     queue: str | None
     attempts: int
@@ -505,6 +543,7 @@ def list_workflows(
             id=row.workflow_uuid,
             name=row.name,
             publisher=row.config_name if row.class_name == PUBLISHER_CLASS else None,
+            is_of_a_sweep=row.class_name == SWEEP_CLASS,
             status=row.status,
             queue=row.queue_name,
             attempts=row.recovery_attempts or 0,

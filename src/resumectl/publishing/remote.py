@@ -4,8 +4,9 @@ Everything goes through DBOS's public client.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, SetWorkflowID
@@ -22,6 +23,8 @@ from resumectl.settings import Settings
 
 DEFAULT_CONCURRENCY = 10  # messages at work at a time, in each process
 _BATCHES_AT_A_TIME = 4
+# A detached batch may wait for half a second; a poll costs every process that publishes 3 ms.
+_BATCH_POLL_S = 0.5
 _IDS_A_CALL = 1_000
 
 
@@ -40,23 +43,42 @@ def client(settings: Settings) -> Iterator[DBOSClient]:
         found.destroy()
 
 
-def register_queues(settings: Settings) -> None:
-    """Make the two queues known, and DBOS's tables where there are none yet.
+def register_publisher_queues(settings: Settings) -> None:
+    """Make the two queues of publishers known, and DBOS's tables where there are none yet."""
+    DBOS.migrate(settings.secret_url, schema=settings.dbos_schema)
+    register_queues(
+        settings,
+        {
+            QUEUE_NAME: (DEFAULT_CONCURRENCY, POLL_S),
+            BATCH_QUEUE_NAME: (_BATCHES_AT_A_TIME, _BATCH_POLL_S),
+        },
+    )
+
+
+def register_queues(settings: Settings, queues: Mapping[str, tuple[int, float]]) -> None:
+    """Make queues known, unless they are.
 
     A queue that is there before launch is served at once; a new one within a second.
+
+    Args:
+        settings: Where the database is.
+        queues: Name to workflows at work at a time in each process, and seconds between looks.
     """
-    DBOS.migrate(settings.secret_url, schema=settings.dbos_schema)
     with client(settings) as dbos_client:
-        for name, concurrency in (
-            (QUEUE_NAME, DEFAULT_CONCURRENCY),
-            (BATCH_QUEUE_NAME, _BATCHES_AT_A_TIME),
-        ):
+        for name, (concurrency, poll_s) in queues.items():
             dbos_client.register_queue(
                 name,
                 worker_concurrency=concurrency,
-                polling_interval_sec=POLL_S,
+                polling_interval_sec=poll_s,
                 on_conflict="never_update",
             )
+
+
+def delete_queues(settings: Settings, names: Sequence[str]) -> None:
+    """Take queues away on which nothing is left."""
+    with client(settings) as dbos_client:
+        for name in names:
+            dbos_client.delete_queue(name)
 
 
 def set_concurrency(settings: Settings, concurrency: int) -> None:
@@ -72,19 +94,42 @@ def set_concurrency(settings: Settings, concurrency: int) -> None:
 
 def enqueue(settings: Settings, connection: sa.Connection, batch: Batch) -> None:
     """Leave a batch to the workers; it is theirs when the connection's transaction commits."""
+    order = Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s)
+    enqueue_call(
+        settings,
+        connection,
+        queue_name=BATCH_QUEUE_NAME,
+        workflow_id=batch.id,
+        workflow_name=Publisher.publish_batch.__qualname__,
+        class_name=Publisher.__name__,
+        instance_name=batch.publisher,
+        arguments=(order,),
+    )
+
+
+def enqueue_call(
+    settings: Settings,
+    connection: sa.Connection,
+    *,
+    queue_name: str,
+    workflow_id: str,
+    workflow_name: str,
+    class_name: str,
+    instance_name: str | None = None,
+    arguments: Sequence[Any],
+) -> None:
+    """Enqueue a workflow as part of a transaction, under the application version at hand."""
+    options: Any = {
+        "workflow_name": workflow_name,
+        "queue_name": queue_name,
+        "workflow_id": workflow_id,
+        "class_name": class_name,
+        "app_version": settings.app_version,
+    }
+    if instance_name is not None:
+        options["instance_name"] = instance_name
     with client(settings) as dbos_client:
-        dbos_client.enqueue_in_transaction(
-            connection,
-            {
-                "workflow_name": Publisher.publish_batch.__qualname__,
-                "queue_name": BATCH_QUEUE_NAME,
-                "workflow_id": batch.id,
-                "class_name": Publisher.__name__,
-                "instance_name": batch.publisher,
-                "app_version": settings.app_version,
-            },
-            Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s),
-        )
+        dbos_client.enqueue_in_transaction(connection, options, *arguments)
 
 
 def requeue(settings: Settings, left: Sequence[tuple[str, str | None]]) -> None:

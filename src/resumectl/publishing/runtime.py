@@ -12,13 +12,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource, WorkflowHandle
 from sqlalchemy import event
 
-from resumectl.database import explain, failures_explained, is_storage_failure, open_engine
+from resumectl.database import (
+    SQLITE_POOL_SIZE,
+    explain,
+    failures_explained,
+    is_storage_failure,
+    open_engine,
+)
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
 from resumectl.publishing import records, remote
@@ -32,6 +38,7 @@ from resumectl.publishing.publisher import (
     BATCH_QUEUE_NAME,
     POLL_S,
     QUEUE_NAME,
+    LifeEnding,
     Order,
     Outlet,
     Publisher,
@@ -43,8 +50,24 @@ from resumectl.settings import Settings
 DRAIN_TIMEOUT_S = 30.0
 ADOPT_EVERY_S = 2.0
 DEFAULT_EXECUTOR_ID = "local"
+# Between two looks at what is waited for: a part of the time waited so far, and at most this.
+_PATIENCE = 0.03
+_LOOK_EVERY_MAX_S = 0.25
 
 log = logging.getLogger("resumectl")
+
+
+class Companion(Protocol):
+    """What else a life runs, beside publishers' batches."""
+
+    def check(self) -> None:
+        """Raise why it cannot go on, if it cannot."""
+
+    def drain(self) -> bool:
+        """Begin nothing new, and end what is under way; whether that was done in time."""
+
+    def queue_of(self, workflow_id: str) -> str | None:
+        """The queue of one of its workflows; None for those of others."""
 
 
 class Adopted(NamedTuple):
@@ -62,6 +85,9 @@ class Life:
         command: What this process does, for the record.
         concurrency: Messages of the queue at work at a time in this process; None leaves the
             queue as it is.
+        queues: The queues that it serves; None for every one.
+        executor_base: The executor id that it takes if that is free, or else with a number.
+        companion: What else it runs.
 
     Raises:
         Refusal: The executor id that the settings name is held by a living life.
@@ -74,9 +100,15 @@ class Life:
         command: str,
         *,
         concurrency: int | None = None,
+        queues: Sequence[str] | None = (QUEUE_NAME, BATCH_QUEUE_NAME),
+        executor_base: str = DEFAULT_EXECUTOR_ID,
+        companion: Companion | None = None,
     ) -> None:
         self.settings = settings
         self.command = command
+        self._queues = queues
+        self._executor_base = executor_base
+        self._companion = companion
         self.engine = open_engine(settings)
         self.locks: ExecutorLocks = executor_locks(settings)
         self.executor_id = ""
@@ -113,7 +145,7 @@ class Life:
         with self.engine.connect() as connection:
             is_first = not records.queue_exists(connection, self.settings, BATCH_QUEUE_NAME)
         if is_first:
-            remote.register_queues(self.settings)
+            remote.register_publisher_queues(self.settings)
         if self._concurrency is not None:
             remote.set_concurrency(self.settings, self._concurrency)
         DBOS(config=self._dbos_config())
@@ -125,13 +157,15 @@ class Life:
         )
         self._outlet = outlet
         open_outlet(outlet)
-        event.listen(sa.Engine, "handle_error", self._notice_storage_failure)
+        event.listen(sa.Engine, "handle_error", self._notice_storage_failure, retval=True)
         for name in names:
             Publisher.named(name)
+        if self._queues is not None:
+            DBOS.listen_queues(self._queues)
         DBOS.launch()
 
     def _dbos_config(self) -> DBOSConfig:
-        return {
+        config: DBOSConfig = {
             "name": self.settings.app_name,
             "system_database_url": self.settings.secret_url,
             "dbos_system_schema": self.settings.dbos_schema,
@@ -141,6 +175,9 @@ class Life:
             "notification_listener_polling_interval_sec": POLL_S,
             "log_level": logging.getLevelName(logging.getLogger("dbos").getEffectiveLevel()),
         }
+        if self.settings.is_sqlite:
+            config["sys_db_pool_size"] = SQLITE_POOL_SIZE
+        return config
 
     def _take_executor_id(self) -> str:
         wanted = self.settings.executor_id
@@ -153,7 +190,7 @@ class Life:
             )
         number = 1
         while True:
-            candidate = DEFAULT_EXECUTOR_ID if number == 1 else f"{DEFAULT_EXECUTOR_ID}-{number}"
+            candidate = self._executor_base + ("" if number == 1 else f"-{number}")
             if self.locks.acquire(candidate):
                 return candidate
             number += 1
@@ -173,12 +210,17 @@ class Life:
         )
         return int(connection.execute(statement).scalar_one())
 
-    def check_lock(self) -> None:
-        """Make sure that no other process can take this one for dead, and its work with it.
+    def check(self) -> None:
+        """Make sure that this life can go on.
 
         Raises:
-            MachineFailure: The lock is lost, so this life must end.
+            MachineFailure: The disk under the database fails; or the lock is lost, so that
+                another process may take this one for dead, and its work with it.
         """
+        if self._outlet is not None and self._outlet.failure is not None:
+            raise explain(self._outlet.failure, self.settings)
+        if self._companion is not None:
+            self._companion.check()
         if not self.locks.holds(self.executor_id):
             raise MachineFailure(
                 "the lock that says that this process is alive is lost",
@@ -243,24 +285,25 @@ class Life:
         Returns:
             Whether all of them ended in time.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        adopt_at = time.monotonic() + ADOPT_EVERY_S
+        began = time.monotonic()
+        deadline = None if timeout_s is None else began + timeout_s
+        adopt_at = began + ADOPT_EVERY_S
         while True:
             if time.monotonic() >= adopt_at:
-                self.check_lock()
+                self.check()
                 # What is waited for may have been claimed by a process that has died since.
                 self.adopt()
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
             with self.engine.connect() as connection:
                 seen = records.statuses(connection, workflow_ids)
             every_poll(seen)
-            if self._outlet is not None and self._outlet.failure is not None:
-                raise explain(self._outlet.failure, self.settings)
             if all(seen.get(each) in ENDED for each in workflow_ids):
                 return True
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-            time.sleep(POLL_S)
+            # A look costs what a message costs: what takes long is looked at less often.
+            patience_s = _PATIENCE * (time.monotonic() - began)
+            time.sleep(min(max(POLL_S, patience_s), _LOOK_EVERY_MAX_S))
 
     def start_unstarted(self) -> list[str]:
         """Start the batches that were written down, and whose process died before the start.
@@ -308,11 +351,11 @@ class Life:
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
         for workflow in found:
             is_batch = workflow.name == Publisher.publish_batch.__qualname__
-            by_queue[BATCH_QUEUE_NAME if is_batch else QUEUE_NAME].append(workflow.id)
-        # A batch that runs before its messages would see them cancelled: they go first.
-        for queue_name in (QUEUE_NAME, BATCH_QUEUE_NAME):
-            if by_queue[queue_name]:
-                DBOS.resume_workflows(by_queue[queue_name], queue_name=queue_name)
+            other = self._companion.queue_of(workflow.id) if self._companion else None
+            by_queue[other or (BATCH_QUEUE_NAME if is_batch else QUEUE_NAME)].append(workflow.id)
+        # A batch that runs before its messages would see them cancelled: it goes last.
+        for queue_name in sorted(by_queue, key=lambda name: name == BATCH_QUEUE_NAME):
+            DBOS.resume_workflows(by_queue[queue_name], queue_name=queue_name)
 
     def end(self, how: str) -> bool:
         """End in order: begin nothing new, let what is under way reach its checkpoint.
@@ -330,6 +373,8 @@ class Life:
         failed = self._outlet is not None and self._outlet.failure is not None
         try:
             drained = self._outlet is None or self._outlet.drain(0 if failed else DRAIN_TIMEOUT_S)
+            if self._companion is not None:
+                drained = self._companion.drain() and drained
         except KeyboardInterrupt:  # a second Ctrl-C: whoever waits has waited enough
             drained = False
         # DBOS complains of what it has claimed and can no longer begin; it is handed back.
@@ -362,12 +407,19 @@ class Life:
             if left:
                 remote.requeue(self.settings, left)
 
-    def _notice_storage_failure(self, context: sa.ExceptionContext) -> None:
-        """DBOS tries again for ever, in threads of its own; whoever waits must be told."""
+    def _notice_storage_failure(self, context: sa.ExceptionContext) -> BaseException | None:
+        """DBOS tries again for ever, in threads of its own; whoever waits must be told.
+
+        Returns:
+            What is raised instead on this life's engine: an Exception in a step, or at the
+            commit of a transaction, would be recorded by DBOS as its outcome.
+        """
         error = context.sqlalchemy_exception
-        if error is not None and self._outlet is not None and is_storage_failure(error):
-            self._outlet.fail(error)
-            logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would say so at each try
+        if error is None or self._outlet is None or not is_storage_failure(error):
+            return None
+        self._outlet.fail(error)
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would say so at each try
+        return LifeEnding() if context.engine is self.engine else None
 
     def _let_go(self) -> None:
         if event.contains(sa.Engine, "handle_error", self._notice_storage_failure):

@@ -33,6 +33,12 @@ class Survey:
     unstarted: tuple[str, ...]  # ids of batches whose workflow was never started
 
     @property
+    def batches(self) -> list[str]:
+        """The batches among what is available, each once."""
+        parents = [w.parent or w.workflow_id for w in self.available if w.publisher is not None]
+        return list(dict.fromkeys([*parents, *self.unstarted]))
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing that this process could take up."""
         return not self.available and not self.unstarted

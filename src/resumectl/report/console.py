@@ -8,11 +8,10 @@ from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from resumectl.report.text import literal
+from resumectl.text import literal
 
 STATUS_STYLES = {
     "SUCCESS": "green",
@@ -26,6 +25,7 @@ STATUS_STYLES = {
     "died": "red",
     "running": "green",
 }
+VERDICT_STYLES = {"KEPT": "bold green", "BROKEN": "bold red", "VOID": "bold yellow"}
 # A pipe has no width: wide enough that rows stay on their lines, for grep.
 _PIPE_WIDTH = 200
 
@@ -37,6 +37,15 @@ class Column:
     title: str
     justify: Literal["left", "right"] = "left"
     unfolded: int = 1  # characters that are not torn apart, as a date's
+
+
+# As long as most plans and ids; a UUID is folded once.
+_UNFOLDED = 30
+
+
+def whole(title: str) -> Column:
+    """A column of ids, which are searched for and copied, or of sentences."""
+    return Column(title, unfolded=_UNFOLDED)
 
 
 def right(title: str) -> Column:
@@ -56,7 +65,15 @@ def console(*, stderr: bool = False) -> Console:
     """A console that respects NO_COLOR, COLUMNS and pipes, and takes nothing for markup."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    return Console(
+        stderr=stderr,
+        width=width,
+        # NO_COLOR is taken at its word: no escape sequence at all, not even for bold.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
 
 
 def show(*renderables: RenderableType, on: Console | None = None) -> None:
@@ -65,7 +82,12 @@ def show(*renderables: RenderableType, on: Console | None = None) -> None:
     for index, renderable in enumerate(renderables):
         if index and any(isinstance(each, Sheet) for each in renderables[index - 1 : index + 1]):
             target.print()
-        target.print(renderable)
+        # What is to be copied and typed is one line, however the terminal shows it.
+        is_one_line = isinstance(renderable, Text) and renderable.no_wrap is True
+        target.print(
+            literal(renderable) if isinstance(renderable, str) else renderable,
+            soft_wrap=is_one_line,
+        )
 
 
 def cell(value: Cell) -> Text:
@@ -93,18 +115,40 @@ class Sheet:
     rows: Sequence[Row]
     footer: Row | None = None
 
+    @property
+    def _all_rows(self) -> list[Row]:
+        return [*self.rows, *([self.footer] if self.footer else [])]
+
     def __rich_console__(self, target: Console, options: object) -> Iterable[RenderableType]:
         for gap, foldable_to in _LAYOUTS:
-            table = self._table(gap, foldable_to)
-            endless = target.options.update(width=10_000)
-            if Measurement.get(target, endless, table).minimum <= target.width:
-                yield table
+            # The box draws a line between two columns, and nothing at the edges.
+            room = target.width - (gap + 1) * (len(self.columns) - 1) - gap
+            widths = self._widths(room, foldable_to)
+            if widths is not None:
+                yield self._table(gap, widths)
                 return
         yield self._records()
 
-    def _table(self, gap: int, foldable_to: int) -> Table:
+    def _widths(self, room: int, foldable_to: int) -> list[int] | None:
+        """How wide each column is: what it needs at least, then the rest where it is of use."""
+        natural, least = [], []
+        for index, column in enumerate(self.columns):
+            longest = max((cell(row[index]).cell_len for row in self._all_rows), default=1)
+            natural.append(max(len(column.title), longest))
+            least.append(max(len(column.title), min(max(foldable_to, column.unfolded), longest)))
+        if sum(least) > room:
+            return None
+        while (spare := room - sum(least)) and (
+            growing := [i for i, width in enumerate(least) if width < natural[i]]
+        ):
+            share = max(1, spare // len(growing))
+            for index in growing[:spare]:
+                least[index] = min(natural[index], least[index] + share)
+        return least
+
+    def _table(self, gap: int, widths: Sequence[int]) -> Table:
         table = Table(
-            title=Text(self.title, style="bold"),
+            title=Text(literal(self.title), style="bold"),
             title_justify="left",
             box=box.SIMPLE_HEAD,
             header_style="bold",
@@ -119,21 +163,16 @@ class Sheet:
                 footer=cell(self.footer[index]) if self.footer else "",
                 justify=column.justify,
                 overflow="fold",
-                min_width=max(len(column.title), self._short_width(index, foldable_to)),
+                width=widths[index],
             )
         for row in self.rows:
             table.add_row(*map(cell, row))
         return table
 
-    def _short_width(self, index: int, foldable_to: int) -> int:
-        longest = max((cell(row[index]).cell_len for row in self.rows), default=1)
-        return min(max(foldable_to, self.columns[index].unfolded), longest)
-
     def _records(self) -> RenderableType:
         width = max(len(column.title) for column in self.columns)
-        parts: list[RenderableType] = [Text(self.title, style="bold")]
-        rows = [*self.rows, *([self.footer] if self.footer else [])]
-        for row in rows:
+        parts: list[RenderableType] = [Text(literal(self.title), style="bold")]
+        for row in self._all_rows:
             parts.append(Text(""))
             for column, value in zip(self.columns, row, strict=True):
                 line = Text(f"{column.title:<{width}}  ", style="dim")

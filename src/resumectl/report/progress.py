@@ -1,8 +1,9 @@
 """The progress bar of the commands that wait: on standard error, and only on a terminal."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from rich.progress import (
     BarColumn,
@@ -16,8 +17,8 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from resumectl.publishing.state import Counts
 from resumectl.report.console import console
+from resumectl.text import literal
 
 # Counting costs a query; often enough for the eye.
 _LOOK_EVERY_S = 0.2
@@ -29,51 +30,68 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.0f}/s" if speed else "")
 
 
-class Progress:
-    """Keeps a bar in step with what is counted; without a bar, does nothing."""
+_COLUMNS = (
+    TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+    TimeRemainingColumn(),
+)  # fmt: skip
 
-    def __init__(self, bar: Bar | None, look: Callable[[], Counts]) -> None:
-        self._bar = bar
-        self._look = look
-        self._task: TaskID | None = None
+
+class Seen(NamedTuple):
+    """How far something has come."""
+
+    said: str
+    done: int
+    total: int
+
+
+Look = Callable[[], Seen]
+
+
+class Progress:
+    """Keeps a bar in step with each thing that is looked at; without bars, does nothing."""
+
+    def __init__(self, bars: Bar | None, looks: Sequence[Look]) -> None:
+        self._bars = bars
+        self._looks = looks
+        self._tasks: dict[Look, TaskID] = {}
         self._looked_at = 0.0
 
     def poll(self, _statuses: object = None) -> None:
         """Look again, if it is time."""
         now = time.monotonic()
-        if self._bar is None or now - self._looked_at < _LOOK_EVERY_S:
+        if self._bars is None or now - self._looked_at < _LOOK_EVERY_S:
             return
         self._looked_at = now
         self.look()
 
     def look(self) -> None:
         """Look now."""
-        if self._bar is None:
+        if self._bars is None:
             return
-        counts = self._look()
-        done = counts.delivered + counts.missing
-        if self._task is None:
-            self._task = self._bar.add_task("delivering", total=counts.expected, completed=done)
-        self._bar.update(self._task, total=counts.expected, completed=done)
+        for each in self._looks:
+            seen = each()
+            said = literal(seen.said)
+            if each not in self._tasks:
+                # The rate is that of this process: what was done before is no part of it.
+                self._tasks[each] = self._bars.add_task(said, total=seen.total, completed=seen.done)
+            self._bars.update(
+                self._tasks[each], description=said, total=seen.total, completed=seen.done
+            )
 
 
 @contextmanager
-def progress_bar(look: Callable[[], Counts], *, hidden: bool = False) -> Iterator[Progress]:
-    """A bar with rate and time left, gone when the work is done.
+def progress_bar(looks: Sequence[Look], *, hidden: bool = False) -> Iterator[Progress]:
+    """Bars with rate and time left, gone when the work is done.
 
     Args:
-        look: Counts the messages that are waited for.
+        looks: One for each bar.
         hidden: Show none, as when log lines run over the same terminal.
     """
     target = console(stderr=True)
     if hidden or not target.is_terminal:
-        yield Progress(None, look)
+        yield Progress(None, looks)
         return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Bar(*columns, console=target, transient=True) as bar:
-        progress = Progress(bar, look)
+    with Bar(*_COLUMNS, console=target, transient=True) as bars:
+        progress = Progress(bars, looks)
         yield progress
         progress.look()

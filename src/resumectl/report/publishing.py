@@ -16,8 +16,8 @@ from resumectl.publishing.state import (
     broken_promises,
     verdict,
 )
-from resumectl.report.console import Cell, Column, Sheet, cell, right
-from resumectl.report.text import clock, duration, literal
+from resumectl.report.console import Cell, Column, Sheet, cell, right, whole
+from resumectl.text import clock, duration, literal
 
 if TYPE_CHECKING:
     from resumectl.publishing.records import LifeSeen, StepSeen, WorkflowSeen
@@ -49,7 +49,7 @@ def batches_sheet(batches: Sequence[BatchState], *, title: str, totals: Counts |
     shown = slice(None) if any(b.counts.ignored for b in batches) else slice(-1)
     return Sheet(
         title,
-        [Column("batch"), Column("guarantee"), Column("status"), *_COUNT_COLUMNS[shown]],
+        [whole("batch"), Column("guarantee"), Column("status"), *_COUNT_COLUMNS[shown]],
         [[b.id, b.guarantee, b.status, *_counts(b.counts)[shown]] for b in batches],
         footer=None if totals is None else ["total", "", "", *_counts(totals)[shown]],
     )
@@ -100,7 +100,7 @@ def resumed_sheet(rows: Sequence[Resumed]) -> Sheet:
     return Sheet(
         "Resumed",
         [
-            Column("workflow"), Column("before"), Column("after"), right("replayed"),
+            whole("workflow"), Column("before"), Column("after"), right("replayed"),
             right("executed"), right("repeated"),
         ],
         [
@@ -143,8 +143,13 @@ def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
             [publisher.name, "durable", "deliveries, counted", "", None, "survives",
              publisher.durable, None]
         )  # fmt: skip
+    # The newest lives are at the end of each publisher's; what was counted durably stays.
+    more = len(rows) - _COUNTERS_SHOWN_MAX
+    if more > 0:
+        rows = [row for index, row in enumerate(rows) if index >= more or row[1] == "durable"]
     return Sheet(
-        "Counters: in memory they end with their life, durable ones do not",
+        "Counters: in memory they end with their life, durable ones do not"
+        + (f"; without {more} older lives (--json has them)" if more > 0 else ""),
         [
             Column("publisher"), Column("counter"), Column("of"), Column("executor"),
             right("pid"), Column("ended"), right("local"), right("global"),
@@ -158,12 +163,32 @@ def state_view(state: State) -> list[RenderableType]:
     batches = list(state.batches)
     if not batches:
         return [Text("nothing has been published yet")]
+    shown = _most_telling(batches)
     return [
-        batches_sheet(batches, title="Batches", totals=state.totals),
-        *failures(batches),
+        batches_sheet(shown, title="Batches", totals=state.totals),
+        *_not_shown(len(batches) - len(shown), "batches, all of them kept"),
+        *failures(shown),
         counters_sheet(state.publishers),
         verdict_line(state),
     ]
+
+
+# More would scroll past, and takes longer to lay out than a million deliveries to count.
+_BATCHES_SHOWN_MAX = 100
+_COUNTERS_SHOWN_MAX = 100
+
+
+def _most_telling(batches: Sequence[BatchState]) -> list[BatchState]:
+    """Every batch that is broken or unfinished, and of the others the newest."""
+    telling = {b.id for b in batches if b.counts.pending or broken_promises(b)}
+    room = max(0, _BATCHES_SHOWN_MAX - len(telling))
+    kept = [b.id for b in batches if b.id not in telling]
+    newest = set(kept[len(kept) - room :] if room < len(kept) else kept)
+    return [b for b in batches if b.id in telling or b.id in newest]
+
+
+def _not_shown(number: int, what: str) -> list[Text]:
+    return [Text(f"… and {number} more {what} (--json has them)")] if number > 0 else []
 
 
 def verdict_line(state: State) -> Text:
@@ -177,9 +202,9 @@ def verdict_line(state: State) -> Text:
 def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int]) -> Sheet:
     """Workflows, each indented by its depth in the tree; errors only if there are any."""
     columns = [
-        Column("id"), Column("name"), Column("publisher"), Column("status"), Column("queue"),
+        whole("id"), Column("name"), Column("publisher"), Column("status"), Column("queue"),
         right("steps"), right("attempts"), Column("executor"), Column("version"),
-        Column("created", unfolded=len("2026-01-31")), right("duration"), Column("error"),
+        Column("created", unfolded=len("2026-01-31")), right("duration"), whole("error"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -196,9 +221,9 @@ def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int
 def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
     """The recorded steps of one workflow, and which life executed each."""
     return Sheet(
-        f"{literal(workflow.id)}: {workflow.status}, {len(steps)} steps recorded",
+        f"{workflow.id}: {workflow.status}, {len(steps)} steps recorded",
         [
-            right("step"), Column("name"), Column("child"), Column("outcome"), Column("started"),
+            right("step"), Column("name"), whole("child"), Column("outcome"), Column("started"),
             right("took"), Column("life"),
         ],
         [

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.publish import batch_ids, look_around, read, say_what_is_resumed
+from resumectl.cli.flows.publish import look_around, read, say_what_is_resumed
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, NothingProved, Refusal
@@ -17,7 +17,7 @@ from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.state import Guarantee
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
-from resumectl.report.text import literal
+from resumectl.text import literal
 
 _WHEN = {
     "before-delivery": Edge.BEFORE,
@@ -77,7 +77,7 @@ def crash_after(common: Common, request: Request, n: int, how: HowToDie) -> Exit
                 next_step="choose another --id, or leave it out",
             )
     engine.dispose()
-    say_what_is_resumed(common, batch_ids(before))
+    say_what_is_resumed(common, before.batches)
     plan = _plan(batch, n, how)
     ending = run_victim(
         settings,
@@ -144,21 +144,18 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> Ex
         statuses = records.count_statuses(connection, settings, batch.id)
     engine.dispose()
     proved = ending.is_as_planned(plan)
-    if common.as_json:
-        machine.show(
-            {
-                "batch": batch.id,
-                "plan": str(plan),
-                "pid": ending.pid,
-                "signal": ending.signal,
-                "exit_status": ending.exit_status,
-                "struck": ending.struck,
-                "delivered": left.counts.delivered,
-                "workflows": statuses,
-                "proved": proved,
-            }
-        )
-    else:
+    document = {
+        "batch": batch.id,
+        "plan": str(plan),
+        "pid": ending.pid,
+        "signal": ending.signal,
+        "exit_status": ending.exit_status,
+        "struck": ending.struck,
+        "delivered": left.counts.delivered,
+        "workflows": statuses,
+        "proved": proved,
+    }
+    if not common.as_json:
         console.show(
             tables.crash_line(f"pid {ending.pid}: {ending}", literal(ending.struck or "no blow")),
             tables.batches_sheet([left], title="Left behind", totals=None),
@@ -170,6 +167,9 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> Ex
             f"the victim of {plan} ended otherwise: {ending}"
             + ("" if ending.struck else ", and the blow never fell"),
             next_step="resumectl state, then again with -v to see what it did",
+            document=document,
         )
+    if common.as_json:
+        machine.show(document)
     common.say("next:  resumectl resume")
     return ExitCode.DONE

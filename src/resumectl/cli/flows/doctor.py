@@ -11,7 +11,7 @@ from resumectl.publishing import records, takeover
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.report import console, machine
-from resumectl.report.console import Column, Sheet
+from resumectl.report.console import Column, Sheet, whole
 from resumectl.settings import URL_VARIABLES, Settings
 
 
@@ -56,7 +56,7 @@ def examine(common: Common) -> ExitCode:
         console.show(
             Sheet(
                 "Doctor",
-                [Column("what"), Column("seen"), Column("next")],
+                [Column("what"), whole("seen"), whole("next")],
                 [[f.what, f.seen, f.next_step or "nothing to do"] for f in findings],
             )
         )

@@ -13,11 +13,11 @@ from resumectl.publishing.dbos_tables import ENDED
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
-from resumectl.publishing.state import Counts, State, broken_promises
+from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
-from resumectl.report.progress import Progress, progress_bar
+from resumectl.report.progress import Look, Progress, Seen, progress_bar
 from resumectl.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
             batch = request.write_down(connection)
         before = look_around(settings, engine)
         _refuse_if_out_of_reach(batch, before)
-    resumed = [each for each in batch_ids(before) if each != batch.id]
+    resumed = [each for each in before.batches if each != batch.id]
     if not _has_ended(settings, engine, batch):
         say_what_is_resumed(common, resumed)
         run(common, request, batch, resumed)
@@ -70,12 +70,6 @@ def look_around(settings: Settings, engine: "Engine") -> Survey:
         locks.close()
 
 
-def batch_ids(survey: Survey) -> list[str]:
-    """The batches among the unfinished work that is available, each once."""
-    parents = [w.parent or w.workflow_id for w in survey.available]
-    return list(dict.fromkeys([*parents, *survey.unstarted]))
-
-
 def say_what_is_resumed(common: Common, resumed: list[str]) -> None:
     """Launching takes up what earlier processes left: say so before it happens."""
     if resumed:
@@ -86,11 +80,18 @@ def say_what_is_resumed(common: Common, resumed: list[str]) -> None:
 def watched(common: Common, life: Life, ids: list[str]) -> AbstractContextManager[Progress]:
     """A progress bar over the messages of batches, where somebody is there to see it."""
 
-    def ended() -> Counts:
-        with life.engine.connect() as connection:
-            return records.read_counts(connection, ids)
+    return progress_bar([look(life.engine, ids)], hidden=common.verbose)
 
-    return progress_bar(ended, hidden=common.verbose)
+
+def look(engine: "Engine", ids: list[str]) -> Look:
+    """How far the messages of batches have come."""
+
+    def seen() -> Seen:
+        with engine.connect() as connection:
+            counts = records.read_counts(connection, ids)
+        return Seen("delivering", counts.delivered + counts.missing, counts.expected)
+
+    return seen
 
 
 def _refuse_if_out_of_reach(batch: Batch, survey: Survey) -> None:
@@ -113,7 +114,7 @@ def _has_ended(settings: Settings, engine: "Engine", batch: Batch) -> bool:
 
 def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> ExitCode:
     settings = common.settings()
-    remote.register_queues(settings)
+    remote.register_publisher_queues(settings)
     if request.concurrency is not None:
         remote.set_concurrency(settings, request.concurrency)
     with engine.begin() as connection:

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from resumectl.cli.common import Common
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
+from resumectl.lab import durable
 from resumectl.publishing import records, remote
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
@@ -45,6 +46,7 @@ def _delete_everything(common: Common) -> bool:
             with engine.begin() as connection:
                 for table in reversed(metadata.sorted_tables):
                     connection.execute(sa.delete(table))
+            durable.tend_queues(settings, engine, [])
             return True
     finally:
         locks.close()

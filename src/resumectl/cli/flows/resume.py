@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.publish import batch_ids, look_around, read, watched
+from resumectl.cli.flows import judge, sweep
+from resumectl.cli.flows.publish import look, look_around, read
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
+from resumectl.lab import durable
+from resumectl.lab.archive import Archive
+from resumectl.lab.durable import Bench
 from resumectl.publishing import records
 from resumectl.publishing.dbos_tables import ENDED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.publishing.migration import ensure_migrated
@@ -16,7 +20,9 @@ from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
+from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
+from resumectl.report.sweep import SweepResult, sweep_document, sweep_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +52,15 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
             return _nothing(common, survey, named)
         wanted = _takeable(named, survey) if ids else _all(survey)
         before = _snapshot(common, wanted)
+        durable.tend_queues(settings, engine, durable.sweep_ids(wanted))
     engine.dispose()
     in_time = _live(common, wanted, before, timeout_s=timeout_s)
-    code = _show(common, wanted, before, survey)
-    if not in_time:
-        raise MachineFailure(
-            f"not everything has ended within {timeout_s} s", next_step="resumectl resume"
-        )
-    return code
+    return _show(common, wanted, before, survey, late_after_s=None if in_time else timeout_s)
 
 
 def _all(survey: Survey) -> list[str]:
     ids = [each.workflow_id for each in survey.available]
-    return list(dict.fromkeys([*batch_ids(survey), *ids]))
+    return list(dict.fromkeys([*survey.batches, *ids]))
 
 
 def _named(common: Common, ids: Sequence[str]) -> list[WorkflowSeen]:
@@ -110,12 +112,18 @@ def _live(
     common: Common, wanted: Sequence[str], before: Snapshot, *, timeout_s: float | None
 ) -> bool:
     revived = [each for each in wanted if before.statuses.get(each) in RESUMABLE_BY_ID]
+    bench = Bench(common.settings())
+    durable.put_up(bench)
     try:
-        with Life(common.settings(), "resume") as life:
+        with Life(common.settings(), "resume", queues=None, companion=bench) as life:
             life.adopt()
             life.revive(revived)
             life.start_unstarted()
-            with watched(common, life, list(wanted)) as progress:
+            sweeps = durable.sweep_ids(wanted)
+            looks = [sweep.look(bench.archive, each) for each in sweeps]
+            if set(wanted) - set(map(durable.workflow_id, sweeps)):
+                looks.append(look(life.engine, list(wanted)))
+            with progress_bar(looks, hidden=common.verbose) as progress:
                 return life.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
@@ -138,26 +146,58 @@ def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resu
     ]
 
 
-def _show(common: Common, wanted: Sequence[str], before: Snapshot, survey: Survey) -> ExitCode:
+def _show(
+    common: Common,
+    wanted: Sequence[str],
+    before: Snapshot,
+    survey: Survey,
+    *,
+    late_after_s: float | None,
+) -> ExitCode:
     rows = _rows(wanted, before, _snapshot(common, wanted))
     ids = sorted(set(wanted) | {each.rpartition("-")[0] for each in wanted})
     state = read(common.settings(), ids)
-    if common.as_json:
-        machine.show(
-            {
-                **machine.state_document(state),
-                "workflows": [machine.resumed_document(row) for row in rows],
-                "blocked": [machine.blocked_document(each) for each in survey.blocked],
-            }
-        )
-    else:
+    sweeps = _sweeps(common, wanted)
+    document = {
+        **machine.state_document(state),
+        "workflows": [machine.resumed_document(row) for row in rows],
+        "blocked": [machine.blocked_document(each) for each in survey.blocked],
+        "sweeps": [sweep_document(each) for each in sweeps],
+    }
+    if not common.as_json:
         console.show(tables.resumed_sheet(rows), *tables.resumed_totals(rows))
         batches = list(state.batches)
-        console.show(tables.batches_sheet(batches, title="Batches", totals=None))
+        if batches:
+            console.show(tables.batches_sheet(batches, title="Batches", totals=None))
         console.show(*tables.failures(batches), *tables.blocked_lines(survey.blocked))
-        console.show(tables.verdict_line(state))
-    broken = any(broken_promises(batch) for batch in state.batches)
-    return ExitCode.PROMISE_BROKEN if broken else ExitCode.DONE
+        if batches:
+            console.show(tables.verdict_line(state))
+        for each in sweeps:
+            console.show(*sweep_view(each))
+    if late_after_s is not None:
+        raise MachineFailure(
+            f"not everything has ended within {late_after_s} s",
+            next_step="resumectl resume",
+            document=document,
+        )
+    if common.as_json:
+        machine.show(document)
+    codes = [judge.code_of(each) for each in sweeps]
+    if any(broken_promises(batch) for batch in state.batches):
+        codes.append(ExitCode.PROMISE_BROKEN)
+    return min((each for each in codes if each is not ExitCode.DONE), default=ExitCode.DONE)
+
+
+def _sweeps(common: Common, wanted: Sequence[str]) -> list[SweepResult]:
+    ids = durable.sweep_ids(wanted)
+    if not ids:
+        return []
+    engine = open_engine(common.settings())
+    try:
+        with failures_explained(common.settings()):
+            return [judge.result_of(Archive(engine), each) for each in ids]
+    finally:
+        engine.dispose()
 
 
 def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> ExitCode:
@@ -168,6 +208,7 @@ def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> E
                 **machine.state_document(State(())),
                 "workflows": [],
                 "blocked": [machine.blocked_document(each) for each in survey.blocked],
+                "sweeps": [],
             }
         )
     else:

@@ -3,11 +3,17 @@
 import time
 
 from resumectl.cli.common import Common
+from resumectl.cli.flows.publish import look_around
+from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
+from resumectl.lab import durable
+from resumectl.lab.durable import Bench
+from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
+from resumectl.report import machine
 
-# How often a worker makes sure that it still holds its lock.
-_CHECK_LOCK_EVERY_S = 1.0
+# How often a worker makes sure that it can go on.
+_CHECK_EVERY_S = 1.0
 
 
 def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
@@ -26,26 +32,44 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
             next_step="as in  --adopt-every 5",
         )
     common.start_logging()
+    _tend_queues(common)
+    bench = Bench(common.settings())
+    durable.put_up(bench)
+    life = Life(common.settings(), "worker", queues=None, companion=bench)
     try:
-        with Life(common.settings(), "worker") as life:
+        with life:
             common.say(
                 f"serving as {life.executor_id}, life {life.id}; Ctrl-C or SIGTERM ends in order"
             )
             _serve(life, adopt_every_s)
     except KeyboardInterrupt:
         common.say("ended in order")
+    if common.as_json:
+        machine.show({"executor": life.executor_id, "life": life.id})
     return ExitCode.DONE
+
+
+def _tend_queues(common: Common) -> None:
+    """A sweep may have died between its beginning and the registration of its queue."""
+    settings = common.settings()
+    engine = open_engine(settings)
+    try:
+        with failures_explained(settings):
+            ensure_migrated(settings, engine)
+            left = [each.workflow_id for each in look_around(settings, engine).available]
+            if durable.sweep_ids(left):
+                durable.tend_queues(settings, engine, durable.sweep_ids(left))
+    finally:
+        engine.dispose()
 
 
 def _serve(life: Life, adopt_every_s: float | None) -> None:
     adopt_at = time.monotonic()
     while True:
-        life.check_lock()
+        life.check()
         if adopt_every_s is not None and time.monotonic() >= adopt_at:
             life.adopt()
             life.start_unstarted()
             adopt_at = time.monotonic() + adopt_every_s
-        until_next = (
-            adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_LOCK_EVERY_S
-        )
-        time.sleep(max(0.01, min(_CHECK_LOCK_EVERY_S, until_next)))
+        until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_EVERY_S
+        time.sleep(max(0.01, min(_CHECK_EVERY_S, until_next)))

@@ -37,3 +37,9 @@ def duration(milliseconds: int | None) -> str:
         return f"{minutes} min {seconds:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def one_line(error: BaseException) -> str:
+    """An error's kind, and what it says first: SQLAlchemy appends statement and parameters."""
+    first, *_rest = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {first}"

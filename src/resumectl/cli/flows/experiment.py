@@ -1,0 +1,90 @@
+"""`points` and `replay`: look at a scenario uninterrupted, and at one trial of it."""
+
+from collections.abc import Mapping
+
+from resumectl.cli.common import Common
+from resumectl.errors import ExitCode, Refusal
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.runner import Runner, open_lab
+from resumectl.lab.specification import Specification
+from resumectl.lab.subject import Subject
+from resumectl.lab.sweep import (
+    Experiment,
+    crash_points,
+    keeper,
+    refuse_unknown,
+    run_trials,
+    verdicts,
+)
+from resumectl.lab.trial import Observation, Verdict
+from resumectl.report import console, machine, story
+from resumectl.report.sweep import transitions_sheet
+
+
+def points(common: Common, subject: Subject, *, on: str, timeout_s: float | None) -> ExitCode:
+    """Show every transition of an uninterrupted run."""
+    common.start_logging()
+    with open_lab(common.settings(), on, "fork", jobs=1) as lab:
+        experiment = Experiment(Runner(lab, subject), {})
+        experiment.discover(timeout_s)
+        transitions = experiment.baseline.transitions
+    plans = crash_points(transitions)
+    if common.as_json:
+        machine.show(
+            {
+                "scenario": str(subject),
+                "transitions": [
+                    {"name": t.name, "what": t.what, "commit": t.commit, "times": t.times}
+                    for t in transitions
+                ],
+                "crash_points": list(map(str, plans)),
+            }
+        )
+        return ExitCode.DONE
+    console.show(transitions_sheet(str(subject), transitions), f"{len(plans)} crash points")
+    common.say("next:  resumectl sweep  dies at each of them")
+    return ExitCode.DONE
+
+
+def replay(common: Common, specification: Specification, plan_text: str, *, times: int) -> ExitCode:
+    """Run one trial, or the same several times, and tell what happened."""
+    plan = CrashPlan.parse(plan_text)
+    if not 1 <= times <= 10_000:
+        raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
+    common.start_logging()
+    told = specification
+    with open_lab(common.settings(), told.on, told.isolation, jobs=1) as lab:
+        runner = Runner(lab, told.subject, told.later)
+        experiment = Experiment(runner, told.promises)
+        experiment.discover(told.timeout_s)
+        if told.keep_in is not None:
+            runner.keeper = keeper(experiment, told.keep_in)
+        refuse_unknown(plan, experiment.baseline.transitions)
+        trials: list[Observation] = []
+
+        def on_trial(_number: int, trial: Observation) -> bool:
+            trials.append(trial)
+            return True
+
+        run_trials(runner, [(n, plan) for n in range(times)], jobs=1, on_trial=on_trial)
+        judged = experiment.judged(trials)
+    outcomes = verdicts(judged)
+    if common.as_json:
+        document = story.judgement_document(judged[0])
+        document["observation"] = trials[0].as_plain()
+        document["outcomes"] = outcomes
+        machine.show(document)
+    elif times == 1:
+        console.show(*story.told(trials[0], judged[0]))
+    else:
+        console.show(story.outcomes_sheet(judged))
+    if told.keep_in is not None and outcomes[Verdict.KEPT] < times:
+        common.say(f"what it left is kept in {told.keep_in}")
+    return exit_code(outcomes)
+
+
+def exit_code(found: Mapping[str, int]) -> ExitCode:
+    """What a command ends with whose trials came out so."""
+    if found[Verdict.BROKEN]:
+        return ExitCode.PROMISE_BROKEN
+    return ExitCode.NOTHING_PROVED if found[Verdict.VOID] else ExitCode.DONE

@@ -1,0 +1,89 @@
+"""`check`, `sweeps`, and what `sweep` shows in the end: judgements that are in the archive."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows.experiment import exit_code
+from resumectl.cli.subject import read_promises
+from resumectl.database import failures_explained, open_engine
+from resumectl.errors import ExitCode
+from resumectl.lab.archive import Archive
+from resumectl.lab.sweep import Experiment
+from resumectl.lab.trial import Verdict
+from resumectl.publishing.migration import ensure_migrated
+from resumectl.report import console, machine
+from resumectl.report import sweep as tables
+from resumectl.report.sweep import SweepResult
+
+
+def result_of(archive: Archive, sweep_id: int) -> SweepResult:
+    """What a sweep proved, as its trials were judged when it ended."""
+    (kept,) = archive.kept(sweep_id)
+    judged = archive.judgements(sweep_id, kept.specification.deaths)
+    runs = archive.baselines(sweep_id)
+    not_compared = Experiment(None, kept.specification.promises, runs=runs).baseline.not_compared
+    return SweepResult(kept, judged, not_compared)
+
+
+def code_of(result: SweepResult) -> ExitCode:
+    """What a command ends with that shows it."""
+    code = exit_code(result.verdicts)
+    is_whole = len(result.judged) == result.kept.planned
+    return ExitCode.NOTHING_PROVED if code is ExitCode.DONE and not is_whole else code
+
+
+def show(common: Common, result: SweepResult) -> ExitCode:
+    """Show it, in tables or as a document."""
+    if common.as_json:
+        machine.show(tables.sweep_document(result))
+    else:
+        console.show(*tables.sweep_view(result))
+    kept_in = result.kept.specification.keep_in
+    if kept_in and result.verdicts[Verdict.BROKEN] + result.verdicts[Verdict.VOID]:
+        common.say(f"what these trials left is kept in {kept_in}")
+    return code_of(result)
+
+
+def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
+    """Judge what a sweep observed once more, without running anything."""
+    given = read_promises(promises)
+    common.start_logging()
+    with archived(common) as engine:
+        archive = Archive(engine)
+        (kept,) = archive.kept(sweep_id)
+        # As if it had been told these, so that the replay lines name them too.
+        told = replace(kept.specification, promises={**kept.specification.promises, **given})
+        experiment = Experiment(None, told.promises, runs=archive.baselines(sweep_id))
+        trials = archive.observations(sweep_id, told.deaths)
+        judged = [experiment.judge(trial) for _, trial in trials]
+    asked = replace(kept, specification=told)
+    return show(common, SweepResult(asked, judged, experiment.baseline.not_compared))
+
+
+def sweeps(common: Common) -> ExitCode:
+    """List what has been swept."""
+    common.start_logging()
+    with archived(common) as engine:
+        found = Archive(engine).kept()
+    if common.as_json:
+        machine.show({"sweeps": [tables.kept_document(each) for each in found]})
+    else:
+        console.show(tables.kept_sheet(found) if found else "nothing has been swept yet")
+    return ExitCode.DONE
+
+
+@contextmanager
+def archived(common: Common) -> Iterator[sa.Engine]:
+    """An engine on the database with the archive; what fails in it is said in two parts."""
+    settings = common.settings()
+    engine = open_engine(settings)
+    try:
+        with failures_explained(settings):
+            ensure_migrated(settings, engine)
+            yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,103 @@
+"""`selftest`: sweep the classic mistakes and their corrected twins, and see each told apart."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+from resumectl.cli.common import Common
+from resumectl.errors import ExitCode, NothingProved
+from resumectl.lab.runner import Lab, Runner
+from resumectl.lab.subject import Subject
+from resumectl.lab.sweep import Experiment, crash_points, run_trials
+from resumectl.lab.trial import Judgement, Observation, Verdict
+from resumectl.report import console, machine
+from resumectl.report import selftest as tables
+from resumectl.report.progress import Seen, progress_bar
+
+# A mistake that leaves its workflow stuck is told after so long.
+_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pitfall:
+    """One file of the collection; read, never imported: that is for the lives."""
+
+    path: Path
+    finding: str | None  # the kind that its mistake must show; None if there is only the twin
+
+    @classmethod
+    def read(cls, path: Path) -> "Pitfall":
+        """What the file says of itself."""
+        for line in ast.parse(path.read_text()).body:
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "FINDING":
+                finding = ast.literal_eval(line.value)
+                return cls(path, finding)
+        raise LookupError(f"{path} names no FINDING")
+
+
+def pitfalls() -> list[Pitfall]:
+    """The collection: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).parents[2]
+    shipped = package / "pitfalls"
+    directory = shipped if shipped.is_dir() else package.parents[1] / "examples" / "pitfalls"
+    return [Pitfall.read(path) for path in sorted(directory.glob("*.py"))]
+
+
+def selftest(common: Common, *, jobs: int) -> ExitCode:
+    """Sweep them all; a mistake until it is caught, a twin to the end."""
+    rows: list[tables.SelftestRow] = []
+    collection = pitfalls()
+    if not collection:
+        raise NothingProved("the pitfalls are not installed", next_step="install resumectl again")
+    total = sum(1 + (each.finding is not None) for each in collection)
+
+    def look() -> Seen:
+        right = sum(row.is_right for row in rows)
+        return Seen(f"as expected {right}, otherwise {len(rows) - right}", len(rows), total)
+
+    common.start_logging()
+    with Lab(jobs=jobs) as lab, progress_bar([look], hidden=common.verbose) as progress:
+        for each in collection:
+            for scenario in ("mistake", "corrected") if each.finding else ("corrected",):
+                judged = _swept(lab, each, scenario, jobs)
+                rows.append(_row(each, scenario, judged))
+                progress.look()
+    if common.as_json:
+        machine.show(tables.selftest_document(rows))
+    else:
+        console.show(*tables.selftest_view(rows))
+    return ExitCode.DONE if all(row.is_right for row in rows) else ExitCode.PROMISE_BROKEN
+
+
+def _swept(lab: Lab, pitfall: Pitfall, scenario: str, jobs: int) -> list[Judgement]:
+    runner = Runner(lab, Subject(target=(str(pitfall.path), scenario)))
+    experiment = Experiment(runner, {})
+    experiment.discover()
+    if scenario == "mistake":
+        runner.timeout_s = _TIMEOUT_S
+    trials: list[Observation] = []
+
+    def on_trial(_number: int, trial: Observation) -> bool:
+        trials.append(trial)
+        found = {finding.kind for finding in experiment.judge(trial).findings}
+        return scenario == "corrected" or pitfall.finding not in found
+
+    plans = list(enumerate(crash_points(experiment.baseline.transitions)))
+    run_trials(runner, plans, jobs=jobs, on_trial=on_trial)
+    return experiment.judged(trials)
+
+
+def _row(pitfall: Pitfall, scenario: str, judged: list[Judgement]) -> tables.SelftestRow:
+    kinds = sorted({str(f.kind) for j in judged for f in j.findings})
+    verdicts = {j.verdict for j in judged}
+    expected = pitfall.finding if scenario == "mistake" else None
+    is_right = expected in kinds if expected else verdicts == {Verdict.KEPT}
+    plans = [j.plan for j in judged if (j.findings if expected is None else _shows(j, expected))]
+    return tables.SelftestRow(
+        pitfall.path.stem, scenario, expected, tuple(kinds), len(judged), is_right,
+        plans[0] if plans else "",
+    )  # fmt: skip
+
+
+def _shows(judgement: Judgement, kind: str) -> bool:
+    return any(finding.kind == kind for finding in judgement.findings)

@@ -1,0 +1,88 @@
+"""`sweep`: a trial for each crash point of a scenario, as a durable workflow."""
+
+import sqlalchemy as sa
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows.judge import archived, result_of, show
+from resumectl.errors import ExitCode, Interrupted
+from resumectl.lab import durable
+from resumectl.lab.archive import Archive
+from resumectl.lab.durable import Bench
+from resumectl.lab.runner import Runner
+from resumectl.lab.specification import Specification
+from resumectl.lab.sweep import Experiment, crash_points, refuse_none
+from resumectl.publishing import remote
+from resumectl.publishing.runtime import Life
+from resumectl.report.progress import Look, Seen, progress_bar
+
+# A life that only sweeps takes up nobody's messages: its executor id is none of theirs.
+_EXECUTOR_BASE = "lab"
+
+
+def sweep(common: Common, specification: Specification, *, jobs: int) -> ExitCode:
+    """Run a trial for each crash point, and show what all of them proved."""
+    common.start_logging()
+    settings = common.settings()
+    bench = Bench(settings, jobs=jobs)
+    try:
+        with archived(common) as engine:
+            sweep_id = _begin(common, specification, bench, engine)
+            durable.tend_queues(settings, engine, [sweep_id])
+            _live(common, sweep_id, bench)
+            return show(common, result_of(bench.archive, sweep_id))
+    finally:
+        bench.drain()
+
+
+def _begin(common: Common, specification: Specification, bench: Bench, engine: sa.Engine) -> int:
+    """See the scenario uninterrupted, and write down what is to be run."""
+    lab = bench.lab(specification.on, specification.isolation)
+    experiment = Experiment(Runner(lab, specification.subject), specification.promises)
+    experiment.discover(specification.timeout_s)
+    every = crash_points(
+        experiment.baseline.transitions, edge=specification.edge, only=specification.only
+    )
+    refuse_none(every, experiment.baseline.transitions, specification.only)
+    remote.register_publisher_queues(common.settings())
+    with engine.begin() as connection:
+        return durable.begin(
+            common.settings(),
+            connection,
+            bench.archive,
+            specification,
+            baselines=experiment.runs,
+            every=every,
+        )
+
+
+def _live(common: Common, sweep_id: int, bench: Bench) -> None:
+    workflow_id = durable.workflow_id(sweep_id)
+    durable.put_up(bench)
+    try:
+        with (
+            Life(
+                common.settings(),
+                "sweep",
+                queues=[workflow_id],
+                executor_base=_EXECUTOR_BASE,
+                companion=bench,
+            ) as life,
+            progress_bar([look(bench.archive, sweep_id)], hidden=common.verbose) as progress,
+        ):
+            life.wait([workflow_id], every_poll=progress.poll)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"sweep {sweep_id} is unfinished, and none of its trials is lost",
+            next_step=f"resumectl resume {workflow_id}  finishes it",
+        ) from None
+
+
+def look(archive: Archive, sweep_id: int) -> Look:
+    """How far a sweep has come, for a progress bar."""
+
+    def seen() -> Seen:
+        planned, found = archive.verdicts(sweep_id)
+        said = " ".join(f"{verdict} {n}" for verdict, n in sorted(found.items()))
+        return Seen(said or "sweeping", sum(found.values()), planned)
+
+    return seen

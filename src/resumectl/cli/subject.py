@@ -1,0 +1,266 @@
+"""What the commands of the lab are told: their options in groups, and checked. No database."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resumectl.errors import Refusal
+from resumectl.lab.plan import Edge
+from resumectl.lab.specification import Specification
+from resumectl.lab.subject import Subject, parse_target
+from resumectl.lab.trial import Promise
+
+GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
+DATABASES = ("sqlite", "postgres")
+ISOLATIONS = ("fork", "spawn")
+# Where the places of trials that were not KEPT are put, in the working directory.
+KEPT_DIRECTORY = "resumectl-kept"
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioOptions:
+    """What is put to the test, and on which database."""
+
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SCENARIO]",
+            help="FILE.py:NAME or package.module:NAME; the built-in publisher if left out.",
+            show_default=False,
+        ),
+    ] = None
+    args: Annotated[str, typer.Option(metavar="JSON", help="The workflow's arguments, a list.")] = (
+        "[]"
+    )
+    kwargs: Annotated[str, typer.Option(metavar="JSON", help="Likewise by name, an object.")] = "{}"
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="For the process under test; {place} and {database_url} are filled in.",
+            show_default=False,
+        ),
+    ] = None
+    count: Annotated[int, typer.Option(help="Messages of the built-in publisher's batch.")] = 5
+    guarantee: Annotated[
+        str, typer.Option(metavar="GUARANTEE", help="Of the built-in publisher's batch.")
+    ] = "exactly-once"
+    concurrency: Annotated[int, typer.Option(help="Of the built-in publisher's queue.")] = 10
+    on: Annotated[
+        str,
+        typer.Option(metavar="sqlite|postgres", help="Where each trial has its database."),
+    ] = "sqlite"
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds for a life.", show_default="from the baseline")
+    ] = None
+
+
+Promises = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--promise",
+        metavar="EFFECT=PROMISE",
+        help="exactly-once, at-least-once or at-most-once.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOptions:
+    """How a trial is run, and what it is held to."""
+
+    promise: Promises = None
+    next_life: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCENARIO", help="What the later lives run: the program after an edit."
+        ),
+    ] = None
+    next_version: Annotated[
+        str | None, typer.Option(metavar="V", help="The application version of the later lives.")
+    ] = None
+    isolation: Annotated[
+        str,
+        typer.Option(
+            metavar="fork|spawn", help="spawn: a fresh interpreter for each life, slowly."
+        ),
+    ] = "fork"
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Keep what is left of trials that are not KEPT, in ./resumectl-kept."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceOptions:
+    """Which of all trials are run."""
+
+    edge: Annotated[str | None, typer.Option(metavar="before|after", help="Only this edge.")] = None
+    only: Annotated[str | None, typer.Option(metavar="PATTERN", help="Only these transitions.")] = (
+        None
+    )
+    max_trials: Annotated[
+        int | None, typer.Option("--max", metavar="N", help="Only a sample of so many.")
+    ] = None
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 1
+    deaths: Annotated[int, typer.Option(help="2: crash, and crash again while recovering.")] = 1
+    repeat: Annotated[int, typer.Option(help="Trials of each crash point.")] = 1
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="End at the first broken promise.")
+    ] = False
+
+
+def read_subject(given: ScenarioOptions) -> Subject:
+    """The scenario that the options name.
+
+    Raises:
+        Refusal: One of them is not what it must be.
+    """
+    if given.guarantee not in GUARANTEES:
+        raise Refusal(
+            f"the guarantee {given.guarantee!r} is unknown",
+            next_step=f"one of {', '.join(GUARANTEES)}",
+        )
+    if not 1 <= given.count <= 1_000:
+        raise Refusal(f"the count {given.count} is not 1 to 1,000", next_step="as in  --count 5")
+    if not 1 <= given.concurrency <= 16:
+        raise Refusal(
+            f"the concurrency {given.concurrency} is not 1 to 16", next_step="leave it out"
+        )
+    return Subject(
+        target=None if given.target is None else located(given.target),
+        args=_json(given.args, list, "--args", "'[\"order-1\"]'"),
+        kwargs=_json(given.kwargs, dict, "--kwargs", "'{\"order\": 1}'"),
+        environ=dict(_pair(each, "--env") for each in given.env or ()),
+        count=given.count,
+        guarantee=given.guarantee,
+        concurrency=given.concurrency,
+    )
+
+
+def located(text: str) -> tuple[str, str]:
+    """Where a scenario is; a file by its absolute path, for a trial has a directory of its own."""
+    module, name = parse_target(text)
+    if module.endswith(".py"):
+        path = Path(module).absolute()
+        if not path.is_file():
+            raise Refusal(f"there is no file {module}", next_step="as in  shop.py:checkout")
+        return str(path), name
+    return module, name
+
+
+def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
+    """`EFFECT=PROMISE`, each.
+
+    Raises:
+        Refusal: There is no such promise.
+    """
+    found = {}
+    for name, promise in (_pair(each, "--promise") for each in given or ()):
+        if promise not in set(Promise):
+            raise Refusal(
+                f"the promise {promise!r} is unknown", next_step=f"one of {', '.join(Promise)}"
+            )
+        found[name] = Promise(promise)
+    return found
+
+
+def read_specification(
+    scenario: ScenarioOptions, trial: TrialOptions, choice: ChoiceOptions | None = None
+) -> Specification:
+    """What is to be run; without a choice, one trial.
+
+    Raises:
+        Refusal: One of the options is not what it must be.
+    """
+    chosen = choice or ChoiceOptions()
+    if chosen.edge is not None and chosen.edge not in set(Edge):
+        raise Refusal(f"the edge {chosen.edge!r} is unknown", next_step="before or after")
+    if chosen.deaths not in (1, 2):
+        raise Refusal(f"{chosen.deaths} deaths are not 1 or 2", next_step="as in  --deaths 2")
+    for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
+        if number is not None and not 1 <= number <= 1_000_000:
+            raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
+    if trial.isolation not in ISOLATIONS:
+        raise Refusal(f"the isolation {trial.isolation!r} is unknown", next_step="fork or spawn")
+    subject = read_subject(scenario)
+    return Specification(
+        subject=subject,
+        later=replace(
+            subject,
+            target=located(trial.next_life) if trial.next_life else subject.target,
+            app_version=trial.next_version or subject.app_version,
+        ),
+        promises=read_promises(trial.promise),
+        timeout_s=checked_timeout(scenario.timeout),
+        on=checked_database(scenario.on),
+        isolation=trial.isolation,
+        edge=Edge(chosen.edge) if chosen.edge else None,
+        only=chosen.only,
+        max_trials=chosen.max_trials,
+        seed=chosen.seed,
+        deaths=chosen.deaths,
+        repeat=chosen.repeat,
+        fail_fast=chosen.fail_fast,
+        keep_in=str(Path(KEPT_DIRECTORY).absolute()) if trial.keep else None,
+    )
+
+
+def checked_database(on: str) -> str:
+    """The kind of database for trials.
+
+    Raises:
+        Refusal: There is no such kind.
+    """
+    if on not in DATABASES:
+        raise Refusal(f"--on {on!r} is unknown", next_step=" or ".join(DATABASES))
+    return on
+
+
+def checked_timeout(timeout_s: float | None) -> float | None:
+    """Seconds for a life, or None: from the baseline.
+
+    Raises:
+        Refusal: It is not above 0, or more than an hour.
+    """
+    if timeout_s is not None and not 0 < timeout_s <= 3_600:
+        raise Refusal(
+            f"--timeout {timeout_s} is not above 0 and up to 3600", next_step="as in  --timeout 10"
+        )
+    return timeout_s
+
+
+def checked_jobs(jobs: int | None) -> int:
+    """How many trials at a time: as asked, or one for each core.
+
+    Raises:
+        Refusal: It is not 1 to 256.
+    """
+    if jobs is not None and not 1 <= jobs <= 256:
+        raise Refusal(f"--jobs {jobs} is not 1 to 256", next_step="leave it out")
+    return jobs or os.cpu_count() or 1
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise Refusal(f"{option} {text!r} is not NAME=VALUE", next_step=f"as in  {option} a=b")
+    return name, value
+
+
+def _json(text: str, kind: type, option: str, example: str) -> Any:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, kind):
+        raise Refusal(f"{option} {text!r} is not JSON of its kind", next_step=f"as in  {example}")
+    return found

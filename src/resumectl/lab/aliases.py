@@ -1,0 +1,56 @@
+"""Workflows whose ids differ from run to run, under names that do not. Pure.
+
+A child started under an id made by chance has another one in each run; it is told by its
+name, its parent and its turn, as in `~child of parent-1 #1`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from resumectl.lab.plan import named, subject_of
+from resumectl.lab.trial import Observation
+
+
+def stable_ids(runs: Sequence[Observation]) -> set[str]:
+    """The ids of workflows that every run has, those included that are deleted in the end."""
+    return set.intersection(*map(_ids, runs))
+
+
+def _ids(run: Observation) -> set[str]:
+    left = {str(w["id"]) for w in run.final.left["workflows"]}
+    commits = (e for life in run.lives for e in life.events if e["kind"] == "commit")
+    return left | {subject_of(name) for commit in commits for name, _ in commit["facts"]}
+
+
+def aliased(run: Observation, stable: set[str]) -> Observation:
+    """The same observation, with every other workflow under its alias."""
+    aliases = _aliases(run, stable)
+    if not aliases:
+        return run
+    # Ids are found in values of every shape; as text all of them are found alike.
+    text = json.dumps(run.as_plain())
+    for workflow_id, alias in aliases.items():
+        for form in (workflow_id, named(workflow_id, "").removesuffix("/"), quote(workflow_id)):
+            text = text.replace(json.dumps(form)[1:-1], json.dumps(alias)[1:-1])
+    return Observation.from_plain(json.loads(text))
+
+
+def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    turns: Counter[str] = Counter()
+    seen: dict[str, dict[str, Any]] = {}
+    for life in run.lives:
+        for workflow in life.left["workflows"]:
+            seen.setdefault(workflow["id"], workflow)
+    for workflow_id, workflow in seen.items():
+        if workflow_id in stable:
+            continue
+        parent = workflow["parent"]
+        whose = f"~{workflow['name']} of {found.get(parent, parent) if parent else 'nobody'}"
+        turns[whose] += 1
+        found[workflow_id] = f"{whose} no. {turns[whose]}"
+    # The longest first: one id may be the beginning of another, as a parent's of its child's.
+    return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))

@@ -1,0 +1,308 @@
+"""Sweeps and their trials in resumectl's database: planned, kept, listed, and read back.
+
+An observation is JSON, compressed: some two kilobytes. Each is durable as soon as its trial
+has ended, and once only, so that a sweep that is killed has lost none and counts none twice.
+"""
+
+import json
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from resumectl.errors import Refusal
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.specification import Specification
+from resumectl.lab.trial import Judgement, Observation, Verdict
+from resumectl.publishing.models import sweeps, trials
+
+# A pause longer than this, as of a sweep that was dead, is no part of the time that it took.
+_PAUSE_MIN_MS = 1_000
+_s, _t = sweeps.c, trials.c
+
+
+@dataclass(frozen=True, slots=True)
+class SweepKept:
+    """One sweep, as it is listed. Trials are those of its last round."""
+
+    id: int
+    scenario: str
+    specification: Specification
+    started_at_ms: int
+    crash_points: int
+    seconds: float | None  # None until it has ended
+    verdicts: Mapping[str, int] | None
+    planned: int
+    trials: int
+
+
+class Archive:
+    """Reads and writes sweeps.
+
+    Args:
+        engine: On a database with resumectl's tables.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    # --- a sweep begins, is planned, and ends
+
+    def begin(
+        self,
+        connection: sa.Connection,
+        specification: Specification,
+        *,
+        baselines: Sequence[Observation],
+    ) -> int:
+        """Write down that a sweep has begun; returns its id.
+
+        Args:
+            connection: In whose transaction.
+            specification: What it was told.
+            baselines: The uninterrupted runs.
+        """
+        statement = sa.insert(sweeps).values(
+            scenario=str(specification.subject),
+            specification=specification.as_plain(),
+            crash_points=0,
+            started_at_ms=_now_ms(),
+            baselines=_packed(baselines),
+        )
+        return int(connection.execute(statement.returning(_s.id)).scalar_one())
+
+    def plan(
+        self,
+        connection: sa.Connection,
+        sweep_id: int,
+        round_number: int,
+        plans: Sequence[CrashPlan],
+        *,
+        crash_points: int,
+    ) -> None:
+        """Write down the trials of a round, unless they are written down already.
+
+        Args:
+            connection: In whose transaction.
+            sweep_id: Of the sweep.
+            round_number: How many deaths each plan has.
+            plans: In their order.
+            crash_points: Of which they are, or are a sample.
+        """
+        if connection.scalar(self._planned(sweep_id, round_number)) is not None:
+            return
+        last = connection.scalar(sa.select(sa.func.max(_t.number)).where(_t.sweep_id == sweep_id))
+        if plans:
+            connection.execute(
+                sa.insert(trials),
+                [
+                    {"sweep_id": sweep_id, "number": n, "round": round_number, "plan": str(plan)}
+                    for n, plan in enumerate(plans, start=(last or 0) + 1)
+                ],
+            )
+        connection.execute(
+            sa.update(sweeps).where(_s.id == sweep_id).values(crash_points=crash_points)
+        )
+
+    @staticmethod
+    def _planned(sweep_id: int, round_number: int) -> sa.Select[Any]:
+        return (
+            sa.select(_t.number)
+            .where(_t.sweep_id == sweep_id, _t.round == round_number)
+            .order_by(_t.number)
+        )
+
+    def numbers(self, sweep_id: int, round_number: int) -> list[int]:
+        """The numbers of the trials of a round."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(self._planned(sweep_id, round_number)))
+
+    def end(self, sweep_id: int, *, round_number: int) -> None:
+        """Write down how it ended."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                sa.select(_t.seconds, _t.ended_at_ms, _t.verdict, _t.round).where(
+                    _t.sweep_id == sweep_id, _t.ended_at_ms.is_not(None)
+                )
+            ).all()
+            verdicts = dict.fromkeys(map(str, Verdict), 0)
+            for row in rows:
+                if row.round == round_number:
+                    verdicts[row.verdict] += 1
+            seconds = _busy_ms([(r.ended_at_ms - 1000 * r.seconds, r.ended_at_ms) for r in rows])
+            connection.execute(
+                sa.update(sweeps)
+                .where(_s.id == sweep_id)
+                .values(seconds=seconds / 1000, verdicts=verdicts)
+            )
+
+    # --- its uninterrupted runs
+
+    def specification(self, sweep_id: int) -> Specification:
+        """What it was told."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(_s.specification).where(_s.id == sweep_id))
+            return Specification.from_plain(found.scalar_one())
+
+    def baselines(self, sweep_id: int) -> list[Observation]:
+        """The uninterrupted runs.
+
+        Raises:
+            Refusal: They were stored by another version.
+        """
+        with self._engine.connect() as connection:
+            stored = connection.scalar(sa.select(_s.baselines).where(_s.id == sweep_id))
+        return list(_read(sweep_id, stored))
+
+    def set_baselines(self, sweep_id: int, baselines: Sequence[Observation]) -> None:
+        """Keep those that were asked since."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(sweeps).where(_s.id == sweep_id).values(baselines=_packed(baselines))
+            )
+
+    # --- its trials
+
+    def to_run(self, sweep_id: int, first: int, last: int) -> list[tuple[int, CrashPlan]]:
+        """The trials of these numbers that have not been run, in their order."""
+        query = (
+            sa.select(_t.number, _t.plan)
+            .where(
+                _t.sweep_id == sweep_id,
+                _t.number.between(first, last),
+                _t.ended_at_ms.is_(None),
+            )
+            .order_by(_t.number)
+        )
+        with self._engine.connect() as connection:
+            return [(row.number, CrashPlan.parse(row.plan)) for row in connection.execute(query)]
+
+    def keep(self, sweep_id: int, number: int, trial: Observation, judgement: Judgement) -> None:
+        """Keep one trial, as soon as it has ended; of a number that is kept, the first stands."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(trials)
+                .where(_t.sweep_id == sweep_id, _t.number == number, _t.ended_at_ms.is_(None))
+                .values(
+                    observation=_packed([trial]),
+                    verdict=str(judgement.verdict),
+                    judgement=judgement.as_plain(),
+                    seconds=trial.seconds,
+                    ended_at_ms=_now_ms(),
+                )
+            )
+
+    def judge_again(self, sweep_id: int, number: int, judgement: Judgement) -> None:
+        """Replace what was made of one trial."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(trials)
+                .where(_t.sweep_id == sweep_id, _t.number == number)
+                .values(verdict=str(judgement.verdict), judgement=judgement.as_plain())
+            )
+
+    def judgements(self, sweep_id: int, round_number: int) -> list[Judgement]:
+        """What was made of each trial of a round, in the order of the plans."""
+        query = (
+            sa.select(_t.judgement)
+            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.ended_at_ms.is_not(None))
+            .order_by(_t.number)
+        )
+        with self._engine.connect() as connection:
+            return [Judgement.from_plain(each) for each in connection.scalars(query)]
+
+    def observations(self, sweep_id: int, round_number: int) -> Iterator[tuple[int, Observation]]:
+        """Number and observation of each trial of a round, one at a time.
+
+        Raises:
+            Refusal: They were stored by another version.
+        """
+        for number in self.numbers(sweep_id, round_number):
+            with self._engine.connect() as connection:
+                stored = connection.scalar(
+                    sa.select(_t.observation).where(_t.sweep_id == sweep_id, _t.number == number)
+                )
+            if stored is not None:
+                yield from ((number, each) for each in _read(sweep_id, stored))
+
+    def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
+        """How many trials are planned, and how many came out how so far."""
+        query = (
+            sa.select(_t.verdict, sa.func.count())
+            .where(_t.sweep_id == sweep_id)
+            .group_by(_t.verdict)
+        )
+        with self._engine.connect() as connection:
+            found = {verdict: int(n) for verdict, n in connection.execute(query)}
+        planned = sum(found.values())
+        found.pop(None, None)
+        return planned, found
+
+    # --- the list
+
+    def kept(self, sweep_id: int | None = None) -> list[SweepKept]:
+        """Every sweep, newest first; or one.
+
+        Raises:
+            Refusal: There is none of that id.
+        """
+        rounds = sa.select(
+            _t.sweep_id, _t.round, sa.func.count(), sa.func.count(_t.ended_at_ms)
+        ).group_by(_t.sweep_id, _t.round)
+        query = sa.select(
+            _s.id, _s.scenario, _s.specification, _s.started_at_ms, _s.crash_points, _s.seconds,
+            _s.verdicts,
+        ).order_by(_s.id.desc())  # fmt: skip
+        if sweep_id is not None:
+            query, rounds = query.where(_s.id == sweep_id), rounds.where(_t.sweep_id == sweep_id)
+        with self._engine.connect() as connection:
+            counts = {
+                (sweep, n): (planned, run) for sweep, n, planned, run in connection.execute(rounds)
+            }
+            found = []
+            for row in connection.execute(query):
+                told = Specification.from_plain(row.specification)
+                planned, run = counts.get((row.id, told.deaths), (0, 0))
+                found.append(
+                    SweepKept(
+                        row.id, row.scenario, told, row.started_at_ms, row.crash_points,
+                        row.seconds, row.verdicts, int(planned), int(run),
+                    )
+                )  # fmt: skip
+        if sweep_id is not None and not found:
+            raise Refusal(f"there is no sweep {sweep_id}", next_step="resumectl sweeps")
+        return found
+
+
+def _busy_ms(spans: Sequence[tuple[float, float]]) -> float:
+    """How long trials were running, with the short pauses between them.
+
+    Args:
+        spans: Beginning and end of each, in milliseconds.
+    """
+    total, until = 0.0, 0.0
+    for began, ended in sorted(spans):
+        total += max(0.0, ended - (began if began > until + _PAUSE_MIN_MS else until))
+        until = max(until, ended)
+    return total
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _packed(observations: Sequence[Observation]) -> bytes:
+    plain = [each.as_plain() for each in observations]
+    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
+
+
+def _read(sweep_id: int, stored: Any) -> Iterator[Observation]:
+    try:
+        yield from map(Observation.from_plain, json.loads(zlib.decompress(stored)))
+    except ValueError as error:
+        raise Refusal(
+            f"sweep {sweep_id} holds {error}", next_step="sweep again, with this version"
+        ) from error

@@ -1,0 +1,290 @@
+"""What the lab changes in DBOS within a victim: configuration, step bodies, and polls.
+
+The only module of the lab that touches names of DBOS that are not public; `check_names`
+fails clearly where a release has moved one. To be called in the victim, before the module
+under test is imported.
+"""
+
+import functools
+import inspect
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dbos._dbos
+import dbos._queue
+from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos._sys_db import SystemDatabase
+
+from resumectl.lab.statements import ENDED, Fact
+
+# Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.
+_BACKLOG_POLL_S = 0.01
+_IDLE_POLL_S = 0.2
+_RESULT_POLL_S = 0.05
+LISTENER_POLL_S = 0.005
+# A look at a queue costs as much as a step: what is enqueued meanwhile is found by the next.
+_POLL_MIN_S = 0.02
+
+# Internal names of DBOS 3.4.0 that are replaced here, and what must be there.
+_NAMES: Sequence[tuple[Any, str]] = (
+    (dbos._dbos, "queue_thread"),
+    (dbos._queue, "queue_worker_thread"),
+    (SystemDatabase, "await_workflow_result"),
+    (SystemDatabase, "check_workflow_result"),
+    (SystemDatabase, "upsert_queue"),
+    (SystemDatabase, "_is_latest_version"),
+    (SystemDatabase, "create_application_version"),
+    (SystemDatabase, "update_application_version_timestamp"),
+    (SQLAlchemyDatasource, "run_tx_step"),
+    (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
+)
+
+Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], None]
+
+
+def check_names() -> None:
+    """Make sure that this DBOS has what is replaced here.
+
+    Raises:
+        LookupError: A name has moved.
+    """
+    for owner, name in _NAMES:
+        if not hasattr(owner, name):
+            raise LookupError(f"this release of dbos has no {owner.__name__}.{name}")
+
+
+def configure(overrides: Mapping[str, Any]) -> None:
+    """Let these settings win over whatever the application gives to `DBOS(config=…)`."""
+    original = DBOS.__init__
+
+    @functools.wraps(original)
+    def configured(self: Any, *, config: Any, **_more: Any) -> None:
+        merged: Any = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
+        merged.update(overrides)
+        original(self, config=merged)
+
+    DBOS.__init__ = configured  # type: ignore[method-assign]
+
+
+# Another database, or a connection to DBOS Conductor.
+_NOT_IN_A_TRIAL = frozenset(
+    {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
+)
+
+
+# ------------------------------------------------------------- step bodies
+
+
+def count_steps(ran: Ran) -> None:
+    """Have every execution of a step body told before it begins.
+
+    Args:
+        ran: Given the step's name, whether it is a datasource's transaction, and the
+            arguments of its body.
+    """
+
+    def counted(
+        func: Callable[..., Any], name: str | None, is_transaction: bool = False
+    ) -> Callable[..., Any]:
+        told = str(name or getattr(func, "__qualname__", repr(func)))
+        if inspect.iscoroutinefunction(func):
+
+            @functools.wraps(func)
+            async def body(*args: Any, **kwargs: Any) -> Any:
+                ran(told, is_transaction, args, kwargs)
+                return await func(*args, **kwargs)
+        else:
+
+            @functools.wraps(func)
+            def body(*args: Any, **kwargs: Any) -> Any:
+                ran(told, is_transaction, args, kwargs)
+                return func(*args, **kwargs)
+
+        return body
+
+    step = DBOS.step
+
+    def counted_step(*args: Any, **options: Any) -> Callable[[Any], Any]:
+        decorate = step(*args, **options)
+        return lambda func: decorate(counted(func, options.get("name")))
+
+    DBOS.step = staticmethod(counted_step)  # type: ignore[method-assign]
+    for owner, name in (
+        (DBOS, "run_step"),
+        (DBOS, "run_step_async"),
+        (SQLAlchemyDatasource, "run_tx_step"),
+        (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
+    ):
+        _count_in(owner, name, counted)
+
+
+def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], Any]) -> None:
+    """Count the bodies given to a method whose arguments begin with options and function."""
+    is_transaction = owner is not DBOS
+    original = inspect.getattr_static(owner, name)
+    is_class_method = isinstance(original, classmethod)
+    inner = original.__func__ if is_class_method else original
+
+    @functools.wraps(inner)
+    def call(self: Any, options: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        step_name = (options or {}).get("name")
+        return inner(self, options, counted(func, step_name, is_transaction), *args, **kwargs)
+
+    setattr(owner, name, classmethod(call) if is_class_method else call)
+
+
+# ------------------------------------------------------------- polls
+
+
+class Wakener:
+    """Replaces DBOS's polls by waiting for the commits that they are to find.
+
+    Args:
+        backlog: Ids of the workflows that have not ended before the launch.
+    """
+
+    def __init__(self, backlog: Sequence[str]) -> None:
+        self._changed = threading.Condition()
+        # Workflow to queue; None where it is not known, as of one that is put back.
+        self._backlog: dict[str, str | None] = dict.fromkeys(backlog)
+        self._enqueued: Counter[str | None] = Counter()
+        self._registered = 0
+        self._ended: set[str] = set()
+        self._looked_at: dict[str, float] = {}  # queue to the clock's seconds
+
+    def committed(self, facts: Sequence[Fact]) -> None:
+        """Wake whoever polls for what a commit has made true."""
+        with self._changed:
+            for fact in facts:
+                if fact.workflow_id is None:
+                    continue
+                if fact.kind in ("enqueued", "requeued"):
+                    self._backlog[fact.workflow_id] = fact.queue
+                    self._enqueued[fact.queue] += 1
+                elif fact.kind == "claimed":
+                    self._backlog.pop(fact.workflow_id, None)
+                elif fact.kind in ENDED:
+                    self._backlog.pop(fact.workflow_id, None)
+                    self._ended.add(fact.workflow_id)
+            self._changed.notify_all()
+
+    def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
+        """Wait until something has been enqueued since; returns the count to give next time."""
+        now = time.monotonic()
+        time.sleep(max(0.0, self._looked_at.get(queue, 0.0) + _POLL_MIN_S - now))
+        deadline = now + min(timeout_s, _IDLE_POLL_S)
+        with self._changed:
+            while (count := self._enqueued[queue] + self._enqueued[None]) == seen:
+                has_backlog = any(each in (queue, None) for each in self._backlog.values())
+                poll_s = _BACKLOG_POLL_S if has_backlog else _IDLE_POLL_S
+                left_s = min(poll_s, deadline - time.monotonic())
+                if left_s <= 0 or not self._changed.wait(left_s):
+                    break
+            self._looked_at[queue] = time.monotonic()
+            return count
+
+    def wait_for_end(self, workflow_id: str, timeout_s: float) -> None:
+        """Wait until a workflow has ended in this process, or it is time to look again."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: workflow_id in self._ended, min(timeout_s, _RESULT_POLL_S)
+            )
+
+    def wait_for_queue(self, seen: int, timeout_s: float) -> int:
+        """Wait until a queue has been registered since; returns the count to give next time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._registered != seen, timeout_s)
+            return self._registered
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the next commit."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    def install(self) -> None:
+        """Replace the polls of queues and of results."""
+        serve, manage = dbos._queue.queue_worker_thread, dbos._queue.queue_thread
+        check = SystemDatabase.check_workflow_result
+
+        def serve_awake(stop: threading.Event, owner: Any, queue: Any) -> None:
+            awake: Any = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
+            serve(awake, owner, queue)
+
+        def manage_awake(stop: threading.Event, owner: Any) -> None:
+            awake: Any = _Stop(stop, self.wait_for_queue)
+            manage(awake, owner)
+
+        def await_result(
+            system: Any, workflow_id: str, polling_interval: float, **more: Any
+        ) -> Any:
+            while True:
+                result = check(system, workflow_id, **more)
+                if type(result).__name__ != "NoResult":
+                    return result
+                self.wait_for_end(workflow_id, polling_interval)
+
+        setattr(dbos._queue, "queue_worker_thread", serve_awake)  # noqa: B010 (not its type)
+        setattr(dbos._dbos, "queue_thread", manage_awake)  # noqa: B010
+        setattr(SystemDatabase, "await_workflow_result", await_result)  # noqa: B010
+        self._notice_registrations()
+        _remember_the_version()
+
+    def _notice_registrations(self) -> None:
+        upsert = SystemDatabase.upsert_queue
+
+        @functools.wraps(upsert)
+        def noticed(*args: Any, **kwargs: Any) -> Any:
+            result: Any = upsert(*args, **kwargs)
+            with self._changed:
+                self._registered += 1
+                self._changed.notify_all()
+            return result
+
+        setattr(SystemDatabase, "upsert_queue", noticed)  # noqa: B010
+
+
+def _remember_the_version() -> None:
+    """Ask once whether this is the latest version, not at each look at a queue.
+
+    It is asked again after a registration; there is one process at a time.
+    """
+    known: dict[str, bool] = {}
+    ask = SystemDatabase._is_latest_version
+
+    def remembered(system: Any, app_version: str, *more: Any, **named: Any) -> bool:
+        if app_version not in known:
+            known[app_version] = ask(system, app_version, *more, **named)
+        return known[app_version]
+
+    def forgetting(change: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(change)
+        def changed(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return change(*args, **kwargs)
+            finally:
+                known.clear()
+
+        return changed
+
+    setattr(SystemDatabase, "_is_latest_version", remembered)  # noqa: B010
+    for name in ("create_application_version", "update_application_version_timestamp"):
+        setattr(SystemDatabase, name, forgetting(getattr(SystemDatabase, name)))
+
+
+class _Stop:
+    """Stands for the stop event of a thread that polls: its wait is between two polls."""
+
+    def __init__(self, stop: threading.Event, wait: Callable[[int, float], int]) -> None:
+        self._stop = stop
+        self._wait = wait
+        self._seen = -1
+
+    def is_set(self) -> bool:
+        return self._stop.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        self._seen = self._wait(self._seen, timeout)
+        return self._stop.is_set()

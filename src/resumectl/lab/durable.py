@@ -1,0 +1,377 @@
+"""A sweep as durable workflows: killed at any moment, it goes on where it was.
+
+Importing this registers them with DBOS. A sweep is a workflow, and each small group of its
+trials is one more, on the sweep's own queue: whichever process serves that queue runs them,
+with the `Bench` that it has put up. A trial is in the archive as soon as it has ended, so a
+group that is run again leaves out those that are there. Knows dbos, and no scenario.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from dbos import DBOS
+
+from resumectl.database import open_engine
+from resumectl.lab.archive import Archive
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.runner import Lab, Runner, open_lab
+from resumectl.lab.specification import Specification
+from resumectl.lab.sweep import (
+    ATTEMPTS,
+    Experiment,
+    keeper,
+    run_trials,
+    sample,
+    second_deaths,
+)
+from resumectl.lab.trial import Observation, Verdict
+from resumectl.publishing import records, remote
+from resumectl.publishing.dbos_tables import SWEEP_CLASS, UNFINISHED
+from resumectl.publishing.publisher import LifeEnding
+from resumectl.settings import Settings
+
+# Small, so that workers share a sweep; not so small that its workflows cost what trials do.
+GROUP_SIZE = 16
+# In each process: the sweep's own workflow, and two groups, so that the trials of the next
+# begin while the last ones of the first are running.
+_WORKER_CONCURRENCY = 3
+_POLL_S = 0.1
+_RESULT_POLL_S = 0.2
+_DRAIN_S = 2.0  # for trials that are under way; then their lives are ended
+
+
+# No batch can have such an id: the name of a publisher has no colon.
+_PREFIX = "sweep:"
+_WORKFLOW_ID = re.compile(rf"({_PREFIX}(\d+))(-\d+)*")
+
+
+def workflow_id(sweep_id: int) -> str:
+    """Of a sweep's workflow; also the name of its queue."""
+    return f"{_PREFIX}{sweep_id}"
+
+
+def sweep_ids(workflow_ids: Sequence[str]) -> list[int]:
+    """The sweeps of which these workflows are."""
+    found = map(_WORKFLOW_ID.fullmatch, workflow_ids)
+    return sorted({int(each[2]) for each in found if each})
+
+
+def begin(
+    settings: Settings,
+    connection: sa.Connection,
+    archive: Archive,
+    specification: Specification,
+    *,
+    baselines: Sequence[Observation],
+    every: Sequence[CrashPlan],
+) -> int:
+    """Write a sweep down, and leave it to whoever serves its queue: all of it or nothing.
+
+    Args:
+        settings: Where the database is.
+        connection: In whose transaction.
+        archive: Of that database.
+        specification: What is to be swept.
+        baselines: The uninterrupted runs.
+        every: A plan for each crash point.
+
+    Returns:
+        The sweep's number.
+    """
+    sweep_id = archive.begin(connection, specification, baselines=baselines)
+    first_round = every if specification.deaths > 1 else _chosen(specification, every)
+    archive.plan(connection, sweep_id, 1, first_round, crash_points=len(every))
+    remote.enqueue_call(
+        settings,
+        connection,
+        queue_name=workflow_id(sweep_id),
+        workflow_id=workflow_id(sweep_id),
+        workflow_name=Sweep.run.__qualname__,
+        class_name=SWEEP_CLASS,
+        arguments=(sweep_id, specification.deaths),
+    )
+    return sweep_id
+
+
+def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) -> None:
+    """Have a queue for each of these sweeps, and none for those that have ended.
+
+    Args:
+        settings: Where the database is.
+        engine: On it.
+        sweeps: Those that are to be run.
+    """
+    wanted = list(map(workflow_id, sweeps))
+    with engine.connect() as connection:
+        there = records.queue_names(connection, _PREFIX)
+        statuses = records.statuses(connection, there)
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        remote.register_queues(settings, dict.fromkeys(missing, (_WORKER_CONCURRENCY, _POLL_S)))
+    ended = [n for n in there if statuses.get(n) not in UNFINISHED and n not in wanted]
+    if ended:
+        remote.delete_queues(settings, ended)
+
+
+def _chosen(specification: Specification, every: Sequence[CrashPlan]) -> list[CrashPlan]:
+    plans = sample(every, specification.max_trials, specification.seed)
+    return [plan for plan in plans for _ in range(specification.repeat)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Swept:
+    """A sweep, as a process that runs trials of it knows it."""
+
+    specification: Specification
+    experiment: Experiment
+    runner: Runner
+
+
+class Bench:
+    """Where this process's trials are run, of whichever sweeps; opened as the first one comes.
+
+    Args:
+        settings: Where the archive is.
+        jobs: How many trials at a time; None for one for each core.
+    """
+
+    def __init__(self, settings: Settings, *, jobs: int | None = None) -> None:
+        self._settings = settings
+        self._engine = open_engine(settings)
+        self._jobs = jobs or os.cpu_count() or 1
+        self._labs: dict[tuple[str, str], Lab] = {}
+        self._swept: dict[int, _Swept] = {}
+        self._changed = threading.Condition()
+        self._opening = threading.Lock()  # labs
+        self._knowing = threading.Lock()  # sweeps
+        self._under_way = 0
+        self._failure: Exception | None = None
+        self._is_ending = False
+        self.archive = Archive(self._engine)
+
+    # --- as a life sees it
+
+    def check(self) -> None:
+        """Make sure that trials can be run.
+
+        Raises:
+            Exception: Why they cannot.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    def drain(self) -> bool:
+        """Begin no further trial, end those that are under way, and leave nothing behind."""
+        with self._changed:
+            self._is_ending = True
+            self._changed.wait_for(lambda: self._under_way == 0, _DRAIN_S)
+        with self._opening:
+            for lab in self._labs.values():
+                lab.close()
+            self._labs.clear()
+        with self._changed:
+            self._changed.wait_for(lambda: self._under_way == 0)
+        self._engine.dispose()
+        return True
+
+    @staticmethod
+    def queue_of(workflow_id: str) -> str | None:
+        """The queue of a sweep's workflow."""
+        found = _WORKFLOW_ID.fullmatch(workflow_id)
+        return found[1] if found else None
+
+    # --- as the workflows see it
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether no trial is to be begun."""
+        return self._is_ending
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Enter to run trials; what goes wrong is this process's failure, not the sweep's.
+
+        Raises:
+            LifeEnding: The process is ending; the workflow stays as it is for the next one.
+        """
+        with self._changed:
+            if self._is_ending:
+                raise LifeEnding
+            self._under_way += 1
+        try:
+            yield
+            if self._is_ending:
+                raise LifeEnding
+        except Exception as error:
+            with self._changed:
+                if not self._is_ending:
+                    self._failure = self._failure or error
+                    self._is_ending = True
+            raise LifeEnding from error
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def lab(self, on: str, isolation: str) -> Lab:
+        """The zygotes and places for trials on that kind of database."""
+        with self._opening:
+            if self._is_ending:
+                raise LifeEnding
+            key = on, isolation
+            if key not in self._labs:
+                self._labs[key] = open_lab(self._settings, on, isolation, jobs=self._jobs)
+            lab = self._labs[key]
+        lab.warm_up()
+        return lab
+
+    def swept(self, sweep_id: int) -> _Swept:
+        """What is known of a sweep, read once."""
+        with self._knowing:
+            if sweep_id not in self._swept:
+                self._swept[sweep_id] = self._get_to_know(sweep_id)
+            return self._swept[sweep_id]
+
+    def _get_to_know(self, sweep_id: int) -> _Swept:
+        told = self.archive.specification(sweep_id)
+        runner = Runner(self.lab(told.on, told.isolation), told.subject, told.later)
+        experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
+        runner.timeout_s = told.timeout_s or experiment.life_timeout_s
+        if told.keep_in is not None:
+            runner.keeper = keeper(experiment, told.keep_in)
+        return _Swept(told, experiment, runner)
+
+    def run(self, sweep_id: int, first: int, last: int) -> None:
+        """Run those of a sweep's trials that have not been run.
+
+        Args:
+            sweep_id: Of the sweep.
+            first: The number of the first one.
+            last: The number of the last one.
+        """
+        swept = self.swept(sweep_id)
+        told = swept.specification
+
+        def on_trial(number: int, trial: Observation) -> bool:
+            judgement = swept.experiment.judge(trial)
+            if told.fail_fast and swept.experiment.ask_again([judgement]):
+                self.archive.set_baselines(sweep_id, swept.experiment.runs)
+                judgement = swept.experiment.judge(trial)
+            self.archive.keep(sweep_id, number, trial, judgement)
+            return not self._is_ending and not (
+                told.fail_fast and judgement.verdict is Verdict.BROKEN
+            )
+
+        if told.fail_fast and self.archive.verdicts(sweep_id)[1].get(Verdict.BROKEN):
+            return
+        run_trials(
+            swept.runner,
+            self.archive.to_run(sweep_id, first, last),
+            jobs=self._jobs,
+            on_trial=on_trial,
+            attempts=ATTEMPTS if told.deaths > 1 else 1,
+        )
+
+    def plan_second_deaths(self, sweep_id: int) -> None:
+        """Plan the round of two deaths: where a recovery can die is known once it was seen."""
+        told = self.swept(sweep_id).specification
+        trials = (trial for _, trial in self.archive.observations(sweep_id, 1))
+        every = second_deaths(trials, edge=told.edge, only=told.only)
+        with self._engine.begin() as connection:
+            self.archive.plan(
+                connection, sweep_id, 2, _chosen(told, every), crash_points=len(every)
+            )
+
+    def conclude(self, sweep_id: int) -> None:
+        """Judge all of it, and write down how it ended."""
+        swept = self.swept(sweep_id)
+        rounds, experiment = swept.specification.deaths, swept.experiment
+        if experiment.ask_again(self.archive.judgements(sweep_id, rounds)):
+            self.archive.set_baselines(sweep_id, experiment.runs)
+            for number, trial in self.archive.observations(sweep_id, rounds):
+                self.archive.judge_again(sweep_id, number, experiment.judge(trial))
+        self.archive.end(sweep_id, round_number=rounds)
+
+
+_bench: Bench | None = None
+
+
+def put_up(bench: Bench | None) -> None:
+    """Say where this process's trials are run."""
+    global _bench
+    _bench = bench
+
+
+def _current() -> Bench:
+    if _bench is None:
+        raise LifeEnding  # this process runs no trials; the next one does
+    return _bench
+
+
+@DBOS.dbos_class()
+class Sweep:
+    """The workflows of a sweep. Their arguments are all that DBOS keeps of it.
+
+    Class methods: of a static one DBOS does not record the class (3.4.0), by which a life
+    knows what it can run.
+    """
+
+    @classmethod
+    @DBOS.workflow()
+    def run(cls, sweep_id: int, deaths: int) -> None:
+        """Run every trial of a sweep, a round after the other, and conclude."""
+        for round_number in range(1, deaths + 1):
+            groups = cls.plan_round(sweep_id, round_number)
+            handles = [
+                DBOS.enqueue_workflow(workflow_id(sweep_id), cls.trials, sweep_id, *group)
+                for group in groups
+            ]
+            for handle in handles:
+                try:
+                    handle.get_result(polling_interval_sec=_RESULT_POLL_S)
+                except Exception as error:
+                    if _current().is_ending:
+                        raise LifeEnding from error
+                    DBOS.logger.warning("a group of trials was not run: %s", error)
+        cls.conclude(sweep_id)
+
+    @classmethod
+    @DBOS.workflow()
+    def trials(cls, sweep_id: int, first: int, last: int) -> None:
+        """Run a group of trials."""
+        cls.run_group(sweep_id, first, last)
+
+    @classmethod
+    @DBOS.step()
+    def plan_round(cls, sweep_id: int, round_number: int) -> list[list[int]]:
+        """The first and last number of each group of a round."""
+        bench = _current()
+        with bench.at_work():
+            if round_number > 1:
+                bench.plan_second_deaths(sweep_id)
+            numbers = bench.archive.numbers(sweep_id, round_number)
+        return [
+            [numbers[at], numbers[min(at + GROUP_SIZE, len(numbers)) - 1]]
+            for at in range(0, len(numbers), GROUP_SIZE)
+        ]
+
+    @classmethod
+    @DBOS.step()
+    def run_group(cls, sweep_id: int, first: int, last: int) -> None:
+        """Run a group's trials, each once."""
+        bench = _current()
+        with bench.at_work():
+            bench.run(sweep_id, first, last)
+
+    @classmethod
+    @DBOS.step()
+    def conclude(cls, sweep_id: int) -> None:
+        """Judge all of it, and write down how it ended."""
+        bench = _current()
+        with bench.at_work():
+            bench.conclude(sweep_id)

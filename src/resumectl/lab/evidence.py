@@ -1,0 +1,93 @@
+"""What a DBOS database says, read as it stands: workflows and steps, as plain data.
+
+Over the driver itself, so that nothing is watched, opened for long or written: it is used
+on a database whose process has just died, before anything else touches it, and by a victim
+that waits for quiet. Values are compared as DBOS stored them; nothing is unpickled.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from resumectl.errors import MachineFailure
+from resumectl.lab.databases import conninfo
+from resumectl.text import one_line
+
+UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+
+# DBOS 3.4.0 keeps a result in the workflow's row, or beside it.
+_WORKFLOWS = """
+SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
+       w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
+       w.parent_workflow_id
+FROM {p}workflow_status w LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
+ORDER BY w.created_at, w.workflow_uuid
+"""
+_STEPS = """
+SELECT workflow_uuid, function_id, function_name, output, error, child_workflow_id
+FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
+"""
+_WORKFLOW_KEYS = (
+    "id", "name", "status", "output", "error", "queue", "executor", "version", "attempts", "parent",
+)  # fmt: skip
+_STEP_KEYS = ("workflow", "number", "name", "output", "error", "child")
+
+
+class Evidence:
+    """A database that is looked at.
+
+    Args:
+        url: Of the trial's database, with its password.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._connection: Any
+        self._error: type[Exception]
+        if parsed.get_backend_name() == "sqlite":
+            self._prefix = ""
+            self._error = sqlite3.Error
+            with self._explained():
+                self._connection = sqlite3.connect(str(parsed.database), isolation_level=None)
+        else:
+            import psycopg
+
+            self._prefix = "dbos."
+            self._error = psycopg.Error
+            with self._explained():
+                self._connection = psycopg.connect(conninfo(url), autocommit=True)
+
+    def close(self) -> None:
+        """Leave it as it was."""
+        self._connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except self._error as error:
+            raise MachineFailure(
+                f"the database of a trial: {one_line(error)}",
+                next_step="free some space, or see to the server; then  resumectl resume",
+            ) from error
+
+    def _rows(self, sql: str) -> list[Sequence[Any]]:
+        with self._explained():
+            return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
+
+    def read(self) -> dict[str, Any]:
+        """Workflows and steps."""
+        workflows = [dict(zip(_WORKFLOW_KEYS, r, strict=True)) for r in self._rows(_WORKFLOWS)]
+        steps = [dict(zip(_STEP_KEYS, r, strict=True)) for r in self._rows(_STEPS)]
+        return {"workflows": workflows, "steps": steps}
+
+    def unfinished(self) -> list[str]:
+        """Ids of the workflows that have not ended."""
+        rows = self._rows(
+            "SELECT workflow_uuid FROM {p}workflow_status"
+            f" WHERE status IN {UNFINISHED} ORDER BY workflow_uuid"
+        )
+        return [row[0] for row in rows]

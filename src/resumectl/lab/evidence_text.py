@@ -1,0 +1,85 @@
+"""A value that DBOS stored, as text: for people, and to be compared. Loads no code. Pure.
+
+Equal values have equal texts, though not equal pickles: one object that stands in two places
+is pickled once, and is two objects after a recovery; a set is in another order in each process.
+"""
+
+import base64
+import io
+import json
+import pickle
+from contextlib import suppress
+from typing import Any, Self
+
+
+class _Stand:
+    """Stands for an object of a class that is not loaded: what it was made of, in order."""
+
+    parts: list[tuple[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        self.parts = [*(("", arg) for arg in args), *((f"{k}=", v) for k, v in kwargs.items())]
+        return self
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        pass  # all is done: a pickle may make an object without it
+
+    def __setstate__(self, state: Any) -> None:
+        self.parts.append(("", state))
+
+    def append(self, item: Any) -> None:
+        """As a list's subclass is filled."""
+        self.parts.append(("", item))
+
+    add = append  # and a set's
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.parts.append((f"{_text(key)}: ", value))
+
+
+_BUILTINS = ("builtins", "__builtin__")  # the second: as protocol 2 names it
+_PLAIN = {each.__name__: each for each in (set, frozenset, bytearray, complex, range, slice)}
+
+
+class _Reader(pickle.Unpickler):
+    """Restores plain data, and names any class instead of loading it."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in _BUILTINS and name in _PLAIN:
+            return _PLAIN[name]
+        return type(name, (_Stand,), {"__module__": module})
+
+
+def readable(stored: str | None) -> str:
+    """A value as people read it, from the text that DBOS stored; loads no code.
+
+    Args:
+        stored: A pickle in base64, or another serializer's text; None is no value.
+
+    Returns:
+        The same text for equal values; what cannot be read, as it is.
+    """
+    if stored is None:
+        return ""
+    with suppress(Exception):  # it is another serializer's
+        return _text(_Reader(io.BytesIO(base64.b64decode(stored, validate=True))).load())
+    with suppress(ValueError):
+        return _text(json.loads(stored))
+    return stored
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, _Stand):
+        return f"{type(value).__name__}({', '.join(k + _text(v) for k, v in value.parts)})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(sorted(f"{_text(k)}: {_text(v)}" for k, v in value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_text, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, set):
+        return "{" + ", ".join(sorted(map(_text, value))) + "}" if value else "set()"
+    if isinstance(value, frozenset):
+        return f"frozenset({_text(set(value)) if value else ''})"
+    return repr(value)

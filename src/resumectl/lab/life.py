@@ -1,0 +1,189 @@
+"""One life of a trial, from its first line to its last: runs in a process of its own.
+
+Everything that it meets is written to its record; it ends by the blow, or by `os._exit` as
+soon as all is quiet. `zygote` calls it in a forked child.
+"""
+
+import os
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import sqlalchemy as sa
+from dbos import DBOS
+from sqlalchemy import event
+
+from resumectl.database import is_storage_failure
+from resumectl.lab import dbos_hooks
+from resumectl.lab.effects import Scenario, send_effects_to
+from resumectl.lab.evidence import Evidence
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
+from resumectl.lab.scenario import digest_of, load, plain
+from resumectl.lab.statements import Fact
+from resumectl.lab.subject import Subject
+from resumectl.lab.transitions import Watch
+from resumectl.lab.warm import shared_engine
+from resumectl.text import one_line
+
+EXECUTOR_ID = "trial"
+ENDED_WELL = 0
+FAILED = 70  # the scenario could not be run: nothing is proved
+# A workflow that has ended may have left a thread at work; so long it is waited for.
+_THREADS_MAX_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What one life is told."""
+
+    place: str  # the directory that is its own
+    database_url: str
+    record: str  # the file to append events to
+    subject: dict[str, Any]
+    death: str | None
+    app_version: str
+    is_first: bool
+
+    def as_plain(self) -> dict[str, Any]:
+        """Itself, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Self:
+        """Read it back."""
+        return cls(**values)
+
+
+def live(order: Order) -> NoReturn:
+    """Live, and never return."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    recorder = Recorder(os.open(order.record, flags, 0o600))
+    try:
+        _live(order, recorder)
+    except BaseException as error:  # noqa: BLE001 (the record is where it is told)
+        recorder.write("failed", error=one_line(error), traceback=traceback.format_exc())
+        os._exit(FAILED)
+    os._exit(ENDED_WELL)
+
+
+def _live(order: Order, recorder: Recorder) -> None:
+    subject = Subject.from_plain(order.subject)
+    place = Path(order.place)
+    os.chdir(place)
+    os.environ["RESUMECTL_PLACE"] = order.place
+    for name, value in subject.environ.items():
+        os.environ[name] = value.replace("{place}", order.place).replace(
+            "{database_url}", order.database_url
+        )
+    event.listen(sa.Engine, "handle_error", _end_with_the_disk)
+    evidence = Evidence(order.database_url)
+    wakener = dbos_hooks.Wakener(evidence.unfinished())
+
+    def committed(facts: Sequence[Fact]) -> None:
+        recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts])
+        wakener.committed(facts)
+
+    plan = CrashPlan.parse(order.death) if order.death else None
+    watch = Watch(
+        plan.deaths[0] if plan else None,
+        lambda text: recorder.write("struck", at=text),
+        on_commit=committed,
+        of_publisher=subject.target is None,
+    )
+    _hook(order, recorder, wakener)
+    watch.arm()
+    scenario = load(subject, order.database_url)
+    if order.is_first:
+        with watch.suspended():
+            scenario.prepare()
+    recorder.write(
+        "launch",
+        promises=dict(scenario.promises),
+        app_version=order.app_version,
+        digest=digest_of(subject),
+    )
+    DBOS(config={"name": "trial"})  # the application's own, where it has made one
+    DBOS.launch()
+    _request(scenario, recorder)
+    _wait_for_quiet(evidence, wakener)
+    watch.wait_for_blow()
+    recorder.write("quiet")
+    with watch.suspended():
+        recorder.write("observed", value=plain(scenario.observe()))
+        recorder.write("counted", value=plain(scenario.effects()))
+
+
+def _end_with_the_disk(context: sa.ExceptionContext) -> None:
+    """DBOS would try again for ever, and the program take the error for an outcome."""
+    error = context.sqlalchemy_exception
+    if error is not None and is_storage_failure(error):
+        os._exit(DISK_FULL_STATUS)
+
+
+def config_of(database_url: str, app_version: str) -> dict[str, Any]:
+    """What a life's DBOS is given, whatever the application says."""
+    return {
+        "system_database_url": database_url,
+        "dbos_system_schema": "dbos",
+        "application_version": app_version,
+        "executor_id": EXECUTOR_ID,
+        "notification_listener_polling_interval_sec": dbos_hooks.LISTENER_POLL_S,
+        "run_migrations": False,  # the database is a copy of one that is migrated
+        "log_level": "WARNING",
+    }
+
+
+def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None:
+    dbos_hooks.check_names()
+    config = config_of(order.database_url, order.app_version)
+    config["system_database_engine"] = shared_engine(order.database_url)
+    dbos_hooks.configure(config)
+    wakener.install()
+
+    def ran(step: str, is_transaction: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        recorder.write(
+            "ran",
+            step=step,
+            workflow=DBOS.workflow_id,
+            number=DBOS.step_id,
+            transaction=is_transaction,
+            payload=[*map(shown, args), *(f"{k}={shown(v)}" for k, v in sorted(kwargs.items()))],
+        )
+
+    def happened(name: str, about: tuple[Any, ...]) -> None:
+        recorder.write(
+            "effect",
+            name=name,
+            workflow=DBOS.workflow_id,
+            number=DBOS.step_id,
+            about=[*map(shown, about)],
+        )
+
+    dbos_hooks.count_steps(ran)
+    send_effects_to(happened)
+
+
+def _request(scenario: Scenario, recorder: Recorder) -> None:
+    recorder.write("requested")
+    try:
+        value = plain(scenario.request())
+    except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
+        recorder.write("answered", error=one_line(error))
+    else:
+        recorder.write("answered", value=value)
+
+
+def _wait_for_quiet(evidence: Evidence, wakener: dbos_hooks.Wakener) -> None:
+    """Until every workflow has ended, and what they left running: the runner has the clock."""
+    while evidence.unfinished():
+        wakener.wait(0.02)
+    for thread in threading.enumerate():
+        # DBOS's executor and any other pool keep theirs for ever; a daemon is cut off as it
+        # would be at the end of any process.
+        is_of_a_pool = "-executor-" in thread.name or "PoolExecutor" in thread.name
+        if thread is not threading.main_thread() and not thread.daemon and not is_of_a_pool:
+            thread.join(_THREADS_MAX_S)

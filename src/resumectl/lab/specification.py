@@ -1,0 +1,103 @@
+"""A sweep as it was asked for: what is swept, how, and what is promised. Pure.
+
+Kept with the sweep, so that whichever process goes on with it, or judges it again, knows.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any, Self
+
+from resumectl.lab.plan import Edge
+from resumectl.lab.subject import Subject
+from resumectl.lab.trial import Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a sweep is told.
+
+    Args:
+        subject: What is under test.
+        later: What runs in the lives after the first.
+        promises: Effect or step name to promise.
+        timeout_s: Seconds for a life; None: from the baseline.
+        on: `sqlite` or `postgres`: where the databases of the trials are.
+        isolation: `fork` or `spawn`: how a life begins.
+        edge: Only this one; None for both.
+        only: Only transitions that this pattern covers.
+        max_trials: Only a sample of so many.
+        seed: Of the sample.
+        deaths: Of each trial: 1 or 2.
+        repeat: Trials of each plan.
+        fail_fast: End at the first broken promise.
+        keep_in: The directory for the places of trials that were not KEPT; None: none is kept.
+    """
+
+    subject: Subject
+    later: Subject
+    promises: Mapping[str, Promise]
+    timeout_s: float | None = None
+    on: str = "sqlite"
+    isolation: str = "fork"
+    edge: Edge | None = None
+    only: str | None = None
+    max_trials: int | None = None
+    seed: int = 1
+    deaths: int = 1
+    repeat: int = 1
+    fail_fast: bool = False
+    keep_in: str | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """Itself, for JSON."""
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "subject": self.subject.as_plain(),
+            "later": self.later.as_plain(),
+            "promises": dict(self.promises),
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Self:
+        """Read it back."""
+        return cls(
+            **{
+                **values,
+                "subject": Subject.from_plain(values["subject"]),
+                "later": Subject.from_plain(values["later"]),
+                "promises": {name: Promise(each) for name, each in values["promises"].items()},
+                "edge": Edge(values["edge"]) if values["edge"] else None,
+            }
+        )
+
+    def replay_line(self, plan: str) -> str:
+        """What is typed to see one trial again; only what is not the default."""
+        subject, later, usual = self.subject, self.later, Subject()
+        target, later_target = (":".join(each.target or ()) for each in (subject, later))
+        options = {
+            "--args": json.dumps(list(subject.args)) if subject.args else None,
+            "--kwargs": json.dumps(dict(subject.kwargs)) if subject.kwargs else None,
+            "--count": subject.count if subject.count != usual.count else None,
+            "--guarantee": subject.guarantee if subject.guarantee != usual.guarantee else None,
+            "--concurrency": (
+                subject.concurrency if subject.concurrency != usual.concurrency else None
+            ),
+            "--next-life": later_target if later_target != target else None,
+            "--next-version": (
+                later.app_version if later.app_version != subject.app_version else None
+            ),
+            "--timeout": f"{self.timeout_s:g}" if self.timeout_s is not None else None,
+            "--on": self.on if self.on != "sqlite" else None,
+            "--isolation": self.isolation if self.isolation != "fork" else None,
+        }
+        repeated = [
+            *(("--env", f"{name}={value}") for name, value in subject.environ.items()),
+            *(("--promise", f"{name}={promise}") for name, promise in self.promises.items()),
+        ]
+        given = [(name, str(value)) for name, value in options.items() if value is not None]
+        words = ["resumectl", "replay", quote(plan), *([quote(target)] if target else [])]
+        return " ".join(
+            [*words, *(f"{name} {quote(value)}" for name, value in [*given, *repeated])]
+        )

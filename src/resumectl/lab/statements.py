@@ -1,0 +1,174 @@
+"""What a SQL statement makes true, read from its text and parameters. Pure.
+
+The text is read, not SQLAlchemy's construct: DBOS 3.4.0 compiles its busiest statements once
+and hands PostgreSQL's driver their text, with parameters named after the columns.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resumectl.lab.plan import named
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One transition that a statement makes true, once it is committed."""
+
+    name: str  # as in alpha-1-7/step-1
+    kind: str  # the last part of it, without a number: accepted, step, inserted, …
+    workflow_id: str | None = None
+    what: str = ""  # for people: a step's name, a queue's
+    queue: str | None = None  # of what is enqueued
+
+
+# Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
+_STATUS_FACTS = {
+    "PENDING": "claimed",
+    "ENQUEUED": "requeued",
+    "SUCCESS": "succeeded",
+    "ERROR": "failed",
+    "CANCELLED": "cancelled",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
+}
+ENDED = frozenset({"succeeded", "failed", "cancelled", "dead-lettered"})
+
+_WRITE = re.compile(
+    r"\b(INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE|DELETE\s+FROM|REPLACE\s+INTO)\s+"
+    r'(?:ONLY\s+)?(?:"?\w+"?\.)?"?(\w+)"?',
+    re.IGNORECASE,
+)
+_IS_WRITE = re.compile(r"insert|update|delete|replace", re.IGNORECASE)
+_CLAUSE = re.compile(r"\b(?:FOR(?:\s+NO\s+KEY)?|DO)\s+UPDATE\b", re.IGNORECASE)
+# How SQLAlchemy names the parameters of row m of a VALUES list of several rows.
+_ROW_OF_SEVERAL = re.compile(r"(\w+)_m(\d+)")
+
+
+@functools.lru_cache(maxsize=4096)  # a program has a few hundred, and makes each many times
+def writes(sql: str) -> tuple[tuple[str, str], ...]:
+    """The writes of a statement, its CTEs' included, as verb and table."""
+    if not _IS_WRITE.search(sql):
+        return ()
+    # "FOR UPDATE" and "DO UPDATE" are clauses of another statement.
+    found = _WRITE.findall(_CLAUSE.sub("", sql))
+    return tuple((verb.split()[0].upper(), table) for verb, table in found)
+
+
+def facts_of(
+    sql: str, parameter_sets: Sequence[Parameters], *, of_publisher: bool = False
+) -> list[Fact]:
+    """What becomes true when a statement commits.
+
+    Args:
+        sql: The statement; the writes inside its CTEs count too (on PostgreSQL, DBOS writes
+            a workflow's outcome as a SELECT over two of them).
+        parameter_sets: Its parameters by name; several for an "executemany".
+        of_publisher: Whether resumectl's own publisher is at work: its deliveries belong to
+            their workflows, and its other tables are bookkeeping.
+    """
+    found: list[Fact] = []
+    for verb, table in writes(sql):
+        rule = _RULES.get((verb, table))
+        if rule is None and of_publisher and (verb, table) == ("INSERT", "deliveries"):
+            rule = _delivered
+        if rule is not None:
+            for parameters in parameter_sets:
+                found.extend(rule(parameters))
+        elif not (table in DBOS_TABLES or (of_publisher and table in _PUBLISHER_TABLES)):
+            kind = _VERBS[verb]
+            found.append(Fact(named(table, kind), kind))
+    return found
+
+
+_VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
+
+
+def _rows(parameters: Parameters, column: str) -> Iterator[Parameters]:
+    """The rows of an INSERT: one, or those of a VALUES list of several."""
+    if column in parameters:
+        yield parameters
+        return
+    rows: dict[str, dict[str, Any]] = {}
+    for name, value in parameters.items():
+        match = _ROW_OF_SEVERAL.fullmatch(name)
+        if match:
+            rows.setdefault(match[2], {})[match[1]] = value
+    yield from (row for row in rows.values() if column in row)
+
+
+def _fact(workflow_id: str, kind: str, number: int | None = None, **more: Any) -> Fact:
+    text = kind if number is None else f"{kind}-{number}"
+    return Fact(named(workflow_id, text), kind, workflow_id, **more)
+
+
+def _accepted(parameters: Parameters) -> Iterator[Fact]:
+    for row in _rows(parameters, "workflow_uuid"):
+        queue = row.get("queue_name")
+        what = f"{row.get('name') or ''}{f' on queue {queue}' if queue else ''}"
+        if row.get("status") == "PENDING":
+            yield _fact(row["workflow_uuid"], "accepted", what=what)
+        elif row.get("status") in ("ENQUEUED", "DELAYED"):
+            yield _fact(row["workflow_uuid"], "enqueued", what=what, queue=queue)
+
+
+def _status_changed(parameters: Parameters) -> Iterator[Fact]:
+    # DBOS writes it in two ways, with other names for the new status; the condition has a
+    # status as well, under a numbered name.
+    kind = _STATUS_FACTS.get(str(parameters.get("status", parameters.get("new_status"))))
+    if kind is None:
+        return
+    for name, value in parameters.items():
+        if name == "wf_id" or name.startswith("workflow_uuid"):
+            # A claim may be of many workflows, and they are a list in an IN condition.
+            for workflow_id in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(workflow_id, str):
+                    yield _fact(workflow_id, kind)
+
+
+def _step(parameters: Parameters) -> Iterator[Fact]:
+    for row in _rows(parameters, "function_id"):
+        what = str(row.get("function_name") or "")
+        yield _fact(row["workflow_uuid"], "step", row["function_id"], what=what)
+
+
+def _transaction(parameters: Parameters) -> Iterator[Fact]:
+    for row in _rows(parameters, "step_id"):
+        yield _fact(row["workflow_id"], "transaction", row["step_id"])
+
+
+def _transactions_cleared(parameters: Parameters) -> Iterator[Fact]:
+    for name, value in parameters.items():
+        if name.startswith("workflow_id") and isinstance(value, str):
+            yield _fact(value, "transactions-cleared")
+
+
+def _delivered(parameters: Parameters) -> Iterator[Fact]:
+    for row in _rows(parameters, "workflow_id"):
+        yield _fact(row["workflow_id"], "delivered")
+
+
+_RULES: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
+    ("INSERT", "workflow_status"): _accepted,
+    ("UPDATE", "workflow_status"): _status_changed,
+    ("INSERT", "operation_outputs"): _step,
+    ("INSERT", "datasource_outputs"): _transaction,
+    ("DELETE", "datasource_outputs"): _transactions_cleared,
+}
+
+# Tables whose writes are no transitions of their own: an event, a message, a stream entry
+# share the commit of their step, and the rest is bookkeeping (DBOS 3.4.0).
+DBOS_TABLES = frozenset(
+    {
+        "application_versions", "datasource_outputs", "dbos_datasource_migrations",
+        "dbos_migrations", "notifications", "operation_outputs", "queues", "streams",
+        "workflow_events", "workflow_events_history", "workflow_input", "workflow_output",
+        "workflow_schedules", "workflow_status",
+    }
+)  # fmt: skip
+_PUBLISHER_TABLES = frozenset(
+    {"batches", "deliveries", "failures", "lives", "messages", "publishers"}
+)

@@ -1,0 +1,63 @@
+"""What is under test, as text: how the experimenter knows it. Pure; imports no scenario."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from resumectl.errors import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A scenario as the command line names it.
+
+    Args:
+        target: Module (or absolute path of a file) and name in it; None for the publisher.
+        args: Of the workflow, as JSON.
+        kwargs: Likewise.
+        environ: For the victim; `{place}` and `{database_url}` are filled in.
+        count: Messages of the publisher's batch.
+        guarantee: Of the publisher's batch.
+        concurrency: Of the publisher's queue.
+        app_version: To be in the first life.
+    """
+
+    target: tuple[str, str] | None = None
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    count: int = 5
+    guarantee: str = "exactly-once"
+    concurrency: int = 10
+    app_version: str = "trial-1"
+
+    def as_plain(self) -> dict[str, Any]:
+        """Itself, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Self:
+        """Read it back."""
+        target = values["target"]
+        return cls(**{**values, "target": tuple(target) if target else None})
+
+    def __str__(self) -> str:
+        if self.target is None:
+            return f"publisher --count {self.count} --guarantee {self.guarantee}"
+        module, name = self.target
+        return f"{module.rpartition('/')[2]}:{name}"
+
+
+def parse_target(text: str) -> tuple[str, str]:
+    """`FILE.py:NAME` or `package.module:NAME`.
+
+    Raises:
+        Refusal: It is neither.
+    """
+    module, colon, name = text.rpartition(":")
+    if not colon or not module or not all(part.isidentifier() for part in name.split(".")):
+        raise Refusal(
+            f"{text!r} names no scenario",
+            next_step="as in  shop.py:checkout  or  package.module:checkout",
+        )
+    return module, name

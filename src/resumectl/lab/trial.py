@@ -1,0 +1,172 @@
+"""The words of the lab as frozen values: what is seen of a trial, and what is found. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+# Of a stored observation; a checker of another version refuses it.
+SCHEMA_VERSION = 1
+
+
+class Verdict(StrEnum):
+    """What a trial proves."""
+
+    KEPT = "KEPT"
+    BROKEN = "BROKEN"
+    VOID = "VOID"  # nothing: the crash never landed, or the lab itself failed
+
+
+class Promise(StrEnum):
+    """How often something happens, whatever dies."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+    AT_MOST_ONCE = "at-most-once"
+
+
+class Kind(StrEnum):
+    """What a finding is of."""
+
+    LOST = "lost"
+    DUPLICATED = "duplicated"
+    DIVERGED = "diverged"
+    STUCK = "stuck"
+    FAILED = "failed"
+    UNEXPECTED = "unexpected"
+    RERUN = "rerun"
+
+
+@dataclass(frozen=True, slots=True)
+class LifeSeen:
+    """One life: what it recorded, how it ended, and what it left in the database."""
+
+    events: Sequence[Mapping[str, Any]]
+    ending: str
+    signal: int | None
+    exit_status: int | None
+    in_time: bool
+    left: Mapping[str, Any]  # workflows and steps, read before anything else touched them
+
+    @property
+    def struck(self) -> str | None:
+        """The death note."""
+        return next((e["at"] for e in self.events if e["kind"] == "struck"), None)
+
+    @property
+    def failure(self) -> str | None:
+        """Why the scenario could not be run."""
+        return next((e["error"] for e in self.events if e["kind"] == "failed"), None)
+
+    def last(self, kind: str) -> Mapping[str, Any] | None:
+        """The last event of a kind."""
+        return next((e for e in reversed(self.events) if e["kind"] == kind), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that could be seen of one trial, from outside."""
+
+    plan: str  # empty: a baseline
+    lives: Sequence[LifeSeen]
+    seconds: float
+
+    @property
+    def deaths(self) -> int:
+        """How many of its blows fell."""
+        return sum(life.struck is not None for life in self.lives)
+
+    @property
+    def final(self) -> LifeSeen:
+        """The last life."""
+        return self.lives[-1]
+
+    @property
+    def digest(self) -> str | None:
+        """Of the scenario's file, as the first life loaded it; None if it never did."""
+        launch = self.lives[0].last("launch")
+        return launch["digest"] if launch else None
+
+    def as_plain(self) -> dict[str, Any]:
+        """Itself, for JSON."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "plan": self.plan,
+            "seconds": round(self.seconds, 4),
+            "lives": [
+                {
+                    "events": list(life.events),
+                    "ending": life.ending,
+                    "signal": life.signal,
+                    "exit_status": life.exit_status,
+                    "in_time": life.in_time,
+                    "left": life.left,
+                }
+                for life in self.lives
+            ],
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Observation":
+        """Read it back.
+
+        Raises:
+            ValueError: It was stored by another version of resumectl.
+        """
+        if values["schema"] != SCHEMA_VERSION:
+            raise ValueError(f"an observation of schema {values['schema']}, not {SCHEMA_VERSION}")
+        lives = [LifeSeen(**life) for life in values["lives"]]
+        return cls(values["plan"], lives, values["seconds"])
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One difference that a promise forbids."""
+
+    kind: Kind
+    subject: str  # a workflow, a step, an effect
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Exposure:
+    """A repetition that the promise allows, and the user should know of."""
+
+    effect: str
+    times: int
+    payload_differs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a checker makes of one observation."""
+
+    plan: str
+    verdict: Verdict
+    findings: Sequence[Finding] = ()
+    exposures: Sequence[Exposure] = ()
+    why_void: str = ""
+    deaths: int = 0  # how many of its blows fell
+
+    def as_plain(self) -> dict[str, Any]:
+        """Itself, for JSON."""
+        return {
+            "plan": self.plan,
+            "verdict": str(self.verdict),
+            "findings": [[str(f.kind), f.subject, f.evidence] for f in self.findings],
+            "exposures": [[e.effect, e.times, e.payload_differs] for e in self.exposures],
+            "why_void": self.why_void,
+            "deaths": self.deaths,
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Judgement":
+        """Read it back."""
+        return cls(
+            **{
+                **values,
+                "verdict": Verdict(values["verdict"]),
+                "findings": tuple(Finding(Kind(k), *rest) for k, *rest in values["findings"]),
+                "exposures": tuple(Exposure(*each) for each in values["exposures"]),
+            }
+        )

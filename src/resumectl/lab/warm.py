@@ -1,0 +1,125 @@
+"""What every life inherits from its zygote: one engine, with its statements compiled.
+
+A fresh process spends most of a life compiling SQL and warming up DBOS's own code (five
+messages: 0.25 of 0.3 s of CPU). So a zygote lives a small life itself, once, on a database of
+its own, and ends it: no thread and no connection is left, but what was compiled is.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, SetWorkflowID, SQLAlchemyDatasource
+from sqlalchemy import event
+
+from resumectl.database import SQLITE_POOL_SIZE, set_up_sqlite
+
+_THREADS_MAX_S = 10.0
+_engine: sa.Engine | None = None
+_url = sa.make_url("sqlite://")
+_QUEUE = "rehearsal"
+_POLL_S = 0.01
+
+
+def shared_engine(database_url: str) -> sa.Engine:
+    """The one engine of this process and of those forked from it.
+
+    Args:
+        database_url: Of the database that its connections open from now on, with its password.
+    """
+    global _engine, _url
+    _url = sa.make_url(database_url)
+    if _engine is None:
+        # A name without directories: DBOS makes sure that the file of its engine is there, and
+        # every life is in the directory of its own.
+        is_file = _url.get_backend_name() == "sqlite"
+        url = (
+            _url.set(database=Path(str(_url.database)).name)
+            if is_file
+            else _url.set(drivername="postgresql+psycopg")
+        )
+        # The dialect is part of the key of a compiled statement: it must be the same object.
+        # No schema is translated: that would be done anew each time that one is executed.
+        _engine = sa.create_engine(url, pool_size=SQLITE_POOL_SIZE)
+        if is_file:
+            set_up_sqlite(_engine)
+
+        @event.listens_for(_engine, "do_connect")
+        def _connect(dialect: Any, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
+            own, named = dialect.create_connect_args(_url)
+            cargs[:] = own
+            cparams.update(named)
+            if not is_file and "options" not in cparams:
+                # It is the process that dies, and not the machine: as with files in memory.
+                cparams["options"] = "-c synchronous_commit=off"
+
+    return _engine
+
+
+def _play() -> Callable[[], int]:
+    """A small program: a parent, children started and enqueued, a step each, an event."""
+
+    @DBOS.step()
+    def step(number: int) -> int:
+        return number
+
+    @DBOS.workflow()
+    def child(number: int) -> int:
+        return step(number)
+
+    @DBOS.workflow()
+    def parent() -> int:
+        handles = [DBOS.enqueue_workflow(_QUEUE, child, n) for n in range(2)]
+        with SetWorkflowID("rehearsal-child"):
+            handles.append(DBOS.start_workflow(child, 2))
+        DBOS.set_event("state", "done")
+        return sum(handle.get_result(polling_interval_sec=_POLL_S) for handle in handles)
+
+    return parent
+
+
+def rehearse(directory: Path, database_url: str, config: Mapping[str, Any]) -> None:
+    """Live a small life, and leave no thread.
+
+    To be called before anything is imported that registers workflows with DBOS: it ends by
+    taking DBOS's registry away.
+
+    Args:
+        directory: Where to be meanwhile.
+        database_url: Of a migrated database.
+        config: DBOS's.
+
+    Raises:
+        RuntimeError: A thread is left, so that forking would be unsafe.
+    """
+    engine = shared_engine(database_url)
+    before = os.getcwd()  # noqa: PTH109 (to go back to)
+    os.chdir(directory)
+    parent = _play()
+    merged: Any = {
+        **config,
+        "name": "rehearsal",
+        "system_database_engine": engine,
+        "log_level": "CRITICAL",  # what goes wrong is told by whoever asked for it
+    }
+    DBOS(config=merged)
+    SQLAlchemyDatasource.create(database_url, engine=engine)
+    DBOS.launch()
+    DBOS.register_queue(_QUEUE, polling_interval_sec=_POLL_S)
+    with SetWorkflowID("rehearsal"):
+        DBOS.start_workflow(parent).get_result(polling_interval_sec=_POLL_S)
+    # With what was registered: the play is no part of any program under test.
+    DBOS.destroy(destroy_registry=True)
+    engine.dispose()
+    os.chdir(before)
+    deadline = time.monotonic() + _THREADS_MAX_S
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+    if threading.active_count() > 1:
+        left = [each.name for each in threading.enumerate()]
+        raise RuntimeError(f"threads are left: {', '.join(left)}")
