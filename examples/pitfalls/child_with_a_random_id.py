@@ -1,0 +1,39 @@
+"""A child workflow under an id that is made in the body: no mistake, since DBOS 3.1.0.
+
+The parent records which child it started, under which id, in one commit with the child: after
+a crash the recorded one is awaited, and the new id is never used.
+"""
+
+import uuid
+
+from dbos import DBOS, SetWorkflowID
+
+from resumectl import Scenario, effect
+
+FINDING = None
+
+
+@DBOS.step()
+def pack(order: str) -> None:
+    effect("pack", order)
+
+
+@DBOS.workflow()
+def child(order: str) -> str:
+    pack(order)
+    return f"{order} packed"
+
+
+@DBOS.workflow()
+def parent(order: str) -> str:
+    with SetWorkflowID(uuid.uuid4().hex):
+        handle = DBOS.start_workflow(child, order)
+    return handle.get_result()
+
+
+def ask() -> object:
+    with SetWorkflowID("parent-1"):
+        return DBOS.start_workflow(parent, "order-1").get_result()
+
+
+corrected = Scenario(ask)
