@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ import pytest
 import sqlalchemy as sa
 
 from resumectl.database import open_engine
+from resumectl.errors import ExitCode
 from resumectl.settings import CONFIG_VARIABLE, URL_VARIABLES, Settings
 
 POSTGRES_VARIABLE = "RESUMECTL_TEST_POSTGRES_URL"
 CHECKOUT = Path(__file__).parents[1]
+DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,24 @@ class Place:
         engine.dispose()
 
 
+def wait_for(what: str, condition: Callable[[], bool]) -> None:
+    """Until it holds, looking at what is durable; a failure if it never does."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
+
+
+def swept(place: Place, *arguments: str, code: int = ExitCode.DONE) -> Any:
+    """The document of a sweep that must end so, with no trial that proves nothing."""
+    ran = place.run("sweep", *arguments, "--json", timeout_s=300)
+    assert ran.code == code, ran
+    found = ran.document
+    if code != ExitCode.REFUSED:
+        assert found["verdicts"]["VOID"] == 0, found["void"]
+    return found
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for those who want more of it than the gate does."""
     parser.addoption("--kills", type=int, help="random kills on each database and seed pair")
@@ -173,6 +194,15 @@ def sqlite_place(make_place: Callable[[str | None], Place]) -> Place:
 def postgres_place(make_place: Callable[[str | None], Place], postgres_url: str) -> Place:
     """A place on PostgreSQL."""
     return make_place(postgres_url)
+
+
+# For a test whose databases differ in little: one of them is for the long run.
+MOSTLY_SQLITE = pytest.mark.parametrize(
+    "place", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
+)
+MOSTLY_POSTGRES = pytest.mark.parametrize(
+    "place", [pytest.param("sqlite", marks=pytest.mark.long), "postgres"], indirect=True
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -20,8 +20,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import sqlalchemy as sa
-from conftest import Place, Ran
-from test_workers import wait_for
+from conftest import Place, Ran, wait_for
+from test_commands import look, seen
 
 from resumectl.errors import ExitCode
 from resumectl.settings import URL_VARIABLES
@@ -166,10 +166,10 @@ def test_what_is_unknown_is_refused_among_what_is_known(sqlite_place: Place) -> 
         ("resume", "alpha-1", "alpha-2"),
         ("list-workflows", "--since", "12:61"),
     ):
-        refused(sqlite_place.run(*arguments))
+        refused(look(sqlite_place, *arguments))
     # As large as numbers come: no page is there, or no page can be asked for.
     for option in ("--limit", "--offset"):
-        ran = sqlite_place.run("list-workflows", option, BEYOND)
+        ran = look(sqlite_place, "list-workflows", option, BEYOND)
         if ran.code != ExitCode.DONE:
             refused(ran)
     assert batches(sqlite_place) == {"alpha-1": 2}
@@ -493,8 +493,8 @@ def test_a_role_that_may_only_read_can_look_and_nothing_else(
             connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO guest".encode())
     place = make_place(strict_server.url("guest", SECRET, "shown"))
     assert place.document("state")["totals"]["delivered"] == 2
-    assert len(place.document("list-workflows")["workflows"]) == 3
-    place.ok("doctor")
+    assert len(seen(place, "list-workflows")["workflows"]) == 3
+    assert look(place, "doctor").code == ExitCode.DONE
     for arguments in (
         ("publish",),
         ("publish", "--detach"),
@@ -521,10 +521,10 @@ def test_a_server_that_falls_over_in_the_middle_loses_nothing(
     ran = Ran(process.returncode, out, err)
     refused(ran, ExitCode.MACHINE_FAILED)
     shows_no_password(ran)
-    wait_for("the server is back", lambda: place.run("state").code == 0)
+    wait_for("the server is back", lambda: look(place, "state").code == ExitCode.DONE)
     assert batches(place) == {"alpha-1": 300}
     place.ok("resume")
-    assert place.document("state", "--check")["totals"]["delivered"] == 300
+    assert seen(place, "state", "--check")["totals"]["delivered"] == 300
 
 
 # ------------------------------------------------------------- files and disks
@@ -578,7 +578,7 @@ def test_a_path_that_can_be_no_database_is_told(sqlite_place: Place, url: str) -
     assert sorted(sqlite_place.directory.iterdir()) == []
 
 
-@pytest.mark.parametrize("size", [None, 100, 30_000])
+@pytest.mark.parametrize("size", [None, 30_000])
 def test_a_corrupt_database_is_told_and_left_alone(sqlite_place: Place, size: int | None) -> None:
     """Bytes at random, or a real database of which only the beginning is left."""
     database = sqlite_place.settings.sqlite_path
@@ -590,7 +590,7 @@ def test_a_corrupt_database_is_told_and_left_alone(sqlite_place: Place, size: in
     before = database.read_bytes()
     commands: tuple[tuple[str, ...], ...] = (("state",), ("publish",), ("resume",))
     if size is None:
-        commands += (("steps", "a-1"), ("crash-after", "3"), ("reset", "--yes"))
+        commands += (("crash-after", "3"), ("reset", "--yes"))
     for arguments in commands:
         refused(sqlite_place.run(*arguments), ExitCode.MACHINE_FAILED)
     doctor = sqlite_place.run("doctor", "--json")
@@ -657,7 +657,7 @@ def full(ran: Ran) -> None:
     assert any(sign in err for sign in SIGNS_OF_A_FULL_DISK), ran
 
 
-@pytest.mark.parametrize("room", [0, 40_000, 300_000])
+@pytest.mark.parametrize("room", [0, 300_000])
 def test_a_disk_that_is_full_at_the_first_use_is_told(
     sqlite_place: Place, disk: Disk, room: int
 ) -> None:
@@ -666,7 +666,7 @@ def test_a_disk_that_is_full_at_the_first_use_is_told(
     assert batches(sqlite_place) in ({}, {"alpha-1": 200})
     disk.enlarge()
     sqlite_place.ok("publish", "--count", "2", "--id", "after")
-    totals = sqlite_place.document("state", "--check")["totals"]
+    totals = seen(sqlite_place, "state", "--check")["totals"]
     assert totals["delivered"] == totals["expected"] == sum(batches(sqlite_place).values())
 
 
@@ -697,7 +697,7 @@ def test_a_worker_ends_with_its_disk_and_nothing_is_lost(sqlite_place: Place, di
 
 def assert_delivered_once(place: Place, count: int) -> None:
     """And no more: a delivery and its checkpoint are one, also on a failing disk."""
-    totals = place.document("state", "--check")["totals"]
+    totals = seen(place, "state", "--check")["totals"]
     assert (totals["delivered"], totals["failed"], totals["repeated"]) == (count, 0, 0)
 
 

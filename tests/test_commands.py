@@ -5,12 +5,13 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import Place, Ran
-from test_workers import status, wait_for, worker
+from conftest import Place, Ran, wait_for
+from test_workers import status, worker
 
 from resumectl import __version__
 from resumectl.cli import app
@@ -27,7 +28,7 @@ def refused(ran: Ran, what: str) -> None:
 
 
 def look(place: Place, *arguments: str) -> Ran:
-    """Run a command that only looks, in this process: the tenth part of one of its own."""
+    """Run a command that looks, or is refused, in this process: a tenth of one of its own."""
     with (
         contextlib.chdir(place.directory),
         contextlib.redirect_stdout(io.StringIO()) as out,
@@ -233,7 +234,7 @@ def test_what_was_cancelled_is_resumed_by_its_id_and_delivered_whole(place: Plac
     left = batch(seen(place, "state", "--check"), "alpha-1")
     assert left["status"] == "CANCELLED"
     assert left["missing"] == 4  # as a cancellation allows
-    refused(place.run("cancel", "alpha-1"), "alpha-1 has ended: CANCELLED")
+    refused(look(place, "cancel", "alpha-1"), "alpha-1 has ended: CANCELLED")
     assert place.document("resume")["workflows"] == []  # not without its id
     resumed = place.document("resume", "alpha-1")
     assert {w["after"] for w in resumed["workflows"]} == {"SUCCESS"}
@@ -278,7 +279,7 @@ def test_a_fork_executes_again_from_the_step_that_it_is_told(place: Place, from_
     # Its one step is the delivery: from 1 on it is made again, after it nothing is left to do.
     assert place.rows(deliveries) == [(2 if from_step == 1 else 1,)]
     assert len(seen(place, "steps", "alpha-1-2.fork1")["steps"]) == 1
-    again = place.document("fork", "alpha-1-2", "--from-step", "1")["workflows"]
+    again = seen(place, "fork", "alpha-1-2", "--from-step", "1")["workflows"]
     assert [w["id"] for w in again] == ["alpha-1-2.fork2"]
 
 
@@ -346,13 +347,14 @@ def test_the_same_id_again_starts_nothing_and_returns_what_was_recorded(place: P
         (("--count", "3", "--name", "beta"), "name"),
         (("--count", "4"), "count"),
         (("--count", "3", "--guarantee", "idempotent"), "guarantee"),
-        (("--from", "-"), "messages"),
+        (("--from", "other.txt"), "messages"),
     ):
-        lines = "message 1\nmessage 2\nanother 3\n"
-        refused(place.run("publish", "--id", "mine", *options, stdin=lines), what)
+        (place.directory / "other.txt").write_text("message 1\nmessage 2\nanother 3\n")
+        refused(look(place, "publish", "--id", "mine", *options), what)
     assert place.rows("SELECT count(*) FROM batches") == [(1,)]
     assert place.rows("SELECT name FROM publishers") == [("alpha",)]
-    assert "published before" in place.run("crash-after", "2", "--count", "3", "--id", "mine").err
+    crash = look(place, "crash-after", "2", "--count", "3", "--id", "mine")
+    refused(crash, "published before")
 
 
 def test_the_same_id_again_finishes_what_was_left_of_it(sqlite_place: Place) -> None:
@@ -422,7 +424,11 @@ def test_a_message_that_fails_stops_no_other_and_its_error_is_seen(
     delivered = place.rows("SELECT message_number FROM deliveries ORDER BY message_number")
     assert delivered == [(1,), (2,), (4,), (5,)]
     assert "no such address" in look(place, "state").out
-    assert "no such address" in look(place, "list-workflows").out
+    (workflow,) = seen(place, "list-workflows", "--status", "ERROR")["workflows"]
+    assert "no such address" in workflow["error"]
+    # As wide as its words are, no text is folded between two of them.
+    endless = replace(place, environ={**place.environ, "COLUMNS": "1000"})
+    assert "no such address" in look(endless, "list-workflows").out
     assert batch(seen(place, "state"), "alpha-1")["failures"] == [failure]
     (failed,) = seen(place, "list-workflows", "--status", "ERROR")["workflows"]
     assert failed["id"] == "alpha-1-3"
@@ -563,15 +569,15 @@ def test_ids_that_would_be_those_of_messages_are_refused_or_skipped(sqlite_place
     place = sqlite_place
     place.ok("publish", "--name", "alpha", "--count", "2")  # alpha-1, alpha-1-1, alpha-1-2
     # The batches of a publisher alpha-1 would be alpha-1-1, alpha-1-2, ….
-    refused(place.run("publish", "--name", "alpha-1", "--count", "1"), "alpha-1-1")
-    refused(place.run("publish", "--id", "alpha-1-7", "--count", "1"), "alpha-1-7")
+    refused(look(place, "publish", "--name", "alpha-1", "--count", "1"), "alpha-1-1")
+    refused(look(place, "publish", "--id", "alpha-1-7", "--count", "1"), "alpha-1-7")
     # Under an id of its own it may publish.
     place.ok("publish", "--name", "alpha-1", "--id", "own", "--count", "1")
     # The other way round: a batch alpha-2-1 is there, and alpha's next would have it as message.
     place.ok("publish", "--name", "alpha-2", "--count", "2")
     skipped = place.document("publish", "--name", "alpha", "--count", "1")
     assert [b["id"] for p in skipped["publishers"] for b in p["batches"]] == ["alpha-3"]
-    refused(place.run("publish", "--id", "alpha-2", "--count", "1"), "alpha-2")
-    refused(place.run("crash-after", "1", "--id", "alpha-2", "--count", "1"), "alpha-2")
+    refused(look(place, "publish", "--id", "alpha-2", "--count", "1"), "alpha-2")
+    refused(look(place, "crash-after", "1", "--id", "alpha-2", "--count", "1"), "alpha-2")
     assert seen(place, "state", "--check")["totals"]["delivered"] == 6
     assert place.rows("SELECT count(*) FROM deliveries") == [(6,)]

@@ -4,7 +4,7 @@ import random
 import signal
 
 import pytest
-from conftest import Place
+from conftest import MOSTLY_POSTGRES, Place
 
 from resumectl.database import open_engine
 from resumectl.lab.crash import Ending, run_victim
@@ -49,8 +49,20 @@ def die(
     return ending
 
 
-@pytest.mark.parametrize("when", WHEN)
-@pytest.mark.parametrize("guarantee", list(Guarantee))
+# On each database, in an ordinary run; the other half is a long one.
+_ORDINARY = {
+    ("exactly-once", "before-delivery"), ("exactly-once", "after-delivery"),
+    ("exactly-once", "after-checkpoint"), ("idempotent", "after-delivery"),
+    ("at-least-once", "after-delivery"), ("at-most-once", "before-delivery"),
+}  # fmt: skip
+_MATRIX = [
+    pytest.param(g, w, marks=() if (g, w) in _ORDINARY else pytest.mark.long, id=f"{g}-{w}")
+    for g in map(str, Guarantee)
+    for w in WHEN
+]
+
+
+@pytest.mark.parametrize(("guarantee", "when"), _MATRIX)
 def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
     place: Place, guarantee: str, when: str
 ) -> None:
@@ -79,14 +91,17 @@ def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
         assert batch["missing"] >= (1 if when == "before-delivery" else 0)
 
 
-def test_fifty_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(
-    sqlite_place: Place,
-) -> None:
-    _many_deaths(sqlite_place, deaths=50)
+def test_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(sqlite_place: Place) -> None:
+    _many_deaths(sqlite_place, deaths=6)
+
+
+@pytest.mark.long
+def test_fifty_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(place: Place) -> None:
+    _many_deaths(place, deaths=50)
 
 
 def test_deaths_on_a_server_leave_exactly_n_deliveries(postgres_place: Place) -> None:
-    _many_deaths(postgres_place, deaths=12)
+    _many_deaths(postgres_place, deaths=4)
 
 
 def _many_deaths(place: Place, *, deaths: int) -> None:
@@ -121,6 +136,7 @@ def test_the_other_ways_to_die_are_confirmed_by_the_kernel(
     assert crashed["delivered"] == 3
 
 
+@MOSTLY_POSTGRES
 def test_two_crashes_in_a_row_lose_nothing(place: Place) -> None:
     assert place.document("crash-after", "7")["delivered"] == 7
     assert place.document("crash-after", "3")["delivered"] == 3

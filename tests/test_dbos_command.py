@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CHECKOUT, Place
+from conftest import CHECKOUT, DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Place
 
 from resumectl.database import open_engine
 from resumectl.publishing.migration import ensure_migrated, is_migrated
@@ -21,7 +21,6 @@ from resumectl.publishing.records import has_dbos_tables
 from resumectl.settings import CONFIG_FILE_NAME, URL_VARIABLES
 
 COMMANDS = Path(sys.executable).parent  # where `dbos` and `resumectl` are installed
-DEADLINE_S = 60.0
 # More than any test here makes; the dbos command shows ten unless told.
 EVERYTHING = ["--limit", "1000"]
 
@@ -92,6 +91,7 @@ def seen_by_resumectl(place: Place) -> dict[str, str]:
     return {w["id"]: w["status"] for w in document["workflows"]}
 
 
+@MOSTLY_SQLITE
 def test_both_show_the_same_workflows_with_the_same_statuses(place: Place) -> None:
     place.ok("publish", "--name", "alpha", "--count", "12")
     place.ok("crash-after", "1", "--name", "beta", "--count", "2")
@@ -154,6 +154,7 @@ def _lives(place: Place) -> list[dict[str, Any]]:
     return [life for publisher in publishers for life in publisher["counters"]["lives"]]
 
 
+@MOSTLY_POSTGRES
 def test_dbos_start_serves_the_queue_until_sigterm(
     place: Place, started: subprocess.Popen[str]
 ) -> None:

@@ -60,8 +60,8 @@ def test_the_names_that_are_looked_for_are_what_dbos_records(place: Place) -> No
         "SELECT workflow_uuid, name, class_name, config_name, queue_name FROM workflow_status"
         " ORDER BY workflow_uuid"
     )
-    batch = (Publisher.publish_batch.__qualname__, records.PUBLISHER_CLASS)
-    message = (Publisher.deliver_message.__qualname__, records.PUBLISHER_CLASS)
+    batch = (Publisher.publish_batch.__qualname__, dbos_tables.PUBLISHER_CLASS)
+    message = (Publisher.deliver_message.__qualname__, dbos_tables.PUBLISHER_CLASS)
     # The same for a batch that was started here and for one that was left to workers.
     assert recorded == [
         ("alpha-1", *batch, "alpha", None),

@@ -6,34 +6,45 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Place
-from test_workers import wait_for
+from conftest import MOSTLY_POSTGRES, MOSTLY_SQLITE, Place, wait_for
 
 from resumectl.database import open_engine
 from resumectl.publishing import batches
 from resumectl.publishing.lives import executor_locks
+from resumectl.publishing.state import Guarantee
 
 MESSAGES = 30
-# Slow enough that a process seen at it is still at it when the next one is.
 SLOWLY = ("--count", str(MESSAGES), "--delay", "1", "--concurrency", "2")
 
 
 def publishing(place: Place, name: str, *options: str) -> subprocess.Popen[str]:
-    """A process that publishes slowly, its batch under way."""
+    """A process that publishes slowly, its batch under way, as are those of earlier ones."""
     place.ok("migrate")
+    # However long this one takes to start, the earlier ones are still at it afterwards; its
+    # own concurrency lets them go on.
+    pace(place, 0)
+    delivered = "SELECT count(*) FROM deliveries"
+    ((before,),) = place.rows(delivered)
     process = place.start("publish", "--name", name, *SLOWLY, *options)
     # Not its first delivery: the queue serves first what came first, of whichever publisher.
     running = (
         f"SELECT 1 FROM workflow_status WHERE workflow_uuid = '{name}-1' AND status = 'PENDING'"
     )
     wait_for(f"{name} runs", lambda: place.rows(running) == [(1,)])
-    wait_for("deliveries", lambda: place.rows("SELECT count(*) > 0 FROM deliveries")[0][0])
+    wait_for("deliveries", lambda: place.rows(delivered)[0][0] > before)
     return process
 
 
+def pace(place: Place, concurrency: int) -> None:
+    """So many messages at work at a time in each process, from its next look at the queue on."""
+    place.execute(
+        f"UPDATE queues SET worker_concurrency = {concurrency} WHERE name = 'publisher_queue'"
+    )
+
+
 def faster(place: Place) -> None:
-    """More messages at work at a time, from the next look at the queue on."""
-    place.execute("UPDATE queues SET worker_concurrency = 16 WHERE name = 'publisher_queue'")
+    """More messages at work at a time."""
+    pace(place, 16)
 
 
 def counts(place: Place, name: str) -> tuple[int, int]:
@@ -46,7 +57,9 @@ def counts(place: Place, name: str) -> tuple[int, int]:
     return int(deliveries), int(distinct)
 
 
-@pytest.mark.parametrize("guarantee", ["exactly-once", "at-least-once"])
+@pytest.mark.parametrize(
+    "guarantee", ["exactly-once", pytest.param("at-least-once", marks=pytest.mark.long)]
+)
 def test_two_processes_publish_at_once_and_one_is_killed(place: Place, guarantee: str) -> None:
     options = ("--guarantee", guarantee)
     alpha = publishing(place, "alpha", *options)
@@ -67,6 +80,7 @@ def test_two_processes_publish_at_once_and_one_is_killed(place: Place, guarantee
     assert counts(place, "beta")[1] == MESSAGES
 
 
+@MOSTLY_POSTGRES
 def test_what_a_living_process_runs_is_left_alone_and_said_to_be(place: Place) -> None:
     alpha = publishing(place, "alpha")
     os.kill(alpha.pid, signal.SIGSTOP)  # alive, and not about to end meanwhile
@@ -85,6 +99,26 @@ def test_what_a_living_process_runs_is_left_alone_and_said_to_be(place: Place) -
     assert counts(place, "alpha") == (MESSAGES, MESSAGES)
 
 
+@pytest.mark.long
+def test_many_batches_at_once_do_not_wait_for_each_other_in_vain(sqlite_place: Place) -> None:
+    """Their writers all wait for one lock, and its holder needs one connection more."""
+    sqlite_place.ok("migrate")
+    engine = open_engine(sqlite_place.settings)
+    with engine.begin() as connection:
+        for _ in range(60):
+            batches.create(
+                connection,
+                publisher="alpha",
+                guarantee=Guarantee.EXACTLY_ONCE,
+                bodies=batches.generated(10),
+            )
+    engine.dispose()
+    # They were written down, and their process died before it started them.
+    assert "locked" not in sqlite_place.ok("resume").err
+    assert sqlite_place.document("state", "--check")["totals"]["delivered"] == 600
+
+
+@MOSTLY_POSTGRES
 def test_work_of_several_dead_executors_is_taken_over_in_one_resume(place: Place) -> None:
     processes = [publishing(place, name) for name in ("alpha", "beta", "gamma")]
     for process in processes:
@@ -98,12 +132,13 @@ def test_work_of_several_dead_executors_is_taken_over_in_one_resume(place: Place
     assert counts(place, "alpha") == (MESSAGES, MESSAGES)
 
 
+@MOSTLY_POSTGRES
 def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(place: Place) -> None:
     """Ctrl-C lets what is under way reach its checkpoint, even where it could be repeated."""
     process = publishing(place, "alpha", "--guarantee", "at-least-once")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "next:  resumectl resume" in err
     assert "Traceback" not in err
     (life,) = place.document("state")["publishers"][0]["counters"]["lives"]
@@ -115,6 +150,7 @@ def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(place: Place) 
     assert counts(place, "alpha") == (MESSAGES, MESSAGES)
 
 
+@MOSTLY_SQLITE
 def test_work_of_another_version_is_left_alone_until_that_version_comes(place: Place) -> None:
     place.ok("crash-after", "3", "--app-version", "old")
     left = place.document("resume")
@@ -140,6 +176,7 @@ def test_a_batch_whose_process_died_before_its_start_is_started_by_the_next(plac
     assert (batch["status"], batch["delivered"]) == ("SUCCESS", 3)
 
 
+@MOSTLY_SQLITE
 def test_a_waiting_publisher_takes_over_what_another_process_claimed_and_died_with(
     place: Place,
 ) -> None:

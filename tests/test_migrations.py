@@ -21,7 +21,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from conftest import CHECKOUT, Place, Ran
+from conftest import CHECKOUT, DEADLINE_S, Place, Ran
 
 from resumectl.database import SCHEMA, open_engine
 from resumectl.errors import ExitCode
@@ -34,7 +34,6 @@ from resumectl.publishing.migration import (
 from resumectl.publishing.models import SCHEMA_REVISION, VERSION_TABLE, metadata
 from resumectl.settings import Settings
 
-DEADLINE_S = 60.0
 # More than any migration will ever be numbered.
 NEWER = "9999"
 COMMANDS = Path(sys.executable).parent  # where `alembic` is installed
@@ -226,35 +225,42 @@ def everything(place: Place) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-COMMANDS_THAT_OPEN_THE_DATABASE = [
-    ("publish", "--count", "1"),
-    ("state",),
-    ("worker",),
-    ("migrate",),
-    ("crash-after", "1"),
-    ("resume",),
-    ("list-workflows",),
-    ("steps", "alpha-1"),
-    ("cancel", "alpha-1"),
-    ("fork", "alpha-1", "--from-step", "1"),
-    ("reset", "--yes"),
-    ("doctor",),
-]
-
-
-def test_a_database_of_a_newer_resumectl_is_refused_and_left_as_it_is(place: Place) -> None:
+def refused_by_each(place: Place, commands: list[tuple[str, ...]]) -> None:
+    """None of the commands works on a database of a newer resumectl, nor changes it."""
     place.ok("publish", "--count", "1")
     place.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{NEWER}'")
     before = everything(place)
     assert sum(map(len, before.values())) > 4
-    # Whether they refuse is one function's to decide; so not all of them on both databases.
-    for arguments in COMMANDS_THAT_OPEN_THE_DATABASE[: None if place.settings.is_sqlite else 4]:
+    for arguments in commands:
         ran = place.run(*arguments)
         assert ran.code == ExitCode.REFUSED, (arguments, ran)
         assert f"migration {NEWER}" in ran.out + ran.err, arguments
         assert "pip install --upgrade resumectl" in ran.out + ran.err, arguments
         assert "Traceback" not in ran.err, arguments
     assert everything(place) == before
+
+
+def test_a_database_of_a_newer_resumectl_is_refused_and_left_as_it_is(place: Place) -> None:
+    refused_by_each(place, [("publish", "--count", "1"), ("state",), ("migrate",)])
+
+
+@pytest.mark.long
+def test_every_command_refuses_a_database_of_a_newer_resumectl(sqlite_place: Place) -> None:
+    refused_by_each(
+        sqlite_place,
+        [
+            ("publish", "--count", "1", "--detach"),
+            ("crash-after", "1"),
+            ("resume",),
+            ("worker",),
+            ("list-workflows",),
+            ("steps", "alpha-1"),
+            ("cancel", "alpha-1"),
+            ("fork", "alpha-1", "--from-step", "1"),
+            ("reset", "--yes"),
+            ("doctor",),
+        ],
+    )
 
 
 # ---------------------------------------------------------------- many first users

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from resumectl.lab.transitions import transitions_of
+from resumectl.lab.statements import facts_of
 
 
 @pytest.mark.parametrize(
@@ -55,23 +55,50 @@ from resumectl.lab.transitions import transitions_of
             {"workflow_id": "a-1-7"},
             ["a-1-7/delivered"],
         ),
+        (
+            "UPDATE workflow_status SET status=? WHERE workflow_uuid IN (?, ?) AND status = ?",
+            {"status": "PENDING", "workflow_uuid_1": ["a-1", "a-2"], "status_1": "ENQUEUED"},
+            ["a-1/claimed", "a-2/claimed"],
+        ),
+        (
+            "UPDATE workflow_status SET status=? WHERE workflow_uuid = ? AND status = ?",
+            {"status": "ENQUEUED", "workflow_uuid_1": "a-1", "status_1": "PENDING"},
+            ["a-1/requeued"],
+        ),
+        (
+            "DELETE FROM datasource_outputs WHERE workflow_id = ? AND step_id >= ?",
+            {"workflow_id_1": "a-1", "step_id_1": 1},
+            ["a-1/transactions-cleared"],
+        ),
+        (
+            "INSERT INTO workflow_status (workflow_uuid, status) VALUES (…)",
+            {"workflow_uuid": "order #7, 50%", "status": "PENDING"},
+            ["order%20%237%2C%2050%25/accepted"],
+        ),
+        ("INSERT OR REPLACE INTO orders VALUES (…)", {"id": 1}, ["orders/inserted"]),
+        ('UPDATE "shop"."orders" SET paid = 1', {}, ["orders/updated"]),
+        ("WITH gone AS (DELETE FROM carts RETURNING id) SELECT 1", {}, ["carts/deleted"]),
+        ("SELECT id FROM orders FOR UPDATE", {}, []),
         ("SELECT * FROM deliveries", {}, []),
         ("UPDATE queues SET name=?", {"name": "q"}, []),
+        ("INSERT INTO messages VALUES (…)", {"batch_id": "a-1"}, []),
     ],
 )
 def test_a_statement_says_what_it_makes_true(
     sql: str, parameters: dict[str, object], named: list[str]
 ) -> None:
-    assert transitions_of(sql, [parameters]) == named
+    assert [fact.name for fact in facts_of(sql, [parameters], of_publisher=True)] == named
 
 
 # A program that has nothing to do with DBOS: the watch knows statements and commits only.
 PROGRAM = """
-import sys, sqlalchemy as sa
+import os, sys, sqlalchemy as sa
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.transitions import Watch
 path, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
-Watch(CrashPlan.parse(plan).deaths[0], note).arm()
+def write(text):
+    os.write(note, f"{text}\\n".encode())
+Watch(CrashPlan.parse(plan).deaths[0], write, of_publisher=True).arm()
 engine = sa.create_engine(f"sqlite:///{path}")
 table = sa.Table("deliveries", sa.MetaData(), sa.Column("workflow_id", sa.Text))
 def deliver(connection, name):
@@ -88,6 +115,9 @@ with engine.begin() as c:
         inner = c.begin_nested()
         deliver(c, "to-inner-savepoint")
         savepoint.rollback()
+with engine.connect() as c:
+    deliver(c, "invalidated")
+    c.invalidate()
 with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
     deliver(c, "a-3")
 try:

@@ -1,0 +1,223 @@
+"""Workflows of every kind that DBOS offers, each correct: a sweep must find nothing in them.
+
+Swept by test_scenarios, by name; nothing here knows that it is.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID, SQLAlchemyDatasource
+
+from resumectl import Scenario, effect
+
+QUEUE = "scenario_queue"
+
+
+def start(workflow: Any, workflow_id: str, *args: Any) -> Any:
+    with SetWorkflowID(workflow_id):
+        return DBOS.start_workflow(workflow, *args)
+
+
+@DBOS.step()
+def note(text: str) -> str:
+    effect("note", text)
+    return text.upper()
+
+
+@DBOS.workflow()
+def steps(order: str) -> list[str]:
+    return [note(f"{order}, {n}") for n in range(3)]
+
+
+@DBOS.step()
+async def note_later(text: str) -> str:
+    effect("note", text)
+    await asyncio.sleep(0)
+    return text
+
+
+@DBOS.workflow()
+async def asynchronous() -> list[str]:
+    await DBOS.sleep_async(0.01)
+    return [await note_later(text) for text in ("a", "b")]
+
+
+@DBOS.workflow()
+def child(number: int) -> str:
+    return note(f"child {number}")
+
+
+@DBOS.workflow()
+def children() -> list[str]:
+    inline = child(1)
+    started = DBOS.start_workflow(child, 2)
+    enqueued = [DBOS.enqueue_workflow(QUEUE, child, n) for n in (3, 4)]
+    return [inline, started.get_result(), *(handle.get_result() for handle in enqueued)]
+
+
+def ask_children() -> Any:
+    DBOS.register_queue(QUEUE, worker_concurrency=1)
+    return start(children, "children-1").get_result()
+
+
+with_children = Scenario(ask_children)
+
+
+@DBOS.workflow()
+def receiver() -> list[Any]:
+    DBOS.set_event("state", "waiting")
+    received = [DBOS.recv("topic", timeout_seconds=20) for _ in range(2)]
+    DBOS.set_event("state", "done")
+    return received
+
+
+@DBOS.workflow()
+def sender() -> None:
+    for number in range(2):
+        DBOS.send("receiver-1", number, "topic")
+
+
+def ask_messages() -> Any:
+    received = start(receiver, "receiver-1")
+    start(sender, "sender-1").get_result()
+    return [received.get_result(), DBOS.get_event("receiver-1", "state", timeout_seconds=5)]
+
+
+messages = Scenario(ask_messages)
+
+
+@DBOS.workflow()
+def streaming() -> None:
+    for number in range(3):
+        DBOS.write_stream("numbers", number)
+    DBOS.close_stream("numbers")
+
+
+def ask_stream() -> Any:
+    start(streaming, "streaming-1").get_result()
+    return list(DBOS.read_stream("streaming-1", "numbers"))
+
+
+stream = Scenario(ask_stream)
+
+
+@DBOS.workflow()
+def sleeping() -> str:
+    first = note("before")
+    DBOS.sleep(0.05)
+    return first + note("after")
+
+
+@DBOS.workflow()
+def noting() -> str:
+    return note("noted")
+
+
+@DBOS.workflow()
+def deleting() -> str:
+    child = DBOS.start_workflow(noting)
+    result: str = child.get_result()
+    DBOS.delete_workflow(child.workflow_id)
+    return result
+
+
+WORDS = ("red", "green", "blue", "black", "white")
+
+
+class Parcel(NamedTuple):
+    owner: str
+    colours: set[str]
+
+
+@DBOS.step()
+def wrap(number: int) -> Parcel:
+    """Parcels that share an object, and a set: equal after a recovery, and pickled otherwise."""
+    effect("wrap", number)
+    return Parcel(WORDS[0], set(WORDS))
+
+
+@DBOS.workflow()
+def sharing() -> list[Parcel]:
+    return [wrap(1), wrap(2)]
+
+
+@DBOS.step()
+def refuse() -> None:
+    raise ValueError("no stock")
+
+
+@DBOS.workflow()
+def catching() -> str:
+    try:
+        refuse()
+    except ValueError as error:
+        return note(str(error))
+    return "in stock"
+
+
+@DBOS.dbos_class()
+class Shop(DBOSConfiguredInstance):
+    @DBOS.step()
+    def pack(self, order: str) -> str:
+        effect("pack", order)
+        return f"{order} of {self.config_name}"
+
+    @DBOS.workflow()
+    def sell(self, order: str) -> str:
+        return self.pack(order)
+
+
+shop = Shop("corner")
+instance = Scenario(lambda: start(shop.sell, "sell-1", "order-1").get_result())
+
+engine = sa.create_engine("sqlite:///shop.sqlite")
+orders = sa.Table(
+    "orders", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True), sa.Column("n", sa.Integer)
+)
+datasource = SQLAlchemyDatasource.create("sqlite:///shop.sqlite", engine=engine)
+
+
+@datasource.transaction()
+def add(order: str) -> None:
+    datasource.sql_session().execute(sa.insert(orders).values(id=order, n=1))
+
+
+@datasource.transaction()
+def raise_count(order: str) -> None:
+    datasource.sql_session().execute(
+        sa.update(orders).where(orders.c.id == order).values(n=orders.c.n + 1)
+    )
+
+
+@DBOS.workflow()
+def selling() -> None:
+    add("order-1")
+    raise_count("order-1")
+
+
+def sold() -> Any:
+    with engine.connect() as connection:
+        return dict(tuple(row) for row in connection.execute(sa.select(orders)))
+
+
+transactions = Scenario(
+    lambda: start(selling, "selling-1").get_result(),
+    prepare=lambda: orders.create(engine),
+    observe=sold,
+)
+
+
+def forgetful() -> Any:
+    """A client that asks once, and after a crash only waits for what was accepted."""
+    if DBOS.get_workflow_status("steps-9") is None:
+        start(steps, "steps-9", "order-9")
+    return DBOS.retrieve_workflow("steps-9").get_result()
+
+
+once = Scenario(
+    forgetful,
+    observe=lambda: sorted(each.name for each in Path(os.environ["RESUMECTL_PLACE"]).glob("*.txt")),
+)

@@ -1,0 +1,357 @@
+"""The lab, on real deaths: the publisher's crash matrix, and the tester tested by pitfalls."""
+
+import importlib.util
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+from conftest import CHECKOUT, MOSTLY_SQLITE, Place, Ran, swept
+
+from resumectl.errors import ExitCode
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.sweep import sample
+
+
+def test_every_mistake_is_caught_and_no_twin_raises_an_alarm(sqlite_place: Place) -> None:
+    ran = sqlite_place.run("selftest", "--json", timeout_s=300)
+    found = ran.document
+    assert [each for each in found["pitfalls"] if not each["as_expected"]] == []
+    assert ran.code == ExitCode.DONE
+    collection = {path.stem for path in (CHECKOUT / "examples" / "pitfalls").glob("*.py")}
+    assert found["twins"] == len(collection) > 14
+    assert found["caught"] == found["mistakes"] == len(collection) - 1
+    assert found["false_alarms"] == 0
+
+
+# Guarantee, promise, and what a sweep over every crash point must say of it.
+CRASH_MATRIX = [
+    ("exactly-once", None, "KEPT"),
+    pytest.param("idempotent", None, "KEPT", marks=pytest.mark.long),
+    pytest.param("at-least-once", None, "KEPT", marks=pytest.mark.long),
+    pytest.param("at-most-once", None, "KEPT", marks=pytest.mark.long),
+    # These test the tester.
+    ("at-least-once", "exactly-once", "BROKEN"),
+    pytest.param("at-most-once", "exactly-once", "BROKEN", marks=pytest.mark.long),
+    pytest.param("at-most-once", "at-least-once", "BROKEN", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize(("guarantee", "promise", "verdict"), CRASH_MATRIX)
+def test_the_crash_matrix_of_the_publisher(
+    sqlite_place: Place, guarantee: str, promise: str | None, verdict: str
+) -> None:
+    options = ["--promise", f"delivery={promise}"] if promise else []
+    code = ExitCode.DONE if verdict == "KEPT" else ExitCode.PROMISE_BROKEN
+    found = swept(sqlite_place, "--count", "2", "--guarantee", guarantee, *options, code=code)
+    kinds = {(each["kind"], each["subject"].partition("(")[0]) for each in found["findings"]}
+    if verdict == "KEPT":
+        assert found["verdicts"]["KEPT"] == found["struck"] == found["crash_points"] > 20
+    elif guarantee == "at-least-once":
+        assert kinds == {("duplicated", "delivery")}
+    else:
+        assert kinds == {("lost", "delivery")}
+
+
+@pytest.mark.parametrize(
+    ("runs", "messages"), [(2, 6), pytest.param(10, 20, marks=pytest.mark.long)]
+)
+def test_every_run_has_the_same_crash_points(sqlite_place: Place, runs: int, messages: int) -> None:
+    first, *others = (
+        sqlite_place.document("points", "--count", str(messages))["crash_points"]
+        for _ in range(runs)
+    )
+    assert all(set(each) == set(first) for each in others)
+    assert len(first) == len(set(first)) > 10 * messages
+
+
+@pytest.mark.long
+def test_a_second_death_while_recovering_changes_nothing(sqlite_place: Place) -> None:
+    found = swept(
+        sqlite_place, "--count", "2", "--deaths", "2", "--only", "*/step-*", "--max", "20"
+    )
+    assert found["deaths"] == 2 * found["trials"] == 40
+
+
+def test_a_plan_that_matches_nothing_is_refused_with_the_nearest_names(
+    sqlite_place: Place,
+) -> None:
+    ran = sqlite_place.run("replay", "after:alpha-1/step-99", "--count", "2")
+    assert ran.code == ExitCode.REFUSED
+    assert "alpha-1/step-" in ran.err
+
+
+def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:
+    ran = sqlite_place.run(
+        "replay", "after:alpha-1-1/delivered", "--count", "2", "--guarantee", "at-least-once"
+    )
+    assert ran.code == ExitCode.DONE, ran
+    for said in (
+        "Life 1",
+        "The blow: after:alpha-1-1/delivered. The kernel says: killed by SIGKILL.",
+        "What the crash left in the database",
+        "Life 2",
+        "allowed: deliver, alpha-1-1/step-1 happened 2 times",
+        "KEPT",
+    ):
+        assert said in ran.out, said
+    times = sqlite_place.document("replay", "before:alpha-1/step-1", "--count", "2", "--times", "5")
+    assert times["outcomes"] == {"KEPT": 5, "BROKEN": 0, "VOID": 0}
+
+
+ILL = """
+import threading
+from dbos import DBOS
+from resumectl import Scenario
+
+@DBOS.workflow()
+def child():
+    return 1
+
+@DBOS.workflow()
+def failing():
+    raise ValueError("no stock")
+
+@DBOS.workflow()
+def unserved():
+    return DBOS.enqueue_workflow("nowhere", child).get_result()
+
+@DBOS.workflow()
+def unserialisable():
+    return threading.Lock()
+
+@DBOS.workflow()
+def parent():
+    return DBOS.enqueue_workflow("one", child).get_result()
+
+def request():
+    DBOS.register_queue("one", concurrency=1)
+    return DBOS.enqueue_workflow("one", parent).get_result()
+
+own_queue = Scenario(request=request)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("failing", "ValueError: no stock"),
+        ("unserved", "unserved-1-1 stays ENQUEUED on queue nowhere"),
+        pytest.param("unserialisable", "cannot pickle", marks=pytest.mark.long),
+        pytest.param("own_queue", "stays ENQUEUED on queue one", marks=pytest.mark.long),
+    ],
+)
+def test_a_scenario_that_is_ill_without_a_crash_is_said_to_be(
+    sqlite_place: Place, name: str, said: str
+) -> None:
+    (sqlite_place.directory / "ill.py").write_text(ILL)
+    ran = sqlite_place.run("sweep", f"ill.py:{name}", "--timeout", "3", "--json")
+    assert ran.code == ExitCode.NOTHING_PROVED
+    assert said in ran.document["error"]
+    # And no sweep is run.
+    assert sqlite_place.document("sweeps")["sweeps"] == []
+
+
+POLLED = """
+import uuid
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+
+@DBOS.step()
+def ship():
+    return "shipped"
+
+def enqueue(workflow_id):
+    DBOS.register_queue("shop")
+    with SetWorkflowID(workflow_id):
+        return DBOS.enqueue_workflow("shop", ship).get_result()
+
+polled = Scenario(request=lambda: enqueue("order-1"))
+random = Scenario(request=lambda: enqueue(str(uuid.uuid4())))
+"""
+
+
+def test_a_life_does_not_end_between_a_commit_and_its_blow(sqlite_place: Place) -> None:
+    """Whoever polls for a result reads it before the thread that committed it has struck."""
+    (sqlite_place.directory / "shop.py").write_text(POLLED)
+    ran = sqlite_place.document(
+        "replay", "after:order-1/succeeded", "shop.py:polled", "--times", "20"
+    )
+    assert ran["outcomes"] == {"KEPT": 20, "BROKEN": 0, "VOID": 0}
+
+
+def test_workflows_that_no_plan_can_name_are_said_to_be_so(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "shop.py").write_text(POLLED)
+    ran = sqlite_place.run("sweep", "shop.py:random", "--json")
+    assert ran.code == ExitCode.NOTHING_PROVED
+    assert "another id in each run" in ran.document["error"]
+
+
+def test_a_seed_chooses_the_same_sample_whatever_the_order() -> None:
+    plans = [CrashPlan.parse(f"before:shop-1/step-{n}") for n in range(40)]
+    chosen = sample(plans, 7, seed=3)
+    assert chosen == [plan for plan in plans if plan in chosen]  # in their order
+    assert len(chosen) == 7
+    assert set(sample(plans[::-1], 7, seed=3)) == set(chosen) != set(sample(plans, 7, seed=4))
+
+
+@pytest.mark.long
+def test_a_sample_and_the_first_broken_promise_end_a_sweep_early(sqlite_place: Place) -> None:
+    found = swept(sqlite_place, "--count", "1", "--max", "3", "--deaths", "2")
+    assert (found["trials"], found["deaths"]) == (3, 6) < (found["crash_points"], 7)
+    found = swept(
+        sqlite_place, "--count", "3", "--guarantee", "at-least-once", "--fail-fast",
+        "--promise", "delivery=exactly-once", code=ExitCode.PROMISE_BROKEN,
+    )  # fmt: skip
+    assert 1 <= found["verdicts"]["BROKEN"] < found["trials"] < found["crash_points"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nowhere.py:checkout",),
+        ("checkout",),
+        ("shop.py:no name",),
+        ("--args", "{}"),
+        ("--args", "["),
+        ("--env", "NAME"),
+        ("--promise", "delivery=sometimes"),
+        ("--guarantee", "twice"),
+        ("--edge", "beside"),
+        ("--deaths", "3"),
+        ("--jobs", "0"),
+        ("--timeout", "-1"),
+        ("--on", "oracle"),
+        ("--isolation", "none"),
+        ("--count", "0"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(sqlite_place: Place, arguments: tuple[str, ...]) -> None:
+    ran = sqlite_place.run("sweep", *arguments)
+    assert ran.code == ExitCode.REFUSED, ran
+    assert "next:  " in ran.err
+    assert "Traceback" not in ran.err
+
+
+PROGRAM = """
+import os
+from dbos import DBOS
+DBOS(config={"name": "shop", "system_database_url": "sqlite:///elsewhere.sqlite",
+             "executor_id": "mine", "application_version": "7"})
+import beside
+
+@DBOS.step()
+async def pay(order, amount=0):
+    return f"{order} {amount} {os.environ['SHOP']}"
+
+@DBOS.workflow()
+async def checkout(order, amount=0):
+    await DBOS.set_event_async("state", "paying")
+    paid = await pay(order, amount)
+    await DBOS.sleep_async(0.01)
+    return f"{paid} {beside.NAME}"
+
+DBOS.launch()
+"""
+
+
+def test_a_program_that_launches_at_import_is_swept_unchanged(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "shop.py").write_text(PROGRAM)
+    (sqlite_place.directory / "beside.py").write_text("NAME = 'found'\n")
+    found = swept(
+        sqlite_place,
+        "shop.py:checkout",
+        "--args", '["order-1"]',
+        "--kwargs", '{"amount": 3}',
+        "--env", "SHOP={place}",
+    )  # fmt: skip
+    assert found["verdicts"]["KEPT"] == found["crash_points"] >= 10
+    # Its own database was never touched, and none was made where it was started.
+    assert {each.name for each in sqlite_place.directory.iterdir()} <= {
+        "shop.py", "beside.py", "__pycache__", "resumectl.sqlite", "resumectl.sqlite-lives",
+    }  # fmt: skip
+
+
+def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
+    found = swept(
+        sqlite_place,
+        "--count", "1",
+        "--next-version", "trial-2",
+        "--only", "alpha-1/step-1",
+        "--timeout", "3",
+        code=ExitCode.PROMISE_BROKEN,
+    )  # fmt: skip
+    stuck = [each for each in found["findings"] if each["kind"] == "stuck"]
+    assert any("application version trial-1" in each["evidence"] for each in stuck)
+
+
+def test_dbos_has_what_the_lab_replaces() -> None:
+    """Fails where a release of DBOS moves an internal name."""
+    code = "from resumectl.lab.dbos_hooks import check_names; check_names()"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    spec = importlib.util.find_spec("dbos._schemas.system_database")
+    assert spec is not None
+    from dbos._schemas.system_database import SystemSchema  # its tables, by name
+
+    from resumectl.lab.statements import DBOS_TABLES
+
+    tables = {each.name for each in SystemSchema.metadata_obj.sorted_tables}
+    assert tables <= DBOS_TABLES
+
+
+def test_the_document_is_one_and_sorted(sqlite_place: Place) -> None:
+    ran: Ran = sqlite_place.ok("sweep", "--count", "1", "--only", "*/step-1", "--json")
+    document = json.loads(ran.out)
+    assert list(document) == sorted(document)
+    assert set(document) >= {
+        "scenario", "crash_points", "struck", "deaths", "trials", "verdicts", "findings",
+        "exposures", "not_compared", "seconds", "trials_per_second",
+    }  # fmt: skip
+
+
+@MOSTLY_SQLITE
+def test_what_was_observed_is_judged_again_under_other_promises(place: Place) -> None:
+    found = swept(place, "--count", "1", "--guarantee", "at-least-once")
+    assert found["verdicts"]["KEPT"] == found["trials"] > 10
+    number = str(found["sweep"])
+    again = place.document("check", number)
+    assert {k: again[k] for k in ("verdicts", "exposures", "findings", "struck", "deaths")} == {
+        k: found[k] for k in ("verdicts", "exposures", "findings", "struck", "deaths")
+    }
+    ran = place.run("check", number, "--promise", "delivery=exactly-once", "--json")
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    assert {each["subject"] for each in ran.document["findings"]} == {"delivery(message 1)"}
+    (kept,) = place.document("sweeps")["sweeps"]
+    assert kept["trials"] == kept["planned"] == found["trials"]
+    assert kept["verdicts"] == found["verdicts"]
+    # A sweep of a thousand trials is to stay below 20 MB.
+    ((average,),) = place.rows("SELECT avg(length(observation)) FROM trials")
+    assert average < 20_000
+    assert place.run("check", "99").code == ExitCode.REFUSED
+
+
+def test_the_line_that_a_finding_names_shows_it_again(sqlite_place: Place) -> None:
+    """Under the same options, all of them, so that it comes out as it did."""
+    script = sqlite_place.directory / "shop.py"
+    script.write_text(
+        "import os\n"
+        "from dbos import DBOS\n"
+        "@DBOS.step()\n"
+        "def charge(order, amount):\n"
+        "    return f'{order} {amount} ' + os.environ['SHOP']\n"
+        "@DBOS.workflow()\n"
+        "def checkout(order, amount=0):\n"
+        "    return charge(order, amount)\n"
+    )
+    ran = sqlite_place.run(
+        "sweep", "shop.py:checkout", "--args", '["order 1"]', "--kwargs", '{"amount": 3}',
+        "--env", "SHOP=the corner", "--promise", "charge=exactly-once",
+    )  # fmt: skip
+    assert ran.code == ExitCode.PROMISE_BROKEN, ran
+    (line,) = [each for each in ran.out.splitlines() if "see it again with" in each]
+    words = shlex.split(line.partition("with  ")[2])
+    assert words[:2] == ["resumectl", "replay"]
+    again = sqlite_place.run(*words[1:], "--json")
+    assert again.code == ExitCode.PROMISE_BROKEN, again
+    assert {each["kind"] for each in again.document["findings"]} == {"duplicated"}

@@ -1,0 +1,301 @@
+"""Sweeps as processes: killed, interrupted, shared and on a server; and what they leave behind."""
+
+import json
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import Place, swept, wait_for
+from sqlalchemy.exc import SQLAlchemyError
+
+from resumectl.errors import ExitCode
+from resumectl.lab.databases import conninfo
+
+
+def lab_directory(processes: set[int]) -> Path:
+    """As a zygote was told it."""
+    for pid in processes:
+        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if "resumectl.lab.zygote" in arguments:
+            return Path(arguments[-3])
+    raise AssertionError(processes)
+
+
+def processes_below(pid: int) -> set[int]:
+    found = set()
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = each.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            child = int(each.parent.name)
+            found |= {child} | processes_below(child)
+    return found
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_killed_sweep_leaves_no_process_and_no_directory(sqlite_place: Place) -> None:
+    sweep = sqlite_place.start("sweep", "--count", "5")
+    wait_for("two zygotes, and a life", lambda: len(processes_below(sweep.pid)) > 2)
+    below = processes_below(sweep.pid)
+    own = lab_directory(below)
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.communicate()
+    wait_for("nothing left", lambda: not own.exists() and not any(map(is_there, below)))
+
+
+def trials_kept(place: Place) -> int:
+    """How many trials are in the archive so far."""
+    try:
+        ((count,),) = place.rows("SELECT count(*) FROM trials WHERE ended_at_ms IS NOT NULL")
+    except SQLAlchemyError:
+        return 0  # there is no table yet
+    return int(count)
+
+
+def wait_for_trials(place: Place, number: int) -> None:
+    wait_for(f"{number} trials", lambda: trials_kept(place) >= number)
+
+
+_POINTS = 28  # of two messages, at least once
+
+
+@pytest.mark.parametrize(
+    ("kind", "killed_at"),
+    [
+        ("sqlite", 20),
+        ("postgres", 1),
+        pytest.param("sqlite", 1, marks=pytest.mark.long),
+        pytest.param("postgres", 20, marks=pytest.mark.long),
+    ],
+)
+def test_a_killed_sweep_is_finished_by_resume(
+    request: pytest.FixtureRequest, kind: str, killed_at: int
+) -> None:
+    place: Place = request.getfixturevalue(f"{kind}_place")
+    sweep = place.start("sweep", "--count", "2", "--guarantee", "at-least-once")
+    wait_for_trials(place, killed_at)
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.communicate()
+    before = place.rows("SELECT number, ended_at_ms FROM trials WHERE ended_at_ms IS NOT NULL")
+    assert killed_at <= len(before) < _POINTS
+    (listed,) = place.document("list-workflows", "--limit", "100", "--name", "Sweep.run")[
+        "workflows"
+    ]
+    assert listed["id"] == "sweep:1"
+    assert listed["status"] in ("PENDING", "ENQUEUED")
+
+    (found,) = place.document("resume")["sweeps"]
+    assert found["verdicts"] == {"KEPT": _POINTS, "BROKEN": 0, "VOID": 0}
+    assert found["trials"] == found["struck"] == found["crash_points"] == _POINTS
+    # None was lost, none counted twice, and what was there was not run again.
+    after = place.rows("SELECT number, ended_at_ms FROM trials")
+    assert len(after) == len(set(after)) == _POINTS
+    assert set(before) <= set(after)
+    assert place.document("check", "1")["verdicts"] == found["verdicts"]
+    assert place.document("resume")["workflows"] == []
+
+
+def test_a_worker_takes_trials_of_a_sweep(postgres_place: Place) -> None:
+    worker = postgres_place.start("worker")
+    assert worker.stderr is not None
+    assert "serving" in worker.stderr.readline()
+    # Five groups, where a process takes three at a time: what is left is the other's.
+    sweep = postgres_place.start(
+        "sweep", "--count", "1", "--only", "*/step-1", "--repeat", "20", "--jobs", "1", "--json"
+    )
+    out, err = sweep.communicate(timeout=120)
+    worker.terminate()
+    worker.communicate(timeout=60)
+    assert sweep.returncode == ExitCode.DONE, err
+    found = json.loads(out)
+    assert found["crash_points"] == found["struck"] == 4
+    assert found["verdicts"] == {"KEPT": 80, "BROKEN": 0, "VOID": 0}
+    executors = postgres_place.rows(
+        "SELECT DISTINCT executor_id FROM workflow_status WHERE name = 'Sweep.trials'"
+    )
+    assert set(executors) == {("lab",), ("local",)}
+
+
+def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(sqlite_place: Place) -> None:
+    sweep = sqlite_place.start("sweep", "--count", "2")
+    wait_for_trials(sqlite_place, 3)
+    sweep.send_signal(signal.SIGINT)
+    _, err = sweep.communicate(timeout=60)
+    assert sweep.returncode == ExitCode.INTERRUPTED
+    assert "resumectl resume sweep:1  finishes it" in err
+    assert "Traceback" not in err
+    ((pending,),) = sqlite_place.rows(
+        "SELECT count(*) FROM workflow_status WHERE status = 'PENDING'"
+    )
+    assert pending == 0
+    # It may also be given up, and taken up again by its id.
+    sqlite_place.ok("cancel", "sweep:1")
+    assert sqlite_place.document("resume")["workflows"] == []
+    sqlite_place.ok("publish", "--count", "1")  # which takes no trials
+    sqlite_place.ok("resume", "sweep:1")
+    (kept,) = sqlite_place.document("sweeps")["sweeps"]
+    assert kept["trials"] == kept["planned"] == kept["verdicts"]["KEPT"]
+
+
+def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_place: Place) -> None:
+    program = sqlite_place.directory / "shop.py"
+    program.write_text(
+        "from dbos import DBOS\n\n@DBOS.workflow()\ndef checkout():\n    return 'paid'\n"
+    )
+    sweep = sqlite_place.start("sweep", "shop.py:checkout", "--repeat", "40", "--json")
+    wait_for_trials(sqlite_place, 1)
+    program.write_text(program.read_text().replace("paid", "sent"))
+    out, err = sweep.communicate(timeout=120)
+    assert sweep.returncode == ExitCode.NOTHING_PROVED, err
+    found = json.loads(out)
+    assert found["verdicts"]["KEPT"] > 0
+    assert found["verdicts"]["BROKEN"] == 0  # though the result is another one
+    assert all("it was changed since" in each["why"] for each in found["void"])
+
+
+@pytest.mark.long
+def test_two_sweeps_at_once_do_not_meet(sqlite_place: Place) -> None:
+    place = sqlite_place
+    both = [place.start("sweep", "--count", "1", "--json") for _ in range(2)]
+    said = [json.loads(each.communicate(timeout=120)[0]) for each in both]
+    assert {each["sweep"] for each in said} == {1, 2}
+    for each in said:
+        assert each["verdicts"]["KEPT"] == each["trials"] == each["crash_points"]
+
+
+def lab_databases(place: Place, prefix: str = "resumectl_lab_") -> set[str]:
+    return {n for (n,) in place.rows("SELECT datname FROM pg_database") if n.startswith(prefix)}
+
+
+def test_trials_on_a_server_leave_no_database_behind(postgres_place: Place) -> None:
+    place = postgres_place
+    others = lab_databases(place)
+    found = swept(
+        place, "--on", "postgres", "--count", "2", "--guarantee", "at-least-once", "--keep",
+        "--promise", "delivery=exactly-once", "--only", "alpha-1-*/step-1", code=ExitCode.PROMISE_BROKEN,
+    )  # fmt: skip
+    assert found["verdicts"]["BROKEN"] > 0
+    assert found["struck"] == found["crash_points"] == 4
+    kept = list((place.directory / "resumectl-kept").iterdir())
+    assert len(kept) == found["verdicts"]["BROKEN"]
+    names = {
+        (each / "DATABASE").read_text().strip().partition("?")[0].rpartition("/")[2]
+        for each in kept
+    }
+    assert names == lab_databases(place, "resumectl_kept_")
+    with psycopg.connect(conninfo(place.url), autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"DROP DATABASE {name}".encode())
+    # A killed one neither.
+    sweep = place.start("sweep", "--on", "postgres", "--count", "2")
+    wait_for_trials(place, found["trials"] + 1)
+    below = processes_below(sweep.pid)
+    assert lab_databases(place) - others
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.communicate()
+    wait_for(
+        "nothing left",
+        lambda: not lab_databases(place) - others and not any(map(is_there, below)),
+    )
+
+
+@pytest.mark.long
+def test_trials_on_a_server_of_their_own(sqlite_place: Place) -> None:
+    found = swept(sqlite_place, "--on", "postgres", "--count", "1", "--only", "alpha-1-1/*")
+    assert found["verdicts"]["KEPT"] == found["trials"] == found["struck"] > 5
+    sweep = sqlite_place.start("sweep", "--on", "postgres", "--count", "2")
+    wait_for_trials(sqlite_place, found["trials"] + 1)
+    below = processes_below(sweep.pid)
+    own = lab_directory(below)
+    server = int((own / "server" / "postmaster.pid").read_text().split()[0])
+    assert is_there(server)
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.communicate()
+    wait_for("nothing left", lambda: not own.exists() and not any(map(is_there, {*below, server})))
+
+
+@pytest.mark.long
+def test_a_copy_whose_tables_are_its_own_is_not_used_again(postgres_place: Place) -> None:
+    (postgres_place.directory / "tables.py").write_text(
+        "import os, sqlalchemy as sa\n"
+        "from dbos import DBOS\n"
+        "engine = sa.create_engine(os.environ['APP'].replace('postgresql:', 'postgresql+psycopg:'))\n"
+        "with engine.begin() as c:\n"
+        "    c.execute(sa.text('CREATE TABLE IF NOT EXISTS orders (id text)'))\n"
+        "@DBOS.step()\n"
+        "def order():\n"
+        "    with engine.begin() as c:\n"
+        "        c.execute(sa.text(\"INSERT INTO orders VALUES ('a')\"))\n"
+        "        return c.scalar(sa.text('SELECT count(*) FROM orders'))\n"
+        "@DBOS.workflow()\n"
+        "def checkout():\n"
+        "    return order()\n"
+    )
+    ran = postgres_place.run(
+        "sweep", "tables.py:checkout", "--env", "APP={database_url}", "--on", "postgres", "--json"
+    )
+    assert {each["kind"] for each in ran.document["findings"]} == {"diverged"}, ran
+    evidence = {each["evidence"] for each in ran.document["findings"]}
+    assert all("is 2; uninterrupted, 1" in each for each in evidence), evidence
+
+
+@pytest.mark.long
+def test_a_fresh_interpreter_for_each_life_comes_out_the_same(sqlite_place: Place) -> None:
+    found = swept(sqlite_place, "--count", "1", "--isolation", "spawn", "--only", "*/step-1")
+    assert found["verdicts"]["KEPT"] == found["trials"] == found["struck"] == 4
+
+
+@pytest.mark.long
+def test_only_trials_that_are_not_kept_leave_their_place(sqlite_place: Place) -> None:
+    place = sqlite_place
+    swept(place, "--count", "1", "--keep", "--only", "alpha-1-1/*")
+    assert not (place.directory / "resumectl-kept").exists()
+    ran = place.run(
+        "replay", "after:alpha-1-1/delivered", "--count", "1", "--guarantee", "at-least-once",
+        "--promise", "delivery=exactly-once", "--keep",
+    )  # fmt: skip
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    (kept,) = (place.directory / "resumectl-kept").iterdir()
+    url = (kept / "DATABASE").read_text().strip()
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
+        assert database.execute("SELECT count(*) FROM deliveries").fetchone() == (2,)
+
+
+PROGRAM_WITHOUT_SPACE = """
+import resource
+from pathlib import Path
+from dbos import DBOS
+
+if Path(".life-2").exists() and not Path(__file__).with_name("space").exists():
+    # As on a full disk: no file may grow.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+@DBOS.workflow()
+def checkout():
+    return 1
+"""
+
+
+def test_a_full_disk_under_the_trials_is_no_finding(sqlite_place: Place) -> None:
+    shop = sqlite_place.directory / "shop.py"
+    shop.write_text(PROGRAM_WITHOUT_SPACE)
+    ran = sqlite_place.run("sweep", "shop.py:checkout")
+    assert ran.code == ExitCode.MACHINE_FAILED, ran
+    assert "the disk under a trial is full" in ran.err
+    assert "Traceback" not in ran.err
+    assert trials_kept(sqlite_place) == 0
+    # Once there is space, the same sweep goes on.
+    (sqlite_place.directory / "space").touch()
+    (found,) = sqlite_place.document("resume")["sweeps"]
+    assert found["verdicts"]["KEPT"] == found["trials"] == found["crash_points"] > 3
