@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Iterator
 
-from benchmarks import publish, startup, state
+from benchmarks import publish, startup, state, sweep
 from benchmarks.machine import described
 from benchmarks.places import Places
 from benchmarks.table import Table
 
-PARTS = ("startup", "state", "publish")
+PARTS = ("startup", "state", "sweep", "publish")
 
 
 def tables(part: str, places: Places, arguments: argparse.Namespace) -> Iterator[Table]:
@@ -20,9 +20,11 @@ def tables(part: str, places: Places, arguments: argparse.Namespace) -> Iterator
         yield state.measured(
             places, deliveries=50_000 if quick else 1_000_000, rounds=3 if quick else 7
         )
+    elif part == "sweep":
+        yield from sweep.measured(places, rounds=2 if quick else 3)
     else:
         # So many messages, so many pairs of runs.
-        sizes = {200: 1} if quick else {1_000: 3, 10_000: 1}
+        sizes = {200: 1} if quick else {1_000: 5, 10_000: 1}
         if arguments.messages:
             sizes = dict.fromkeys(arguments.messages, arguments.rounds)
         yield from publish.measured(places, sizes)

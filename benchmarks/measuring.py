@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 Figure = TypeVar("Figure")
@@ -11,12 +11,17 @@ Figure = TypeVar("Figure")
 def interleaved(
     contenders: Mapping[str, Callable[[], Figure]], rounds: int
 ) -> dict[str, list[Figure]]:
-    """Run every contender once a round, in the same order: A B A B …"""
+    """Run every contender once a round, and who went first goes last in the next: A B B A …"""
     figures: dict[str, list[Figure]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            figures[name].append(run())
+    for number in range(rounds):
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
+            figures[name].append(contenders[name]())
     return figures
+
+
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Of each pair, measured one after the other; a machine's speed may change between pairs."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:

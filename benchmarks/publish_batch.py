@@ -1,8 +1,9 @@
 """Publish one batch with resumectl's library, as its command does, and say how it went.
 
-    python benchmarks/publish_batch.py URL COUNT
+    python benchmarks/publish_batch.py URL COUNT [PLAN]
 
-What is timed: writing the batch down, and its workflow until it has ended; not the launch.
+Under a crash plan the process is watched, and dies where the plan says; one that names
+nothing shows what the watching costs. What is timed: writing the batch down, and its workflow until it has ended; not the launch.
 """
 
 import json
@@ -13,6 +14,8 @@ import time
 import sqlalchemy as sa
 
 from resumectl.database import open_engine
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.transitions import Watch
 from resumectl.publishing import batches
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.models import deliveries
@@ -27,6 +30,9 @@ def main() -> None:
     """Publish, and print one JSON object."""
     settings = Settings.resolve(db_url=sys.argv[1])
     count = int(sys.argv[2])
+    if len(sys.argv) > 3:
+        (death,) = CrashPlan.parse(sys.argv[3]).deaths
+        Watch(death, print, of_publisher=True).arm()
     engine = open_engine(settings)
     ensure_migrated(settings, engine)
     bodies = batches.generated(count)

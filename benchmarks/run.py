@@ -4,7 +4,7 @@
     python benchmarks/run.py --quick            the same, small: two minutes
     python benchmarks/run.py startup state      these parts only
 
-Figures of contenders are taken in turn (A B A B …) after a warm-up, and medians are shown:
+Figures of contenders are taken in turn (A B B A …) after a warm-up, and medians are shown:
 what else the machine does meanwhile then meets all of them alike.
 """
 

@@ -1,0 +1,103 @@
+"""Sweep: trials a second, against a hand-written kill script on SQLite; and what watching costs.
+
+A trial of the script is two fresh interpreters: one dies, the next recovers. A trial of the
+sweep is two as well, forked; both die by a real SIGKILL.
+"""
+
+import json
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+
+from benchmarks.measuring import interleaved, median_ratio
+from benchmarks.places import Places, resumectl, script
+from benchmarks.table import Table, judged
+
+TRIALS_A_SECOND_MIN = 10.0
+TIMES_THE_SCRIPT_MIN = 60.0
+ON_POSTGRESQL_MIN = 4.0
+WATCHED_MIN = 0.95
+_MESSAGES = 5
+_WATCHED_MESSAGES = 1_000
+_NEVER = "before:nothing/succeeded"
+
+
+def measured(places: Places, *, rounds: int) -> Iterator[Table]:
+    """The tables of this part."""
+    yield _trials(places, rounds)
+    yield _watching(places, rounds)
+
+
+def _trials(places: Places, rounds: int) -> Table:
+    script_s = _script_seconds(places, rounds)
+    rows = [["hand-written script", str(rounds), f"{1 / script_s:.2f}", "", ""]]
+    sweeps = [("sqlite", _MESSAGES, TRIALS_A_SECOND_MIN), ("sqlite", 20, None)]
+    if "postgresql" in places.kinds:
+        sweeps.append(("postgresql", _MESSAGES, ON_POSTGRESQL_MIN))
+    for kind, messages, rate_min in sweeps:
+        on = "postgres" if kind == "postgresql" else kind
+        with places.database(kind) as url:
+            options = ["--count", str(messages), "--on", on, "--json", "--db-url", url]
+            said = json.loads(places.run(resumectl(), "sweep", *options))
+        if said["verdicts"]["KEPT"] != said["trials"]:
+            raise RuntimeError(f"the sweep came out otherwise: {said['verdicts']}")
+        rate = said["trials_per_second"]
+        goal = ""
+        if rate_min is not None:
+            is_met = rate >= rate_min and (
+                kind != "sqlite" or rate * script_s >= TIMES_THE_SCRIPT_MIN
+            )
+            goal = judged(is_met)
+        rows.append(
+            [f"sweep --count {messages} --on {on}", str(said["trials"]), f"{rate:.2f}",
+             f"{rate * script_s:.0f}", goal]
+        )  # fmt: skip
+    return Table(
+        f"Trials a second; goal: at least {TRIALS_A_SECOND_MIN:.0f} and {TIMES_THE_SCRIPT_MIN:.0f} "
+        f"times the script; on PostgreSQL at least {ON_POSTGRESQL_MIN:.0f}",
+        ["", "trials", "a second", "times the script", "goal"],
+        rows,
+    )
+
+
+def _watching(places: Places, rounds: int) -> Table:
+    """Publishing under a plan that never strikes, against publishing."""
+    rows = []
+    for kind in places.kinds:
+
+        def rate(*plan: str, kind: str = kind) -> float:
+            with places.database(kind) as url:
+                said = json.loads(
+                    places.run(*script("publish_batch.py"), url, str(_WATCHED_MESSAGES), *plan)
+                )
+            return float(_WATCHED_MESSAGES / said["seconds"])
+
+        found = interleaved({"watched": lambda: rate(_NEVER), "bare": rate}, rounds)
+        watched, bare = (statistics.median(found[name]) for name in ("watched", "bare"))
+        ratio = median_ratio(found["watched"], found["bare"])
+        rows.append(
+            [f"{kind}, {_WATCHED_MESSAGES:,} messages", str(rounds), f"{watched:.1f}", f"{bare:.1f}",
+             f"{ratio:.2f}", judged(ratio >= WATCHED_MIN)]
+        )  # fmt: skip
+    return Table(
+        f"Publishing under a plan that never strikes; goal: at least {WATCHED_MIN} of bare",
+        ["", "pairs of runs", "watched, a second", "bare, a second", "ratio", "goal"],
+        rows,
+    )
+
+
+def _script_seconds(places: Places, rounds: int) -> float:
+    seconds = 0.0
+    for number in range(rounds):
+        with places.database("sqlite") as url:
+            began = time.monotonic()
+            command = [*script("kill_script.py"), url, str(number % _MESSAGES + 1)]
+            died = subprocess.run(command, cwd=places.directory, capture_output=True, check=False)
+            if died.returncode != -9:
+                raise RuntimeError(f"it was to die, and ended with {died.returncode}")
+            delivered = places.run(*script("kill_script.py"), url).strip()
+            seconds += time.monotonic() - began
+        if delivered != str(_MESSAGES):
+            raise RuntimeError(f"{delivered} deliveries rather than {_MESSAGES}")
+    return seconds / rounds
