@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,10 @@ from resumectl.settings import CONFIG_VARIABLE, URL_VARIABLES, Settings
 POSTGRES_VARIABLE = "RESUMECTL_TEST_POSTGRES_URL"
 CHECKOUT = Path(__file__).parents[1]
 DEADLINE_S = 60.0
+
+# A shell lets what it begins in the background ignore Ctrl-C, and every child inherits that: the
+# commands under test are to hear it, however the tests were begun.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
