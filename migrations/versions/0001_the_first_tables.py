@@ -76,7 +76,6 @@ def upgrade() -> None:
         sa.Column("idempotency_key", sa.Text),
         sa.Column("ignored", sa.Integer, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
-        sa.ForeignKeyConstraint(["life_id"], ["lives.id"], name="fk_deliveries_life_id"),
         sa.UniqueConstraint("idempotency_key", name="uq_deliveries_idempotency_key"),
         sqlite_autoincrement=True,
     )
