@@ -5,6 +5,7 @@ Swept by test_scenarios, by name; nothing here knows that it is.
 
 import asyncio
 import os
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,16 @@ def children() -> list[str]:
     started = DBOS.start_workflow(child, 2)
     enqueued = [DBOS.enqueue_workflow(QUEUE, child, n) for n in (3, 4)]
     return [inline, started.get_result(), *(handle.get_result() for handle in enqueued)]
+
+
+@DBOS.workflow()
+def unnamed() -> list[str]:
+    """Children whose ids are made by chance, in one millisecond or not."""
+    started = []
+    for number in (1, 2):
+        with SetWorkflowID(str(uuid.uuid4())):
+            started.append(DBOS.start_workflow(child, number))
+    return [handle.get_result() for handle in started]
 
 
 def ask_children() -> Any:

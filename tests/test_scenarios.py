@@ -43,6 +43,22 @@ def test_equal_values_are_equal_however_they_were_pickled(sqlite_place: Place) -
     assert found["findings"] == found["not_compared"] == []
 
 
+def test_children_whose_ids_nobody_knows_die_as_well(sqlite_place: Place) -> None:
+    found = swept(sqlite_place, f"{SCENARIOS}:unnamed")
+    assert found["findings"] == found["not_compared"] == []
+    # Two children and their parent take a first step, and each of them succeeds.
+    listed = sqlite_place.document("points", f"{SCENARIOS}:unnamed")["crash_points"]
+    assert {f"before:*/step-1#{n}" for n in (2, 3)} < set(listed)
+    assert "after:*/succeeded#3" in listed
+    assert found["verdicts"]["KEPT"] == found["struck"] == len(listed)
+
+
+@pytest.mark.long
+def test_children_whose_ids_nobody_knows_die_twice(sqlite_place: Place) -> None:
+    found = swept(sqlite_place, f"{SCENARIOS}:unnamed", "--deaths", "2", "--max", "40")
+    assert found["verdicts"] == {"KEPT": 40, "BROKEN": 0, "VOID": 0}
+
+
 @pytest.mark.long
 def test_what_is_deleted_as_in_an_uninterrupted_run_is_not_lost(sqlite_place: Place) -> None:
     scenario = f"{SCENARIOS}:deleting"

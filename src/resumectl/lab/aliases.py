@@ -1,7 +1,7 @@
 """Workflows whose ids differ from run to run, under names that do not. Pure.
 
 A child started under an id made by chance has another one in each run; it is told by its
-name, its parent and its turn, as in `~child of parent-1 #1`.
+name, its parent and the step that started it, as in `~child of parent-1 by step 3`.
 """
 
 import json
@@ -38,19 +38,40 @@ def aliased(run: Observation, stable: set[str]) -> Observation:
     return Observation.from_plain(json.loads(text))
 
 
+def is_alias(subject: str) -> bool:
+    """Whether a workflow, or a transition of it, goes by an alias."""
+    return subject.startswith("~")
+
+
+def has_parent(alias: str) -> bool:
+    """Whether a workflow, or one further up, was started by one whose id does not vary."""
+    return f" of {_NOBODY} " not in alias
+
+
+_NOBODY = "nobody"
+
+
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     turns: Counter[str] = Counter()
     seen: dict[str, dict[str, Any]] = {}
+    started_by: dict[str, int] = {}  # child to the number of its parent's step
     for life in run.lives:
         for workflow in life.left["workflows"]:
             seen.setdefault(workflow["id"], workflow)
+        for step in life.left["steps"]:
+            # The parent's later steps, which await it, name the child as well.
+            if step["child"]:
+                started_by.setdefault(step["child"], step["number"])
     for workflow_id, workflow in seen.items():
         if workflow_id in stable:
             continue
         parent = workflow["parent"]
-        whose = f"~{workflow['name']} of {found.get(parent, parent) if parent else 'nobody'}"
-        turns[whose] += 1
-        found[workflow_id] = f"{whose} no. {turns[whose]}"
+        whose = f"~{workflow['name']} of {found.get(parent, parent) or _NOBODY}"
+        if workflow_id in started_by:
+            found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"
+        else:
+            turns[whose] += 1
+            found[workflow_id] = f"{whose} no. {turns[whose]}"
     # The longest first: one id may be the beginning of another, as a parent's of its child's.
     return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))

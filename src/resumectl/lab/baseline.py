@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from resumectl.lab.aliases import is_alias
 from resumectl.lab.evidence_text import readable
 from resumectl.lab.trial import LifeSeen, Observation
 
@@ -26,7 +27,12 @@ class Transition:
     @property
     def is_of_varying_id(self) -> bool:
         """Whether its workflow has another id in each run, so that no plan can name it."""
-        return self.name.startswith("~")
+        return is_alias(self.name)
+
+    @property
+    def fact(self) -> str:
+        """What becomes true of its workflow, or table, as in `step-1`."""
+        return self.name.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,8 +279,10 @@ class Bench:
 
     def plan_second_deaths(self, sweep_id: int) -> None:
         """Plan the round of two deaths: where a recovery can die is known once it was seen."""
-        told = self.swept(sweep_id).specification
-        trials = (trial for _, trial in self.archive.observations(sweep_id, 1))
+        swept = self.swept(sweep_id)
+        told = swept.specification
+        kept = self.archive.observations(sweep_id, 1)
+        trials = (swept.experiment.named(trial) for _, trial in kept)
         every = second_deaths(trials, edge=told.edge, only=told.only)
         with self._engine.begin() as connection:
             self.archive.plan(

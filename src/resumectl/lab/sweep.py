@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from resumectl.errors import NothingProved, Refusal
-from resumectl.lab.aliases import aliased, stable_ids
+from resumectl.lab.aliases import aliased, has_parent, stable_ids
 from resumectl.lab.baseline import Baseline, Transition, sites_of_effects, transitions_of
 from resumectl.lab.checker import Checker
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
@@ -78,10 +78,16 @@ class Experiment:
 
     def judge(self, trial: Observation) -> Judgement:
         """What a trial proves, against the baseline as it is known by now."""
+        return self._known_by_now()[1].judge(self.named(trial))
+
+    def named(self, trial: Observation) -> Observation:
+        """A trial, with each workflow whose id varies under its alias."""
+        return aliased(trial, self._known_by_now()[2])
+
+    def _known_by_now(self) -> tuple[int, Checker, set[str]]:
         if self._known is None or self._known[0] != len(self.runs):
             self._known = len(self.runs), self._make_checker(), stable_ids(self.runs)
-        _, checker, stable = self._known
-        return checker.judge(aliased(trial, stable))
+        return self._known
 
     def _make_checker(self) -> Checker:
         runs = self._aliased_runs()
@@ -113,29 +119,36 @@ def crash_points(
 
     Transitions that always share a commit, as a child's acceptance and its parent's step, are
     one crash point, under the first one's name. Claims are not: which of them share a commit
-    is chance.
+    is chance. Those of children whose ids differ from run to run come last, each by its turn
+    among all that is alike, as in `*/step-1#2`.
 
     Args:
         transitions: The baseline's.
         edge: Only this one.
         only: Only transitions that this pattern covers.
     """
-    plans = []
+    every = list(transitions)
+    points: list[Matches] = []
+    unnamed: dict[str, int] = {}  # the fact to how many workflows it becomes true of
     commits: set[int] = set()
-    for each in transitions:
-        if each.is_of_varying_id:
-            continue  # no plan could name it
+    for each in sorted(every, key=lambda t: t.is_of_varying_id):
+        # What a client started under an id made by chance is another workflow when it asks again.
+        if each.is_of_varying_id and not has_parent(each.name):
+            continue
         if only is not None and not Matches(only).covers(each.name):
             continue
-        if not each.name.endswith("/claimed"):
+        if each.fact != "claimed":
             if each.commit in commits:
                 continue
             commits.add(each.commit)
-        for n in range(1, each.times + 1):
-            for side in Edge:
-                if edge in (None, side):
-                    plans.append(CrashPlan((Death(side, Matches(each.name, n)),)))
-    return plans
+        if each.is_of_varying_id:
+            unnamed[each.fact] = sum(t.times for t in every if t.fact == each.fact)
+        else:
+            points.extend(Matches(each.name, n) for n in range(1, each.times + 1))
+    for fact, times in unnamed.items():
+        points.extend(Matches(f"*/{fact}", n) for n in range(1, times + 1))
+    sides = list(Edge) if edge is None else [edge]
+    return [CrashPlan((Death(side, at),)) for at in points for side in sides]
 
 
 def refuse_none(
@@ -163,7 +176,7 @@ def second_deaths(
     """Plans that die again while recovering: at each transition of each recovery that was seen.
 
     Args:
-        trials: Of plans with one death.
+        trials: Of plans with one death; see `Experiment.named`.
         edge: As for the first death.
         only: Likewise.
     """
