@@ -9,7 +9,7 @@ from conftest import Place
 from dbos import DBOS
 from dbos._sys_db import WorkflowStatusString
 
-from resumectl.publishing import dbos_tables, publisher, records
+from resumectl.publishing import dbos_tables, records
 from resumectl.publishing.publisher import Publisher
 
 TABLES = [
@@ -65,8 +65,8 @@ def test_the_names_that_are_looked_for_are_what_dbos_records(place: Place) -> No
     # The same for a batch that was started here and for one that was left to workers.
     assert recorded == [
         ("alpha-1", *batch, "alpha", None),
-        ("alpha-1-1", *message, "alpha", publisher.QUEUE_NAME),
-        ("beta-1", *batch, "beta", publisher.BATCH_QUEUE_NAME),
+        ("alpha-1-1", *message, "alpha", dbos_tables.QUEUE_NAME),
+        ("beta-1", *batch, "beta", dbos_tables.BATCH_QUEUE_NAME),
     ]
     assert place.rows("SELECT status FROM workflow_status WHERE workflow_uuid = 'beta-1'") == [
         ("ENQUEUED",)

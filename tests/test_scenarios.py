@@ -38,6 +38,35 @@ def test_a_correct_program_raises_no_alarm(sqlite_place: Place, name: str) -> No
     assert found["verdicts"]["KEPT"] == found["struck"] == found["crash_points"] >= 6
 
 
+NAMED_ALIKE = """
+from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID
+from resumectl import Scenario
+
+@DBOS.dbos_class()
+class Publisher(DBOSConfiguredInstance):
+    def __init__(self, name):
+        super().__init__(config_name=name)
+
+    @DBOS.workflow()
+    def publish_batch(self):
+        return self.config_name
+
+publisher = Publisher("alpha")
+
+def ask():
+    with SetWorkflowID("batch-1"):
+        return DBOS.start_workflow(publisher.publish_batch).get_result()
+
+scenario = Scenario(ask)
+"""
+
+
+def test_a_program_may_have_classes_that_are_named_as_resumectls_own(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "shop.py").write_text(NAMED_ALIKE)
+    found = swept(sqlite_place, "shop.py:scenario")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 4
+
+
 def test_equal_values_are_equal_however_they_were_pickled(sqlite_place: Place) -> None:
     found = swept(sqlite_place, f"{SCENARIOS}:sharing")
     assert found["findings"] == found["not_compared"] == []

@@ -1,6 +1,8 @@
 """The built-in scenario: resumectl's own publisher, under one of its four guarantees."""
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,11 +11,11 @@ from dbos import DBOS, SQLAlchemyDatasource
 from resumectl.database import SCHEMA
 from resumectl.lab.effects import Scenario
 from resumectl.lab.subject import Subject
-from resumectl.lab.warm import shared_engine
+from resumectl.lab.warm import POLL_S, live_twice, shared_engine
 from resumectl.publishing import batches
+from resumectl.publishing.dbos_tables import QUEUE_NAME
 from resumectl.publishing.models import deliveries, lives
 from resumectl.publishing.publisher import (
-    QUEUE_NAME,
     Order,
     Outlet,
     Publisher,
@@ -33,12 +35,30 @@ _PROMISES = {
 }
 
 
-def publisher_scenario(subject: Subject, database_url: str) -> Scenario:
-    """One batch, published as `publish` does, without what makes a life of it."""
-    # The one that was inherited, with its statements compiled.
+_datasource: SQLAlchemyDatasource | None = None
+
+
+def _shared_datasource(database_url: str) -> SQLAlchemyDatasource:
+    """The one that a zygote has made, where it has: on its engine, with statements compiled."""
+    global _datasource
     engine = shared_engine(database_url)
-    if engine.dialect.name == "postgresql":
-        engine = engine.execution_options(schema_translate_map={None: SCHEMA})
+    if _datasource is None:
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(schema_translate_map={None: SCHEMA})
+        _datasource = SQLAlchemyDatasource.create(database_url, engine=engine)
+    return _datasource
+
+
+def publisher_scenario(subject: Subject, database_url: str, *, poll_s: float = 1.0) -> Scenario:
+    """One batch, published as `publish` does, without what makes a life of it.
+
+    Args:
+        subject: What was asked for.
+        database_url: The trial's.
+        poll_s: How often DBOS is to look, where nothing wakes it.
+    """
+    datasource = _shared_datasource(database_url)
+    engine = datasource.engine
     order = Order(PUBLISHER, BATCH_ID, subject.count, subject.guarantee, 0.0)
 
     def prepare() -> None:
@@ -61,13 +81,14 @@ def publisher_scenario(subject: Subject, database_url: str) -> Scenario:
             started_at_ms=time.time_ns() // 1_000_000,
         )
         life_id = int(connection.execute(life.returning(lives.c.id)).scalar_one())
-    datasource = SQLAlchemyDatasource.create(database_url, engine=engine)
     open_outlet(Outlet(datasource, life_id))
     publisher = Publisher.named(PUBLISHER)
 
     def request() -> Any:
-        DBOS.register_queue(QUEUE_NAME, worker_concurrency=subject.concurrency)
-        return publisher.start(order).get_result()
+        DBOS.register_queue(
+            QUEUE_NAME, worker_concurrency=subject.concurrency, polling_interval_sec=poll_s
+        )
+        return publisher.start(order).get_result(polling_interval_sec=poll_s)
 
     def effects() -> dict[str, dict[str, int]]:
         d = deliveries.c
@@ -82,3 +103,19 @@ def publisher_scenario(subject: Subject, database_url: str) -> Scenario:
         effects=effects,
         promises={EFFECT: _PROMISES[Guarantee(subject.guarantee)]},
     )
+
+
+def rehearse_publisher(directory: Path, database_url: str, config: Mapping[str, Any]) -> None:
+    """Have a zygote publish a batch itself, and recover a message of it; see `warm`.
+
+    Args:
+        directory: Where to be meanwhile.
+        database_url: Of a migrated database, in which the publisher's queue is registered.
+        config: DBOS's.
+    """
+    scenario = publisher_scenario(Subject(count=2), database_url, poll_s=POLL_S)
+    scenario.prepare()
+    live_twice(directory, database_url, config, scenario.request, f"{BATCH_ID}-1")
+    scenario.effects()
+    open_outlet(None)
+    shared_engine(database_url).dispose()

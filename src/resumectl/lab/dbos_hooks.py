@@ -42,6 +42,9 @@ _NAMES: Sequence[tuple[Any, str]] = (
     (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
 )
 
+# Kinds of facts that somebody waits for.
+_AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
+
 Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], None]
 
 
@@ -157,6 +160,8 @@ class Wakener:
 
     def committed(self, facts: Sequence[Fact]) -> None:
         """Wake whoever polls for what a commit has made true."""
+        if not any(fact.kind in _AWAITED for fact in facts):
+            return
         with self._changed:
             for fact in facts:
                 if fact.workflow_id is None:
@@ -200,7 +205,7 @@ class Wakener:
             return self._registered
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for the next commit."""
+        """Wait for a workflow to be enqueued, claimed, or at its end."""
         with self._changed:
             self._changed.wait(timeout_s)
 

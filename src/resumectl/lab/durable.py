@@ -144,7 +144,7 @@ class Bench:
         self._settings = settings
         self._engine = open_engine(settings)
         self._jobs = jobs or os.cpu_count() or 1
-        self._labs: dict[tuple[str, str], Lab] = {}
+        self._labs: dict[tuple[str, str, bool], Lab] = {}
         self._swept: dict[int, _Swept] = {}
         self._changed = threading.Condition()
         self._opening = threading.Lock()  # labs
@@ -218,14 +218,20 @@ class Bench:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    def lab(self, on: str, isolation: str) -> Lab:
-        """The zygotes and places for trials on that kind of database."""
+    def lab(self, told: Specification) -> Lab:
+        """The zygotes and places for the trials of such a sweep."""
         with self._opening:
             if self._is_ending:
                 raise LifeEnding
-            key = on, isolation
+            key = told.on, told.isolation, told.is_of_publisher
             if key not in self._labs:
-                self._labs[key] = open_lab(self._settings, on, isolation, jobs=self._jobs)
+                self._labs[key] = open_lab(
+                    self._settings,
+                    told.on,
+                    told.isolation,
+                    jobs=self._jobs,
+                    with_publisher=told.is_of_publisher,
+                )
             lab = self._labs[key]
         lab.warm_up()
         return lab
@@ -239,7 +245,7 @@ class Bench:
 
     def _get_to_know(self, sweep_id: int) -> _Swept:
         told = self.archive.specification(sweep_id)
-        runner = Runner(self.lab(told.on, told.isolation), told.subject, told.later)
+        runner = Runner(self.lab(told), told.subject, told.later)
         experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
         runner.timeout_s = told.timeout_s or experiment.life_timeout_s
         if told.keep_in is not None:

@@ -34,18 +34,26 @@ class Lab:
             of their own, None for SQLite.
         isolation: `fork`, or `spawn` for a fresh interpreter for each life.
         jobs: How many trials at a time, all scenarios together.
+        with_publisher: Whether every scenario is resumectl's own publisher. Another program
+            may have classes of the same names, and DBOS knows one of each.
 
     Raises:
         MachineFailure: No place can be made.
     """
 
     def __init__(
-        self, *, server_url: str | None = None, isolation: str = "fork", jobs: int = 1
+        self,
+        *,
+        server_url: str | None = None,
+        isolation: str = "fork",
+        jobs: int = 1,
+        with_publisher: bool = False,
     ) -> None:
         self.places = Places(server_url)
         self.turn = threading.BoundedSemaphore(jobs)
         # Two hash seeds: a set that iterates differently after the restart is a classic.
         self.zygotes = [Zygote(self.places.root, seed, isolation) for seed in (1, 2)]
+        self._with_publisher = with_publisher
         self._is_warm = False
         self._warming = threading.Lock()
 
@@ -66,7 +74,13 @@ class Lab:
                 ends = []
                 for zygote in self.zygotes:
                     place = stack.enter_context(self.places.place())
-                    ends.append(zygote.rehearse(place.database_url, place.directory))
+                    ends.append(
+                        zygote.rehearse(
+                            place.database_url,
+                            place.directory,
+                            with_publisher=self._with_publisher,
+                        )
+                    )
                 for end in ends:
                     error = end()
                     if error:
@@ -100,7 +114,9 @@ class Lab:
         self.places.close()
 
 
-def open_lab(settings: Settings, on: str, isolation: str, *, jobs: int) -> Lab:
+def open_lab(
+    settings: Settings, on: str, isolation: str, *, jobs: int, with_publisher: bool
+) -> Lab:
     """A lab for trials on SQLite, or on the configured server, or on one of their own.
 
     Args:
@@ -108,11 +124,12 @@ def open_lab(settings: Settings, on: str, isolation: str, *, jobs: int) -> Lab:
         on: `sqlite` or `postgres`.
         isolation: As `Lab` takes it.
         jobs: Likewise.
+        with_publisher: Likewise.
     """
     if on == "sqlite":
-        return Lab(isolation=isolation, jobs=jobs)
+        return Lab(isolation=isolation, jobs=jobs, with_publisher=with_publisher)
     server_url = EMBEDDED if settings.is_sqlite else settings.secret_url
-    return Lab(server_url=server_url, isolation=isolation, jobs=jobs)
+    return Lab(server_url=server_url, isolation=isolation, jobs=jobs, with_publisher=with_publisher)
 
 
 class Runner:

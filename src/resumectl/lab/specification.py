@@ -50,6 +50,11 @@ class Specification:
     fail_fast: bool = False
     keep_in: str | None = None
 
+    @property
+    def is_of_publisher(self) -> bool:
+        """Whether every life is of resumectl's own publisher."""
+        return self.subject.target is None and self.later.target is None
+
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
         return {

@@ -1,14 +1,14 @@
 """What every life inherits from its zygote: one engine, with its statements compiled.
 
 A fresh process spends most of a life compiling SQL and warming up DBOS's own code (five
-messages: 0.25 of 0.3 s of CPU). So a zygote lives a small life itself, once, on a database of
-its own, and ends it: no thread and no connection is left, but what was compiled is.
+messages: 0.25 of 0.3 s of CPU). So a zygote lives small lives itself, once, on a database of
+its own, and ends them: no thread and no connection is left, but what was compiled is.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from resumectl.database import SQLITE_POOL_SIZE, set_up_sqlite
 _THREADS_MAX_S = 10.0
 _engine: sa.Engine | None = None
 _url = sa.make_url("sqlite://")
-_QUEUE = "rehearsal"
-_POLL_S = 0.01
+# Name to limit: what is claimed under one is asked in another way.
+_QUEUES = {"rehearsal": None, "rehearsal-limited": 2}
+POLL_S = 0.01
 
 
 def shared_engine(database_url: str) -> sa.Engine:
@@ -60,8 +61,8 @@ def shared_engine(database_url: str) -> sa.Engine:
     return _engine
 
 
-def _play() -> Callable[[], int]:
-    """A small program: a parent, children started and enqueued, a step each, an event."""
+def _play(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
+    """A small program: children started and enqueued, a step and a transaction each, an event."""
 
     @DBOS.step()
     def step(number: int) -> int:
@@ -69,21 +70,25 @@ def _play() -> Callable[[], int]:
 
     @DBOS.workflow()
     def child(number: int) -> int:
+        query = sa.select(sa.literal(number))
+        datasource.run_tx_step({"name": "look"}, lambda: datasource.sql_session().scalar(query))
         return step(number)
 
     @DBOS.workflow()
     def parent() -> int:
-        handles = [DBOS.enqueue_workflow(_QUEUE, child, n) for n in range(2)]
+        handles = [DBOS.enqueue_workflow(queue, child, 1) for queue in _QUEUES]
         with SetWorkflowID("rehearsal-child"):
             handles.append(DBOS.start_workflow(child, 2))
         DBOS.set_event("state", "done")
-        return sum(handle.get_result(polling_interval_sec=_POLL_S) for handle in handles)
+        return sum(handle.get_result(polling_interval_sec=POLL_S) for handle in handles)
 
     return parent
 
 
-def rehearse(directory: Path, database_url: str, config: Mapping[str, Any]) -> None:
-    """Live a small life, and leave no thread.
+def rehearse(
+    directory: Path, database_url: str, config: Mapping[str, Any], *, queues: Sequence[str] = ()
+) -> None:
+    """Live two small lives, the second of which recovers, and leave no thread.
 
     To be called before anything is imported that registers workflows with DBOS: it ends by
     taking DBOS's registry away.
@@ -92,30 +97,75 @@ def rehearse(directory: Path, database_url: str, config: Mapping[str, Any]) -> N
         directory: Where to be meanwhile.
         database_url: Of a migrated database.
         config: DBOS's.
+        queues: More queues to register: one that is there before a launch is served at once.
 
     Raises:
         RuntimeError: A thread is left, so that forking would be unsafe.
     """
     engine = shared_engine(database_url)
-    before = os.getcwd()  # noqa: PTH109 (to go back to)
-    os.chdir(directory)
-    parent = _play()
+    parent = _play(SQLAlchemyDatasource.create(database_url, engine=engine))
+
+    def request() -> None:
+        for name, limit in _QUEUES.items():
+            DBOS.register_queue(name, worker_concurrency=limit, polling_interval_sec=POLL_S)
+        for name in queues:
+            DBOS.register_queue(name, polling_interval_sec=POLL_S)
+        # Enqueued, as what was started is recovered on a queue that is looked at once a second.
+        with SetWorkflowID("rehearsal"):
+            handle = DBOS.enqueue_workflow(next(iter(_QUEUES)), parent)
+        handle.get_result(polling_interval_sec=POLL_S)
+
+    live_twice(directory, database_url, config, request, "rehearsal")
+    # With what was registered: the play is no part of any program under test.
+    DBOS.destroy(destroy_registry=True)
+
+
+def live_twice(
+    directory: Path,
+    database_url: str,
+    config: Mapping[str, Any],
+    request: Callable[[], Any],
+    workflow_id: str,
+) -> None:
+    """Live, and live again as if one workflow had been cut off before its end.
+
+    Args:
+        directory: Where to be meanwhile.
+        database_url: Of a migrated database.
+        config: DBOS's.
+        request: Made in the first life.
+        workflow_id: What the second life recovers.
+
+    Raises:
+        RuntimeError: A thread is left.
+    """
+    engine = shared_engine(database_url)
     merged: Any = {
         **config,
         "name": "rehearsal",
         "system_database_engine": engine,
         "log_level": "CRITICAL",  # what goes wrong is told by whoever asked for it
     }
-    DBOS(config=merged)
-    SQLAlchemyDatasource.create(database_url, engine=engine)
-    DBOS.launch()
-    DBOS.register_queue(_QUEUE, polling_interval_sec=_POLL_S)
-    with SetWorkflowID("rehearsal"):
-        DBOS.start_workflow(parent).get_result(polling_interval_sec=_POLL_S)
-    # With what was registered: the play is no part of any program under test.
-    DBOS.destroy(destroy_registry=True)
-    engine.dispose()
-    os.chdir(before)
+    prefix = "" if engine.dialect.name == "sqlite" else "dbos."
+    cut_off = sa.text(
+        f"UPDATE {prefix}workflow_status SET status = 'PENDING' WHERE workflow_uuid = :id"
+    )
+    with chdir(directory):
+        DBOS(config=merged)
+        DBOS.launch()
+        request()
+        DBOS.destroy()
+        with engine.begin() as connection:
+            connection.execute(cut_off, {"id": workflow_id})
+        DBOS(config=merged)
+        DBOS.launch()
+        DBOS.retrieve_workflow(workflow_id).get_result(polling_interval_sec=POLL_S)
+        DBOS.destroy()
+        engine.dispose()
+    _refuse_threads()
+
+
+def _refuse_threads() -> None:
     deadline = time.monotonic() + _THREADS_MAX_S
     for thread in threading.enumerate():
         if thread is not threading.current_thread():

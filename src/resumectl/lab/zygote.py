@@ -10,7 +10,8 @@ Orders and answers are lines of JSON on the socket:
     {"id": 1, "order": {…}}           begin a life;    answered by {"id": 1, "pid": …}
     {"id": 1, "kill": true}           end it
     {"id": 1, "template": URL}        migrate a database in a child of its own
-    {"id": 1, "rehearse": URL, "directory": …}  live a small life itself, before all others;
+    {"id": 1, "rehearse": URL, "directory": …, "publisher": …}  live small lives itself, before
+                                      all others, the publisher's among them or not;
                                       answered by {"id": 1, "error": …}, empty if it went well
     {"id": 1, "code": …, "status": …}  what the kernel says of a child's end
     {"server": URL, "owner": …}       whose databases are to go in the end
@@ -37,9 +38,11 @@ from resumectl.lab.child import become
 from resumectl.lab.life import config_of
 from resumectl.lab.server import drop_owned_by, stop_embedded
 from resumectl.lab.warm import rehearse
+from resumectl.publishing.dbos_tables import QUEUE_NAME
 from resumectl.text import one_line
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_PUBLISHER_MODULE = "resumectl.lab.builtin"
 # DBOS tries again for ever where the disk is full, and nobody would hear of it.
 _REHEARSAL_MAX_S = 30
 
@@ -96,7 +99,9 @@ class Zygote:
             self._owned = told["server"], told["owner"]
             return
         if "rehearse" in told:
-            error = self._rehearse(told["rehearse"], Path(told["directory"]))
+            error = self._rehearse(
+                told["rehearse"], Path(told["directory"]), with_publisher=told["publisher"]
+            )
             self._answer({"id": told["id"], "error": error})
             return
         pid = os.fork()
@@ -105,19 +110,24 @@ class Zygote:
         self._children[pid] = told["id"]
         self._answer({"id": told["id"], "pid": pid})
 
-    def _rehearse(self, database_url: str, directory: Path) -> str:
+    def _rehearse(self, database_url: str, directory: Path, *, with_publisher: bool) -> str:
         """What went wrong; after that, this process is good for nothing but its end."""
         if not self._is_forking:
             return ""
         signal.signal(signal.SIGALRM, _too_long)
         signal.alarm(_REHEARSAL_MAX_S)
+        config = config_of(database_url, "rehearsal")
         try:
-            rehearse(directory, database_url, config_of(database_url, "rehearsal"))
+            rehearse(directory, database_url, config, queues=[QUEUE_NAME] if with_publisher else [])
+            if with_publisher:
+                # Registers the publisher with DBOS: a program under test may have one of its own.
+                importlib.import_module(_PUBLISHER_MODULE).rehearse_publisher(
+                    directory, database_url, config
+                )
         except Exception as error:  # noqa: BLE001 (told by whoever gave the order)
             return one_line(error)
         finally:
             signal.alarm(0)
-        importlib.import_module("resumectl.lab.builtin")  # so that no child has to
         gc.collect()
         gc.freeze()  # so that no child's collector touches, and copies, what all have in common
         return ""

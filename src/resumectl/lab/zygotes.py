@@ -116,17 +116,26 @@ class Zygote:
             in_time=in_time,
         )
 
-    def rehearse(self, database_url: str, directory: Path) -> Callable[[], str]:
-        """Have it live a small life itself, in its own time; before any other.
+    def rehearse(
+        self, database_url: str, directory: Path, *, with_publisher: bool
+    ) -> Callable[[], str]:
+        """Have it live small lives itself, in its own time; before any other.
 
         Args:
             database_url: Of a copy of the template.
             directory: Where to be meanwhile.
+            with_publisher: Whether resumectl's publisher is to be known in every life.
 
         Returns:
             What waits for the end of it, and gives what went wrong: nothing, if empty.
         """
-        _, end = self._ask({"rehearse": database_url, "directory": str(directory)})
+        _, end = self._ask(
+            {
+                "rehearse": database_url,
+                "directory": str(directory),
+                "publisher": with_publisher,
+            }
+        )
         return lambda: str(end.result()["error"])
 
     def _ask(self, told: Mapping[str, Any]) -> tuple[int, Future[dict[str, Any]]]:

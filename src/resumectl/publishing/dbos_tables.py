@@ -35,9 +35,14 @@ operation_outputs = _table(
 )
 queues = _table("queues", text="name", numbers="")
 
-# The names that DBOS records for the classes whose workflows a life runs.
+# What DBOS calls the classes whose workflows a life runs, and their queues.
 PUBLISHER_CLASS = "Publisher"
 SWEEP_CLASS = "Sweep"
+
+QUEUE_NAME = "publisher_queue"  # messages
+# Batches that a worker is to run. Not the queue of the messages: a batch waits for its
+# messages, and with a place for one they would wait for each other for ever.
+BATCH_QUEUE_NAME = "publisher_batches"
 
 # Statuses, as DBOS 3.4.0 spells them.
 UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")

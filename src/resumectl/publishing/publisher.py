@@ -23,15 +23,12 @@ from dbos import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from resumectl.publishing.dbos_tables import QUEUE_NAME
 from resumectl.publishing.limits import checked_name
 from resumectl.publishing.models import deliveries, failures, messages
 from resumectl.publishing.state import Guarantee
 from resumectl.text import one_line
 
-QUEUE_NAME = "publisher_queue"  # messages
-# Batches that a worker is to run. Not the queue of the messages: a batch waits for its
-# messages, and with a place for one they would wait for each other for ever.
-BATCH_QUEUE_NAME = "publisher_batches"
 # How soon a message on the queue, and a result that is awaited, are noticed.
 POLL_S = 0.05
 

@@ -12,13 +12,8 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, SetWorkflowID
 
 from resumectl.publishing.batches import Batch
-from resumectl.publishing.publisher import (
-    BATCH_QUEUE_NAME,
-    POLL_S,
-    QUEUE_NAME,
-    Order,
-    Publisher,
-)
+from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
+from resumectl.publishing.publisher import POLL_S, Order, Publisher
 from resumectl.settings import Settings
 
 DEFAULT_CONCURRENCY = 10  # messages at work at a time, in each process

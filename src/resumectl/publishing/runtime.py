@@ -29,15 +29,13 @@ from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
 from resumectl.publishing import records, remote
 from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import ENDED
+from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, ENDED, QUEUE_NAME
 from resumectl.publishing.limits import checked_concurrency
 from resumectl.publishing.lives import ExecutorLocks, executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.models import lives, publishers
 from resumectl.publishing.publisher import (
-    BATCH_QUEUE_NAME,
     POLL_S,
-    QUEUE_NAME,
     LifeEnding,
     Order,
     Outlet,

@@ -24,7 +24,9 @@ from resumectl.report.sweep import transitions_sheet
 def points(common: Common, subject: Subject, *, on: str, timeout_s: float | None) -> ExitCode:
     """Show every transition of an uninterrupted run."""
     common.start_logging()
-    with open_lab(common.settings(), on, "fork", jobs=1) as lab:
+    with open_lab(
+        common.settings(), on, "fork", jobs=1, with_publisher=subject.target is None
+    ) as lab:
         experiment = Experiment(Runner(lab, subject), {})
         experiment.discover(timeout_s)
         transitions = experiment.baseline.transitions
@@ -53,7 +55,9 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
         raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
     common.start_logging()
     told = specification
-    with open_lab(common.settings(), told.on, told.isolation, jobs=1) as lab:
+    with open_lab(
+        common.settings(), told.on, told.isolation, jobs=1, with_publisher=told.is_of_publisher
+    ) as lab:
         runner = Runner(lab, told.subject, told.later)
         experiment = Experiment(runner, told.promises)
         experiment.discover(told.timeout_s)

@@ -36,7 +36,7 @@ def sweep(common: Common, specification: Specification, *, jobs: int) -> ExitCod
 
 def _begin(common: Common, specification: Specification, bench: Bench, engine: sa.Engine) -> int:
     """See the scenario uninterrupted, and write down what is to be run."""
-    lab = bench.lab(specification.on, specification.isolation)
+    lab = bench.lab(specification)
     experiment = Experiment(Runner(lab, specification.subject), specification.promises)
     experiment.discover(specification.timeout_s)
     every = crash_points(
