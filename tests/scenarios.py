@@ -60,13 +60,13 @@ def children() -> list[str]:
 
 
 @DBOS.workflow()
-def unnamed() -> list[str]:
-    """Children whose ids are made by chance, in one millisecond or not."""
+def unnamed() -> dict[str, str]:
+    """Children whose ids are made by chance, in one millisecond or not; and who tells them."""
     started = []
     for number in (1, 2):
         with SetWorkflowID(str(uuid.uuid4())):
             started.append(DBOS.start_workflow(child, number))
-    return [handle.get_result() for handle in started]
+    return {handle.workflow_id: handle.get_result() for handle in started}
 
 
 def ask_children() -> Any:

@@ -93,3 +93,11 @@ def test_another_serializers_text_is_compared_as_json_or_as_it_is() -> None:
     assert readable(json.dumps({"b": 1, "a": [True]})) == readable('{"a": [true], "b": 1}')
     assert readable("neither of both") == "neither of both"
     assert readable(None) == ""
+
+
+def test_what_goes_by_another_name_is_put_in_order_by_it() -> None:
+    def say(text: str) -> str:
+        return text.replace("7f", "second").replace("a0", "first")
+
+    assert readable(stored({"7f": 2, "a0": 1}), say) == "{'first': 1, 'second': 2}"
+    assert readable(json.dumps(["a0"]), say) == "['first']"

@@ -6,10 +6,11 @@ name, its parent and the step that started it, as in `~child of parent-1 by step
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from resumectl.lab.evidence_text import readable
 from resumectl.lab.plan import named, subject_of
 from resumectl.lab.trial import Observation
 
@@ -30,12 +31,33 @@ def aliased(run: Observation, stable: set[str]) -> Observation:
     aliases = _aliases(run, stable)
     if not aliases:
         return run
+    plain = run.as_plain()
+    for life in plain["lives"]:
+        life["left"] = {kind: _read(rows, aliases) for kind, rows in life["left"].items()}
     # Ids are found in values of every shape; as text all of them are found alike.
-    text = json.dumps(run.as_plain())
+    text = json.dumps(plain)
     for workflow_id, alias in aliases.items():
         for form in (workflow_id, named(workflow_id, "").removesuffix("/"), quote(workflow_id)):
             text = text.replace(json.dumps(form)[1:-1], json.dumps(alias)[1:-1])
     return Observation.from_plain(json.loads(text))
+
+
+def _read(rows: Iterable[dict[str, Any]], aliases: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The same rows, with a stored value as text where an id stands in it."""
+
+    def say(text: str) -> str:
+        for workflow_id, alias in aliases.items():
+            text = text.replace(workflow_id, alias)
+        return text
+
+    found = []
+    for row in rows:
+        said = {key: readable(row[key], say) for key in _VALUES if row.get(key) is not None}
+        found.append(row | {key: text for key, text in said.items() if text != readable(row[key])})
+    return found
+
+
+_VALUES = ("output", "error")
 
 
 def is_alias(subject: str) -> bool:

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import pickle
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Self
 
@@ -51,11 +52,16 @@ class _Reader(pickle.Unpickler):
         return type(name, (_Stand,), {"__module__": module})
 
 
-def readable(stored: str | None) -> str:
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def readable(stored: str | None, say: Callable[[str], str] = _as_it_is) -> str:
     """A value as people read it, from the text that DBOS stored; loads no code.
 
     Args:
         stored: A pickle in base64, or another serializer's text; None is no value.
+        say: Made of each part before parts are put in order, as to call it by another name.
 
     Returns:
         The same text for equal values; what cannot be read, as it is.
@@ -63,23 +69,27 @@ def readable(stored: str | None) -> str:
     if stored is None:
         return ""
     with suppress(Exception):  # it is another serializer's
-        return _text(_Reader(io.BytesIO(base64.b64decode(stored, validate=True))).load())
+        return _text(_Reader(io.BytesIO(base64.b64decode(stored, validate=True))).load(), say)
     with suppress(ValueError):
-        return _text(json.loads(stored))
-    return stored
+        return _text(json.loads(stored), say)
+    return say(stored)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, say: Callable[[str], str] = _as_it_is) -> str:
+    def texts(values: Iterable[Any]) -> list[str]:
+        return [_text(each, say) for each in values]
+
     if isinstance(value, _Stand):
-        return f"{type(value).__name__}({', '.join(k + _text(v) for k, v in value.parts)})"
+        return f"{type(value).__name__}({', '.join(k + _text(v, say) for k, v in value.parts)})"
     if isinstance(value, dict):
-        return "{" + ", ".join(sorted(f"{_text(k)}: {_text(v)}" for k, v in value.items())) + "}"
+        pairs = zip(texts(value), texts(value.values()), strict=True)
+        return "{" + ", ".join(sorted(f"{key}: {text}" for key, text in pairs)) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_text, value)) + "]"
+        return "[" + ", ".join(texts(value)) + "]"
     if isinstance(value, tuple):
-        return "(" + ", ".join(map(_text, value)) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(texts(value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, set):
-        return "{" + ", ".join(sorted(map(_text, value))) + "}" if value else "set()"
+        return "{" + ", ".join(sorted(texts(value))) + "}" if value else "set()"
     if isinstance(value, frozenset):
-        return f"frozenset({_text(set(value)) if value else ''})"
-    return repr(value)
+        return f"frozenset({_text(set(value), say) if value else ''})"
+    return say(repr(value))
