@@ -23,10 +23,16 @@ _WATCHED_MESSAGES = 1_000
 _NEVER = "before:nothing/succeeded"
 
 
-def measured(places: Places, *, rounds: int) -> Iterator[Table]:
-    """The tables of this part."""
+def measured(places: Places, *, rounds: int, pairs: int) -> Iterator[Table]:
+    """The tables of this part.
+
+    Args:
+        places: Where to.
+        rounds: Trials of the hand-written script.
+        pairs: Of runs, watched and bare.
+    """
     yield _trials(places, rounds)
-    yield _watching(places, rounds)
+    yield _watching(places, pairs)
 
 
 def _trials(places: Places, rounds: int) -> Table:
@@ -61,7 +67,7 @@ def _trials(places: Places, rounds: int) -> Table:
     )
 
 
-def _watching(places: Places, rounds: int) -> Table:
+def _watching(places: Places, pairs: int) -> Table:
     """Publishing under a plan that never strikes, against publishing."""
     rows = []
     for kind in places.kinds:
@@ -73,11 +79,11 @@ def _watching(places: Places, rounds: int) -> Table:
                 )
             return float(_WATCHED_MESSAGES / said["seconds"])
 
-        found = interleaved({"watched": lambda: rate(_NEVER), "bare": rate}, rounds)
+        found = interleaved({"watched": lambda: rate(_NEVER), "bare": rate}, pairs)
         watched, bare = (statistics.median(found[name]) for name in ("watched", "bare"))
         ratio = median_ratio(found["watched"], found["bare"])
         rows.append(
-            [f"{kind}, {_WATCHED_MESSAGES:,} messages", str(rounds), f"{watched:.1f}", f"{bare:.1f}",
+            [f"{kind}, {_WATCHED_MESSAGES:,} messages", str(pairs), f"{watched:.1f}", f"{bare:.1f}",
              f"{ratio:.2f}", judged(ratio >= WATCHED_MIN)]
         )  # fmt: skip
     return Table(

@@ -101,6 +101,7 @@ def write(text):
 Watch(CrashPlan.parse(plan).deaths[0], write, of_publisher=True).arm()
 engine = sa.create_engine(f"sqlite:///{path}")
 table = sa.Table("deliveries", sa.MetaData(), sa.Column("workflow_id", sa.Text))
+NOTHING = sa.select(sa.bindparam("workflow_id")).where(sa.false())
 def deliver(connection, name):
     connection.execute(sa.insert(table).values(workflow_id=name))
 with engine.begin() as c:
@@ -119,6 +120,7 @@ with engine.connect() as c:
     deliver(c, "invalidated")
     c.invalidate()
 with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
+    c.execute(sa.insert(table).from_select(["workflow_id"], NOTHING), {"workflow_id": "nothing"})
     deliver(c, "a-3")
 try:
     with engine.begin() as c:
@@ -127,8 +129,7 @@ try:
 except sa.exc.OperationalError:
     pass
 with engine.begin() as c:
-    deliver(c, "a-4")
-    deliver(c, "a-5")
+    c.execute(sa.insert(table), [{"workflow_id": "a-4"}, {"workflow_id": "a-5"}])
 """
 
 

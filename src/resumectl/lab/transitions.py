@@ -123,7 +123,9 @@ class Watch:
     ) -> None:
         conn: sa.Connection = context.root_connection
         if _commits_by_itself(conn):
-            self._write_and_commit(carry_out, conn, self._facts_in(sql, parameters, context))
+            self._write_and_commit(
+                carry_out, conn, cursor, sql, self._facts_in(sql, parameters, context)
+            )
             return
         if self._death is not None and self._death.hold is not None:
             for fact in self._facts_in(sql, parameters, context):
@@ -135,8 +137,9 @@ class Watch:
                 conn.info.setdefault(_PENDING, []).extend(found)
 
     def _write_and_commit(
-        self, carry_out: Callable[[], Any], conn: sa.Connection, found: list[Fact]
-    ) -> None:
+        self, carry_out: Callable[[], Any], conn: sa.Connection, cursor: Any, sql: str,
+        found: list[Fact],
+    ) -> None:  # fmt: skip
         """In a transaction of its own.
 
         So there is an instant at which it is complete and not committed, and none at which it
@@ -155,6 +158,8 @@ class Watch:
             conn.connection.cursor().execute("ROLLBACK")
             self._forget(conn.info)
             raise
+        if _changed_nothing(cursor, sql):
+            self._forget(conn.info)
         self._commit(lambda c: c.cursor().execute("COMMIT"), conn.connection)
 
     def _facts_in(self, sql: str, parameters: Any, context: Any) -> list[Fact]:
