@@ -122,45 +122,25 @@ class Watch:
         self, carry_out: Callable[[], Any], cursor: Any, sql: str, parameters: Any, context: Any
     ) -> None:
         conn: sa.Connection = context.root_connection
-        if _commits_by_itself(conn):
-            self._write_and_commit(
-                carry_out, conn, cursor, sql, self._facts_in(sql, parameters, context)
-            )
-            return
-        if self._death is not None and self._death.hold is not None:
-            for fact in self._facts_in(sql, parameters, context):
-                self._reserve(conn, fact)
-        carry_out()
-        if not _changed_nothing(cursor, sql):
-            found = self._facts_in(sql, parameters, context)
-            if found:
-                conn.info.setdefault(_PENDING, []).extend(found)
-
-    def _write_and_commit(
-        self, carry_out: Callable[[], Any], conn: sa.Connection, cursor: Any, sql: str,
-        found: list[Fact],
-    ) -> None:  # fmt: skip
-        """In a transaction of its own.
-
-        So there is an instant at which it is complete and not committed, and none at which it
-        is and nobody knows.
-        """
-        if not found:
-            carry_out()
-            return
+        found = self._facts_in(sql, parameters, context)
         for fact in found:
             self._reserve(conn, fact)
-        conn.info[_PENDING] = found
-        conn.connection.cursor().execute("BEGIN")
+        # Then it is made a transaction of its own, so that there is an instant at which it is
+        # complete and not committed, and none at which it is and nobody knows.
+        by_itself = bool(found) and _commits_by_itself(conn)
+        if by_itself:
+            conn.connection.cursor().execute("BEGIN")
         try:
             carry_out()
         except BaseException:
-            conn.connection.cursor().execute("ROLLBACK")
-            self._forget(conn.info)
+            if by_itself:
+                conn.connection.cursor().execute("ROLLBACK")
+                self._forget(conn.info)
             raise
-        if _changed_nothing(cursor, sql):
-            self._forget(conn.info)
-        self._commit(lambda c: c.cursor().execute("COMMIT"), conn.connection)
+        if found and not _changed_nothing(cursor, sql):
+            conn.info.setdefault(_PENDING, []).extend(found)
+        if by_itself:
+            self._commit(lambda c: c.cursor().execute("COMMIT"), conn.connection)
 
     def _facts_in(self, sql: str, parameters: Any, context: Any) -> list[Fact]:
         compiled = getattr(context, "compiled_parameters", None)
@@ -170,9 +150,11 @@ class Watch:
         return facts_of(sql, sets, of_publisher=self._of_publisher)
 
     def _commit(self, commit: Callable[[Any], None], connection: Any) -> None:
-        found = _info_of(connection).get(_PENDING)
+        info = _info_of(connection)
+        found = info.get(_PENDING)
         if not found:
             commit(connection)
+            self._give_back(info)
             return
         matches = sum(map(self._is_at, found))
         if matches:
