@@ -92,12 +92,50 @@ def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:
         "The blow: after:alpha-1-1/delivered. The kernel says: killed by SIGKILL.",
         "What the crash left in the database",
         "Life 2",
+        "Recovered by DBOS: alpha-1; alpha-1-1",
+        "Ran: deliver, alpha-1-1/step-1",
         "allowed: deliver, alpha-1-1/step-1 happened 2 times",
         "KEPT",
     ):
         assert said in ran.out, said
     times = sqlite_place.document("replay", "before:alpha-1/step-1", "--count", "2", "--times", "5")
     assert times["outcomes"] == {"KEPT": 5, "BROKEN": 0, "VOID": 0}
+
+
+BY_CHANCE = """
+import os
+from dbos import DBOS
+
+@DBOS.step()
+def by_truck():
+    pass
+
+@DBOS.step()
+def by_ship():
+    pass
+
+@DBOS.workflow()
+def dispatch():
+    # By the one in the first life of a place, by the other in the next.
+    (by_ship if os.path.exists("been-here") else by_truck)()
+    open("been-here", "w").close()
+"""
+
+
+def test_a_story_tells_what_dbos_refuses_and_what_to_type_next(sqlite_place: Place) -> None:
+    sqlite_place.directory.joinpath("shop.py").write_text(BY_CHANCE)
+    ran = sqlite_place.run("replay", "before:dispatch-1/succeeded", "shop.py:dispatch")
+    assert ran.code == ExitCode.PROMISE_BROKEN, ran
+    for said in (
+        "One trial of shop.py:dispatch: before:dispatch-1/succeeded",
+        "killed just before the commit of dispatch-1/succeeded",
+        "is refused",
+        "recorded is by_truck",
+        "Replayed from their records: nothing. Ran: nothing.",
+        "failed: a crash made a failure of what succeeds otherwise",
+        "next:  resumectl replay before:dispatch-1/succeeded",
+    ):
+        assert said in ran.out, said
 
 
 ILL = """

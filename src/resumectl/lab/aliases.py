@@ -57,7 +57,7 @@ def _read(rows: Iterable[dict[str, Any]], aliases: Mapping[str, str]) -> list[di
     return found
 
 
-_VALUES = ("output", "error")
+_VALUES = ("input", "output", "error")
 
 
 def is_alias(subject: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from resumectl.lab.aliases import is_alias
 from resumectl.lab.evidence_text import readable
+from resumectl.lab.paths import Path, distinct, paths_of
 from resumectl.lab.trial import LifeSeen, Observation
 
 _MISSING = object()
@@ -43,6 +44,7 @@ class Baseline:
     fields: Mapping[str, Any]
     effects: Mapping[tuple[str, str], int]  # name and what about, to how often
     steps: Mapping[str, int]  # a step's site, to how often its body ran
+    paths: Mapping[str, Sequence[Path]]  # by workflow, the different ones
     not_compared: Sequence[str]
     seconds: float  # the longest run
     digest: str | None  # of the scenario's file
@@ -66,6 +68,7 @@ class Baseline:
             fields=kept_fields,
             effects=kept_effects,
             steps=kept_steps,
+            paths=distinct([paths_of(run.final) for run in runs]),
             not_compared=[
                 *sorted(masked),
                 *(f"effect {name}({about})" for name, about in sorted(masked_effects)),

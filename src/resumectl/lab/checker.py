@@ -17,6 +17,7 @@ from resumectl.lab.baseline import (
     site,
     steps_of,
 )
+from resumectl.lab.paths import differing, never_asked_for, paths_of
 from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan
 from resumectl.lab.trial import (
     Exposure,
@@ -60,6 +61,7 @@ class Checker:
             *stuck,
             *self._differences(trial, {each.subject for each in stuck}),
             *self._changed_after_the_crash(trial),
+            *self._other_paths(trial),
             *_reruns(trial),
             *_written_twice(trial),
             *self._repeated(trial, exposures, complete=not stuck),
@@ -140,6 +142,27 @@ class Checker:
                             f"and is {_short(_value(now))} after the crash",
                         )
 
+    def _other_paths(self, trial: Observation) -> Iterator[Finding]:
+        """Where a workflow's body takes another path than its records ask for."""
+        for workflow_id, number, name in never_asked_for(trial.lives):
+            yield Finding(
+                Kind.DIVERGED,
+                f"{workflow_id}/step-{number}",
+                f"{name} was recorded before the crash, and after it the workflow ended without "
+                "calling it",
+            )
+        if len({e["digest"] for e in events_of(trial, "launch")}) > 1:
+            return  # two programs: their paths may differ
+        for workflow_id, path in paths_of(trial.final).items():
+            found = differing(path, self._baseline.paths.get(workflow_id, ()))
+            if found:
+                yield Finding(
+                    Kind.DIVERGED,
+                    f"{workflow_id}/step-{found.number}",
+                    f"the workflow {_going_on(found.here)} here, and {_going_on(found.there)} in "
+                    "an uninterrupted run, from the same records: its body depends on something else",
+                )
+
     def _repeated(
         self, trial: Observation, exposures: set[Exposure], *, complete: bool
     ) -> Iterator[Finding]:
@@ -193,6 +216,10 @@ class Checker:
                         f"{'happened' if is_effect else 'ran'} {n} times; uninterrupted, {usual}; "
                         f"promised {promise}",
                     )
+
+
+def _going_on(step: str) -> str:
+    return f"goes on with {step}" if step else "ends"
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 import dbos._dbos
 import dbos._queue
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
 from resumectl.lab.statements import ENDED, Fact
@@ -34,6 +35,7 @@ _NAMES: Sequence[tuple[Any, str]] = (
     (dbos._queue, "queue_worker_thread"),
     (SystemDatabase, "await_workflow_result"),
     (SystemDatabase, "check_workflow_result"),
+    (SystemDatabase, "_check_operation_execution_txn"),
     (SystemDatabase, "upsert_queue"),
     (SystemDatabase, "_is_latest_version"),
     (SystemDatabase, "create_application_version"),
@@ -46,6 +48,7 @@ _NAMES: Sequence[tuple[Any, str]] = (
 _AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
 
 Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], None]
+Replayed = Callable[[str, int, str, str], None]
 
 
 def check_names() -> None:
@@ -137,6 +140,32 @@ def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], 
         return inner(self, options, counted(func, step_name, is_transaction), *args, **kwargs)
 
     setattr(owner, name, classmethod(call) if is_class_method else call)
+
+
+# ------------------------------------------------------------- replays
+
+
+def tell_replays(replayed: Replayed) -> None:
+    """Have it told each time that a record answers for a step.
+
+    Args:
+        replayed: Given the workflow's id, the step's number, its name, and the name that is
+            recorded: where they differ, DBOS refuses to go on.
+    """
+    original = SystemDatabase._check_operation_execution_txn
+
+    @functools.wraps(original)
+    def check(self: Any, workflow_id: str, number: int, name: str, *more: Any, **named: Any) -> Any:
+        try:
+            found = original(self, workflow_id, number, name, *more, **named)
+        except DBOSUnexpectedStepError as error:
+            replayed(workflow_id, number, name, error.inputs[3])
+            raise
+        if found is not None:
+            replayed(workflow_id, number, name, name)
+        return found
+
+    setattr(SystemDatabase, "_check_operation_execution_txn", check)  # noqa: B010
 
 
 # ------------------------------------------------------------- polls

@@ -22,7 +22,6 @@ from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Lab, Runner, open_lab
 from resumectl.lab.specification import Specification
 from resumectl.lab.sweep import (
-    ATTEMPTS,
     Experiment,
     keeper,
     run_trials,
@@ -280,7 +279,6 @@ class Bench:
             self.archive.to_run(sweep_id, first, last),
             jobs=self._jobs,
             on_trial=on_trial,
-            attempts=ATTEMPTS if told.deaths > 1 else 1,
         )
 
     def plan_second_deaths(self, sweep_id: int) -> None:

@@ -18,12 +18,14 @@ from resumectl.text import one_line
 
 UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 
-# DBOS 3.4.0 keeps a result in the workflow's row, or beside it.
+# DBOS 3.4.0 keeps what a workflow was given, and its result, in its row or beside it.
 _WORKFLOWS = """
 SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
        w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
-       w.parent_workflow_id
-FROM {p}workflow_status w LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
+       w.parent_workflow_id, COALESCE(w.inputs, i.inputs)
+FROM {p}workflow_status w
+LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
+LEFT JOIN {p}workflow_input i ON i.workflow_uuid = w.workflow_uuid
 ORDER BY w.created_at, w.workflow_uuid
 """
 _STEPS = """
@@ -32,6 +34,7 @@ FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
 """
 _WORKFLOW_KEYS = (
     "id", "name", "status", "output", "error", "queue", "executor", "version", "attempts", "parent",
+    "input",
 )  # fmt: skip
 _STEP_KEYS = ("workflow", "number", "name", "output", "error", "child")
 

@@ -163,7 +163,13 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
             about=[*map(shown, about)],
         )
 
+    def replayed(workflow_id: str, number: int, step: str, recorded: str) -> None:
+        recorder.write(
+            "replayed", step=step, workflow=workflow_id, number=number, recorded=recorded
+        )
+
     dbos_hooks.count_steps(ran)
+    dbos_hooks.tell_replays(replayed)
     send_effects_to(happened)
 
 

@@ -27,8 +27,9 @@ BASELINES = 2
 # before that is called a finding, so many more uninterrupted runs are asked.
 _MORE_BASELINES = 6
 _BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAILED})
-# At a plan with a second death whose blow had nothing to fall on.
-ATTEMPTS = 8
+# At a plan whose blow had nothing to fall on: where a program's path is chosen by chance and
+# recorded, or a thread was faster, the next run of it may pass there.
+_ATTEMPTS = 16
 _NAME_MAX = 120  # characters of a directory's name
 
 
@@ -234,9 +235,8 @@ def run_trials(
     *,
     jobs: int,
     on_trial: Callable[[int, Observation], bool],
-    attempts: int = 1,
 ) -> None:
-    """Run a trial for each plan, some at a time.
+    """Run a trial for each plan, some at a time; once more where its blow did not fall.
 
     Args:
         runner: Runs one.
@@ -244,8 +244,6 @@ def run_trials(
         jobs: How many at a time.
         on_trial: Given number and observation of each as it ends, in this thread; returns
             whether to go on.
-        attempts: How often a plan is tried whose blow had nothing to fall on: which of two
-            threads comes first is chance, and the other one may have done it in the life before.
     """
     left = iter(plans)
     stop = threading.Event()
@@ -257,7 +255,7 @@ def run_trials(
                 if plan is None:
                     stop.set()
                     break
-                running[pool.submit(_landed, runner, plan, attempts)] = number
+                running[pool.submit(_landed, runner, plan)] = number
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -266,10 +264,11 @@ def run_trials(
                     stop.set()
 
 
-def _landed(runner: Runner, plan: CrashPlan, attempts: int) -> Observation:
-    for _ in range(attempts - 1):
+def _landed(runner: Runner, plan: CrashPlan) -> Observation:
+    for _ in range(_ATTEMPTS - 1):
         trial = runner.trial(plan)
-        if all(life.struck for life in trial.lives[: len(plan.deaths)]) or trial.lives[0].failure:
+        has_landed = all(life.struck for life in trial.lives[: len(plan.deaths)])
+        if has_landed or trial.final.failure or not trial.final.in_time:
             return trial
     return runner.trial(plan)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 # Of a stored observation; a checker of another version refuses it.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Verdict(StrEnum):

@@ -9,16 +9,51 @@ from rich.text import Text
 
 from resumectl.lab.baseline import site
 from resumectl.lab.evidence_text import readable
-from resumectl.lab.trial import Judgement, LifeSeen, Observation
+from resumectl.lab.plan import CrashPlan, Edge, subject_of
+from resumectl.lab.specification import Specification
+from resumectl.lab.trial import Judgement, Kind, LifeSeen, Observation, Verdict
 from resumectl.report.console import VERDICT_STYLES, Cell, Column, Sheet, right, whole
 from resumectl.text import literal
 
+_LISTED_MAX = 8
 
-def told(trial: Observation, judgement: Judgement) -> Iterator[RenderableType]:
-    """One trial in the order in which it happened, and what it means."""
+
+# Why each kind of finding matters, and what usually mends it.
+_WHY = {
+    Kind.LOST: "what was accepted, or had to happen, did not, and nothing makes up for it. What "
+    "is to happen after a crash belongs in a step, and is marked as done when it is done.",
+    Kind.DUPLICATED: "whoever is on the other side sees it more than once, as a second charge or "
+    "e-mail. Give it a key by which the other side knows it again, or a step of its own, or "
+    "write it in a datasource's transaction.",
+    Kind.DIVERGED: "after a crash, the outcome is another one. Let the workflow's body depend on "
+    "its arguments and on what its steps return, and on nothing else: chance, the time, and what "
+    "is in memory or in a table belong in a step.",
+    Kind.STUCK: "it waits for ever, and so does everybody who waits for it. Whatever the workflow "
+    "needs, as its class, instance, queue and application version, has to be there at launch.",
+    Kind.FAILED: "a crash made a failure of what succeeds otherwise, and DBOS does not try a "
+    "workflow again that has failed.",
+    Kind.UNEXPECTED: "something is there that no uninterrupted run makes, as when it was begun "
+    "again under another id.",
+    Kind.RERUN: "what ran had been recorded, or never was: whatever it does outside is done again.",
+}
+
+
+def told(
+    trial: Observation, judgement: Judgement, specification: Specification
+) -> Iterator[RenderableType]:
+    """One trial in the order in which it happened, what it means, and what to type next.
+
+    Args:
+        trial: What was seen.
+        judgement: What is made of it.
+        specification: What was asked for.
+    """
+    yield Text(literal(f"One trial of {specification.subject}: {trial.plan}"), style="bold")
+    yield Text(literal(_course(trial)))
     for number, life in enumerate(trial.lives, start=1):
-        before = trial.lives[number - 2] if number > 1 else None
-        yield _life_sheet(number, life, before)
+        yield _life_sheet(number, life)
+        if number > 1:
+            yield Text(literal(_recovery(life)))
         if life.struck is not None:
             yield Text(
                 literal(f"The blow: {life.struck}. The kernel says: {life.ending}."),
@@ -26,34 +61,73 @@ def told(trial: Observation, judgement: Judgement) -> Iterator[RenderableType]:
             )
             yield _left_sheet(life)
     yield from _meaning(judgement)
+    again = specification.replay_line(trial.plan)
+    if judgement.verdict is Verdict.BROKEN:
+        yield Text(literal(f"next:  {again} --times 20"), no_wrap=True)
+        yield Text("tells how often it comes out so; then mend it, and sweep again")
 
 
-def _life_sheet(number: int, life: LifeSeen, before: LifeSeen | None) -> Sheet:
-    recorded = {(s["workflow"], s["number"]) for s in before.left["steps"]} if before else set()
+def _course(trial: Observation) -> str:
+    """The plan in words."""
+    words = []
+    for death in CrashPlan.parse(trial.plan).deaths:
+        turn = f"match no. {death.at.n} of " if death.at.n > 1 else ""
+        side = "just before" if death.edge is Edge.BEFORE else "right after"
+        words.append(f"is killed {side} the commit of {turn}{death.at.pattern}")
+    return (
+        f"A process {'; the next one '.join(words)}. The last one recovers what is left, while "
+        "the client asks again."
+    )
+
+
+def _life_sheet(number: int, life: LifeSeen) -> Sheet:
     began_us = life.events[0]["at_us"] if life.events else 0
     rows: list[list[Cell]] = []
     for event in life.events:
         at = f"{(event['at_us'] - began_us) / 1000:.1f} ms"
         rows.extend([at, *told_of] for told_of in _event_told(event))
-    replayed = sorted(f"{wf}/step-{n}" for wf, n in recorded if not _ran(life, wf, n))
-    title = f"Life {number}"
-    if before is not None:
-        title += f": {len(replayed)} steps were recorded before, and replayed"
-    return Sheet(title, [right("at"), Column("what"), whole("of"), whole("detail")], rows)
+    columns = [right("at"), Column("what"), whole("of"), whole("detail")]
+    return Sheet(f"Life {number}", columns, rows)
 
 
-def _ran(life: LifeSeen, workflow: str, number: int) -> bool:
-    return any(
-        e["kind"] == "ran" and (e["workflow"], e["number"]) == (workflow, number)
-        for e in life.events
+def _recovery(life: LifeSeen) -> str:
+    """What a life that followed a crash did with what it found."""
+    names = [name for e in life.events if e["kind"] == "commit" for name, _ in e["facts"]]
+    requeued = [subject_of(name) for name in names if name.endswith("/requeued")]
+    replayed, ran = (
+        [f"{e['step']}, {site(e)}" for e in life.events if e["kind"] == kind and _is_granted(e)]
+        for kind in ("replayed", "ran")
     )
+    return (
+        f"Recovered by DBOS: {_listed(requeued)}. Replayed from their records: "
+        f"{_listed(replayed)}. Ran: {_listed(ran)}."
+    )
+
+
+def _is_granted(event: Mapping[str, Any]) -> bool:
+    """Whether DBOS did not refuse it, as it does where the record is of another step."""
+    return bool(event.get("recorded", event["step"]) == event["step"])
+
+
+def _listed(names: Sequence[str]) -> str:
+    every = list(dict.fromkeys(names))
+    more = f" and {len(every) - _LISTED_MAX} more" if len(every) > _LISTED_MAX else ""
+    return "; ".join(every[:_LISTED_MAX]) + more if every else "nothing"
 
 
 def _event_told(event: Mapping[str, Any]) -> Iterator[list[Cell]]:
     kind = event["kind"]
     if kind == "commit":
         for index, (name, what) in enumerate(event["facts"]):
-            yield ["committed" if index == 0 else "  with it", name, what]
+            is_recovery = name.endswith("/requeued")
+            detail = "DBOS recovers it" if is_recovery else what
+            yield ["committed" if index == 0 else "  with it", name, detail]
+    elif kind == "replayed":
+        if _is_granted(event):
+            yield ["replays", f"{event['step']}, {site(event)}", "from its record"]
+        else:
+            asked = Text("is refused", style="red")
+            yield [asked, f"{event['step']}, {site(event)}", f"recorded is {event['recorded']}"]
     elif kind == "ran":
         what = "transaction" if event["transaction"] else "step body"
         yield [f"runs {what}", f"{event['step']}, {site(event)}", ", ".join(event["payload"])]
@@ -90,17 +164,24 @@ def _left_sheet(life: LifeSeen) -> Sheet:
 def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
     if judgement.findings:
         yield Sheet(
-            "Findings",
+            "What differs from uninterrupted runs, or from what is promised",
             [Column("kind"), whole("of"), whole("evidence")],
             [[Text(f.kind, style="red"), f.subject, f.evidence] for f in judgement.findings],
         )
+        for kind in dict.fromkeys(f.kind for f in judgement.findings):
+            yield Text(literal(f"{kind}: {_WHY[kind]}"))
     for each in judgement.exposures:
         other = ", with another payload" if each.payload_differs else ""
         yield Text(
             literal(f"allowed: {each.effect} happened {each.times} times{other}"), style="yellow"
         )
-    why = f": {judgement.why_void}" if judgement.why_void else ""
-    yield Text(literal(f"{judgement.verdict}{why}"), style=VERDICT_STYLES[judgement.verdict])
+    said = {
+        Verdict.KEPT: "every promise; it ended as uninterrupted runs do",
+        Verdict.BROKEN: "a promise was not kept",
+        Verdict.VOID: judgement.why_void,
+    }[judgement.verdict]
+    style = VERDICT_STYLES[judgement.verdict]
+    yield Text(literal(f"{judgement.verdict}: {said}"), style=style)
 
 
 def judgement_document(judgement: Judgement) -> dict[str, Any]:

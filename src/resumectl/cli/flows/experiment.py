@@ -79,7 +79,7 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
         document["outcomes"] = outcomes
         machine.show(document)
     elif times == 1:
-        console.show(*story.told(trials[0], judged[0]))
+        console.show(*story.told(trials[0], judged[0], told))
     else:
         console.show(story.outcomes_sheet(judged))
     if told.keep_in is not None and outcomes[Verdict.KEPT] < times:
