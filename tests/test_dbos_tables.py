@@ -9,7 +9,8 @@ from conftest import Place
 from dbos import DBOS
 from dbos._sys_db import WorkflowStatusString
 
-from resumectl.publishing import dbos_tables, records
+from resumectl.publishing import dbos_tables
+from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.publisher import Publisher
 
 TABLES = [
@@ -40,10 +41,10 @@ def test_dbos_s_tables_count_as_there_only_once_dbos_has_migrated(
 ) -> None:
     engine = sa.create_engine(place.settings.url, poolclass=sa.NullPool)
     with engine.connect() as connection:
-        assert not records.has_dbos_tables(connection, place.settings)
+        assert not has_dbos_tables(connection, place.settings)
     request.getfixturevalue("migrated")
     with engine.connect() as connection:
-        assert records.has_dbos_tables(connection, place.settings)
+        assert has_dbos_tables(connection, place.settings)
 
 
 def test_the_statuses_are_dbos_s() -> None:

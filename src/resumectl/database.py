@@ -6,7 +6,7 @@ sqlalchemy, not dbos.
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,8 @@ CONNECT_TIMEOUT_S = 10
 # the 30 s of the busy timeout: seen with 20 connections, DBOS's own choice, and 44 batches that
 # a launch recovered at once.
 SQLITE_POOL_SIZE = 500
+# A statement takes a bounded number of parameters (SQLite: 32,766).
+_PARAMETERS_MAX = 10_000
 
 
 def open_engine(settings: Settings) -> sa.Engine:
@@ -157,3 +159,8 @@ def _explain_postgresql(original: Any, reason: str, settings: Settings) -> Refus
         str(state), "start the server, or correct the URL; then  resumectl doctor"
     ).replace("ROLE", settings.url.username or "ROLE")
     return MachineFailure(f"the database {settings.shown_url}: {reason}", next_step=step)
+
+
+def in_parts(items: Sequence[Any]) -> list[Sequence[Any]]:
+    """The items, in parts that a statement can take as its parameters."""
+    return [items[i : i + _PARAMETERS_MAX] for i in range(0, len(items), _PARAMETERS_MAX)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from resumectl.publishing.lives import ExecutorLocks
-    from resumectl.publishing.records import WorkflowSeen
+    from resumectl.publishing.workflows import WorkflowSeen
 
 LIMIT_MAX, OFFSET_MAX = 1_000_000, 1_000_000_000
 
@@ -96,8 +96,8 @@ def list_workflows(
     ] = False,
 ) -> ExitCode:
     """List workflows, the newest first."""
-    from resumectl.publishing import records
-    from resumectl.publishing.dbos_tables import STATUSES
+    from resumectl.publishing import workflows
+    from resumectl.publishing.dbos_tables import STATUSES, has_dbos_tables
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
 
@@ -114,8 +114,8 @@ def list_workflows(
     depths: list[int] = []
     is_more = False
     with reading(common) as open_:
-        if open_ is not None and records.has_dbos_tables(open_[0], common.settings()):
-            found = records.list_workflows(
+        if open_ is not None and has_dbos_tables(open_[0], common.settings()):
+            found = workflows.list_workflows(
                 open_[0],
                 status=status.upper() if status else None,
                 name=name,
@@ -156,13 +156,15 @@ def _with_children(
     connection: "Connection", roots: Sequence["WorkflowSeen"]
 ) -> tuple[list["WorkflowSeen"], list[int]]:
     """Roots and everything below them, depth first; children oldest first, as they were made."""
-    from resumectl.publishing import records
+    from resumectl.publishing import workflows
 
     below: dict[str, list[WorkflowSeen]] = {}
     level = list(roots)
     while level:
-        children = records.list_workflows(connection, parents=[each.id for each in level])
-        for child in sorted(children, key=lambda w: (w.created_at_ms, records.natural_order(w.id))):
+        children = workflows.list_workflows(connection, parents=[each.id for each in level])
+        for child in sorted(
+            children, key=lambda w: (w.created_at_ms, workflows.natural_order(w.id))
+        ):
             below.setdefault(str(child.parent), []).append(child)
         level = children
     found: list[WorkflowSeen] = []
@@ -196,7 +198,7 @@ def _since_ms(text: str) -> int:
 
 def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
     """Show a workflow's steps, and who executed them."""
-    from resumectl.publishing import records
+    from resumectl.publishing import records, workflows
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
 
@@ -204,7 +206,7 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
         workflow = _existing(common, open_, workflow_id)
         assert open_ is not None
         lives = records.read_lives(*open_)
-        found = records.list_steps(open_[0], workflow_id, lives)
+        found = workflows.list_steps(open_[0], workflow_id, lives)
     if common.as_json:
         machine.show(
             {
@@ -286,10 +288,11 @@ def _look_up(common: Common, workflow_id: str) -> "WorkflowSeen":
 def _existing(
     common: Common, open_: "tuple[Connection, ExecutorLocks] | None", workflow_id: str
 ) -> "WorkflowSeen":
-    from resumectl.publishing import records
+    from resumectl.publishing import workflows
+    from resumectl.publishing.dbos_tables import has_dbos_tables
 
-    if open_ is not None and records.has_dbos_tables(open_[0], common.settings()):
-        found = records.list_workflows(open_[0], workflow_ids=[workflow_id])
+    if open_ is not None and has_dbos_tables(open_[0], common.settings()):
+        found = workflows.list_workflows(open_[0], workflow_ids=[workflow_id])
         if found:
             return found[0]
     raise Refusal(f"there is no workflow {workflow_id}", next_step="resumectl list-workflows")

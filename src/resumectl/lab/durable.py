@@ -29,7 +29,7 @@ from resumectl.lab.sweep import (
     second_deaths,
 )
 from resumectl.lab.trial import Observation, Verdict
-from resumectl.publishing import records, remote
+from resumectl.publishing import remote, workflows
 from resumectl.publishing.dbos_tables import SWEEP_CLASS, UNFINISHED
 from resumectl.publishing.publisher import LifeEnding
 from resumectl.settings import Settings
@@ -107,8 +107,8 @@ def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) ->
     """
     wanted = list(map(workflow_id, sweeps))
     with engine.connect() as connection:
-        there = records.queue_names(connection, _PREFIX)
-        statuses = records.statuses(connection, there)
+        there = workflows.queue_names(connection, _PREFIX)
+        statuses = workflows.statuses(connection, there)
     missing = [name for name in wanted if name not in there]
     if missing:
         remote.register_queues(settings, dict.fromkeys(missing, (_WORKER_CONCURRENCY, _POLL_S)))

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from resumectl.database import DBOS_SCHEMA_KEY
+from resumectl.settings import Settings
 
 # Never created from here: only a Table, not a light-weight table(), follows the engine's
 # translation of schemas (SQLAlchemy 2.1).
@@ -50,3 +51,18 @@ ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 STATUSES = (*UNFINISHED, *ENDED)
 # What an ordinary recovery leaves alone, and a resume by id takes up again.
 RESUMABLE_BY_ID = ("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+
+
+def has_dbos_tables(connection: sa.Connection, settings: Settings) -> bool:
+    """Whether DBOS's tables are there, with everything that is read of them.
+
+    On PostgreSQL DBOS 3.4.0 migrates in 81 transactions, and a process may die between two:
+    what is half there counts as absent, and the next launch completes it.
+    """
+    schema = None if settings.is_sqlite else settings.dbos_schema
+    wanted = {table.name: table for table in (workflow_status, operation_outputs, queues)}
+    found = sa.inspect(connection).get_multi_columns(schema=schema, filter_names=list(wanted))
+    columns = {name: {each["name"] for each in seen} for (_, name), seen in found.items()}
+    return all(
+        columns.get(name, set()).issuperset(table.columns.keys()) for name, table in wanted.items()
+    )

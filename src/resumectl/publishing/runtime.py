@@ -27,7 +27,7 @@ from resumectl.database import (
 )
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
-from resumectl.publishing import records, remote
+from resumectl.publishing import records, remote, workflows
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, ENDED, QUEUE_NAME
 from resumectl.publishing.limits import checked_concurrency
@@ -141,7 +141,7 @@ class Life:
             self.id = self._record_start(connection)
             names = list(connection.scalars(sa.select(publishers.c.name)))
         with self.engine.connect() as connection:
-            is_first = not records.queue_exists(connection, self.settings, BATCH_QUEUE_NAME)
+            is_first = not workflows.queue_exists(connection, self.settings, BATCH_QUEUE_NAME)
         if is_first:
             remote.register_publisher_queues(self.settings)
         if self._concurrency is not None:
@@ -293,7 +293,7 @@ class Life:
                 self.adopt()
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
             with self.engine.connect() as connection:
-                seen = records.statuses(connection, workflow_ids)
+                seen = workflows.statuses(connection, workflow_ids)
             every_poll(seen)
             if all(seen.get(each) in ENDED for each in workflow_ids):
                 return True
@@ -326,13 +326,13 @@ class Life:
         """
         adopted: list[Adopted] = []
         with self.engine.connect() as connection:
-            candidates = records.executors_with_pending(connection, self.settings)
+            candidates = workflows.executors_with_pending(connection, self.settings)
         for executor_id in candidates:
             if not self.locks.acquire(executor_id):
                 continue  # alive, or being adopted by somebody else
             try:
                 with self.engine.connect() as connection:
-                    left = records.pending_of(connection, executor_id, self.settings)
+                    left = workflows.pending_of(connection, executor_id, self.settings)
                 if left:
                     remote.requeue(self.settings, left)
                 adopted.extend(Adopted(workflow_id, executor_id) for workflow_id, _ in left)
@@ -345,7 +345,7 @@ class Life:
     def revive(self, workflow_ids: Sequence[str]) -> None:
         """Begin again what was cancelled or dead-lettered, messages within the queue's limit."""
         with self.engine.connect() as connection:
-            found = records.list_workflows(connection, workflow_ids=workflow_ids)
+            found = workflows.list_workflows(connection, workflow_ids=workflow_ids)
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
         for workflow in found:
             is_batch = workflow.name == Publisher.publish_batch.__qualname__
@@ -401,7 +401,7 @@ class Life:
         """
         with failures_explained(self.settings):
             with self.engine.connect() as connection:
-                left = records.pending_of(connection, self.executor_id, self.settings)
+                left = workflows.pending_of(connection, self.executor_id, self.settings)
             if left:
                 remote.requeue(self.settings, left)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from resumectl.publishing import records
+from resumectl.publishing import records, workflows
+from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.lives import ExecutorLocks
-from resumectl.publishing.records import Unfinished
+from resumectl.publishing.workflows import Unfinished
 from resumectl.settings import Settings
 
 
@@ -46,9 +47,9 @@ class Survey:
 
 def survey(connection: sa.Connection, settings: Settings, locks: ExecutorLocks) -> Survey:
     """Look at all unfinished work, and take none of it."""
-    if not records.has_dbos_tables(connection, settings):
+    if not has_dbos_tables(connection, settings):
         return Survey((), (), tuple(records.all_batches(connection)))
-    found = records.unfinished(connection, settings)
+    found = workflows.unfinished(connection, settings)
     alive = locks.alive({each.executor for each in found if each.executor})
     available, blocked = divide(found, alive, settings.app_version)
     return Survey(tuple(available), tuple(blocked), tuple(records.unstarted_batches(connection)))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from resumectl.publishing.state import BatchState, Counts, State, verdict
 
 if TYPE_CHECKING:
-    from resumectl.publishing.records import StepSeen, WorkflowSeen
     from resumectl.publishing.takeover import Blocked
+    from resumectl.publishing.workflows import StepSeen, WorkflowSeen
     from resumectl.report.publishing import Resumed
 
 

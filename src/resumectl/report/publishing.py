@@ -20,8 +20,9 @@ from resumectl.report.console import Cell, Column, Sheet, cell, right, whole
 from resumectl.text import clock, duration, literal
 
 if TYPE_CHECKING:
-    from resumectl.publishing.records import LifeSeen, StepSeen, WorkflowSeen
+    from resumectl.publishing.records import LifeSeen
     from resumectl.publishing.takeover import Blocked
+    from resumectl.publishing.workflows import StepSeen, WorkflowSeen
 
 _COUNT_COLUMNS = [right(name) for name in (
     "expected", "delivered", "repeated", "missing", "failed", "pending", "ignored",

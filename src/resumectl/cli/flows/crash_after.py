@@ -10,7 +10,7 @@ from resumectl.errors import ExitCode, NothingProved, Refusal
 from resumectl.lab.crash import Ending, run_victim
 from resumectl.lab.plan import Blow, CrashPlan, Edge, delivery_plan
 from resumectl.lab.victim_specification import Specification
-from resumectl.publishing import records
+from resumectl.publishing import records, workflows
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import ensure_migrated
@@ -141,7 +141,7 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> Ex
     (left,) = state.batches
     engine = open_engine(settings)
     with failures_explained(settings), engine.connect() as connection:
-        statuses = records.count_statuses(connection, settings, batch.id)
+        statuses = workflows.count_statuses(connection, settings, batch.id)
     engine.dispose()
     proved = ending.is_as_planned(plan)
     document = {

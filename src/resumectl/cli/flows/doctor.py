@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from resumectl.cli.common import Common
 from resumectl.database import explain, failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing import records, takeover
+from resumectl.publishing import records, takeover, workflows
+from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.report import console, machine
@@ -73,15 +74,15 @@ def _look(settings: Settings) -> list[Finding]:
             if not is_migrated(connection):
                 return [*found, Finding("migrations", "missing", "resumectl migrate")]
             found.append(Finding("migrations", "up to date"))
-            if not records.has_dbos_tables(connection, settings):
+            if not has_dbos_tables(connection, settings):
                 return [*found, Finding("DBOS's tables", "missing", "resumectl migrate")]
             seen = takeover.survey(connection, settings, locks)
             lives = records.read_lives(connection, locks)
             status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
             # A batch comes with its messages, so it is the one to name.
-            dead_lettered = records.list_workflows(
+            dead_lettered = workflows.list_workflows(
                 connection, status=status, limit=1, roots_only=True
-            ) or records.list_workflows(connection, status=status, limit=1)
+            ) or workflows.list_workflows(connection, status=status, limit=1)
     except sa.exc.SQLAlchemyError as error:
         raise explain(error, settings) from error
     finally:

@@ -7,9 +7,9 @@ from resumectl.cli.common import Common
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, Refusal
-from resumectl.publishing import records, remote, takeover
+from resumectl.publishing import records, remote, takeover, workflows
 from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import ENDED
+from resumectl.publishing.dbos_tables import ENDED, has_dbos_tables
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
@@ -107,9 +107,9 @@ def _has_ended(settings: Settings, engine: "Engine", batch: Batch) -> bool:
     if batch.is_new:
         return False
     with failures_explained(settings), engine.connect() as connection:
-        if not records.has_dbos_tables(connection, settings):
+        if not has_dbos_tables(connection, settings):
             return False
-        return records.statuses(connection, [batch.id]).get(batch.id) in ENDED
+        return workflows.statuses(connection, [batch.id]).get(batch.id) in ENDED
 
 
 def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> ExitCode:
@@ -119,7 +119,7 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
         remote.set_concurrency(settings, request.concurrency)
     with engine.begin() as connection:
         batch = request.write_down(connection)
-        if batch.is_new or not records.statuses(connection, [batch.id]):
+        if batch.is_new or not workflows.statuses(connection, [batch.id]):
             remote.enqueue(settings, connection, batch)
     common.say(f"enqueued {batch.id}; it is delivered by  resumectl worker")
     return show_batches(common, [batch.id])

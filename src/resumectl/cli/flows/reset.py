@@ -6,7 +6,7 @@ from resumectl.cli.common import Common
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab import durable
-from resumectl.publishing import records, remote
+from resumectl.publishing import records, remote, workflows
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.publishing.models import metadata
@@ -40,7 +40,7 @@ def _delete_everything(common: Common) -> bool:
                 if not is_migrated(connection):
                     return False
                 _refuse_if_in_use(records.read_lives(connection, locks))
-                workflow_ids = records.all_workflow_ids(connection, settings)
+                workflow_ids = workflows.all_workflow_ids(connection, settings)
             # First the workflows: without its batch, one of them could not be told again.
             remote.delete(settings, workflow_ids)
             with engine.begin() as connection:

@@ -11,13 +11,13 @@ from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive
 from resumectl.lab.durable import Bench
-from resumectl.publishing import records
-from resumectl.publishing.dbos_tables import ENDED, RESUMABLE_BY_ID, UNFINISHED
+from resumectl.publishing import records, workflows
+from resumectl.publishing.dbos_tables import ENDED, RESUMABLE_BY_ID, UNFINISHED, has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
-from resumectl.publishing.records import WorkflowSeen
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
+from resumectl.publishing.workflows import WorkflowSeen
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
@@ -73,11 +73,11 @@ def _named(common: Common, ids: Sequence[str]) -> list[WorkflowSeen]:
     engine = open_engine(settings)
     with engine.connect() as connection:
         found = (
-            records.list_workflows(connection, workflow_ids=ids)
-            if records.has_dbos_tables(connection, settings)
+            workflows.list_workflows(connection, workflow_ids=ids)
+            if has_dbos_tables(connection, settings)
             else []
         )
-        children = records.list_workflows(connection, parents=ids) if found else []
+        children = workflows.list_workflows(connection, parents=ids) if found else []
     engine.dispose()
     missing = [each for each in ids if each not in {w.id for w in found}]
     if missing:
@@ -97,11 +97,11 @@ def _snapshot(common: Common, ids: Sequence[str]) -> Snapshot:
     engine = open_engine(settings)
     try:
         with failures_explained(settings), engine.connect() as connection:
-            if not records.has_dbos_tables(connection, settings):
+            if not has_dbos_tables(connection, settings):
                 return Snapshot({}, {}, {})
             return Snapshot(
-                records.statuses(connection, ids),
-                records.recorded_steps(connection, ids),
+                workflows.statuses(connection, ids),
+                workflows.recorded_steps(connection, ids),
                 records.deliveries_made(connection, ids),
             )
     finally:
@@ -142,7 +142,7 @@ def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resu
             repeated=max(0, after.deliveries.get(each, 0) - 1)
             - max(0, before.deliveries.get(each, 0) - 1),
         )
-        for each in sorted(wanted, key=records.natural_order)
+        for each in sorted(wanted, key=workflows.natural_order)
     ]
 
 
