@@ -1,15 +1,17 @@
-"""Fill the generated parts of README.md: the session's real output, exit codes, layout.
+"""Fill the generated parts of README.md: real output of two sessions, exit codes, layout.
 
     python docs/make_readme.py           rewrites README.md
-A test runs the session again and holds its output against the README's.
+A test runs the sessions again and holds their output against the README's.
 """
 
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from resumectl.errors import ExitCode
@@ -25,17 +27,40 @@ SESSION = (
     "resumectl state",
     "resumectl list-workflows --limit 5",
 )
+_CHECKOUT = """shop.py:checkout --args '["order-1"]' --promise charge=exactly-once"""
+EXPERIMENT = (
+    f"resumectl sweep {_CHECKOUT}",
+    f"resumectl replay before:checkout-1/step-1 {_CHECKOUT}",
+)
 _WIDTH, _WIDE = 112, 168  # the list of workflows has twelve columns
 
 
 def session() -> str:
-    """What the session prints, in an empty directory."""
+    """What a newcomer's session prints."""
+    return _printed(SESSION, ExitCode.DONE)
+
+
+def experiment() -> str:
+    """What is found of the README's own workflow."""
+    return _printed(EXPERIMENT, ExitCode.PROMISE_BROKEN)
+
+
+def shop() -> str:
+    """The README's own workflow."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (found,) = [each for each in blocks if "def checkout" in each]
+    return str(found)
+
+
+def _printed(lines: Sequence[str], code: ExitCode) -> str:
+    """What these commands print, in a directory with nothing but the workflow's file."""
     parts = []
     environ = {k: v for k, v in os.environ.items() if "POSTGRES" not in k and "DBOS" not in k}
     with tempfile.TemporaryDirectory() as directory:
-        for line in SESSION:
+        Path(directory, "shop.py").write_text(shop())
+        for line in lines:
             ran = subprocess.run(
-                [sys.executable, "-m", *line.split()],
+                [sys.executable, "-m", *shlex.split(line)],
                 cwd=directory,
                 env={
                     **environ,
@@ -45,8 +70,9 @@ def session() -> str:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                check=True,
+                check=False,
             )
+            assert ran.returncode == code, ran.stdout
             output = re.sub(r"[ \t]+$", "", ran.stdout, flags=re.MULTILINE)
             output = re.sub(r"\n{3,}", "\n\n", output)
             parts.append(f"$ {line}\n{output.strip()}\n")
@@ -70,7 +96,7 @@ def layout() -> str:
     return "| file | what it is |\n| --- | --- |\n" + "\n".join(lines)
 
 
-PARTS = {"session": session, "exit-codes": exit_codes, "layout": layout}
+PARTS = {"session": session, "experiment": experiment, "exit-codes": exit_codes, "layout": layout}
 
 
 def filled(text: str, name: str, content: str) -> str:

@@ -22,8 +22,9 @@ def shape(text: str) -> set[str]:
     return {re.sub(r"[\s─]+", " ", line).strip() for line in text.splitlines()}
 
 
-def test_the_session_prints_what_the_readme_shows() -> None:
-    assert shape(make_readme.session()) == shape(make_readme.part(README, "session"))
+@pytest.mark.parametrize("name", ["session", "experiment"])
+def test_a_session_prints_what_the_readme_shows(name: str) -> None:
+    assert shape(make_readme.PARTS[name]()) == shape(make_readme.part(README, name))
 
 
 @pytest.mark.parametrize("name", ["exit-codes", "layout"])
@@ -36,6 +37,7 @@ def test_what_is_generated_is_up_to_date(name: str) -> None:
 def test_every_command_of_the_readme_can_be_typed_in_its_order(sqlite_place: Place) -> None:
     (sqlite_place.directory / "messages.txt").write_text('first\n{"second": 2}\n')
     after_session = README.partition("<!-- /session -->")[2]
+    after_session = after_session.replace(make_readme.part(README, "experiment"), "")
     blocks = re.findall(r"```console\n(.*?)```", after_session, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) > 20
@@ -47,7 +49,8 @@ def test_every_command_of_the_readme_can_be_typed_in_its_order(sqlite_place: Pla
 
 
 def test_the_library_example_prints_what_it_says(sqlite_place: Place) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (code,) = [each for each in blocks if each != make_readme.shop()]
     script = sqlite_place.directory / "my_program.py"
     script.write_text(code)
     ran = run_python(sqlite_place, script)

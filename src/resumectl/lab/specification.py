@@ -77,10 +77,17 @@ class Specification:
             }
         )
 
-    def replay_line(self, plan: str) -> str:
-        """What is typed to see one trial again; only what is not the default."""
+    def replay_line(self, plan: str, directory: str) -> str:
+        """What is typed to see one trial again; only what is not the default.
+
+        Args:
+            plan: Of the trial.
+            directory: Where it is to be typed.
+        """
         subject, later, usual = self.subject, self.later, Subject()
-        target, later_target = (":".join(each.target or ()) for each in (subject, later))
+        target, later_target = (
+            ":".join(each.target or ()).removeprefix(f"{directory}/") for each in (subject, later)
+        )
         options = {
             "--args": json.dumps(list(subject.args)) if subject.args else None,
             "--kwargs": json.dumps(dict(subject.kwargs)) if subject.kwargs else None,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
@@ -61,7 +62,7 @@ def told(
             )
             yield _left_sheet(life)
     yield from _meaning(judgement)
-    again = specification.replay_line(trial.plan)
+    again = specification.replay_line(trial.plan, str(Path.cwd()))
     if judgement.verdict is Verdict.BROKEN:
         yield Text(literal(f"next:  {again} --times 20"), no_wrap=True)
         yield Text("tells how often it comes out so; then mend it, and sweep again")
@@ -75,7 +76,7 @@ def _course(trial: Observation) -> str:
         side = "just before" if death.edge is Edge.BEFORE else "right after"
         words.append(f"is killed {side} the commit of {turn}{death.at.pattern}")
     return (
-        f"A process {'; the next one '.join(words)}. The last one recovers what is left, while "
+        f"A process {'; the next one '.join(words)}; the next one recovers what is left, while "
         "the client asks again."
     )
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -99,7 +100,7 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
     for kind, found in by_kind.items():
         if len(found) > _SHOWN_MAX:
             yield Text(f"… and {len(found) - _SHOWN_MAX} more {kind} (--json has them all)")
-        line = result.kept.specification.replay_line(found[0][1])
+        line = result.kept.specification.replay_line(found[0][1], str(Path.cwd()))
         yield Text(literal(f"{kind}: see it again with  {line}"), no_wrap=True)
     void = [j for j in result.judged if j.verdict is Verdict.VOID]
     for judgement in void[:_SHOWN_MAX]:
