@@ -174,7 +174,12 @@ def _as_refusal(common: Common, error: Exception) -> Refusal:
     from sqlalchemy.exc import SQLAlchemyError
 
     from resumectl.database import explain
+    from resumectl.release import require_dbos
 
+    try:
+        require_dbos()
+    except MachineFailure as refusal:
+        return refusal
     if isinstance(error, SQLAlchemyError | OSError):
         return explain(error, common.settings())
     return MachineFailure(

@@ -11,6 +11,7 @@ from resumectl.publishing import records, takeover, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
+from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
 from resumectl.report.console import Column, Sheet, whole
 from resumectl.settings import URL_VARIABLES, Settings
@@ -40,10 +41,12 @@ def examine(common: Common) -> ExitCode:
         )
     failure: Refusal | None = None
     try:
+        require_dbos()
+        findings.append(Finding("dbos", dbos_release()))
         findings.extend(_look(settings))
     except Refusal as refusal:
         failure = refusal
-        findings.append(Finding("reachable", f"no: {refusal.what}", refusal.next_step))
+        findings.append(Finding("usable", f"no: {refusal.what}", refusal.next_step))
     if common.as_json:
         machine.show(
             {
