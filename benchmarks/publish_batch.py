@@ -32,7 +32,7 @@ def main() -> None:
     count = int(sys.argv[2])
     if len(sys.argv) > 3:
         (death,) = CrashPlan.parse(sys.argv[3]).deaths
-        Watch(death, print, of_publisher=True).arm()
+        Watch(death, print, of_publisher=True, system_database=settings.secret_url).arm()
     engine = open_engine(settings)
     ensure_migrated(settings, engine)
     bodies = batches.generated(count)

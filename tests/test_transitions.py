@@ -75,6 +75,16 @@ from resumectl.lab.statements import facts_of
             {"workflow_uuid": "order #7, 50%", "status": "PENDING"},
             ["order%20%237%2C%2050%25/accepted"],
         ),
+        (
+            "DELETE FROM workflow_status WHERE workflow_uuid IN (__[POSTCOMPILE_workflow_uuid_1])",
+            {"workflow_uuid_1": ["a-1", "a-2"]},
+            ["a-1/deleted", "a-2/deleted"],
+        ),
+        (
+            "INSERT INTO notifications (destination_uuid, topic) VALUES (…)",
+            {"destination_uuid": "a-1", "topic": "paid"},
+            ["a-1/notified"],
+        ),
         ("INSERT OR REPLACE INTO orders VALUES (…)", {"id": 1}, ["orders/inserted"]),
         ('UPDATE "shop"."orders" SET paid = 1', {}, ["orders/updated"]),
         ("WITH gone AS (DELETE FROM carts RETURNING id) SELECT 1", {}, ["carts/deleted"]),
@@ -90,6 +100,14 @@ def test_a_statement_says_what_it_makes_true(
     assert [fact.name for fact in facts_of(sql, [parameters], of_publisher=True)] == named
 
 
+def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
+    sql = 'INSERT INTO "shop".notifications (id) VALUES (1)'
+    named = [fact.name for fact in facts_of(sql, [{}], is_of_dbos=lambda schema: schema == "dbos")]
+    assert named == ["notifications/inserted"]
+    sql = "INSERT INTO dbos.workflow_events (key) VALUES (1)"
+    assert facts_of(sql, [{}], is_of_dbos=lambda schema: schema == "dbos") == []
+
+
 # A program that has nothing to do with DBOS: the watch knows statements and commits only.
 PROGRAM = """
 import os, sys, sqlalchemy as sa
@@ -98,7 +116,8 @@ from resumectl.lab.transitions import Watch
 path, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def write(text):
     os.write(note, f"{text}\\n".encode())
-Watch(CrashPlan.parse(plan).deaths[0], write, of_publisher=True).arm()
+death = CrashPlan.parse(plan).deaths[0]
+Watch(death, write, of_publisher=True, system_database=f"sqlite:///{path}").arm()
 engine = sa.create_engine(f"sqlite:///{path}")
 table = sa.Table("deliveries", sa.MetaData(), sa.Column("workflow_id", sa.Text))
 NOTHING = sa.select(sa.bindparam("workflow_id")).where(sa.false())
@@ -119,6 +138,27 @@ with engine.begin() as c:
 with engine.connect() as c:
     deliver(c, "invalidated")
     c.invalidate()
+with engine.connect() as c:
+    # Before a WITH the driver begins no transaction; and a lower-case returning counts no rows.
+    c.execute(sa.text("with n(id) as (select 'by-cte') insert into others select id from n"))
+    c.execute(sa.text("insert into others values ('returned') returning workflow_id")).all()
+    c.commit()
+# As SQLAlchemy's manual has it: the driver begins no transaction, and the program does.
+recipe = sa.create_engine(f"sqlite:///{path}")
+@sa.event.listens_for(recipe, "connect")
+def connected(raw, _record):
+    raw.isolation_level = None
+@sa.event.listens_for(recipe, "begin")
+def begun(connection):
+    connection.exec_driver_sql("BEGIN")
+for end in ("rollback", "commit"):
+    with recipe.connect() as c:
+        c.execute(sa.text(f"/* by {end} */ INSERT INTO others VALUES ('{end}')"))
+        getattr(c, end)()
+recipe.dispose()
+with engine.connect() as c:
+    c.execute(sa.text("-- taken back\\n INSERT INTO others VALUES ('taken back')"))
+    c.rollback()
 with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
     c.execute(sa.insert(table).from_select(["workflow_id"], NOTHING), {"workflow_id": "nothing"})
     deliver(c, "a-3")
@@ -139,12 +179,13 @@ def path(tmp_path: Path) -> Path:
     engine = sa.create_engine(f"sqlite:///{found}")
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE deliveries (workflow_id TEXT)"))
+        connection.execute(sa.text("CREATE TABLE others (workflow_id TEXT)"))
     engine.dispose()
     return found
 
 
-def run(path: Path, plan: str) -> tuple[int, str, list[str]]:
-    """Exit code, death note, and the rows that are durable afterwards."""
+def run(path: Path, plan: str, table: str = "deliveries") -> tuple[int, str, list[str]]:
+    """Exit code, death note, and the rows of a table that are durable afterwards."""
     reader, writer = os.pipe()
     code = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(path), plan, str(writer)],
@@ -157,7 +198,7 @@ def run(path: Path, plan: str) -> tuple[int, str, list[str]]:
         struck = note.read().strip()
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
-        rows = list(connection.scalars(sa.text("SELECT workflow_id FROM deliveries")))
+        rows = list(connection.scalars(sa.text(f"SELECT workflow_id FROM {table}")))
     engine.dispose()
     return code, struck, rows
 
@@ -181,6 +222,22 @@ def test_the_blow_falls_on_its_side_of_the_commit(
     path: Path, plan: str, struck: str, durable: list[str]
 ) -> None:
     assert run(path, plan) == (-9, struck, durable)
+
+
+@pytest.mark.parametrize(
+    ("plan", "durable"),
+    [
+        ("before:others/inserted", []),
+        ("after:others/inserted", ["by-cte"]),
+        ("before:others/inserted#2", ["by-cte"]),
+        ("after:others/inserted#2", ["by-cte", "returned"]),
+        ("before:others/inserted#3", ["by-cte", "returned"]),
+        ("after:others/inserted#3", ["by-cte", "returned", "commit"]),
+    ],
+)
+def test_a_statement_may_be_written_in_any_way(path: Path, plan: str, durable: list[str]) -> None:
+    struck = plan.partition("#")[0]
+    assert run(path, plan, "others") == (-9, struck, durable)
 
 
 @pytest.mark.parametrize("plan", ["after:*/delivered#6", "before:rolled-back/delivered"])

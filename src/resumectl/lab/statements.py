@@ -24,6 +24,7 @@ class Fact:
     workflow_id: str | None = None
     what: str = ""  # for people: a step's name, a queue's
     queue: str | None = None  # of what is enqueued
+    by_body: str | None = None  # of a row: the workflow whose body, outside of a step, adds it
 
 
 # Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
@@ -35,11 +36,12 @@ _STATUS_FACTS = {
     "CANCELLED": "cancelled",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
 }
+NOTIFIED = "notified"  # a message to a workflow, unless it is a step's
 ENDED = frozenset({"succeeded", "failed", "cancelled", "dead-lettered"})
 
 _WRITE = re.compile(
     r"\b(INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE|DELETE\s+FROM|REPLACE\s+INTO)\s+"
-    r'(?:ONLY\s+)?(?:"?\w+"?\.)?"?(\w+)"?',
+    r'(?:ONLY\s+)?(?:"?(\w+)"?\.)?"?(\w+)"?',
     re.IGNORECASE,
 )
 _IS_WRITE = re.compile(r"insert|update|delete|replace", re.IGNORECASE)
@@ -49,17 +51,33 @@ _ROW_OF_SEVERAL = re.compile(r"(\w+)_m(\d+)")
 
 
 @functools.lru_cache(maxsize=4096)  # a program has a few hundred, and makes each many times
-def writes(sql: str) -> tuple[tuple[str, str], ...]:
-    """The writes of a statement, its CTEs' included, as verb and table."""
+def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
+    """The writes of a statement, its CTEs' included, as verb, schema and table."""
     if not _IS_WRITE.search(sql):
         return ()
     # "FOR UPDATE" and "DO UPDATE" are clauses of another statement.
     found = _WRITE.findall(_CLAUSE.sub("", sql))
-    return tuple((verb.split()[0].upper(), table) for verb, table in found)
+    return tuple((verb.split()[0].upper(), schema, table) for verb, schema, table in found)
+
+
+def may_be_repeated(sql: str) -> bool:
+    """Whether a second execution of an INSERT is meant to do no harm."""
+    return bool(_HARMLESS.search(sql))
+
+
+_HARMLESS = re.compile(r"\bON\s+CONFLICT\b|\bINSERT\s+OR\b|\bREPLACE\s+INTO\b", re.IGNORECASE)
+
+
+def _everywhere(_schema: str) -> bool:
+    return True
 
 
 def facts_of(
-    sql: str, parameter_sets: Sequence[Parameters], *, of_publisher: bool = False
+    sql: str,
+    parameter_sets: Sequence[Parameters],
+    *,
+    of_publisher: bool = False,
+    is_of_dbos: Callable[[str], bool] = _everywhere,
 ) -> list[Fact]:
     """What becomes true when a statement commits.
 
@@ -69,16 +87,19 @@ def facts_of(
         parameter_sets: Its parameters by name; several for an "executemany".
         of_publisher: Whether resumectl's own publisher is at work: its deliveries belong to
             their workflows, and its other tables are bookkeeping.
+        is_of_dbos: Whether DBOS's tables are in this schema, as it is written, of the database
+            that is written to: a program may have a table `notifications` of its own.
     """
     found: list[Fact] = []
-    for verb, table in writes(sql):
-        rule = _RULES.get((verb, table))
+    for verb, schema, table in writes(sql):
+        is_dbos = table in _DATASOURCE_TABLES or (table in DBOS_TABLES and is_of_dbos(schema))
+        rule = _RULES.get((verb, table)) if is_dbos else None
         if rule is None and of_publisher and (verb, table) == ("INSERT", "deliveries"):
             rule = _delivered
         if rule is not None:
             for parameters in parameter_sets:
                 found.extend(rule(parameters))
-        elif not (table in DBOS_TABLES or (of_publisher and table in _PUBLISHER_TABLES)):
+        elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
             kind = _VERBS[verb]
             found.append(Fact(named(table, kind), kind))
     return found
@@ -129,6 +150,18 @@ def _status_changed(parameters: Parameters) -> Iterator[Fact]:
                     yield _fact(workflow_id, kind)
 
 
+def _deleted(parameters: Parameters) -> Iterator[Fact]:
+    for name, value in parameters.items():
+        if name.startswith("workflow_uuid"):
+            for workflow_id in value if isinstance(value, list | tuple) else [value]:
+                yield _fact(workflow_id, "deleted")
+
+
+def _notified(parameters: Parameters) -> Iterator[Fact]:
+    for row in _rows(parameters, "destination_uuid"):
+        yield _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
+
+
 def _step(parameters: Parameters) -> Iterator[Fact]:
     for row in _rows(parameters, "function_id"):
         what = str(row.get("function_name") or "")
@@ -154,13 +187,15 @@ def _delivered(parameters: Parameters) -> Iterator[Fact]:
 _RULES: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
     ("INSERT", "workflow_status"): _accepted,
     ("UPDATE", "workflow_status"): _status_changed,
+    ("DELETE", "workflow_status"): _deleted,
+    ("INSERT", "notifications"): _notified,
     ("INSERT", "operation_outputs"): _step,
     ("INSERT", "datasource_outputs"): _transaction,
     ("DELETE", "datasource_outputs"): _transactions_cleared,
 }
 
-# Tables whose writes are no transitions of their own: an event, a message, a stream entry
-# share the commit of their step, and the rest is bookkeeping (DBOS 3.4.0).
+# Tables whose writes are no transitions of their own: an event or a stream entry shares the
+# commit of its step, and the rest is bookkeeping (DBOS 3.4.0).
 DBOS_TABLES = frozenset(
     {
         "application_versions", "datasource_outputs", "dbos_datasource_migrations",
@@ -169,6 +204,8 @@ DBOS_TABLES = frozenset(
         "workflow_schedules", "workflow_status",
     }
 )  # fmt: skip
+# DBOS's beside a program's own tables, in whatever schema and database those are.
+_DATASOURCE_TABLES = frozenset({"datasource_outputs", "dbos_datasource_migrations"})
 _PUBLISHER_TABLES = frozenset(
     {"batches", "deliveries", "failures", "lives", "messages", "publishers"}
 )

@@ -9,17 +9,21 @@ Nothing is watched until `arm` is called, in the process that is to be watched, 
 
 import functools
 import os
+import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
-from resumectl.lab.statements import Fact, facts_of, writes
+from resumectl.lab.statements import NOTIFIED, Fact, facts_of, may_be_repeated, writes
 
 # Where a connection keeps the facts of its open transaction; the dictionary is
 # SQLAlchemy's `info`, which lives and dies with the driver's connection.
@@ -32,6 +36,10 @@ def _nothing(_facts: Sequence[Fact]) -> None:
     pass
 
 
+def _no_body() -> None:
+    return None
+
+
 class Watch:
     """Tells of the commits of this process, and strikes at the transition that is due.
 
@@ -41,6 +49,10 @@ class Watch:
             be one system call on something already open.
         on_commit: Told of the facts of each commit, once they are durable.
         of_publisher: Whether resumectl's own publisher is at work.
+        pause_s: Seconds to wait there instead of dying: a control, without a crash.
+        system_database: URL of DBOS's own database.
+        system_schema: Of its tables, on PostgreSQL.
+        body: Tells the workflow in whose body, outside of any step, this thread is at work.
     """
 
     def __init__(
@@ -48,16 +60,25 @@ class Watch:
         death: Death | None,
         note: Callable[[str], None],
         *,
+        system_database: str,
+        system_schema: str = "dbos",
         on_commit: Callable[[Sequence[Fact]], None] = _nothing,
         of_publisher: bool = False,
+        pause_s: float | None = None,
+        body: Callable[[], str | None] = _no_body,
     ) -> None:
         self._death = death
         self._note = note
         self._on_commit = on_commit
         self._of_publisher = of_publisher
+        self._pause_s = pause_s
+        self._system_file = sa.make_url(system_database).database
+        self._system_schema = system_schema
+        self._body = body
         self._is_suspended = False
         self._matched = 0
         self._gate = _Gate()
+        self._watching = threading.Lock()
         self._held = 0
         self._hold_changed = threading.Condition()
 
@@ -86,8 +107,11 @@ class Watch:
     # --- what a dialect does, watched
 
     def _watch_dialect(self, dialect: Any, *_how: Any) -> None:
-        if "do_commit" in vars(dialect):
-            return
+        with self._watching:  # two threads may be the first to connect
+            if "do_commit" not in vars(dialect):
+                self._watch_methods(dialect)
+
+    def _watch_methods(self, dialect: Any) -> None:
         for name, watched in (
             ("do_execute", self._execute),
             ("do_executemany", self._execute),
@@ -122,12 +146,12 @@ class Watch:
         self, carry_out: Callable[[], Any], cursor: Any, sql: str, parameters: Any, context: Any
     ) -> None:
         conn: sa.Connection = context.root_connection
-        found = self._facts_in(sql, parameters, context)
+        found = self._facts_in(conn, sql, parameters, context)
         for fact in found:
             self._reserve(conn, fact)
         # Then it is made a transaction of its own, so that there is an instant at which it is
         # complete and not committed, and none at which it is and nobody knows.
-        by_itself = bool(found) and _commits_by_itself(conn)
+        by_itself = bool(found) and _commits_by_itself(conn, sql)
         if by_itself:
             conn.connection.cursor().execute("BEGIN")
         try:
@@ -142,16 +166,35 @@ class Watch:
         if by_itself:
             self._commit(lambda c: c.cursor().execute("COMMIT"), conn.connection)
 
-    def _facts_in(self, sql: str, parameters: Any, context: Any) -> list[Fact]:
+    def _facts_in(self, conn: sa.Connection, sql: str, parameters: Any, context: Any) -> list[Fact]:
         compiled = getattr(context, "compiled_parameters", None)
         if not compiled:  # the driver's own parameters: a dictionary, or several
             compiled = [parameters] if isinstance(parameters, dict) else parameters
         sets = [each for each in compiled or () if isinstance(each, dict)]
-        return facts_of(sql, sets, of_publisher=self._of_publisher)
+
+        def is_of_dbos(schema: str) -> bool:
+            # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
+            if conn.dialect.name == "sqlite":
+                return _is_file(conn.engine.url.database, self._system_file)
+            return schema == self._system_schema
+
+        found = facts_of(sql, sets, of_publisher=self._of_publisher, is_of_dbos=is_of_dbos)
+        if any(fact.workflow_id is None and fact.kind == "inserted" for fact in found):
+            body = None if may_be_repeated(sql) else self._body()
+            found = [
+                replace(fact, by_body=body)
+                if fact.workflow_id is None and fact.kind == "inserted"
+                else fact
+                for fact in found
+            ]
+        return found
 
     def _commit(self, commit: Callable[[Any], None], connection: Any) -> None:
         info = _info_of(connection)
         found = info.get(_PENDING)
+        if found and any(fact.kind == "step" for fact in found):
+            # A message that a workflow sends is a step of it.
+            found = info[_PENDING] = [fact for fact in found if fact.kind != NOTIFIED]
         if not found:
             commit(connection)
             self._give_back(info)
@@ -219,8 +262,11 @@ class Watch:
             if count == self._death.at.n:
                 self._strike(self._death, fact.name)
 
-    def _strike(self, death: Death, transition: str) -> NoReturn:
+    def _strike(self, death: Death, transition: str) -> None:
         self._note(f"{death.edge}:{transition}")
+        if self._pause_s is not None:
+            time.sleep(self._pause_s)
+            return
         if death.blow is Blow.EXIT:
             os._exit(EXIT_STATUS)
         if death.blow is Blow.TERM:
@@ -293,6 +339,11 @@ class _Gate:
                 self._changed.notify_all()
 
 
+def _is_file(name: str | None, file: str | None) -> bool:
+    """Whether a SQLite database's name is that of a file; a lab's engine leaves out directories."""
+    return name == file or name == Path(str(file)).name
+
+
 def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
     try:
         return connection.info if connection.is_valid else {}
@@ -301,16 +352,28 @@ def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
         return {}
 
 
+_COUNTS_OTHERWISE = re.compile(r"\bRETURNING\b|^\s*WITH\b", re.IGNORECASE)
+
+
 def _changed_nothing(cursor: Any, sql: str) -> bool:
     # As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
     # RETURNING only as they are fetched, and a SELECT over writing CTEs counts its own.
-    return cursor.rowcount == 0 and "RETURNING" not in sql and not sql.lstrip().startswith("WITH")
+    return cursor.rowcount == 0 and not _COUNTS_OTHERWISE.search(sql)
 
 
-def _commits_by_itself(conn: sa.Connection) -> bool:
+# Before these the driver of SQLite begins a transaction, and before no other statement; it
+# looks behind comments.
+_BEGINS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+def _commits_by_itself(conn: sa.Connection, sql: str) -> bool:
     if conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return True
-    driver: Any = conn.connection.dbapi_connection
     if conn.dialect.name == "sqlite":
-        return driver.isolation_level is None
-    return getattr(driver, "autocommit", False) is True
+        # The driver's own; SQLAlchemy wraps that of an asynchronous one.
+        raw: Any = conn.connection.driver_connection
+        begins = raw.isolation_level is not None and _BEGINS.match(sql)
+        return not (raw.in_transaction or begins)
+    return getattr(conn.connection.dbapi_connection, "autocommit", False) is True

@@ -26,7 +26,13 @@ def live(specification: Specification, settings: Settings) -> None:
     )
     (death,) = CrashPlan.parse(specification.plan).deaths
     note = specification.death_note
-    Watch(death, lambda text: _write(note, text), of_publisher=True).arm()
+    Watch(
+        death,
+        lambda text: _write(note, text),
+        of_publisher=True,
+        system_database=settings.secret_url,
+        system_schema=settings.dbos_schema,
+    ).arm()
     with Life(settings, "crash-after", concurrency=specification.concurrency) as life:
         with life.engine.connect() as connection:
             batch = batches.find(connection, specification.batch_id)
