@@ -13,6 +13,8 @@ Orders and answers are lines of JSON on the socket:
     {"id": 1, "rehearse": URL, "directory": …, "publisher": …}  live small lives itself, before
                                       all others, the publisher's among them or not;
                                       answered by {"id": 1, "error": …}, empty if it went well
+    {"id": 1, "preload": [name, …], "environ": {…}}  import these libraries itself;
+                                      answered by {"id": 1}
     {"id": 1, "code": …, "status": …}  what the kernel says of a child's end
     {"server": URL, "owner": …}       whose databases are to go in the end
 """
@@ -35,6 +37,7 @@ from typing import Any, NoReturn
 import psycopg
 
 from resumectl.lab.child import become
+from resumectl.lab.libraries import preload
 from resumectl.lab.life import config_of
 from resumectl.lab.server import drop_owned_by, stop_embedded
 from resumectl.lab.warm import rehearse
@@ -97,6 +100,11 @@ class Zygote:
             return
         if "owner" in told:
             self._owned = told["server"], told["owner"]
+            return
+        if "preload" in told:
+            if self._is_forking:
+                preload(told["preload"], told["environ"])
+            self._answer({"id": told["id"]})
             return
         if "rehearse" in told:
             error = self._rehearse(

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -137,6 +137,23 @@ class Zygote:
             }
         )
         return lambda: str(end.result()["error"])
+
+    def preload(self, names: Sequence[str], environ: Mapping[str, str]) -> Callable[[], None]:
+        """Have it import libraries, from now on for every life.
+
+        Args:
+            names: Of modules.
+            environ: What those lives have in their environment.
+
+        Returns:
+            What waits for the end of it.
+        """
+        _, end = self._ask({"preload": list(names), "environ": dict(environ)})
+
+        def wait() -> None:
+            end.result()
+
+        return wait
 
     def _ask(self, told: Mapping[str, Any]) -> tuple[int, Future[dict[str, Any]]]:
         end: Future[dict[str, Any]] = Future()
