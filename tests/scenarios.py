@@ -5,12 +5,22 @@ Swept by test_scenarios, by name; nothing here knows that it is.
 
 import asyncio
 import os
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID, SQLAlchemyDatasource
+from dbos import (
+    DBOS,
+    DBOSConfiguredInstance,
+    SetWorkflowID,
+    SetWorkflowTimeout,
+    SQLAlchemyDatasource,
+)
+from dbos._error import DBOSAwaitedWorkflowCancelledError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from resumectl import Scenario, effect
 
@@ -231,4 +241,134 @@ def forgetful() -> Any:
 once = Scenario(
     forgetful,
     observe=lambda: sorted(each.name for each in Path(os.environ["RESUMECTL_PLACE"]).glob("*.txt")),
+)
+
+
+@DBOS.workflow()
+def slow(seconds: float) -> str:
+    DBOS.sleep(seconds)
+    return "ready"
+
+
+@DBOS.step()
+def is_ready(after_s: float) -> bool:
+    return time.time() > Path("begun").stat().st_mtime + after_s
+
+
+@DBOS.workflow()
+def looking() -> str:
+    """How often it looks depends on how long it was away."""
+    while not is_ready(0.4):
+        DBOS.sleep(0.1)
+    return note("ready")
+
+
+polling = Scenario(
+    lambda: start(looking, "looking-1").get_result(), prepare=lambda: Path("begun").touch()
+)
+
+
+@DBOS.workflow()
+def racing() -> str:
+    handles = [DBOS.start_workflow(slow, 0.01) for _ in range(2)]
+    DBOS.wait_first(handles)
+    return "".join(handle.get_result() for handle in handles)
+
+
+@DBOS.workflow()
+def endless() -> None:
+    while True:
+        DBOS.sleep(0.03)
+
+
+def ask_in_vain() -> str:
+    try:
+        with SetWorkflowTimeout(0.4):
+            start(endless, "endless-1").get_result()
+    except DBOSAwaitedWorkflowCancelledError as error:
+        return type(error).__name__
+    return "it has ended"
+
+
+out_of_time = Scenario(ask_in_vain)
+
+
+@DBOS.step()
+def fetch_all() -> list[str]:
+    def fetch(name: str) -> str:
+        effect("fetch", name)
+        return name
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(fetch, ("a", "b")))
+
+
+@DBOS.workflow()
+def fetching() -> list[str]:
+    return fetch_all()
+
+
+notices = sa.Table("notifications", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True))
+
+
+@DBOS.step()
+def notify(order: str) -> None:
+    with engine.begin() as connection:
+        if connection.scalar(sa.select(sa.func.count()).select_from(notices)) == 0:
+            connection.execute(
+                sa.text(f"insert into notifications values ('{order}') returning id")
+            )
+
+
+@DBOS.workflow()
+def notifying() -> None:
+    notify("order-1")
+
+
+@DBOS.step()
+def look_up() -> int:
+    return 1
+
+
+async def ask_without_workflow() -> dict[Any, Any]:
+    """A step outside of any workflow is a function; and an answer may have any shape."""
+    look_up()
+    handle = await asyncio.to_thread(start, notifying, "notifying-1")
+    await asyncio.to_thread(handle.get_result)
+    return {("a", 1): {"b"}, None: 1}
+
+
+unusual = Scenario(ask_without_workflow, prepare=lambda: notices.create(engine))
+
+
+later_engine = create_async_engine("sqlite+aiosqlite:///later.sqlite")
+parcels = sa.Table("parcels", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True))
+
+
+@DBOS.step()
+async def pack(parcel: str) -> None:
+    async with later_engine.begin() as connection:
+        await connection.execute(sa.text(f"INSERT OR IGNORE INTO parcels VALUES ('{parcel}')"))
+
+
+@DBOS.step()
+async def label(parcel: str) -> int:
+    async with later_engine.begin() as connection:
+        done = sa.update(parcels).where(parcels.c.id == parcel).values(id=parcel)
+        return (await connection.execute(done)).rowcount
+
+
+@DBOS.workflow()
+async def packing() -> list[int]:
+    await pack("parcel-1")
+    return [await label("parcel-1") for _ in range(2)]
+
+
+async def make_parcels() -> None:
+    async with later_engine.begin() as connection:
+        await connection.run_sync(parcels.create)
+
+
+asynchronous_writes = Scenario(
+    lambda: start(packing, "packing-1").get_result(), prepare=make_parcels
 )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CHECKOUT, Place, swept
+from mistakes import MISTAKES
+from old_bugs import OLD_BUGS
 
 from resumectl.errors import ExitCode
 
@@ -18,6 +20,9 @@ SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
     [
         "asynchronous",
         "transactions",
+        "polling",
+        "out_of_time",
+        "unusual",
         *(
             pytest.param(name, marks=pytest.mark.long)
             for name in (
@@ -28,6 +33,9 @@ SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
                 "catching",
                 "instance",
                 "once",
+                "racing",
+                "asynchronous_writes",
+                "fetching",
             )
         ),
     ],
@@ -36,6 +44,13 @@ def test_a_correct_program_raises_no_alarm(sqlite_place: Place, name: str) -> No
     found = swept(sqlite_place, f"{SCENARIOS}:{name}")
     assert found["findings"] == []
     assert found["verdicts"]["KEPT"] == found["struck"] == found["crash_points"] >= 6
+
+
+@pytest.mark.parametrize(("name", "kind"), MISTAKES.items())
+def test_a_mistake_is_found(sqlite_place: Place, name: str, kind: str) -> None:
+    target = f"{CHECKOUT / 'tests' / 'mistakes.py'}:{name}"
+    found = swept(sqlite_place, target, code=ExitCode.PROMISE_BROKEN)
+    assert kind in {each["kind"] for each in found["findings"]}, found["findings"]
 
 
 NAMED_ALIKE = """
@@ -163,6 +178,24 @@ def test_a_sabotaged_dbos_is_found_out(sqlite_place: Place, how: str, kind: str)
     assert kind in {each["kind"] for each in found["findings"]}
 
 
+_AT_EVERY_TEST = ("input_in_a_second_transaction", "executed_by_whoever_asks")
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        pytest.param(bug, marks=[] if bug in _AT_EVERY_TEST else pytest.mark.long)
+        for bug in OLD_BUGS
+    ],
+)
+def test_a_bug_that_an_older_dbos_had_is_found(sqlite_place: Place, bug: str) -> None:
+    target = f"{CHECKOUT / 'tests' / 'old_bugs.py'}:scenario"
+    arguments = (target, "--env", f"FOR={bug}", "--timeout", "3")
+    assert swept(sqlite_place, *arguments)["findings"] == []
+    found = swept(sqlite_place, *arguments, "--env", f"BUG={bug}", code=ExitCode.PROMISE_BROKEN)
+    assert {each["kind"] for each in found["findings"]} & OLD_BUGS[bug], found["findings"]
+
+
 def test_the_program_after_an_edit_is_what_the_later_lives_run(sqlite_place: Place) -> None:
     program = """
 from dbos import DBOS
@@ -177,10 +210,14 @@ def checkout():
 """
     for word in ("old", "new"):
         Path(sqlite_place.directory / f"{word}.py").write_text(program.replace("{word}", word))
-    found = swept(
-        sqlite_place, "old.py:checkout", "--next-life", "new.py:checkout", code=ExitCode.PROMISE_BROKEN
-    )  # fmt: skip
     # What was recorded before the crash stays; what was not is done by the new program.
-    assert {each["kind"] for each in found["findings"]} == {"diverged"}
-    before = {each["plan"] for each in found["findings"]}
-    assert all("succeeded" not in plan for plan in before)
+    arguments = ("old.py:checkout", "--next-life")
+    found = swept(sqlite_place, *arguments, "new.py:checkout")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 6
+    (sqlite_place.directory / "new.py").write_text(program.replace("charge", "charge_card"))
+    found = swept(sqlite_place, *arguments, "new.py:checkout", code=ExitCode.PROMISE_BROKEN)
+    assert {each["kind"] for each in found["findings"]} == {"failed"}
+    assert {each["plan"] for each in found["findings"]} <= {
+        "after:checkout-1/step-1",
+        "before:checkout-1/succeeded",
+    }

@@ -163,14 +163,8 @@ def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
     Raises:
         Refusal: There is no such promise.
     """
-    found = {}
-    for name, promise in (_pair(each, "--promise") for each in given or ()):
-        if promise not in set(Promise):
-            raise Refusal(
-                f"the promise {promise!r} is unknown", next_step=f"one of {', '.join(Promise)}"
-            )
-        found[name] = Promise(promise)
-    return found
+    pairs = [_pair(each, "--promise") for each in given or ()]
+    return {name: Promise.named(promise, of=name) for name, promise in pairs}
 
 
 def read_specification(

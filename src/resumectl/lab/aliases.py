@@ -4,7 +4,7 @@ A child started under an id made by chance has another one in each run; it is to
 name, its parent and the step that started it, as in `~child of parent-1 by step 3`.
 """
 
-import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -31,33 +31,67 @@ def aliased(run: Observation, stable: set[str]) -> Observation:
     aliases = _aliases(run, stable)
     if not aliases:
         return run
+    say = _Saying(aliases)
     plain = run.as_plain()
     for life in plain["lives"]:
-        life["left"] = {kind: _read(rows, aliases) for kind, rows in life["left"].items()}
-    # Ids are found in values of every shape; as text all of them are found alike.
-    text = json.dumps(plain)
-    for workflow_id, alias in aliases.items():
-        for form in (workflow_id, named(workflow_id, "").removesuffix("/"), quote(workflow_id)):
-            text = text.replace(json.dumps(form)[1:-1], json.dumps(alias)[1:-1])
-    return Observation.from_plain(json.loads(text))
+        life["left"] = {kind: _read(rows, say) for kind, rows in life["left"].items()}
+        life["events"] = [
+            {k: v if k in _NO_IDS else _said(v, say) for k, v in event.items()}
+            for event in life["events"]
+        ]
+    return Observation.from_plain(plain)
 
 
-def _read(rows: Iterable[dict[str, Any]], aliases: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The same rows, with a stored value as text where an id stands in it."""
+# What is told of an event in the lab's own words.
+_NO_IDS = frozenset({"kind", "at_us", "promises", "app_version", "digest", "step", "name"})
+# An id so long is found wherever it stands, as in `receipt_0b0f…`; a shorter one, which may be
+# a part of anything, only where it stands by itself.
+_LONG = 16
 
-    def say(text: str) -> str:
+
+class _Saying:
+    """Says a text with aliases in the place of ids; as they are, and as plans and URLs have them."""
+
+    def __init__(self, aliases: Mapping[str, str]) -> None:
+        self._alias_of: dict[str, str] = {}
         for workflow_id, alias in aliases.items():
-            text = text.replace(workflow_id, alias)
-        return text
+            in_a_plan = named(workflow_id, "").removesuffix("/")
+            self._alias_of |= dict.fromkeys((workflow_id, in_a_plan, quote(workflow_id)), alias)
+        # The longest first: one id may be the beginning of another, as a parent's of its child's.
+        forms = sorted(self._alias_of, key=len, reverse=True)
+        self._pattern = re.compile(
+            "|".join(
+                re.escape(form) if len(form) >= _LONG else rf"(?<![\w-]){re.escape(form)}(?![\w-])"
+                for form in forms
+            )
+        )
 
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub(lambda match: self._alias_of[match[0]], text)
+
+
+def _said(value: Any, say: _Saying) -> Any:
+    if isinstance(value, str):
+        return say(value)
+    if isinstance(value, dict):
+        return {say(key): _said(inner, say) for key, inner in value.items()}
+    return [_said(each, say) for each in value] if isinstance(value, list) else value
+
+
+def _read(rows: Iterable[dict[str, Any]], say: _Saying) -> list[dict[str, Any]]:
+    """The same rows, with a stored value as text where an id stands in it."""
     found = []
     for row in rows:
-        said = {key: readable(row[key], say) for key in _VALUES if row.get(key) is not None}
-        found.append(row | {key: text for key, text in said.items() if text != readable(row[key])})
+        stored = {key: row[key] for key in _STORED if row.get(key) is not None}
+        read = {key: readable(each, say) for key, each in stored.items()}
+        found.append(
+            {key: each if key in stored else _said(each, say) for key, each in row.items()}
+            | {key: text for key, text in read.items() if text != readable(stored[key])}
+        )
     return found
 
 
-_VALUES = ("input", "output", "error")
+_STORED = ("input", "output", "error", "value")
 
 
 def is_alias(subject: str) -> bool:
@@ -67,10 +101,10 @@ def is_alias(subject: str) -> bool:
 
 def has_parent(alias: str) -> bool:
     """Whether a workflow, or one further up, was started by one whose id does not vary."""
-    return f" of {_NOBODY} " not in alias
+    return f" of {_CLIENT} " not in alias
 
 
-_NOBODY = "nobody"
+_CLIENT = "the client"
 
 
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
@@ -85,15 +119,22 @@ def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
             # The parent's later steps, which await it, name the child as well.
             if step["child"]:
                 started_by.setdefault(step["child"], step["number"])
-    for workflow_id, workflow in seen.items():
-        if workflow_id in stable:
-            continue
-        parent = workflow["parent"]
-        whose = f"~{workflow['name']} of {found.get(parent, parent) or _NOBODY}"
-        if workflow_id in started_by:
-            found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"
-        else:
-            turns[whose] += 1
-            found[workflow_id] = f"{whose} no. {turns[whose]}"
-    # The longest first: one id may be the beginning of another, as a parent's of its child's.
-    return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))
+
+    def alias_of(workflow_id: str) -> str:
+        """The alias of one that has none yet; its parent's comes first."""
+        if workflow_id in stable or workflow_id not in seen:
+            return workflow_id
+        if workflow_id not in found:
+            workflow = seen[workflow_id]
+            parent = workflow["parent"]
+            whose = f"~{workflow['name']} of {alias_of(parent) if parent else _CLIENT}"
+            if workflow_id in started_by:
+                found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"
+            else:
+                turns[whose] += 1
+                found[workflow_id] = f"{whose} no. {turns[whose]}"
+        return found[workflow_id]
+
+    for workflow_id in seen:
+        alias_of(workflow_id)
+    return found

@@ -1,6 +1,6 @@
 """Sweeps and their trials in resumectl's database: planned, kept, listed, and read back.
 
-An observation is JSON, compressed: some two kilobytes. Each is durable as soon as its trial
+An observation is JSON, compressed: some two kilobytes, and what the program's own values take. Each is durable as soon as its trial
 has ended, and once only, so that a sweep that is killed has lost none and counts none twice.
 """
 

@@ -3,17 +3,51 @@
 Pure: works on recorded data alone.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from resumectl.lab.aliases import is_alias
 from resumectl.lab.evidence_text import readable
 from resumectl.lab.paths import Path, distinct, paths_of
-from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.lab.trial import Observation
 
-_MISSING = object()
+MISSING = object()  # stands for a value that is not there
+# Steps of DBOS's own (3.4.0) whose records are never the same, or only by chance: the time of
+# waking, which no body sees, and which of several came first.
+_FIRST = "DBOS.waitFirst"
+_NO_TOPIC = "__null__topic__"  # as it is stored
+_NOT_COMPARED = frozenset({"DBOS.sleep", _FIRST})
+
+
+class Field(NamedTuple):
+    """One thing that a run ends with, and that is compared."""
+
+    kind: str  # workflow, step, event, stream, inbox, observed, answer
+    name: str  # as in checkout-1, or checkout-1/step-2
+    what: str = ""  # as in status, output
+    workflow: str = ""  # of a step: its workflow, and its number there
+    number: int = 0
+
+    def __str__(self) -> str:
+        names_itself = self.name and self.kind not in ("workflow", "observed")
+        words = self.name if names_itself else f"{self.kind} {self.name}".rstrip()
+        return words + (f": {self.what}" if self.what else "")
+
+
+class Count(NamedTuple):
+    """Something that happens so or so often: an effect, a step's body, a row from a body."""
+
+    kind: str  # effect, executions, insert
+    name: str
+    about: str  # what tells one from another: arguments of an effect, or where
+
+    def __str__(self) -> str:
+        said = (
+            f"{self.name}({self.about})" if self.kind == "effect" else f"{self.name} {self.about}"
+        )
+        return f"{self.kind} {'of ' if self.kind == 'executions' else ''}{said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +56,13 @@ class Transition:
 
     name: str
     what: str
-    commit: int  # the number of its commit in the first run, from 1
+    commits: Sequence[int]  # the numbers of its commits in the first run, from 1
     times: int  # in each run
+
+    @property
+    def commit(self) -> int:
+        """The number of its first commit."""
+        return self.commits[0]
 
     @property
     def is_of_varying_id(self) -> bool:
@@ -38,100 +77,256 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What every uninterrupted run had in common."""
+    """What every uninterrupted run had in common.
+
+    Attributes:
+        transitions: Its durable facts, in their order.
+        fields: What it ends with, to the values that are as they should be.
+        counts: How often something happens, at least and at most.
+        paths: By workflow, the different ones that it took.
+        open_from: Workflow to the number of a step whose result varies by itself, as that of a
+            look whether something is ready: which steps follow depends on it.
+        masked: What varies by itself, and is not compared.
+        left_running: How many threads or tasks were still at work in the end.
+        seconds: The longest run.
+        away_s: How long a process takes until it is at work.
+        digest: Of the scenario's file.
+        ill: What is wrong without any crash.
+    """
 
     transitions: Sequence[Transition]
-    fields: Mapping[str, Any]
-    effects: Mapping[tuple[str, str], int]  # name and what about, to how often
-    steps: Mapping[str, int]  # a step's site, to how often its body ran
-    paths: Mapping[str, Sequence[Path]]  # by workflow, the different ones
-    not_compared: Sequence[str]
-    seconds: float  # the longest run
-    digest: str | None  # of the scenario's file
-    ill: str = ""  # what is wrong without any crash
+    fields: Mapping[Field, Sequence[Any]]
+    counts: Mapping[Count, tuple[int, int]]
+    paths: Mapping[str, Sequence[Path]]
+    open_from: Mapping[str, int]
+    masked: frozenset[Field | Count]
+    left_running: int
+    seconds: float
+    away_s: float
+    digest: str | None
+    ill: str = ""
 
     @classmethod
-    def of(cls, runs: Sequence[Observation]) -> "Baseline":
-        """Compare the runs with each other; two at least."""
-        ill = next((reason for run in runs if (reason := _illness(run))), "")
+    def of(cls, runs: Sequence[Observation], by_site: set[str]) -> "Baseline":
+        """Compare runs with each other.
+
+        Args:
+            runs: Two at least.
+            by_site: Effects that are told apart by where they happen; see `sites_of_effects`.
+        """
+        ill = next((reason for run in runs if (reason := illness(run))), "")
         digests = {run.digest for run in runs}
         if not ill and len(digests) > 1:
             ill = "its file was changed between two uninterrupted runs"
-        fields = [fields_of(run.final) for run in runs]
-        effects = [effects_of(run, sites_of_effects(runs)) for run in runs]
-        steps = [steps_of(run) for run in runs]
-        kept_fields, masked = _common(fields)
-        kept_effects, masked_effects = _common(effects)
-        kept_steps, masked_steps = _common(steps)
+        found = [fields_of(run) for run in runs]
+        fields, masked_fields = _common(found)
+        counts, masked_counts = _common([counts_of(run, by_site) for run in runs])
+        open_from = _open_from(found, masked_fields)
         return cls(
             transitions=transitions_of([list(events_of(run, "commit")) for run in runs]),
-            fields=kept_fields,
-            effects=kept_effects,
-            steps=kept_steps,
+            fields={key: (value,) for key, value in fields.items()},
+            counts={key: (n, n) for key, n in counts.items()},
             paths=distinct([paths_of(run.final) for run in runs]),
-            not_compared=[
-                *sorted(masked),
-                *(f"effect {name}({about})" for name, about in sorted(masked_effects)),
-                *(f"executions of {site}" for site in sorted(masked_steps)),
-            ],
+            open_from=open_from,
+            masked=frozenset(masked_fields | masked_counts),
+            left_running=max(
+                (run.final.last("quiet") or {}).get("still_running", 0) for run in runs
+            ),
             seconds=max(run.seconds for run in runs),
+            away_s=max(map(_away_s, runs)),
             digest=runs[0].digest,
             ill=ill,
         )
+
+    def or_as(self, other: "Baseline") -> "Baseline":
+        """Satisfied with what either does: the program before an edit, and the one after it."""
+        fields = {
+            key: (*self.fields.get(key, (MISSING,)), *other.fields.get(key, (MISSING,)))
+            for key in {*self.fields, *other.fields}
+        }
+        never = (0, 0)
+        counts = {
+            key: (
+                min(self.counts.get(key, never)[0], other.counts.get(key, never)[0]),
+                max(self.counts.get(key, never)[1], other.counts.get(key, never)[1]),
+            )
+            for key in {*self.counts, *other.counts}
+        }
+        masked = self.masked | other.masked
+        open_from = {**self.open_from}
+        for workflow, number in other.open_from.items():
+            open_from[workflow] = min(number, open_from.get(workflow, number))
+        return replace(
+            self,
+            fields={key: values for key, values in fields.items() if key not in masked},
+            counts={key: times for key, times in counts.items() if key not in masked},
+            paths={},  # they may part where the program was edited
+            open_from=open_from,
+            masked=masked,
+            ill=self.ill or other.ill,
+        )
+
+    def is_open(self, key: Field) -> bool:
+        """Whether it is a step that follows upon a result which varies by itself."""
+        return key.number > self.open_from.get(key.workflow, key.number)
+
+    @property
+    def not_compared(self) -> list[str]:
+        """What is not compared, for people."""
+        said = sorted(
+            str(each)
+            for each in self.masked
+            if not (isinstance(each, Field) and self.is_open(each))
+        )
+        for workflow, number in sorted(self.open_from.items()):
+            said.append(
+                f"the steps of {workflow} after step {number}" if number else
+                f"the steps of {workflow}, which is cancelled"
+            )  # fmt: skip
+        if self.left_running:
+            said.append(f"what {self.left_running} threads or tasks do that never end")
+        return said
 
 
 def _common(runs: Sequence[Mapping[Any, Any]]) -> tuple[dict[Any, Any], set[Any]]:
     """What all runs agree upon, and the keys of what they do not."""
     keys = {key for run in runs for key in run}
-    values = {key: [run.get(key, _MISSING) for run in runs] for key in keys}
+    values = {key: [run.get(key, MISSING) for run in runs] for key in keys}
     kept = {k: v[0] for k, v in values.items() if all(each == v[0] for each in v)}
     return kept, keys - set(kept)
 
 
-def _illness(run: Observation) -> str:
+def _open_from(runs: Sequence[Mapping[Field, Any]], masked: set[Field]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    # The last number at which runs have different steps.
+    parts: defaultdict[str, int] = defaultdict(int)
+    for key in masked:
+        if key.kind == "step" and key.what == "name":
+            parts[key.workflow] = max(key.number, parts[key.workflow])
+    for run in runs:
+        for key, value in run.items():
+            varies = key in masked and key.what in ("output", "error", "child")
+            leads = varies and key.number < parts[key.workflow]
+            if key.kind == "step" and (leads or (key.what == "name" and value == _FIRST)):
+                found[key.workflow] = min(key.number, found.get(key.workflow, key.number))
+            # DBOS does not record what a workflow was doing when it was cancelled.
+            if key.kind == "workflow" and key.what == "status" and value == "CANCELLED":
+                found[key.name] = 0
+    return found
+
+
+def _away_s(run: Observation) -> float:
+    """The seconds of a run in which it was not yet at work, or no more."""
+    asked, quiet = run.final.last("requested"), run.final.last("quiet")
+    if asked is None or quiet is None:
+        return run.seconds
+    return run.seconds - float(quiet["at_us"] - asked["at_us"]) / 1e6
+
+
+# How the illness of a program begins that takes too long.
+NO_END = "it does not end"
+
+
+def illness(run: Observation) -> str:
+    """What is wrong with an uninterrupted run; empty if nothing is."""
     life = run.final
     if life.failure:
         return life.failure
     if not life.in_time:
         stuck = [w for w in life.left["workflows"] if w["status"] in ("PENDING", "ENQUEUED")]
-        return "it does not end" + "".join(
-            f"; {w['id']} stays {w['status']}" + (f" on queue {w['queue']}" if w["queue"] else "")
+        return f"{NO_END} within {run.seconds:.0f} s" + "".join(
+            f"; {w['id']} stays {w['status']}"
+            + (
+                f" on queue {w['queue']}, which nothing registers or which is full"
+                if w["queue"]
+                else ""
+            )
             for w in stuck[:3]
         )
     answer = life.last("answered")
     if answer is None:
         return f"its process ended by itself: {life.ending}"
-    return str(answer["error"]) if "error" in answer else ""
+    if "error" in answer:
+        return str(answer["error"])
+    for kind, what in (("observed", "observe"), ("counted", "effects")):
+        look = life.last(kind)
+        if look is not None and "error" in look:
+            return f"its {what}: {look['error']}"
+    return ""
 
 
-def fields_of(life: LifeSeen) -> dict[str, Any]:
-    """What a run ended with, as name to value; names are for people."""
-    found: dict[str, Any] = {}
+def fields_of(run: Observation) -> dict[Field, Any]:
+    """What a run ended with."""
+    life = run.final
+    found: dict[Field, Any] = {}
     for workflow in life.left["workflows"]:
-        for key in ("name", "status", "output", "error", "parent"):
-            found[f"workflow {workflow['id']}: {key}"] = compared(workflow, key)
+        for what in ("name", "status", "output", "error", "parent", "input"):
+            found[Field("workflow", workflow["id"], what)] = compared(workflow, what)
     for step in life.left["steps"]:
-        for key in ("name", "output", "error", "child"):
-            found[f"step {step['workflow']}/{step['number']}: {key}"] = compared(step, key)
+        is_compared = step["name"] not in _NOT_COMPARED
+        for what in ("name", "output", "error", "child") if is_compared else ("name",):
+            found[field_of_step(step, what)] = compared(step, what)
+    called: defaultdict[Field, set[str]] = defaultdict(set)
+    for event in events_of(run, "ran"):
+        if event["workflow"] is not None and event["number"] is not None:
+            called[field_of_step(event, "arguments")].add(", ".join(event["payload"]))
+    found.update((key, tuple(sorted(texts))) for key, texts in called.items())
+    for kind in ("event", "stream", "inbox"):
+        texts: defaultdict[Field, list[str]] = defaultdict(list)
+        for row in life.left[kind]:
+            key = "" if row["key"] == _NO_TOPIC else row["key"]
+            name = " ".join(filter(None, (kind, row["workflow"], key)))
+            texts[Field(kind, name, "", row["workflow"])].append(readable(row["value"]))
+        # Messages come from several senders, in an order that is chance.
+        found.update((k, sorted(v) if kind == "inbox" else v) for k, v in texts.items())
     answer = life.last("answered") or {}
-    found["answer"] = answer.get("value", answer.get("error"))
-    observed = life.last("observed")
-    found.update(_flat("observed", observed["value"] if observed else None))
+    found[Field("answer", "")] = answer.get("value", answer.get("error"))
+    for kind, what in (("observed", "observe"), ("counted", "effects")):
+        look = life.last(kind) or {}
+        if "error" in look:
+            found[Field(what, "")] = look["error"]
+        elif kind == "observed":
+            found.update(_flat("", look.get("value")))
     return found
+
+
+def field_of_step(row: Mapping[str, Any], what: str) -> Field:
+    """Of a recorded step, or of a call of it."""
+    workflow, number = row["workflow"], row["number"]
+    return Field("step", f"{workflow}/step-{number}", what, workflow, number)
 
 
 def compared(row: Mapping[str, Any], key: str) -> Any:
     """A column of a workflow or step, as it is held against another's."""
-    is_value = key in ("output", "error") and row[key] is not None
+    is_value = key in ("output", "error", "input") and row[key] is not None
     return readable(row[key]) if is_value else row[key]
 
 
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _flat(name: str, value: Any) -> Iterator[tuple[Field, Any]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _flat(f"{name}.{key}", inner)
+            yield from _flat(f"{name}.{key}" if name else key, inner)
     else:
-        yield name, value
+        yield Field("observed", name), value
+
+
+def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
+    """How often each thing happened, in all lives together, and as the scenario counts them."""
+    found: Counter[Count] = Counter()
+    for each in events_of(run, "effect"):
+        about = site(each) if each["name"] in by_site else ", ".join(each["about"])
+        found[Count("effect", each["name"], about)] += 1
+    counted = run.final.last("counted")
+    for name, times in ((counted["value"] if counted else None) or {}).items():
+        for about, number in times.items():
+            found[Count("effect", name, about)] += number
+    for each in events_of(run, "ran"):
+        if not each["transaction"]:  # which is undone with the process
+            found[Count("executions", each["step"], site(each))] += 1
+    for commit in events_of(run, "commit"):
+        for table, workflow in commit.get("by_bodies", ()):
+            found[Count("insert", table, workflow)] += 1
+    return dict(found)
 
 
 def sites_of_effects(runs: Sequence[Observation]) -> set[str]:
@@ -143,30 +338,11 @@ def sites_of_effects(runs: Sequence[Observation]) -> set[str]:
     return {name for name, about in everything if any((name, about) not in each for each in seen)}
 
 
-def effects_of(run: Observation, by_site: set[str]) -> dict[tuple[str, str], int]:
-    """How often each effect happened, in all lives together, and as the scenario counts them."""
-    found: Counter[tuple[str, str]] = Counter()
-    for each in events_of(run, "effect"):
-        about = site(each) if each["name"] in by_site else ", ".join(each["about"])
-        found[each["name"], about] += 1
-    counted = run.final.last("counted")
-    for name, times in (counted["value"] if counted else {}).items():
-        for about, number in times.items():
-            found[name, about] += number
-    return dict(found)
-
-
-def steps_of(run: Observation) -> dict[str, int]:
-    """How often each step's body ran, a datasource's transactions apart: they are undone."""
-    return dict(
-        Counter(f"{e['step']} {site(e)}" for e in events_of(run, "ran") if not e["transaction"])
-    )
-
-
 def site(event: Mapping[str, Any]) -> str:
     """Where something happened, as in `checkout-1/step-2`."""
     if event["workflow"] is None:
-        return "outside of any workflow"
+        begun_in = event.get("begun_in")
+        return f"a thread of {begun_in}" if begun_in else "outside of any workflow"
     if event["number"] is None:
         return f"{event['workflow']}, outside of any step"
     return f"{event['workflow']}/step-{event['number']}"
@@ -185,10 +361,15 @@ def transitions_of(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[Transiti
         runs: The commits of each.
     """
     times = [Counter(name for commit in run for name, _ in commit["facts"]) for run in runs]
-    found: dict[str, Transition] = {}
+    commits: defaultdict[str, list[int]] = defaultdict(list)
+    meanings: dict[str, str] = {}
     for number, commit in enumerate(runs[0], start=1):
         for name, what in commit["facts"]:
-            common = min(each[name] for each in times)
-            if name not in found and common:
-                found[name] = Transition(name, what, number, common)
-    return list(found.values())
+            commits[name].append(number)
+            meanings.setdefault(name, what)
+    common = {name: min(each[name] for each in times) for name in commits}
+    return [
+        Transition(name, meanings[name], numbers, common[name])
+        for name, numbers in commits.items()
+        if common[name]
+    ]

@@ -5,20 +5,22 @@ Pure: a function of recorded data, so that last month's trials can be judged aga
 
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from resumectl.lab.baseline import (
+    MISSING,
     Baseline,
+    Count,
+    Field,
     compared,
-    effects_of,
+    counts_of,
     events_of,
     fields_of,
     site,
-    steps_of,
 )
 from resumectl.lab.paths import differing, never_asked_for, paths_of
-from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan
+from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, subject_of
 from resumectl.lab.trial import (
     Exposure,
     Finding,
@@ -31,6 +33,7 @@ from resumectl.lab.trial import (
 )
 
 _UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+_NOT_ENDED_WELL = (*_UNFINISHED, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _SHOWN_MAX = 120  # characters of a value in evidence
 
 
@@ -64,6 +67,7 @@ class Checker:
             *self._other_paths(trial),
             *_reruns(trial),
             *_written_twice(trial),
+            *self._twice_in_a_life(trial),
             *self._repeated(trial, exposures, complete=not stuck),
         ]
         return Judgement(
@@ -87,60 +91,80 @@ class Checker:
     def _differences(self, trial: Observation, stuck: set[str]) -> Iterator[Finding]:
         if stuck:
             return  # what has not ended differs in everything, and only repeats what is said
-        expected, found = self._baseline.fields, fields_of(trial.final)
-        masked = set(self._baseline.not_compared)
+        expected, found = self._baseline.fields, fields_of(trial)
         ended_otherwise: set[str] = set()
-        for key, value in expected.items():
-            subject, _, what = key.partition(": ")
-            if what == "status" and key in found and found[key] != value:
-                ended_otherwise.add(subject.partition(" ")[2])
-                error = found.get(f"{subject}: error")
+        for key, values in expected.items():
+            if key.what == "status" and found.get(key, values[0]) not in values:
+                ended_otherwise.add(key.name)
+                error = found.get(key._replace(what="error"))
+                why = f": {_short(error)}" if error else ""
                 yield Finding(
-                    Kind.FAILED,
-                    subject.partition(" ")[2],
-                    f"ended {found[key]} rather than {value}"
-                    + (f": {_short(error)}" if error else ""),
+                    Kind.FAILED, key.name, f"ended {found[key]} rather than {values[0]}{why}"
                 )
-        for key, value in expected.items():
-            subject, _, what = key.partition(": ")
-            name = subject.partition(" ")[2] or subject
-            owner = name.rpartition("/")[0] if subject.startswith("step ") else name
-            if owner in ended_otherwise or (ended_otherwise and key == "answer"):
-                continue  # a consequence
+
+        cannot_look = [key for key in found if key.kind in ("observe", "effects")]
+        for key in cannot_look:
+            yield Finding(
+                Kind.DIVERGED, key.kind, f"fails: {found[key]}; uninterrupted, it does not"
+            )
+
+        def is_judged(key: Field) -> bool:
+            if key.kind in ("observed", "observe", "effects"):
+                return not cannot_look
+            # What belongs to a workflow that ended otherwise is a consequence, as is the answer.
+            owner = key.workflow or (key.name if key.kind == "workflow" else "")
+            is_consequence = owner in ended_otherwise or (
+                bool(ended_otherwise) and key.kind == "answer"
+            )
+            return not is_consequence and not self._baseline.is_open(key)
+
+        for key, values in expected.items():
+            if not is_judged(key):
+                continue
             if key not in found:
-                if what in ("status", "name", ""):
-                    yield Finding(Kind.LOST, name, "is not there; uninterrupted, it is")
-            elif found[key] != value and what != "status":
+                if MISSING not in values and key.what in ("status", "name", ""):
+                    yield Finding(
+                        Kind.LOST, key.name or key.kind, "is not there; uninterrupted, it is"
+                    )
+            elif key.what == "arguments":
+                yield from _other_arguments(key, found[key], values)
+            elif found[key] not in values and key.what != "status":
                 yield Finding(
                     Kind.DIVERGED,
-                    name,
-                    f"{what or 'value'} is {_short(_value(found[key]))}; "
-                    f"uninterrupted, {_short(_value(value))}",
+                    key.name or key.kind,
+                    f"{key.what or 'value'} is {_short(_value(found[key]))}; "
+                    f"uninterrupted, {_short(_value(values[0]))}",
                 )
-        known = {key.partition(": ")[0] for key in (*expected, *masked)}
-        for subject in sorted({key.partition(": ")[0] for key in found} - known):
-            name = subject.partition(" ")[2] or subject
-            if name.rpartition("/")[0] not in ended_otherwise:
-                yield Finding(Kind.UNEXPECTED, name, "is there; uninterrupted, it is not")
+        known = {(key.kind, key.name) for key in (*expected, *_fields(self._baseline.masked))}
+        for key in sorted({key._replace(what="") for key in found}):
+            if (key.kind, key.name) not in known and is_judged(key):
+                yield Finding(
+                    Kind.UNEXPECTED, key.name or key.kind, "is there; uninterrupted, it is not"
+                )
 
     def _changed_after_the_crash(self, trial: Observation) -> Iterator[Finding]:
         """What was durable at a crash must be what it was, for ever after."""
-        final = fields_of(trial.final)
+        final = {(s["workflow"], s["number"]): s for s in trial.final.left["steps"]}
+        there = {w["id"]: w for w in trial.final.left["workflows"]}
+        cancelled = {subject_of(name) for name in _committed(trial) if name.endswith("/cancelled")}
         for life in trial.lives[:-1]:
             for step in life.left["steps"]:
-                subject = f"step {step['workflow']}/{step['number']}"
-                name = f"{subject}: name"
-                if name not in final and name not in self._baseline.fields:
-                    continue  # deleted, as in an uninterrupted run
+                at = f"{step['workflow']}/step-{step['number']}"
+                now = final.get((step["workflow"], step["number"]))
+                if now is None:
+                    if step["workflow"] in there:
+                        yield Finding(Kind.LOST, at, "was recorded at the crash, and is no more")
+                    continue  # deleted, as in an uninterrupted run or not
                 for key in ("name", "output", "error", "child"):
-                    was, now = compared(step, key), final.get(f"{subject}: {key}")
-                    if now != was:
-                        yield Finding(
-                            Kind.DIVERGED,
-                            subject.partition(" ")[2],
-                            f"{key} was recorded as {_short(_value(was))}, "
-                            f"and is {_short(_value(now))} after the crash",
-                        )
+                    yield from _changed(at, key, compared(step, key), compared(now, key))
+            for workflow in life.left["workflows"]:
+                # A resume of what was cancelled begins anew.
+                if workflow["id"] in there and workflow["id"] not in cancelled:
+                    for key in _FOR_GOOD:
+                        was, is_now = compared(workflow, key), compared(there[workflow["id"]], key)
+                        # A resume takes the deadline away.
+                        if was is not None and is_now is not None:
+                            yield from _changed(workflow["id"], key, was, is_now)
 
     def _other_paths(self, trial: Observation) -> Iterator[Finding]:
         """Where a workflow's body takes another path than its records ask for."""
@@ -151,8 +175,6 @@ class Checker:
                 f"{name} was recorded before the crash, and after it the workflow ended without "
                 "calling it",
             )
-        if len({e["digest"] for e in events_of(trial, "launch")}) > 1:
-            return  # two programs: their paths may differ
         for workflow_id, path in paths_of(trial.final).items():
             found = differing(path, self._baseline.paths.get(workflow_id, ()))
             if found:
@@ -163,75 +185,133 @@ class Checker:
                     "an uninterrupted run, from the same records: its body depends on something else",
                 )
 
+    def _twice_in_a_life(self, trial: Observation) -> Iterator[Finding]:
+        """A death excuses one more execution in the next life, and never two in one."""
+        for number, life in enumerate(trial.lives, start=1):
+            begun = Counter(
+                (e["step"], site(e))
+                for e in life.events
+                # DBOS's own retries are no second execution, and outside of any workflow
+                # nobody promises anything.
+                if e["kind"] == "ran" and e["workflow"] and not (e["transaction"] or e["is_retry"])
+            )
+            for (step, where), times in begun.items():
+                key = Count("executions", step, where)
+                usual = self._baseline.counts.get(key, (0, 0))[1]
+                if times > max(usual, 1) and key not in self._baseline.masked:
+                    yield Finding(
+                        Kind.DUPLICATED,
+                        f"{key.name}, {key.about}",
+                        f"ran {times} times within life {number}; uninterrupted, {usual}: one "
+                        "workflow was executed twice at a time",
+                    )
+
     def _repeated(
         self, trial: Observation, exposures: set[Exposure], *, complete: bool
     ) -> Iterator[Finding]:
-        times = {
-            **{(name, about, True): n for (name, about), n in effects_of(trial, self._by_site).items()},
-            **{(*_split(key), False): n for key, n in steps_of(trial).items()},
-        }  # fmt: skip
-        expected = {
-            **{(name, about, True): n for (name, about), n in self._baseline.effects.items()},
-            **{(*_split(key), False): n for key, n in self._baseline.steps.items()},
-        }
-        effects = {name for name, _, is_effect in expected if is_effect}
-        masked = set(self._baseline.not_compared)
+        found, expected = counts_of(trial, self._by_site), self._baseline.counts
+        effects = {key.name for key in expected if key.kind == "effect"}
+        cannot_count = "error" in (trial.final.last("counted") or {})
         payloads = _payloads(trial)
         places = _places_of_effects(trial, self._by_site)
-        for key in sorted({*times, *expected}):
-            name, about, is_effect = key
-            said = f"effect {name}({about})" if is_effect else f"executions of {name} {about}"
-            if said in masked:
-                continue
-            subject = f"{name}({about})" if is_effect else f"{name}, {about}"
+        for key in sorted({*found, *expected} - self._baseline.masked):
+            n = found.get(key, 0)
+            least, most = expected.get(key, (0, 0))
+            if key.kind == "executions" and self._is_open(key):
+                least, most = 0, max(most, 1)
             # A step that is named as its effect is: the promise is of the effect.
-            promised = self._promises.get(name) if is_effect or name not in effects else None
-            promise = promised or (
-                _default_promise(places.get((name, about))) if is_effect else Promise.AT_LEAST_ONCE
-            )
-            n, usual = times.get(key, 0), expected.get(key, 0)
-            if n > usual:
-                differs = len(payloads.get((name, about), ())) > 1
-                if usual == 0 and is_effect:
+            is_named = key.kind != "executions" or key.name not in effects
+            promise = self._promises.get(promised_name(key)) if is_named else None
+            promise = promise or _default_promise(key, places.get((key.name, key.about)))
+            subject = f"{key.name}({key.about})" if key.kind == "effect" else f"{key.name}, {key.about}"  # fmt: skip
+            verb = {"effect": "happened", "executions": "ran", "insert": "was committed"}[key.kind]
+            if n > most:
+                differs = len(payloads.get((key.name, key.about), ())) > 1
+                if most == 0 and key.kind == "effect":
                     yield Finding(
                         Kind.UNEXPECTED, subject, f"happened {n} times; uninterrupted, never"
                     )
                 elif promise is Promise.AT_LEAST_ONCE:
-                    exposures.add(Exposure(subject, n, differs))
+                    # What ran once after the crash, and never without one, repeats nothing.
+                    if n > 1:
+                        exposures.add(Exposure(subject, n, differs))
                 else:
                     again = ", and with another payload" if differs else ""
                     yield Finding(
                         Kind.DUPLICATED,
                         subject,
-                        f"{'happened' if is_effect else 'ran'} {n} times{again}; "
-                        f"uninterrupted, {usual}; promised {promise}",
+                        f"{verb} {n} times{again}; uninterrupted, {most}; promised {promise}"
+                        + ("" if promised_name(key) in self._promises else _why_so(key, places)),
                     )
-            elif n < usual and complete:
+            elif n < least and complete and not (key.kind == "effect" and cannot_count):
                 if promise is Promise.AT_MOST_ONCE:
                     exposures.add(Exposure(subject, n))
-                else:
+                elif key.kind != "insert":  # another one of that table is compared by `observe`
                     yield Finding(
                         Kind.LOST,
                         subject,
-                        f"{'happened' if is_effect else 'ran'} {n} times; uninterrupted, {usual}; "
-                        f"promised {promise}",
+                        f"{verb} {n} times; uninterrupted, {least}; promised {promise}",
                     )
+
+    def _is_open(self, key: Count) -> bool:
+        workflow, _, fact = key.about.rpartition("/step-")
+        return fact.isdigit() and self._baseline.is_open(
+            Field("step", key.about, "", workflow, int(fact))
+        )
 
 
 def _going_on(step: str) -> str:
     return f"goes on with {step}" if step else "ends"
 
 
-def _split(key: str) -> tuple[str, str]:
-    name, _, where = key.partition(" ")
-    return name, where
+# Of a workflow, once it is there: nothing of a recovery changes it.
+_FOR_GOOD = ("input", "deadline", "priority", "user", "roles")
 
 
-def _default_promise(place: Mapping[str, Any] | None) -> Promise:
-    """In a step an effect is repeated if the process dies before the checkpoint; elsewhere
+def _changed(subject: str, key: str, was: Any, now: Any) -> Iterator[Finding]:
+    if now != was:
+        yield Finding(
+            Kind.DIVERGED,
+            subject,
+            f"{key} was recorded as {_short(_value(was))}, "
+            f"and is {_short(_value(now))} after the crash",
+        )
+
+
+def _other_arguments(
+    key: Field, found: Sequence[str], values: Sequence[Sequence[str]]
+) -> Iterator[Finding]:
+    usual = {each for value in values if value is not MISSING for each in value}
+    for each in found:
+        if each not in usual:
+            yield Finding(
+                Kind.DIVERGED,
+                key.name,
+                f"was called with ({_short(each)}); uninterrupted, "
+                f"({_short(' or '.join(sorted(usual)))})",
+            )
+
+
+def _fields(masked: Iterable[Field | Count]) -> Iterator[Field]:
+    yield from (each for each in masked if isinstance(each, Field))
+
+
+def promised_name(key: Count) -> str:
+    """By which a promise names it: an effect, a step, a table."""
+    return subject_of(key.name) if key.kind == "insert" else key.name
+
+
+def _default_promise(key: Count, place: Mapping[str, Any] | None) -> Promise:
+    """In a step something is repeated if the process dies before the checkpoint; elsewhere
     nothing keeps it from being repeated, so nothing is excused."""
     in_step = place is not None and place["workflow"] is not None and place["number"] is not None
-    return Promise.AT_LEAST_ONCE if in_step else Promise.EXACTLY_ONCE
+    return Promise.AT_LEAST_ONCE if key.kind == "executions" or in_step else Promise.EXACTLY_ONCE
+
+
+def _why_so(key: Count, places: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+    if key.kind != "insert" and (key.name, key.about) not in places:
+        return ""  # as the scenario itself counts
+    return ", since it is outside of any step"
 
 
 def _places_of_effects(
@@ -315,16 +395,19 @@ def _reruns(trial: Observation) -> Iterator[Finding]:
 
 def _never_recorded(trial: Observation, recorded: set[tuple[str, int]]) -> Iterator[Finding]:
     """Step bodies that ran in several lives, and of which there is no record in the end."""
-    unfinished = {w["id"] for w in trial.final.left["workflows"] if w["status"] in _UNFINISHED}
+    # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
+    given_up = {w["id"] for w in trial.final.left["workflows"] if w["status"] in _NOT_ENDED_WELL}
     # Also of a workflow that has been deleted since.
-    committed = {name for e in events_of(trial, "commit") for name, _ in e["facts"]}
+    committed = set(_committed(trial))
     lives: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     for number, life in enumerate(trial.lives, start=1):
         for each in life.events:
             if (
                 each["kind"] == "ran"
                 and (each["workflow"], each["number"]) not in recorded
-                and each["workflow"] not in unfinished
+                and each["workflow"] not in given_up
+                # Outside of any workflow a step is a function like any other.
+                and (each["workflow"] or each["begun_in"])
                 and site(each) not in committed
             ):
                 lives[each["step"], site(each)].add(number)
@@ -342,11 +425,15 @@ _ONCE = ("step-", "transaction-", "succeeded", "failed")
 
 
 def _written_twice(trial: Observation) -> Iterator[Finding]:
-    times = Counter(name for e in events_of(trial, "commit") for name, _ in e["facts"])
-    for name, number in times.items():
+    for name, number in Counter(_committed(trial)).items():
         fact = name.rpartition("/")[2]
         if number > 1 and fact.startswith(_ONCE):
             yield Finding(Kind.DUPLICATED, name, f"was committed {number} times")
+
+
+def _committed(trial: Observation) -> Iterator[str]:
+    """The names of all facts, as often as they were committed."""
+    yield from (name for e in events_of(trial, "commit") for name, _ in e["facts"])
 
 
 def _value(found: Any) -> str:

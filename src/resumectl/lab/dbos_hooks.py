@@ -25,15 +25,22 @@ from resumectl.lab.statements import ENDED, Fact
 _BACKLOG_POLL_S = 0.01
 _IDLE_POLL_S = 0.2
 _RESULT_POLL_S = 0.05
+_SHORT_POLL_S = 0.02  # where nothing wakes it
 LISTENER_POLL_S = 0.005
 # A look at a queue costs as much as a step: what is enqueued meanwhile is found by the next.
 _POLL_MIN_S = 0.02
+# Without a commit for so long, a recovery is at its end, or waits for a client or the clock.
+_STANDSTILL_S = 0.1
+_NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
 
 # Internal names of DBOS 3.4.0 that are replaced here, and what must be there.
 _NAMES: Sequence[tuple[Any, str]] = (
     (dbos._dbos, "queue_thread"),
     (dbos._queue, "queue_worker_thread"),
     (SystemDatabase, "await_workflow_result"),
+    (SystemDatabase, "await_workflow_result_async"),
+    (SystemDatabase, "await_first_workflow_id"),
+    (SystemDatabase, "await_first_workflow_id_async"),
     (SystemDatabase, "check_workflow_result"),
     (SystemDatabase, "_check_operation_execution_txn"),
     (SystemDatabase, "upsert_queue"),
@@ -142,11 +149,17 @@ def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], 
     setattr(owner, name, classmethod(call) if is_class_method else call)
 
 
+def is_retry() -> bool:
+    """Whether a step's body is run again by DBOS because it has failed, in this process."""
+    status = DBOS.step_status
+    return status is not None and bool(status.current_attempt)
+
+
 # ------------------------------------------------------------- replays
 
 
 def tell_replays(replayed: Replayed) -> None:
-    """Have it told each time that a record answers for a step.
+    """Report each step that is answered from its record.
 
     Args:
         replayed: Given the workflow's id, the step's number, its name, and the name that is
@@ -184,11 +197,13 @@ class Wakener:
         self._backlog: dict[str, str | None] = dict.fromkeys(backlog)
         self._enqueued: Counter[str | None] = Counter()
         self._registered = 0
+        self._commits = 0  # of use only to see that it has changed
         self._ended: set[str] = set()
         self._looked_at: dict[str, float] = {}  # queue to the clock's seconds
 
     def committed(self, facts: Sequence[Fact]) -> None:
         """Wake whoever polls for what a commit has made true."""
+        self._commits += 1
         if not any(fact.kind in _AWAITED for fact in facts):
             return
         with self._changed:
@@ -204,6 +219,16 @@ class Wakener:
                     self._backlog.pop(fact.workflow_id, None)
                     self._ended.add(fact.workflow_id)
             self._changed.notify_all()
+
+    def wait_for_standstill(self, workflow_ids: Sequence[str]) -> None:
+        """Wait until these have ended, or until nothing has been committed for a while."""
+        seen, since = 0, time.monotonic()
+        while not self._ended.issuperset(workflow_ids):
+            time.sleep(0.005)
+            if self._commits != seen:
+                seen, since = self._commits, time.monotonic()
+            elif time.monotonic() - since > (_STANDSTILL_S if seen else _NO_RECOVERY_S):
+                return
 
     def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
         """Wait until something has been enqueued since; returns the count to give next time."""
@@ -241,7 +266,6 @@ class Wakener:
     def install(self) -> None:
         """Replace the polls of queues and of results."""
         serve, manage = dbos._queue.queue_worker_thread, dbos._queue.queue_thread
-        check = SystemDatabase.check_workflow_result
 
         def serve_awake(stop: threading.Event, owner: Any, queue: Any) -> None:
             awake: Any = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
@@ -255,7 +279,7 @@ class Wakener:
             system: Any, workflow_id: str, polling_interval: float, **more: Any
         ) -> Any:
             while True:
-                result = check(system, workflow_id, **more)
+                result = system.check_workflow_result(workflow_id, **more)
                 if type(result).__name__ != "NoResult":
                     return result
                 self.wait_for_end(workflow_id, polling_interval)
@@ -263,6 +287,11 @@ class Wakener:
         setattr(dbos._queue, "queue_worker_thread", serve_awake)  # noqa: B010 (not its type)
         setattr(dbos._dbos, "queue_thread", manage_awake)  # noqa: B010
         setattr(SystemDatabase, "await_workflow_result", await_result)  # noqa: B010
+        for name in (
+            "await_workflow_result_async", "await_first_workflow_id",
+            "await_first_workflow_id_async",
+        ):  # fmt: skip
+            _poll_often(name)
         self._notice_registrations()
         _remember_the_version()
 
@@ -278,6 +307,16 @@ class Wakener:
             return result
 
         setattr(SystemDatabase, "upsert_queue", noticed)  # noqa: B010
+
+
+def _poll_often(name: str) -> None:
+    original = getattr(SystemDatabase, name)
+
+    @functools.wraps(original)
+    def polled(system: Any, awaited: Any, polling_interval: float, **more: Any) -> Any:
+        return original(system, awaited, min(polling_interval, _SHORT_POLL_S), **more)
+
+    setattr(SystemDatabase, name, polled)
 
 
 def _remember_the_version() -> None:

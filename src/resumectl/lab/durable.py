@@ -6,6 +6,7 @@ with the `Bench` that it has put up. A trial is in the archive as soon as it has
 group that is run again leaves out those that are there. Knows dbos, and no scenario.
 """
 
+import json
 import os
 import re
 import threading
@@ -143,7 +144,8 @@ class Bench:
         self._settings = settings
         self._engine = open_engine(settings)
         self._jobs = jobs or os.cpu_count() or 1
-        self._labs: dict[tuple[str, str, bool], Lab] = {}
+        # For each program one: its zygotes have its libraries.
+        self._labs: dict[str, Lab] = {}
         self._swept: dict[int, _Swept] = {}
         self._changed = threading.Condition()
         self._opening = threading.Lock()  # labs
@@ -222,7 +224,10 @@ class Bench:
         with self._opening:
             if self._is_ending:
                 raise LifeEnding
-            key = told.on, told.isolation, told.is_of_publisher
+            programs = [
+                {**s.as_plain(), "args": (), "kwargs": {}} for s in (told.subject, told.later)
+            ]
+            key = json.dumps([told.on, told.isolation, programs])
             if key not in self._labs:
                 self._labs[key] = open_lab(
                     self._settings,
@@ -246,6 +251,7 @@ class Bench:
         told = self.archive.specification(sweep_id)
         runner = Runner(self.lab(told), told.subject, told.later)
         experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
+        runner.preload(experiment.runs[0])
         runner.timeout_s = told.timeout_s or experiment.life_timeout_s
         if told.keep_in is not None:
             runner.keeper = keeper(experiment, told.keep_in)
@@ -263,10 +269,12 @@ class Bench:
         told = swept.specification
 
         def on_trial(number: int, trial: Observation) -> bool:
-            judgement = swept.experiment.judge(trial)
-            if told.fail_fast and swept.experiment.ask_again([judgement]):
-                self.archive.set_baselines(sweep_id, swept.experiment.runs)
-                judgement = swept.experiment.judge(trial)
+            experiment = swept.experiment
+            judgement = experiment.judge(trial)
+            if told.fail_fast and judgement.verdict is Verdict.BROKEN:
+                if experiment.ask_again([judgement]):
+                    self.archive.set_baselines(sweep_id, experiment.runs)
+                judgement = experiment.judge(trial)  # the other group may have asked
             self.archive.keep(sweep_id, number, trial, judgement)
             return not self._is_ending and not (
                 told.fail_fast and judgement.verdict is Verdict.BROKEN
@@ -299,6 +307,8 @@ class Bench:
         rounds, experiment = swept.specification.deaths, swept.experiment
         if experiment.ask_again(self.archive.judgements(sweep_id, rounds)):
             self.archive.set_baselines(sweep_id, experiment.runs)
+        # Also where it was asked before, by a process that died before it had judged again.
+        if experiment.was_asked_again:
             for number, trial in self.archive.observations(sweep_id, rounds):
                 self.archive.judge_again(sweep_id, number, experiment.judge(trial))
         self.archive.end(sweep_id, round_number=rounds)

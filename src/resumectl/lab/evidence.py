@@ -1,8 +1,8 @@
-"""What a DBOS database says, read as it stands: workflows and steps, as plain data.
+"""What a DBOS database says, read as it stands: workflows, steps, messages, as plain data.
 
 Over the driver itself, so that nothing is watched, opened for long or written: it is used
 on a database whose process has just died, before anything else touches it, and by a victim
-that waits for quiet. Values are compared as DBOS stored them; nothing is unpickled.
+that waits for quiet. Values are read as DBOS stored them; no code of theirs is loaded.
 """
 
 import sqlite3
@@ -22,7 +22,8 @@ UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 _WORKFLOWS = """
 SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
        w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
-       w.parent_workflow_id, COALESCE(w.inputs, i.inputs)
+       w.parent_workflow_id, COALESCE(w.inputs, i.inputs), w.workflow_deadline_epoch_ms,
+       w.priority, w.authenticated_user, w.authenticated_roles
 FROM {p}workflow_status w
 LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
 LEFT JOIN {p}workflow_input i ON i.workflow_uuid = w.workflow_uuid
@@ -34,9 +35,18 @@ FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
 """
 _WORKFLOW_KEYS = (
     "id", "name", "status", "output", "error", "queue", "executor", "version", "attempts", "parent",
-    "input",
+    "input", "deadline", "priority", "user", "roles",
 )  # fmt: skip
 _STEP_KEYS = ("workflow", "number", "name", "output", "error", "child")
+# What workflows said to others, under a key: of an event the last value, of a stream all of them
+# in order; messages are here until somebody receives them.
+_SAID = {
+    "event": "SELECT workflow_uuid, key, value FROM {p}workflow_events ORDER BY 1, 2",
+    "stream": 'SELECT workflow_uuid, key, value FROM {p}streams ORDER BY 1, 2, "offset"',
+    "inbox": "SELECT destination_uuid, topic, message FROM {p}notifications"
+    " WHERE NOT consumed ORDER BY 1, 2, created_at_epoch_ms",
+}
+_SAID_KEYS = ("workflow", "key", "value")
 
 
 class Evidence:
@@ -82,10 +92,14 @@ class Evidence:
             return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
 
     def read(self) -> dict[str, Any]:
-        """Workflows and steps."""
+        """Workflows and steps, and what workflows said to others."""
         workflows = [dict(zip(_WORKFLOW_KEYS, r, strict=True)) for r in self._rows(_WORKFLOWS)]
         steps = [dict(zip(_STEP_KEYS, r, strict=True)) for r in self._rows(_STEPS)]
-        return {"workflows": workflows, "steps": steps}
+        said = {
+            kind: [dict(zip(_SAID_KEYS, row, strict=True)) for row in self._rows(sql)]
+            for kind, sql in _SAID.items()
+        }
+        return {"workflows": workflows, "steps": steps, **said}
 
     def unfinished(self) -> list[str]:
         """Ids of the workflows that have not ended."""

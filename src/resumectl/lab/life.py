@@ -5,9 +5,9 @@ soon as all is quiet. `zygote` calls it in a forked child.
 """
 
 import os
-import threading
+import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -20,20 +20,23 @@ from resumectl.database import is_storage_failure
 from resumectl.lab import dbos_hooks
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.evidence import Evidence
+from resumectl.lab.libraries import libraries_since
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
-from resumectl.lab.scenario import digest_of, load, plain
+from resumectl.lab.scenario import awaited, counted, digest_of, load, plain
+from resumectl.lab.server import advance_sequences
 from resumectl.lab.statements import Fact
 from resumectl.lab.subject import Subject
 from resumectl.lab.transitions import Watch
 from resumectl.lab.warm import shared_engine
+from resumectl.lab.whereabouts import follow, here, wait_for_strays
 from resumectl.text import one_line
 
 EXECUTOR_ID = "trial"
 ENDED_WELL = 0
 FAILED = 70  # the scenario could not be run: nothing is proved
-# A workflow that has ended may have left a thread at work; so long it is waited for.
-_THREADS_MAX_S = 2.0
+# A workflow that has ended may have left threads and tasks at work; so long they are waited for.
+_STRAYS_MAX_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class Order:
     death: str | None
     app_version: str
     is_first: bool
+    comes_back_late: bool  # the client asks again when the recovery can do no more
+    tells_libraries: bool  # which ones the program has imported
+    control: dict[str, Any] | None  # where to pause, and for how many seconds, instead of dying
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -81,40 +87,76 @@ def _live(order: Order, recorder: Recorder) -> None:
         )
     event.listen(sa.Engine, "handle_error", _end_with_the_disk)
     evidence = Evidence(order.database_url)
-    wakener = dbos_hooks.Wakener(evidence.unfinished())
+    backlog = evidence.unfinished()
+    wakener = dbos_hooks.Wakener(backlog)
 
     def committed(facts: Sequence[Fact]) -> None:
-        recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts])
+        bodies = [[fact.name, fact.by_body] for fact in facts if fact.by_body]
+        more = {"by_bodies": bodies} if bodies else {}
+        recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         wakener.committed(facts)
 
-    plan = CrashPlan.parse(order.death) if order.death else None
-    watch = Watch(
-        plan.deaths[0] if plan else None,
-        lambda text: recorder.write("struck", at=text),
-        on_commit=committed,
-        of_publisher=subject.target is None,
-    )
+    watch = _watch(order, recorder, committed, of_publisher=subject.target is None)
     _hook(order, recorder, wakener)
     watch.arm()
+    known_modules = set(sys.modules)
     scenario = load(subject, order.database_url)
     if order.is_first:
         with watch.suspended():
-            scenario.prepare()
+            awaited(scenario.prepare())
     recorder.write(
         "launch",
         promises=dict(scenario.promises),
         app_version=order.app_version,
         digest=digest_of(subject),
     )
+    if order.control is not None:
+        advance_sequences(order.database_url)
     DBOS(config={"name": "trial"})  # the application's own, where it has made one
     DBOS.launch()
+    if order.comes_back_late:
+        wakener.wait_for_standstill(backlog)
     _request(scenario, recorder)
-    _wait_for_quiet(evidence, wakener)
+    still_running = _wait_for_quiet(evidence, wakener)
     watch.wait_for_blow()
-    recorder.write("quiet")
+    recorder.write("quiet", still_running=still_running)
+    if order.tells_libraries:
+        recorder.write("libraries", names=libraries_since(known_modules))
     with watch.suspended():
-        recorder.write("observed", value=plain(scenario.observe()))
-        recorder.write("counted", value=plain(scenario.effects()))
+        _look(recorder, "observed", lambda: plain(awaited(scenario.observe())))
+        _look(recorder, "counted", lambda: counted(awaited(scenario.effects())))
+
+
+def _watch(
+    order: Order, recorder: Recorder, committed: Callable[[Sequence[Fact]], None], **more: Any
+) -> Watch:
+    told, pause_s = order.death, None
+    if order.control is not None:
+        told, pause_s = order.control["at"], order.control["pause_s"]
+    plan = CrashPlan.parse(told) if told else None
+    return Watch(
+        plan.deaths[0] if plan else None,
+        lambda text: recorder.write("struck" if pause_s is None else "paused", at=text),
+        on_commit=committed,
+        pause_s=pause_s,
+        system_database=order.database_url,
+        body=_body,
+        **more,
+    )
+
+
+def _body() -> str | None:
+    """The workflow in whose body, outside of any step, this thread is at work."""
+    workflow_id, number = here()
+    return workflow_id if number is None else None
+
+
+def _look(recorder: Recorder, kind: str, look: Callable[[], Any]) -> None:
+    """What the outside world looks like; that it cannot be told after a crash is a finding."""
+    try:
+        recorder.write(kind, value=look())
+    except Exception as error:  # noqa: BLE001 (an outcome, and compared as one)
+        recorder.write(kind, value=None, error=one_line(error))
 
 
 def _end_with_the_disk(context: sa.ExceptionContext) -> None:
@@ -139,6 +181,7 @@ def config_of(database_url: str, app_version: str) -> dict[str, Any]:
 
 def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None:
     dbos_hooks.check_names()
+    follow()
     config = config_of(order.database_url, order.app_version)
     config["system_database_engine"] = shared_engine(order.database_url)
     dbos_hooks.configure(config)
@@ -150,16 +193,19 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
             step=step,
             workflow=DBOS.workflow_id,
             number=DBOS.step_id,
+            begun_in=here()[0],
+            is_retry=dbos_hooks.is_retry(),
             transaction=is_transaction,
             payload=[*map(shown, args), *(f"{k}={shown(v)}" for k, v in sorted(kwargs.items()))],
         )
 
     def happened(name: str, about: tuple[Any, ...]) -> None:
+        workflow_id, number = here()
         recorder.write(
             "effect",
             name=name,
-            workflow=DBOS.workflow_id,
-            number=DBOS.step_id,
+            workflow=workflow_id,
+            number=number,
             about=[*map(shown, about)],
         )
 
@@ -176,20 +222,22 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
 def _request(scenario: Scenario, recorder: Recorder) -> None:
     recorder.write("requested")
     try:
-        value = plain(scenario.request())
+        answer = awaited(scenario.request())
     except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
         recorder.write("answered", error=one_line(error))
     else:
-        recorder.write("answered", value=value)
+        recorder.write("answered", value=plain(answer))
 
 
-def _wait_for_quiet(evidence: Evidence, wakener: dbos_hooks.Wakener) -> None:
-    """Until every workflow has ended, and what they left running: the runner has the clock."""
-    while evidence.unfinished():
-        wakener.wait(0.02)
-    for thread in threading.enumerate():
-        # DBOS's executor and any other pool keep theirs for ever; a daemon is cut off as it
-        # would be at the end of any process.
-        is_of_a_pool = "-executor-" in thread.name or "PoolExecutor" in thread.name
-        if thread is not threading.main_thread() and not thread.daemon and not is_of_a_pool:
-            thread.join(_THREADS_MAX_S)
+def _wait_for_quiet(evidence: Evidence, wakener: dbos_hooks.Wakener) -> int:
+    """Until every workflow has ended, and what they left running: the runner has the clock.
+
+    Returns:
+        How much of that is still running.
+    """
+    while True:
+        while evidence.unfinished():
+            wakener.wait(0.02)
+        left = wait_for_strays(_STRAYS_MAX_S)
+        if not evidence.unfinished():  # what was left may have begun another
+            return left

@@ -6,8 +6,9 @@ The experimenter: starts and observes, and judges nothing. Imports neither dbos 
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,14 +17,38 @@ from resumectl.errors import MachineFailure
 from resumectl.lab import recorder
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.places import EMBEDDED, Place, Places
-from resumectl.lab.plan import CrashPlan
+from resumectl.lab.plan import CrashPlan, Edge
 from resumectl.lab.subject import Subject
-from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.lab.trial import BASELINE, LATER_BASELINE, LifeSeen, Observation
 from resumectl.lab.zygotes import Zygote
+from resumectl.release import require_dbos
 from resumectl.settings import Settings
 
 TEMPLATE_TIMEOUT_S = 60.0
 BASELINE_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A pause in an uninterrupted run, as long as a death keeps a program from working.
+
+    Args:
+        at: The death, as in a plan, that would be struck there.
+        pause_s: Seconds.
+    """
+
+    at: str
+    pause_s: float
+
+    @classmethod
+    def at_first_death(cls, plan: str, pause_s: float) -> Self:
+        """Where a plan's first death strikes; nobody dies, so that nothing is held either."""
+        death = CrashPlan.parse(plan).deaths[0]
+        return cls(str(replace(death, hold=None)), pause_s)
+
+    def as_plain(self) -> dict[str, Any]:
+        """Itself, for JSON."""
+        return asdict(self)
 
 
 class Lab:
@@ -49,6 +74,7 @@ class Lab:
         jobs: int = 1,
         with_publisher: bool = False,
     ) -> None:
+        require_dbos()
         self.places = Places(server_url)
         self.turn = threading.BoundedSemaphore(jobs)
         # Two hash seeds: a set that iterates differently after the restart is a classic.
@@ -156,14 +182,49 @@ class Runner:
         self.timeout_s = BASELINE_TIMEOUT_S
         self.keeper: Callable[[Observation], Path | None] | None = None
 
-    def baseline(self, number: int) -> Observation:
-        """An uninterrupted run; by turns under either hash seed."""
-        return self._run("", [None], first_zygote=number % 2)
+    def baseline(
+        self, number: int, *, later: bool = False, control: Control | None = None
+    ) -> Observation:
+        """An uninterrupted run; by turns under either hash seed.
 
-    def trial(self, plan: CrashPlan) -> Observation:
-        """Die as the plan says, live on, and see."""
+        Args:
+            number: Of the run.
+            later: Whether of the program of the later lives.
+            control: Where it is to pause.
+        """
+        plan = LATER_BASELINE if later else BASELINE
+        return self._run(plan, [None], first_zygote=number % 2, control=control)
+
+    def preload(self, run: Observation) -> None:
+        """Have the lives to come begin with the libraries that were imported in this one."""
+        told = run.final.last("libraries")
+        first, later = (dict(subject.environ) for subject in self._subjects)
+        # What a library reads as it is imported is to be what each life has.
+        is_same = first == later and not any("{" in value for value in first.values())
+        if told is not None and told["names"] and is_same:
+            ends = [zygote.preload(told["names"], first) for zygote in self._lab.zygotes]
+            for end in ends:
+                end()
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the later lives run another program, and not only another version."""
+        first, later = self._subjects
+        return replace(later, app_version=first.app_version) != first
+
+    def trial(self, plan: CrashPlan, attempts: int = 1) -> Observation:
+        """Die as the plan says, live on, and see.
+
+        Args:
+            plan: Where to die.
+            attempts: How often, at most, where the blow has nothing to fall on.
+        """
         deaths = [str(death) for death in plan.deaths]
-        return self._run(str(plan), [*deaths, None])
+        for left in reversed(range(attempts)):
+            seen = self._run(str(plan), [*deaths, None], is_last=left == 0)
+            if left == 0 or _is_decided(seen, len(deaths)):
+                return seen
+        raise ValueError("no attempts")
 
     def _run(
         self,
@@ -171,6 +232,8 @@ class Runner:
         deaths: Sequence[str | None],
         *,
         first_zygote: int = 0,
+        control: Control | None = None,
+        is_last: bool = True,
     ) -> Observation:
         lives: list[LifeSeen] = []
         with self._lab.turn:
@@ -178,26 +241,36 @@ class Runner:
             with self._lab.places.place() as place:
                 for number, death in enumerate(deaths, start=1):
                     zygote = self._lab.zygotes[first_zygote if number == 1 else 1]
-                    lives.append(self._life(zygote, place, number, death))
+                    subject = self._subjects[number > 1 or plan == LATER_BASELINE]
+                    # By turns: the client asks again at once, or when the recovery can do no
+                    # more without it. The one repairs what the other shows, and races with it.
+                    before = deaths[number - 2] if number > 1 else None
+                    order = {
+                        "subject": subject.as_plain(),
+                        "app_version": subject.app_version,
+                        "death": death,
+                        "is_first": number == 1,
+                        "comes_back_late": before is not None and before.startswith(Edge.AFTER),
+                        "tells_libraries": plan == BASELINE and control is None,
+                        "control": control.as_plain() if control is not None else None,
+                    }
+                    lives.append(self._life(zygote, place, number, order))
                     if death is not None and lives[-1].struck is None:
                         break  # it never died as planned: there is nothing to recover from
                 seen = Observation(plan, lives, time.monotonic() - began)
-                keep_at = self.keeper(seen) if self.keeper is not None else None
+                is_kept = is_last or _is_decided(seen, len(deaths) - 1)
+                keep_at = self.keeper(seen) if self.keeper is not None and is_kept else None
                 if keep_at is not None:
                     self._lab.places.keep(place, keep_at)
         return seen
 
-    def _life(self, zygote: Zygote, place: Place, number: int, death: str | None) -> LifeSeen:
-        subject = self._subjects[0 if number == 1 else 1]
+    def _life(self, zygote: Zygote, place: Place, number: int, more: Mapping[str, Any]) -> LifeSeen:
         record = place.record(number)
-        order: dict[str, Any] = {
+        order = {
             "place": str(place.directory),
             "database_url": place.database_url,
             "record": str(record),
-            "subject": subject.as_plain(),
-            "death": death,
-            "app_version": subject.app_version,
-            "is_first": number == 1,
+            **more,
         }
         ending = zygote.run({"order": order}, self.timeout_s)
         if ending.exit_status == recorder.DISK_FULL_STATUS:
@@ -218,6 +291,11 @@ class Runner:
             in_time=ending.in_time,
             left=left,
         )
+
+
+def _is_decided(seen: Observation, deaths: int) -> bool:
+    """Whether another attempt could not show more."""
+    return seen.deaths == deaths or bool(seen.final.failure) or not seen.final.in_time
 
 
 def _events(record: Path) -> list[dict[str, Any]]:

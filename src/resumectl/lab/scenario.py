@@ -4,12 +4,12 @@ The only part of the lab, with `victim`, that loads the program under test, and 
 the publisher. The experimenter knows a scenario as text: see `subject`.
 """
 
+import asyncio
 import functools
 import hashlib
 import importlib
 import importlib.util
 import inspect
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Any
 from dbos import DBOS, SetWorkflowID
 
 from resumectl.lab.effects import Scenario
+from resumectl.lab.recorder import shown
 from resumectl.lab.subject import Subject
+from resumectl.lab.trial import Promise
 
 
 def load(subject: Subject, database_url: str) -> Scenario:
@@ -44,6 +46,10 @@ def load(subject: Subject, database_url: str) -> Scenario:
         except AttributeError:
             raise LookupError(f"{module_name} has no {name}") from None
     if isinstance(found, Scenario):
+        if subject.args or subject.kwargs:
+            raise TypeError(f"{name} is a Scenario: its request takes no --args")
+        for each, promise in found.promises.items():
+            Promise.named(promise, of=each)
         return found
     if not callable(found):
         raise TypeError(f"{module_name}:{name} is neither a workflow nor a Scenario")
@@ -69,16 +75,29 @@ def _module(name: str) -> Any:
     path = Path(name)
     if not path.is_file():
         raise LookupError(f"there is no file {name}")
+    if (path.parent / "__init__.py").exists():
+        # As a module of its package, so that relative imports find what they mean.
+        return importlib.import_module(_module_name(path))
     # Modules beside the file can be imported, as when it is run.
     sys.path.insert(0, str(path.parent))
-    module_name = path.stem
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise LookupError(f"{name} cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+    sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _module_name(path: Path) -> str:
+    """The full name of a file of a package, whose parent is made one to import from."""
+    parts = [] if path.stem == "__init__" else [path.stem]
+    directory = path.parent
+    while (directory / "__init__.py").exists():
+        parts.insert(0, directory.name)
+        directory = directory.parent
+    sys.path.insert(0, str(directory))
+    return ".".join(parts)
 
 
 def digest_of(subject: Subject) -> str:
@@ -86,16 +105,48 @@ def digest_of(subject: Subject) -> str:
     if subject.target is None:
         return ""
     name = subject.target[0]
-    module = sys.modules[Path(name).stem if name.endswith(".py") else name]
-    if module.__file__ is None:
+    file = name if name.endswith(".py") else sys.modules[name].__file__
+    if file is None:
         return ""  # a namespace has no file, and a scenario in it has no name
-    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
-def plain(value: Any) -> Any:
-    """What a request or an observation returned, as JSON can hold it."""
-    from resumectl.lab.recorder import shown
+def awaited(value: Any) -> Any:
+    """What a scenario's function returned; of an `async def`, what comes of it."""
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
 
-    if inspect.iscoroutine(value):
-        raise TypeError("a coroutine was returned, and nobody awaited it")
-    return json.loads(json.dumps(value, default=shown, sort_keys=True))
+
+def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
+    """What a request or an observation returned, as JSON can hold it.
+
+    Args:
+        value: Anything.
+        within: The ids of the objects that it is a part of.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if id(value) in within:
+        return "…"  # a part of itself
+    inner = (*within, id(value))
+    if isinstance(value, Mapping):
+        pairs = ((key if isinstance(key, str) else shown(key), each) for key, each in value.items())
+        return {key: plain(each, inner) for key, each in sorted(pairs, key=lambda pair: pair[0])}
+    if isinstance(value, list | tuple):
+        return [plain(each, inner) for each in value]
+    return shown(value)
+
+
+def counted(effects: Any) -> dict[str, dict[str, int]]:
+    """What a scenario's `effects` returned.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    said = 'effects() returns effect to what about to how often: {"charge": {"order-1": 1}}'
+    if not isinstance(effects, Mapping):
+        raise TypeError(f"{said}, and not {shown(effects)}")
+    for name, times in effects.items():
+        if not (isinstance(times, Mapping) and all(type(n) is int for n in times.values())):
+            raise TypeError(f"{said}, and not {shown(times)} for {name}")
+    found: dict[str, dict[str, int]] = plain(effects)
+    return found

@@ -39,6 +39,10 @@ SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND c.relname <> ALL (%s)
 ORDER BY c.oid DESC
 """
+_ADVANCE = (
+    "SELECT nextval(format('%I.%I', schemaname, sequencename)) FROM pg_sequences"
+    " WHERE schemaname NOT IN ('dbos', 'resumectl')"
+)
 _SEQUENCES = "SELECT format('%I.%I', schemaname, sequencename) FROM pg_sequences"
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity
@@ -193,6 +197,17 @@ class Embedded(Server):
         """End the server, if the zygotes have not."""
         self._connection.close()
         self._server.cleanup()
+
+
+def advance_sequences(database_url: str) -> None:
+    """Use up a number of each of a program's sequences, as what was rolled back by a death does.
+
+    Args:
+        database_url: Of a trial; one on SQLite has no such sequences.
+    """
+    if make_url(database_url).get_backend_name() == "postgresql":
+        with _connected(database_url, "resumectl") as connection:
+            connection.execute(_ADVANCE)
 
 
 def stop_embedded(root: Path) -> None:

@@ -16,21 +16,60 @@ from pathlib import Path
 
 from resumectl.errors import NothingProved, Refusal
 from resumectl.lab.aliases import aliased, has_parent, stable_ids
-from resumectl.lab.baseline import Baseline, Transition, sites_of_effects, transitions_of
-from resumectl.lab.checker import Checker
+from resumectl.lab.baseline import (
+    NO_END,
+    Baseline,
+    Count,
+    Transition,
+    illness,
+    sites_of_effects,
+    transitions_of,
+)
+from resumectl.lab.checker import Checker, promised_name
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
-from resumectl.lab.runner import Runner
-from resumectl.lab.trial import Judgement, Kind, Observation, Promise, Verdict
+from resumectl.lab.runner import Control, Runner
+from resumectl.lab.trial import (
+    BASELINE,
+    LATER_BASELINE,
+    Judgement,
+    Kind,
+    Observation,
+    Promise,
+    Verdict,
+)
 
 BASELINES = 2
 # What differs from the baseline may differ by itself, as a random choice recorded in a step:
-# before that is called a finding, so many more uninterrupted runs are asked.
-_MORE_BASELINES = 6
+# before that is called a finding, more uninterrupted runs are asked.
+# How many times as long as a death takes each of them pauses, the earliest longest: what comes
+# behind a result that varies is seen to depend on it.
+_PAUSES = (6, 4, 3, 2, 1, 1)
 _BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAILED})
 # At a plan whose blow had nothing to fall on: where a program's path is chosen by chance and
 # recorded, or a thread was faster, the next run of it may pass there.
 _ATTEMPTS = 16
 _NAME_MAX = 120  # characters of a directory's name
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What so many runs tell."""
+
+    runs: Sequence[Observation]
+    baseline: Baseline
+    checker: Checker
+    stable: set[str]  # ids of workflows
+
+    @classmethod
+    def of(cls, runs: Sequence[Observation], promises: Mapping[str, Promise]) -> "_Known":
+        programs = [[r for r in runs if r.plan == plan] for plan in (BASELINE, LATER_BASELINE)]
+        stable = set().union(*(stable_ids(program) for program in programs if program))
+        named = [[aliased(run, stable) for run in program] for program in programs if program]
+        by_site = set().union(*map(sites_of_effects, named))
+        baseline, *later = (Baseline.of(each, by_site) for each in named)
+        for each in later:
+            baseline = baseline.or_as(each)
+        return cls(runs, baseline, Checker(baseline, by_site, promises), stable)
 
 
 @dataclass(slots=True)
@@ -39,8 +78,9 @@ class Experiment:
 
     runner: Runner | None  # None: what was observed earlier is judged, and nothing is run
     promises: Mapping[str, Promise]
-    runs: list[Observation] = field(default_factory=list)
-    _known: tuple[int, Checker, set[str]] | None = None  # made of so many runs
+    runs: Sequence[Observation] = ()
+    _known: "_Known | None" = None
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def discover(self, timeout_s: float | None = None) -> None:
         """Run the scenario uninterrupted.
@@ -54,13 +94,13 @@ class Experiment:
         assert self.runner is not None
         if timeout_s is not None:
             self.runner.timeout_s = timeout_s
-        for number in range(BASELINES):
-            self.runs.append(self.runner.baseline(number))
-            ill = self.baseline.ill
-            if ill:
-                raise NothingProved(
-                    f"the scenario fails without any crash: {ill}", next_step="mend that first"
-                )
+        for later in (False, True) if self.runner.is_edited else (False,):
+            for number in range(BASELINES):
+                self.runs = (*self.runs, self.runner.baseline(number, later=later))
+                _refuse_ill(self.baseline.ill, self.runs[-1])
+                if len(self.runs) == 1:
+                    self.runner.preload(self.runs[0])
+        self.refuse_unknown_promises()
         self.runner.timeout_s = timeout_s or self.life_timeout_s
 
     @property
@@ -71,46 +111,107 @@ class Experiment:
     @property
     def baseline(self) -> Baseline:
         """What the runs so far have in common."""
-        return Baseline.of(self._aliased_runs())
-
-    def _aliased_runs(self) -> list[Observation]:
-        stable = stable_ids(self.runs)
-        return [aliased(run, stable) for run in self.runs]
+        return self._known_by_now().baseline
 
     def judge(self, trial: Observation) -> Judgement:
         """What a trial proves, against the baseline as it is known by now."""
-        return self._known_by_now()[1].judge(self.named(trial))
+        known = self._known_by_now()
+        return known.checker.judge(aliased(trial, known.stable))
 
     def named(self, trial: Observation) -> Observation:
         """A trial, with each workflow whose id varies under its alias."""
-        return aliased(trial, self._known_by_now()[2])
+        return aliased(trial, self._known_by_now().stable)
 
-    def _known_by_now(self) -> tuple[int, Checker, set[str]]:
-        if self._known is None or self._known[0] != len(self.runs):
-            self._known = len(self.runs), self._make_checker(), stable_ids(self.runs)
-        return self._known
+    def _known_by_now(self) -> "_Known":
+        # Several threads judge, and one of them may ask again meanwhile.
+        runs, known = self.runs, self._known
+        if known is None or known.runs is not runs:
+            known = self._known = _Known.of(runs, {**self._declared(), **self.promises})
+        return known
 
-    def _make_checker(self) -> Checker:
-        runs = self._aliased_runs()
-        declared = {
-            name: Promise(promise)
+    def _declared(self) -> dict[str, Promise]:
+        return {
+            name: Promise.named(promise, of=name)
             for run in self.runs
             for name, promise in (run.final.last("launch") or {}).get("promises", {}).items()
         }
-        return Checker(Baseline.of(runs), sites_of_effects(runs), {**declared, **self.promises})
+
+    def refuse_unknown_promises(self) -> None:
+        """A promise of what never happens would hold whatever dies.
+
+        Raises:
+            Refusal: There is one; the nearest names are told.
+        """
+        known = {promised_name(key) for key in self.baseline.counts}
+        known |= {promised_name(key) for key in self.baseline.masked if isinstance(key, Count)}
+        # What a scenario declares may be of another request than today's.
+        for name in self.promises:
+            if name not in known:
+                near = get_close_matches(name, known, n=3) or sorted(known)[:3]
+                raise Refusal(
+                    f"nothing in an uninterrupted run is called {name}, so that no promise of it "
+                    "can be held",
+                    next_step=f"--promise NAME=PROMISE, with {', '.join(near)}"
+                    if near
+                    else "leave out --promise",
+                )
 
     def ask_again(self, judgements: Iterable[Judgement]) -> bool:
-        """Ask the baseline again, where a difference from it was found; whether it was asked."""
-        differs = any(f.kind in _BY_COMPARISON for j in judgements for f in j.findings)
-        if not differs or self.runner is None or len(self.runs) >= BASELINES + _MORE_BASELINES:
-            return False
-        self.runs += [self.runner.baseline(n) for n in range(_MORE_BASELINES)]
-        return True
+        """Ask the baseline again, where a difference from it was found; whether it was asked.
+
+        Each run pauses at the crash point of such a trial, for as long as a death takes, and on
+        PostgreSQL its sequences have lost a number: what differs by that alone is no finding.
+        """
+        plans = [j.plan for j in judgements if any(f.kind in _BY_COMPARISON for f in j.findings)]
+        with self._asking:
+            if not plans or self.runner is None or self.was_asked_again:
+                return False
+            programs = [BASELINE, *([LATER_BASELINE] if self.runner.is_edited else [])]
+            chosen = [plans[n * len(plans) // len(_PAUSES)] for n in range(len(_PAUSES))]
+            away_s = self.baseline.away_s
+            found = []
+            for number, (plan, times) in enumerate(zip(chosen, _PAUSES, strict=True)):
+                control = Control.at_first_death(plan, times * away_s)
+                program = programs[number % len(programs)]
+                run = self.runner.baseline(number, later=program == LATER_BASELINE, control=control)
+                # One that fails by the pause, or of a file that was edited since, says nothing.
+                if not illness(run) and run.digest in {each.digest for each in self.runs}:
+                    found.append(run)
+            # Also where none is of use, it is not asked a third time.
+            self.runs = (*self.runs, *(found or self.runs[:1]))
+            return True
+
+    @property
+    def was_asked_again(self) -> bool:
+        """Whether it knows more runs than those it began with."""
+        programs = {run.plan for run in self.runs}
+        return len(self.runs) > BASELINES * len(programs)
 
     def judged(self, trials: Sequence[Observation]) -> list[Judgement]:
         """Judge; and where a difference from the baseline is found, ask that again."""
         found = [self.judge(trial) for trial in trials]
         return [self.judge(trial) for trial in trials] if self.ask_again(found) else found
+
+
+def _refuse_ill(ill: str, run: Observation) -> None:
+    """Nothing can be said of a program that does not do without a crash what it is to do.
+
+    Args:
+        ill: What is wrong; empty if nothing is.
+        run: In which that was seen.
+
+    Raises:
+        NothingProved: Something is; its cause is the program's own traceback.
+    """
+    if not ill:
+        return
+    next_step = "mend that first; where failing is right, catch it in a Scenario's request"
+    if ill.startswith(NO_END):
+        next_step = "mend that first; or let it take longer:  --timeout 300"
+    failed = run.final.last("failed")
+    raise NothingProved(f"the scenario fails without any crash: {ill}", next_step=next_step) from (
+        RuntimeError(f"in the program:\n{failed['traceback']}") if failed else None
+    )
 
 
 def crash_points(
@@ -132,20 +233,22 @@ def crash_points(
     points: list[Matches] = []
     unnamed: dict[str, int] = {}  # the fact to how many workflows it becomes true of
     commits: set[int] = set()
-    for each in sorted(every, key=lambda t: t.is_of_varying_id):
+    # Rather under a name that is given once than as the n-th of many.
+    for each in sorted(every, key=lambda t: (t.is_of_varying_id, t.times > 1)):
         # What a client started under an id made by chance is another workflow when it asks again.
         if each.is_of_varying_id and not has_parent(each.name):
             continue
         if only is not None and not Matches(only).covers(each.name):
             continue
-        if each.fact != "claimed":
-            if each.commit in commits:
-                continue
-            commits.add(each.commit)
         if each.is_of_varying_id:
-            unnamed[each.fact] = sum(t.times for t in every if t.fact == each.fact)
-        else:
-            points.extend(Matches(each.name, n) for n in range(1, each.times + 1))
+            if each.fact == "claimed" or not commits.intersection(each.commits):
+                unnamed[each.fact] = sum(t.times for t in every if t.fact == each.fact)
+            commits.update(each.commits)
+            continue
+        for n, commit in enumerate(each.commits[: each.times], start=1):
+            if each.fact == "claimed" or commit not in commits:
+                points.append(Matches(each.name, n))
+                commits.add(commit)
     for fact, times in unnamed.items():
         points.extend(Matches(f"*/{fact}", n) for n in range(1, times + 1))
     sides = list(Edge) if edge is None else [edge]
@@ -236,7 +339,7 @@ def run_trials(
     jobs: int,
     on_trial: Callable[[int, Observation], bool],
 ) -> None:
-    """Run a trial for each plan, some at a time; once more where its blow did not fall.
+    """Run a trial for each plan, some at a time; where its blow does not fall, several times.
 
     Args:
         runner: Runs one.
@@ -255,22 +358,13 @@ def run_trials(
                 if plan is None:
                     stop.set()
                     break
-                running[pool.submit(_landed, runner, plan)] = number
+                running[pool.submit(runner.trial, plan, _ATTEMPTS)] = number
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for each in done:
                 if not on_trial(running.pop(each), each.result()):
                     stop.set()
-
-
-def _landed(runner: Runner, plan: CrashPlan) -> Observation:
-    for _ in range(_ATTEMPTS - 1):
-        trial = runner.trial(plan)
-        has_landed = all(life.struck for life in trial.lives[: len(plan.deaths)])
-        if has_landed or trial.final.failure or not trial.final.in_time:
-            return trial
-    return runner.trial(plan)
 
 
 def verdicts(judgements: Iterable[Judgement]) -> dict[str, int]:

@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
+
+from resumectl.errors import Refusal
+
+# The plan of an uninterrupted run: of the program of the first life, and of the later ones'.
+BASELINE, LATER_BASELINE = "", "later"
 
 # Of a stored observation; a checker of another version refuses it.
 SCHEMA_VERSION = 2
@@ -23,6 +28,25 @@ class Promise(StrEnum):
     EXACTLY_ONCE = "exactly-once"
     AT_LEAST_ONCE = "at-least-once"
     AT_MOST_ONCE = "at-most-once"
+
+    @classmethod
+    def named(cls, text: str, *, of: str) -> Self:
+        """Read a promise, also as it is spelled in Python: `exactly_once`.
+
+        Args:
+            text: What is promised.
+            of: Which effect, for the error.
+
+        Raises:
+            Refusal: It is none.
+        """
+        try:
+            return cls(text.replace("_", "-"))
+        except (ValueError, AttributeError):
+            raise Refusal(
+                f"{text!r}, promised of {of}, is none of {', '.join(cls)}",
+                next_step="as in  charge=exactly-once",
+            ) from None
 
 
 class Kind(StrEnum):
@@ -67,7 +91,7 @@ class LifeSeen:
 class Observation:
     """Everything that could be seen of one trial, from outside."""
 
-    plan: str  # empty: a baseline
+    plan: str
     lives: Sequence[LifeSeen]
     seconds: float
 

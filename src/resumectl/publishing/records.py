@@ -1,5 +1,7 @@
 """Questions asked of resumectl's own tables: batches, deliveries, failures, lives. Reads only.
 
+A batch's status is DBOS's, and joined to it.
+
 Every answer is counted where it is durable, when it is asked for: there is no counter row
 to keep in step, and none to contend for.
 """

@@ -76,7 +76,7 @@ def _course(trial: Observation) -> str:
         side = "just before" if death.edge is Edge.BEFORE else "right after"
         words.append(f"is killed {side} the commit of {turn}{death.at.pattern}")
     return (
-        f"A process {'; the next one '.join(words)}; the next one recovers what is left, while "
+        f"A process {'; the next one '.join(words)}; the next one recovers what is left, and "
         "the client asks again."
     )
 

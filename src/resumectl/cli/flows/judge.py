@@ -58,6 +58,7 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
         # As if it had been told these, so that the replay lines name them too.
         told = replace(kept.specification, promises={**kept.specification.promises, **given})
         experiment = Experiment(None, told.promises, runs=archive.baselines(sweep_id))
+        experiment.refuse_unknown_promises()
         trials = archive.observations(sweep_id, told.deaths)
         judged = [experiment.judge(trial) for _, trial in trials]
     asked = replace(kept, specification=told)

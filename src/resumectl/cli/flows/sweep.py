@@ -37,7 +37,8 @@ def sweep(common: Common, specification: Specification, *, jobs: int) -> ExitCod
 def _begin(common: Common, specification: Specification, bench: Bench, engine: sa.Engine) -> int:
     """See the scenario uninterrupted, and write down what is to be run."""
     lab = bench.lab(specification)
-    experiment = Experiment(Runner(lab, specification.subject), specification.promises)
+    runner = Runner(lab, specification.subject, specification.later)
+    experiment = Experiment(runner, specification.promises)
     experiment.discover(specification.timeout_s)
     every = crash_points(
         experiment.baseline.transitions, edge=specification.edge, only=specification.only

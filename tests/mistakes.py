@@ -1,0 +1,190 @@
+"""Programs that a crash breaks, each in another way; what must be found is told in MISTAKES.
+
+Swept by test_scenarios, by name. The classic mistakes are in examples/pitfalls.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, SetWorkflowID
+
+from resumectl import Scenario, effect
+
+# Name to the kind that must be found.
+MISTAKES = {
+    "event_from_memory": "diverged",
+    "stream_in_a_step": "diverged",
+    "child_given_what_is_in_memory": "diverged",
+    "row_from_the_body": "duplicated",
+    "in_a_pool": "lost",
+    "in_a_daemon": "lost",
+    "in_a_task": "lost",
+    "told_and_not_sent": "lost",
+    "report_that_is_gone": "diverged",
+    "client_sends_twice": "diverged",
+}
+
+engine = sa.create_engine("sqlite:///shop.sqlite")
+metadata = sa.MetaData()
+charges = sa.Table("charges", metadata, sa.Column("order", sa.Text))
+told = sa.Table("notifications", metadata, sa.Column("order", sa.Text))
+counted = 0
+report: list[str] = []
+
+
+def started(workflow: Callable[..., Any], workflow_id: str, *args: Any) -> Any:
+    with SetWorkflowID(workflow_id):
+        return DBOS.start_workflow(workflow, *args)
+
+
+def asking(workflow: Callable[..., Any], **more: Any) -> Scenario:
+    return Scenario(lambda: started(workflow, "w-1").get_result(), **more)
+
+
+@DBOS.step()
+def count() -> None:
+    global counted
+    counted += 1
+
+
+@DBOS.workflow()
+def _event() -> None:
+    for _ in range(2):
+        count()
+        DBOS.set_event("progress", counted)
+
+
+@DBOS.step()
+def say() -> None:
+    DBOS.write_stream("words", "hello")
+
+
+@DBOS.workflow()
+def _stream() -> None:
+    say()
+
+
+@DBOS.workflow()
+def _charge(_amount: int) -> None:
+    pass
+
+
+@DBOS.workflow()
+def _child() -> None:
+    count()
+    count()
+    DBOS.start_workflow(_charge, counted).get_result()
+
+
+@DBOS.step()
+def look() -> str:
+    return "fine"
+
+
+@DBOS.workflow()
+def _row() -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.insert(charges).values(order="order-1"))
+    look()
+
+
+def mail_later() -> None:
+    time.sleep(0.05)
+    effect("mail", "order-1")
+
+
+@DBOS.workflow()
+def _pool() -> None:
+    look()
+    ThreadPoolExecutor(1).submit(mail_later)
+
+
+@DBOS.workflow()
+def _daemon() -> None:
+    look()
+    threading.Thread(target=mail_later, daemon=True).start()
+
+
+async def mail_in_a_task() -> None:
+    await asyncio.sleep(0.05)
+    effect("mail", "order-1")
+
+
+tasks: list[Any] = []
+
+
+@DBOS.workflow()
+async def _task() -> None:
+    await DBOS.sleep_async(0.001)
+    tasks.append(asyncio.create_task(mail_in_a_task()))
+
+
+@DBOS.step()
+def tell() -> None:
+    with engine.begin() as connection:
+        if connection.scalar(sa.select(sa.func.count()).select_from(told)):
+            return
+        connection.execute(sa.insert(told).values(order="order-1"))
+    effect("mail", "order-1")
+
+
+@DBOS.workflow()
+def _told() -> None:
+    tell()
+
+
+@DBOS.step()
+def collect() -> None:
+    report.append("line")
+
+
+@DBOS.step()
+def write_report() -> None:
+    if report:
+        with open("report.txt", "w") as file:  # noqa: PTH123 (as any program might)
+            file.writelines(report)
+
+
+@DBOS.workflow()
+def _report() -> None:
+    collect()
+    write_report()
+
+
+def read_report() -> str:
+    with open("report.txt") as file:  # noqa: PTH123
+        return file.read()
+
+
+@DBOS.workflow()
+def _voting() -> list[Any]:
+    votes = []
+    while (vote := DBOS.recv(timeout_seconds=10)) is not None:
+        votes.append(vote)
+        if vote == "end":
+            break
+    return votes
+
+
+def send_twice() -> Any:
+    voting = started(_voting, "w-1")
+    for vote in ("ann", "bob", "end"):
+        DBOS.send("w-1", vote)
+    return voting.get_result()
+
+
+event_from_memory = asking(_event)
+stream_in_a_step = asking(_stream)
+child_given_what_is_in_memory = asking(_child)
+row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
+in_a_pool = asking(_pool)
+in_a_daemon = asking(_daemon)
+in_a_task = asking(_task)
+told_and_not_sent = asking(_told, prepare=lambda: metadata.create_all(engine))
+report_that_is_gone = asking(_report, observe=read_report)
+client_sends_twice = Scenario(send_twice)

@@ -1,0 +1,128 @@
+"""What is compared, what is masked, and what follows upon what varies; nothing is run."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from resumectl.lab.baseline import Baseline, sites_of_effects
+from resumectl.lab.checker import Checker
+from resumectl.lab.runner import Control
+from resumectl.lab.sweep import Experiment
+from resumectl.lab.trial import LATER_BASELINE, Kind, LifeSeen, Observation, Verdict
+
+Steps = Sequence[tuple[str, str]]  # name and output
+PLAN = "before:w-1/step-1"
+
+
+def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> LifeSeen:
+    """A life that recorded these steps; `ran` are the numbers of the bodies that it executed."""
+    numbers = range(1, len(steps) + 1) if ran is None else ran
+    events: list[Mapping[str, Any]] = [
+        {"kind": "launch", "at_us": 0, "promises": {}, "digest": more.pop("digest", "d")},
+        *(
+            {
+                "kind": "ran", "at_us": n, "step": steps[n - 1][0], "workflow": "w-1", "number": n,
+                "payload": [], "transaction": False, "begun_in": None, "is_retry": False,
+            }
+            for n in numbers
+        ),
+        *({"kind": "replayed", "workflow": "w-1", "number": n} for n in range(1, len(steps) + 1)),
+        *more.pop("events", ()),
+        {"kind": "quiet", "at_us": 9, "still_running": 0},
+        {"kind": "answered", "value": more.pop("answer", "ok")},
+    ]  # fmt: skip
+    workflow = {
+        "id": "w-1", "name": "work", "status": more.pop("status", "SUCCESS"), "output": None,
+        "error": None, "parent": None, "input": "1", "deadline": None, "priority": 0, "user": None,
+        "roles": None, "queue": None, "executor": "trial", "version": "trial-1",
+    }  # fmt: skip
+    rows = [
+        {"workflow": "w-1", "number": n, "name": name, "output": text, "error": None, "child": None}
+        for n, (name, text) in enumerate(steps, start=1)
+    ]
+    left = {"workflows": [workflow], "steps": rows, "event": [], "stream": [], "inbox": []}
+    return LifeSeen(events, "ended", None, 0, True, left)
+
+
+def run(steps: Steps, *, plan: str = "", **more: Any) -> Observation:
+    return Observation(plan, [life(steps, **more)], 1.0)
+
+
+def trial(steps: Steps, *, first: Steps = (), **more: Any) -> Observation:
+    """Died before its first record, or with the first ones; then lived to its end."""
+    died = life(first, events=[{"kind": "struck", "at": PLAN}], status="PENDING")
+    died = LifeSeen(died.events, "killed by SIGKILL", 9, None, True, died.left)
+    return Observation(PLAN, [died, life(steps, **more)], 1.0)
+
+
+def kinds(runs: Sequence[Observation], seen: Observation) -> set[Kind]:
+    checker = Checker(Baseline.of(runs, sites_of_effects(runs)), set(), {})
+    judgement = checker.judge(seen)
+    assert judgement.verdict is not Verdict.VOID, judgement.why_void
+    return {finding.kind for finding in judgement.findings}
+
+
+def test_a_step_behind_a_result_that_varies_is_still_compared() -> None:
+    runs = [run([("key", "a"), ("ship", "x")]), run([("key", "b"), ("ship", "x")])]
+    assert kinds(runs, trial([("key", "c"), ("ship", "x")])) == set()
+    assert Kind.LOST in kinds(runs, trial([("key", "c")]))
+    assert Kind.DIVERGED in kinds(runs, trial([("key", "c"), ("ship", "y")]))
+
+
+def test_how_many_steps_follow_a_result_that_varies_is_not_compared() -> None:
+    runs = [run([("poll", "no"), ("poll", "yes")]), run([("poll", "yes")])]
+    polled_thrice = [("poll", "no"), ("poll", "no"), ("poll", "yes")]
+    assert kinds(runs, trial(polled_thrice)) == set()
+    assert Baseline.of(runs, set()).not_compared[-1] == "the steps of w-1 after step 1"
+
+
+def test_what_either_program_does_is_as_it_should_be() -> None:
+    old = [run([("charge", "old")]) for _ in range(2)]
+    new = [run([("charge", "new")], plan=LATER_BASELINE) for _ in range(2)]
+    both = Baseline.of(old, set()).or_as(Baseline.of(new, set()))
+    for output, found in (("old", set()), ("new", set()), ("other", {Kind.DIVERGED})):
+        judgement = Checker(both, set(), {}).judge(trial([("charge", output)]))
+        assert {finding.kind for finding in judgement.findings} == found
+
+
+@pytest.mark.parametrize(("is_retry", "found"), [(True, set()), (False, {Kind.DUPLICATED})])
+def test_a_retry_is_no_second_execution(is_retry: bool, found: set[Kind]) -> None:
+    runs = [run([("charge", "x")]) for _ in range(2)]
+    again = dict(next(e for e in runs[0].final.events if e["kind"] == "ran"), is_retry=is_retry)
+    assert kinds(runs, trial([("charge", "x")], events=[again])) == found
+
+
+class Controls:
+    """Stands for the runner: its controls are given."""
+
+    is_edited = False
+
+    def __init__(self, *runs: Observation) -> None:
+        self._runs = itertools.cycle(runs)
+
+    def baseline(self, _number: int, *, later: bool, control: Control) -> Observation:
+        assert not later
+        assert control.at == PLAN
+        return next(self._runs)
+
+
+@pytest.mark.parametrize(
+    ("control", "verdict"),
+    [
+        (run([("look", "other")], answer="other"), Verdict.KEPT),
+        # What a control that failed, or of an edited file, differs in is no excuse.
+        (run([], events=[{"kind": "failed", "error": "boom"}]), Verdict.BROKEN),
+        (run([("look", "other")], answer="other", digest="edited"), Verdict.BROKEN),
+    ],
+)
+def test_only_a_healthy_control_excuses_what_differs(
+    control: Observation, verdict: Verdict
+) -> None:
+    runs = [run([("look", "usual")]) for _ in range(2)]
+    runner: Any = Controls(control)
+    experiment = Experiment(runner, {}, runs=tuple(runs))
+    (judgement,) = experiment.judged([trial([("look", "other")], answer="other")])
+    assert judgement.verdict is verdict, judgement.findings
+    assert not experiment.ask_again([judgement])  # once is enough
