@@ -372,3 +372,45 @@ async def make_parcels() -> None:
 asynchronous_writes = Scenario(
     lambda: start(packing, "packing-1").get_result(), prepare=make_parcels
 )
+
+
+@DBOS.workflow()
+def reporting(number: int) -> None:
+    DBOS.send("gathering-1", note(f"report {number}"))
+
+
+@DBOS.workflow()
+def gathering() -> list[Any]:
+    """Whose message comes first is chance."""
+    for number in range(3):
+        DBOS.start_workflow(reporting, number)
+    return sorted(DBOS.recv(timeout_seconds=20) for _ in range(3))
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("it is not for you to look at")
+
+
+@DBOS.step()
+def touch(_thing: Unspeakable) -> None:
+    if not Path("mended").exists():
+        raise RuntimeError("broken")
+
+
+@DBOS.workflow()
+def touching() -> str:
+    touch(Unspeakable())
+    return note("touched")
+
+
+def ask_after_a_repair() -> Any:
+    """A client that mends what was broken, and has the workflow take its steps back."""
+    try:
+        return start(touching, "touching-1").get_result()
+    except RuntimeError:
+        Path("mended").touch()
+        return DBOS.rewind_workflow("touching-1", start_step=1).get_result()
+
+
+repaired = Scenario(ask_after_a_repair)

@@ -34,6 +34,8 @@ SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
                 "instance",
                 "once",
                 "racing",
+                "gathering",
+                "repaired",
                 "asynchronous_writes",
                 "fetching",
             )

@@ -11,14 +11,21 @@ from typing import Any, NamedTuple
 from resumectl.lab.aliases import is_alias
 from resumectl.lab.evidence_text import readable
 from resumectl.lab.paths import Path, distinct, paths_of
-from resumectl.lab.trial import Observation
+from resumectl.lab.plan import subject_of
+from resumectl.lab.trial import LifeSeen, Observation
 
 MISSING = object()  # stands for a value that is not there
 # Steps of DBOS's own (3.4.0) whose records are never the same, or only by chance: the time of
 # waking, which no body sees, and which of several came first.
-_FIRST = "DBOS.waitFirst"
+_FIRST = frozenset({"DBOS.waitFirst", "DBOS.asyncio_wait"})
+# Messages come from several senders, in an order that is chance: all of them are compared.
+_RECEIVED = "DBOS.recv"
+_NOT_COMPARED = frozenset({"DBOS.sleep", _RECEIVED, *_FIRST})
 _NO_TOPIC = "__null__topic__"  # as it is stored
-_NOT_COMPARED = frozenset({"DBOS.sleep", _FIRST})
+
+
+# Facts of which there is one for ever: another one is a checkpoint that did not hold.
+ONCE = ("step-", "transaction-", "succeeded", "failed")
 
 
 class Field(NamedTuple):
@@ -31,7 +38,7 @@ class Field(NamedTuple):
     number: int = 0
 
     def __str__(self) -> str:
-        names_itself = self.name and self.kind not in ("workflow", "observed")
+        names_itself = self.name and self.kind not in ("workflow", "observed", "received")
         words = self.name if names_itself else f"{self.kind} {self.name}".rstrip()
         return words + (f": {self.what}" if self.what else "")
 
@@ -84,6 +91,8 @@ class Baseline:
         fields: What it ends with, to the values that are as they should be.
         counts: How often something happens, at least and at most.
         paths: By workflow, the different ones that it took.
+        received: By workflow, what each of its steps received, in the first run.
+        begun_anew: Workflows that the program deletes, or takes back and runs once more.
         open_from: Workflow to the number of a step whose result varies by itself, as that of a
             look whether something is ready: which steps follow depends on it.
         masked: What varies by itself, and is not compared.
@@ -98,6 +107,8 @@ class Baseline:
     fields: Mapping[Field, Sequence[Any]]
     counts: Mapping[Count, tuple[int, int]]
     paths: Mapping[str, Sequence[Path]]
+    received: Mapping[str, Mapping[int, str]]
+    begun_anew: frozenset[str]
     open_from: Mapping[str, int]
     masked: frozenset[Field | Count]
     left_running: int
@@ -122,11 +133,14 @@ class Baseline:
         fields, masked_fields = _common(found)
         counts, masked_counts = _common([counts_of(run, by_site) for run in runs])
         open_from = _open_from(found, masked_fields)
+        transitions = transitions_of([list(events_of(run, "commit")) for run in runs])
         return cls(
-            transitions=transitions_of([list(events_of(run, "commit")) for run in runs]),
+            transitions=transitions,
             fields={key: (value,) for key, value in fields.items()},
             counts={key: (n, n) for key, n in counts.items()},
             paths=distinct([paths_of(run.final) for run in runs]),
+            received=received(runs[0].final),
+            begun_anew=_begun_anew(transitions),
             open_from=open_from,
             masked=frozenset(masked_fields | masked_counts),
             left_running=max(
@@ -166,6 +180,16 @@ class Baseline:
             ill=self.ill or other.ill,
         )
 
+    def opened_by(self, trial: Observation) -> "Baseline":
+        """As it is for one trial: where messages came in another order, other steps follow."""
+        open_from = {**self.open_from}
+        for workflow, numbered in received(trial.final).items():
+            usual = self.received.get(workflow, {})
+            others = [n for n, message in numbered.items() if usual.get(n) != message]
+            if others:
+                open_from[workflow] = min(min(others), open_from.get(workflow, min(others)))
+        return replace(self, open_from=open_from)
+
     def is_open(self, key: Field) -> bool:
         """Whether it is a step that follows upon a result which varies by itself."""
         return key.number > self.open_from.get(key.workflow, key.number)
@@ -188,6 +212,15 @@ class Baseline:
         return said
 
 
+def _begun_anew(transitions: Sequence[Transition]) -> frozenset[str]:
+    ends: Counter[str] = Counter()
+    for each in transitions:
+        if each.fact in ("succeeded", "failed", "deleted"):
+            # A deletion counts as an end, and the end before it as another.
+            ends[subject_of(each.name)] += each.times + (each.fact == "deleted")
+    return frozenset(workflow for workflow, times in ends.items() if times > 1)
+
+
 def _common(runs: Sequence[Mapping[Any, Any]]) -> tuple[dict[Any, Any], set[Any]]:
     """What all runs agree upon, and the keys of what they do not."""
     keys = {key for run in runs for key in run}
@@ -207,7 +240,7 @@ def _open_from(runs: Sequence[Mapping[Field, Any]], masked: set[Field]) -> dict[
         for key, value in run.items():
             varies = key in masked and key.what in ("output", "error", "child")
             leads = varies and key.number < parts[key.workflow]
-            if key.kind == "step" and (leads or (key.what == "name" and value == _FIRST)):
+            if key.kind == "step" and (leads or (key.what == "name" and value in _FIRST)):
                 found[key.workflow] = min(key.number, found.get(key.workflow, key.number))
             # DBOS does not record what a workflow was doing when it was cancelled.
             if key.kind == "workflow" and key.what == "status" and value == "CANCELLED":
@@ -260,12 +293,16 @@ def fields_of(run: Observation) -> dict[Field, Any]:
     life = run.final
     found: dict[Field, Any] = {}
     for workflow in life.left["workflows"]:
-        for what in ("name", "status", "output", "error", "parent", "input"):
+        for what in (
+            "name", "status", "output", "error", "parent", "input", "priority", "user", "roles",
+        ):  # fmt: skip
             found[Field("workflow", workflow["id"], what)] = compared(workflow, what)
     for step in life.left["steps"]:
         is_compared = step["name"] not in _NOT_COMPARED
         for what in ("name", "output", "error", "child") if is_compared else ("name",):
             found[field_of_step(step, what)] = compared(step, what)
+    for workflow_id, numbered in received(life).items():
+        found[Field("received", workflow_id, "", workflow_id)] = sorted(numbered.values())
     called: defaultdict[Field, set[str]] = defaultdict(set)
     for event in events_of(run, "ran"):
         if event["workflow"] is not None and event["number"] is not None:
@@ -287,6 +324,15 @@ def fields_of(run: Observation) -> dict[Field, Any]:
             found[Field(what, "")] = look["error"]
         elif kind == "observed":
             found.update(_flat("", look.get("value")))
+    return found
+
+
+def received(life: LifeSeen) -> dict[str, dict[int, str]]:
+    """What each workflow received, by the number of the step."""
+    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for step in life.left["steps"]:
+        if step["name"] == _RECEIVED:
+            found[step["workflow"]][step["number"]] = compared(step, "output") or ""
     return found
 
 

@@ -6,10 +6,12 @@ Pure: a function of recorded data, so that last month's trials can be judged aga
 import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resumectl.lab.baseline import (
     MISSING,
+    ONCE,
     Baseline,
     Count,
     Field,
@@ -37,6 +39,7 @@ _NOT_ENDED_WELL = (*_UNFINISHED, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _SHOWN_MAX = 120  # characters of a value in evidence
 
 
+@dataclass(frozen=True, slots=True)
 class Checker:
     """Judges the trials of one scenario.
 
@@ -46,15 +49,15 @@ class Checker:
         promises: Effect or step name to promise; what is not named is held to the default.
     """
 
-    def __init__(
-        self, baseline: Baseline, by_site: set[str], promises: Mapping[str, Promise]
-    ) -> None:
-        self._baseline = baseline
-        self._by_site = by_site
-        self._promises = promises
+    baseline: Baseline
+    by_site: set[str]
+    promises: Mapping[str, Promise]
 
     def judge(self, trial: Observation) -> Judgement:
         """What the trial proves."""
+        return replace(self, baseline=self.baseline.opened_by(trial))._judge(trial)
+
+    def _judge(self, trial: Observation) -> Judgement:
         why_void = _why_void(trial) or self._why_of_another_program(trial)
         if why_void:
             return Judgement(trial.plan, Verdict.VOID, why_void=why_void, deaths=trial.deaths)
@@ -65,8 +68,8 @@ class Checker:
             *self._differences(trial, {each.subject for each in stuck}),
             *self._changed_after_the_crash(trial),
             *self._other_paths(trial),
-            *_reruns(trial),
-            *_written_twice(trial),
+            *self._reruns(trial),
+            *self._written_twice(trial),
             *self._twice_in_a_life(trial),
             *self._repeated(trial, exposures, complete=not stuck),
         ]
@@ -79,7 +82,7 @@ class Checker:
         )
 
     def _why_of_another_program(self, trial: Observation) -> str:
-        if trial.digest == self._baseline.digest:
+        if trial.digest == self.baseline.digest:
             return ""
         return (
             "the scenario's file is not the one of the uninterrupted runs: it was changed since, "
@@ -91,7 +94,7 @@ class Checker:
     def _differences(self, trial: Observation, stuck: set[str]) -> Iterator[Finding]:
         if stuck:
             return  # what has not ended differs in everything, and only repeats what is said
-        expected, found = self._baseline.fields, fields_of(trial)
+        expected, found = self.baseline.fields, fields_of(trial)
         ended_otherwise: set[str] = set()
         for key, values in expected.items():
             if key.what == "status" and found.get(key, values[0]) not in values:
@@ -116,7 +119,7 @@ class Checker:
             is_consequence = owner in ended_otherwise or (
                 bool(ended_otherwise) and key.kind == "answer"
             )
-            return not is_consequence and not self._baseline.is_open(key)
+            return not is_consequence and not self.baseline.is_open(key)
 
         for key, values in expected.items():
             if not is_judged(key):
@@ -135,7 +138,7 @@ class Checker:
                     f"{key.what or 'value'} is {_short(_value(found[key]))}; "
                     f"uninterrupted, {_short(_value(values[0]))}",
                 )
-        known = {(key.kind, key.name) for key in (*expected, *_fields(self._baseline.masked))}
+        known = {(key.kind, key.name) for key in (*expected, *_fields(self.baseline.masked))}
         for key in sorted({key._replace(what="") for key in found}):
             if (key.kind, key.name) not in known and is_judged(key):
                 yield Finding(
@@ -146,9 +149,12 @@ class Checker:
         """What was durable at a crash must be what it was, for ever after."""
         final = {(s["workflow"], s["number"]): s for s in trial.final.left["steps"]}
         there = {w["id"]: w for w in trial.final.left["workflows"]}
-        cancelled = {subject_of(name) for name in _committed(trial) if name.endswith("/cancelled")}
+        anew = {subject_of(name) for name in _committed(trial) if name.endswith("/cancelled")}
+        anew |= self.baseline.begun_anew
         for life in trial.lives[:-1]:
             for step in life.left["steps"]:
+                if step["workflow"] in self.baseline.begun_anew:
+                    continue
                 at = f"{step['workflow']}/step-{step['number']}"
                 now = final.get((step["workflow"], step["number"]))
                 if now is None:
@@ -158,8 +164,9 @@ class Checker:
                 for key in ("name", "output", "error", "child"):
                     yield from _changed(at, key, compared(step, key), compared(now, key))
             for workflow in life.left["workflows"]:
-                # A resume of what was cancelled begins anew.
-                if workflow["id"] in there and workflow["id"] not in cancelled:
+                # What was cancelled and resumed begins anew; what waits on a queue may be changed.
+                is_there = workflow["id"] in there and workflow["id"] not in anew
+                if is_there and workflow["status"] not in ("ENQUEUED", "DELAYED"):
                     for key in _FOR_GOOD:
                         was, is_now = compared(workflow, key), compared(there[workflow["id"]], key)
                         # A resume takes the deadline away.
@@ -169,14 +176,15 @@ class Checker:
     def _other_paths(self, trial: Observation) -> Iterator[Finding]:
         """Where a workflow's body takes another path than its records ask for."""
         for workflow_id, number, name in never_asked_for(trial.lives):
-            yield Finding(
-                Kind.DIVERGED,
-                f"{workflow_id}/step-{number}",
-                f"{name} was recorded before the crash, and after it the workflow ended without "
-                "calling it",
-            )
+            if workflow_id not in self.baseline.begun_anew:
+                yield Finding(
+                    Kind.DIVERGED,
+                    f"{workflow_id}/step-{number}",
+                    f"{name} was recorded before the crash, and after it the workflow ended "
+                    "without calling it",
+                )
         for workflow_id, path in paths_of(trial.final).items():
-            found = differing(path, self._baseline.paths.get(workflow_id, ()))
+            found = differing(path, self.baseline.paths.get(workflow_id, ()))
             if found:
                 yield Finding(
                     Kind.DIVERGED,
@@ -184,6 +192,29 @@ class Checker:
                     f"the workflow {_going_on(found.here)} here, and {_going_on(found.there)} in "
                     "an uninterrupted run, from the same records: its body depends on something else",
                 )
+
+    def _written_twice(self, trial: Observation) -> Iterator[Finding]:
+        for name, number in Counter(_committed(trial)).items():
+            is_for_good = name.rpartition("/")[2].startswith(ONCE)
+            if number > 1 and is_for_good and subject_of(name) not in self.baseline.begun_anew:
+                yield Finding(Kind.DUPLICATED, name, f"was committed {number} times")
+
+    def _reruns(self, trial: Observation) -> Iterator[Finding]:
+        recorded: set[tuple[str, int]] = set()
+        for number, life in enumerate(trial.lives, start=1):
+            for each in life.events:
+                if each["kind"] == "ran" and (each["workflow"], each["number"]) in recorded:
+                    yield Finding(
+                        Kind.RERUN,
+                        f"{each['step']}, {site(each)}",
+                        f"was recorded before the crash, and ran again in life {number}",
+                    )
+            recorded |= {
+                (step["workflow"], step["number"])
+                for step in life.left["steps"]
+                if step["workflow"] not in self.baseline.begun_anew
+            }
+        yield from _never_recorded(trial, recorded, self.baseline.begun_anew)
 
     def _twice_in_a_life(self, trial: Observation) -> Iterator[Finding]:
         """A death excuses one more execution in the next life, and never two in one."""
@@ -193,12 +224,15 @@ class Checker:
                 for e in life.events
                 # DBOS's own retries are no second execution, and outside of any workflow
                 # nobody promises anything.
-                if e["kind"] == "ran" and e["workflow"] and not (e["transaction"] or e["is_retry"])
+                if e["kind"] == "ran"
+                and e["workflow"]
+                and e["workflow"] not in self.baseline.begun_anew
+                and not (e["transaction"] or e["is_retry"])
             )
             for (step, where), times in begun.items():
                 key = Count("executions", step, where)
-                usual = self._baseline.counts.get(key, (0, 0))[1]
-                if times > max(usual, 1) and key not in self._baseline.masked:
+                usual = self.baseline.counts.get(key, (0, 0))[1]
+                if times > max(usual, 1) and key not in self.baseline.masked:
                     yield Finding(
                         Kind.DUPLICATED,
                         f"{key.name}, {key.about}",
@@ -209,19 +243,20 @@ class Checker:
     def _repeated(
         self, trial: Observation, exposures: set[Exposure], *, complete: bool
     ) -> Iterator[Finding]:
-        found, expected = counts_of(trial, self._by_site), self._baseline.counts
+        found, expected = counts_of(trial, self.by_site), self.baseline.counts
         effects = {key.name for key in expected if key.kind == "effect"}
         cannot_count = "error" in (trial.final.last("counted") or {})
         payloads = _payloads(trial)
-        places = _places_of_effects(trial, self._by_site)
-        for key in sorted({*found, *expected} - self._baseline.masked):
+        places = _places_of_effects(trial, self.by_site)
+        for key in sorted({*found, *expected} - self.baseline.masked):
             n = found.get(key, 0)
             least, most = expected.get(key, (0, 0))
-            if key.kind == "executions" and self._is_open(key):
+            place = places.get((key.name, key.about)) if key.kind == "effect" else None
+            if self._is_open(key.about if key.kind == "executions" else site(place or _NOWHERE)):
                 least, most = 0, max(most, 1)
             # A step that is named as its effect is: the promise is of the effect.
             is_named = key.kind != "executions" or key.name not in effects
-            promise = self._promises.get(promised_name(key)) if is_named else None
+            promise = self.promises.get(promised_name(key)) if is_named else None
             promise = promise or _default_promise(key, places.get((key.name, key.about)))
             subject = f"{key.name}({key.about})" if key.kind == "effect" else f"{key.name}, {key.about}"  # fmt: skip
             verb = {"effect": "happened", "executions": "ran", "insert": "was committed"}[key.kind]
@@ -241,7 +276,7 @@ class Checker:
                         Kind.DUPLICATED,
                         subject,
                         f"{verb} {n} times{again}; uninterrupted, {most}; promised {promise}"
-                        + ("" if promised_name(key) in self._promises else _why_so(key, places)),
+                        + ("" if promised_name(key) in self.promises else _why_so(key, places)),
                     )
             elif n < least and complete and not (key.kind == "effect" and cannot_count):
                 if promise is Promise.AT_MOST_ONCE:
@@ -253,11 +288,15 @@ class Checker:
                         f"{verb} {n} times; uninterrupted, {least}; promised {promise}",
                     )
 
-    def _is_open(self, key: Count) -> bool:
-        workflow, _, fact = key.about.rpartition("/step-")
-        return fact.isdigit() and self._baseline.is_open(
-            Field("step", key.about, "", workflow, int(fact))
+    def _is_open(self, where: str) -> bool:
+        workflow, _, fact = where.rpartition("/step-")
+        return fact.isdigit() and self.baseline.is_open(
+            Field("step", where, "", workflow, int(fact))
         )
+
+
+# Where what the scenario itself counts has happened.
+_NOWHERE: Mapping[str, Any] = {"workflow": None, "number": None}
 
 
 def _going_on(step: str) -> str:
@@ -379,24 +418,13 @@ def _stuck(life: LifeSeen) -> Iterator[Finding]:
         yield Finding(Kind.STUCK, "the request", "everything ended, and it got no answer")
 
 
-def _reruns(trial: Observation) -> Iterator[Finding]:
-    recorded: set[tuple[str, int]] = set()
-    for number, life in enumerate(trial.lives, start=1):
-        for each in life.events:
-            if each["kind"] == "ran" and (each["workflow"], each["number"]) in recorded:
-                yield Finding(
-                    Kind.RERUN,
-                    f"{each['step']}, {site(each)}",
-                    f"was recorded before the crash, and ran again in life {number}",
-                )
-        recorded |= {(step["workflow"], step["number"]) for step in life.left["steps"]}
-    yield from _never_recorded(trial, recorded)
-
-
-def _never_recorded(trial: Observation, recorded: set[tuple[str, int]]) -> Iterator[Finding]:
+def _never_recorded(
+    trial: Observation, recorded: set[tuple[str, int]], begun_anew: frozenset[str]
+) -> Iterator[Finding]:
     """Step bodies that ran in several lives, and of which there is no record in the end."""
     # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
-    given_up = {w["id"] for w in trial.final.left["workflows"] if w["status"] in _NOT_ENDED_WELL}
+    ended = trial.final.left["workflows"]
+    given_up = begun_anew | {w["id"] for w in ended if w["status"] in _NOT_ENDED_WELL}
     # Also of a workflow that has been deleted since.
     committed = set(_committed(trial))
     lives: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
@@ -418,17 +446,6 @@ def _never_recorded(trial: Observation, recorded: set[tuple[str, int]]) -> Itera
                 f"{step}, {where}",
                 f"ran in lives {' and '.join(map(str, sorted(numbers)))}, and DBOS has no record of it",
             )
-
-
-# Facts of which there is one for ever: another one is a checkpoint that did not hold.
-_ONCE = ("step-", "transaction-", "succeeded", "failed")
-
-
-def _written_twice(trial: Observation) -> Iterator[Finding]:
-    for name, number in Counter(_committed(trial)).items():
-        fact = name.rpartition("/")[2]
-        if number > 1 and fact.startswith(_ONCE):
-            yield Finding(Kind.DUPLICATED, name, f"was committed {number} times")
 
 
 def _committed(trial: Observation) -> Iterator[str]:

@@ -91,7 +91,13 @@ def _live(order: Order, recorder: Recorder) -> None:
     wakener = dbos_hooks.Wakener(backlog)
 
     def committed(facts: Sequence[Fact]) -> None:
-        bodies = [[fact.name, fact.by_body] for fact in facts if fact.by_body]
+        names = {fact.name for fact in facts}
+        bodies = [
+            [fact.name, fact.by_body]
+            for fact in facts
+            # What deletes a row and puts it there again does no harm by doing so once more.
+            if fact.by_body and fact.name.replace("/inserted", "/deleted") not in names
+        ]
         more = {"by_bodies": bodies} if bodies else {}
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         wakener.committed(facts)
@@ -193,7 +199,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
             step=step,
             workflow=DBOS.workflow_id,
             number=DBOS.step_id,
-            begun_in=here()[0],
+            begun_in=_body(),
             is_retry=dbos_hooks.is_retry(),
             transaction=is_transaction,
             payload=[*map(shown, args), *(f"{k}={shown(v)}" for k, v in sorted(kwargs.items()))],

@@ -39,7 +39,10 @@ def shown(value: object) -> str:
     """A value that JSON does not know, as text that is the same in every process."""
     if isinstance(value, set | frozenset):
         return f"{type(value).__name__}({sorted(map(repr, value))})"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (the program's own, and no reason to end it)
+        return f"<{type(value).__name__}>"
     # The address that Python's own repr ends in differs from process to process.
     return text.partition(" at 0x")[0] + ">" if " at 0x" in text else text
 
