@@ -126,3 +126,11 @@ def test_only_a_healthy_control_excuses_what_differs(
     (judgement,) = experiment.judged([trial([("look", "other")], answer="other")])
     assert judgement.verdict is verdict, judgement.findings
     assert not experiment.ask_again([judgement])  # once is enough
+
+
+def test_a_later_life_of_an_edited_file_proves_nothing() -> None:
+    runs = [run([("look", "x")]) for _ in range(2)]
+    checker = Checker(Baseline.of(runs, set()), set(), {})
+    judgement = checker.judge(trial([("look", "y")], digest="edited"))
+    assert judgement.verdict is Verdict.VOID
+    assert "it was changed since" in judgement.why_void

@@ -97,7 +97,7 @@ def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:
         "allowed: deliver, alpha-1-1/step-1 happened 2 times",
         "KEPT",
     ):
-        assert said in ran.out, said
+        assert said in " ".join(ran.out.split()), said
     times = sqlite_place.document("replay", "before:alpha-1/step-1", "--count", "2", "--times", "5")
     assert times["outcomes"] == {"KEPT": 5, "BROKEN": 0, "VOID": 0}
 

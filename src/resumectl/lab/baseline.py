@@ -99,7 +99,7 @@ class Baseline:
         left_running: How many threads or tasks were still at work in the end.
         seconds: The longest run.
         away_s: How long a process takes until it is at work.
-        digest: Of the scenario's file.
+        digests: Of the scenario's file, in the first life and in later ones.
         ill: What is wrong without any crash.
     """
 
@@ -114,7 +114,7 @@ class Baseline:
     left_running: int
     seconds: float
     away_s: float
-    digest: str | None
+    digests: tuple[str | None, str | None]
     ill: str = ""
 
     @classmethod
@@ -148,7 +148,7 @@ class Baseline:
             ),
             seconds=max(run.seconds for run in runs),
             away_s=max(map(_away_s, runs)),
-            digest=runs[0].digest,
+            digests=(runs[0].digest, runs[0].digest),
             ill=ill,
         )
 
@@ -177,6 +177,7 @@ class Baseline:
             paths={},  # they may part where the program was edited
             open_from=open_from,
             masked=masked,
+            digests=(self.digests[0], other.digests[0]),
             ill=self.ill or other.ill,
         )
 

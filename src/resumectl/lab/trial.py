@@ -82,6 +82,12 @@ class LifeSeen:
         """Why the scenario could not be run."""
         return next((e["error"] for e in self.events if e["kind"] == "failed"), None)
 
+    @property
+    def digest(self) -> str | None:
+        """Of the scenario's file, as this life loaded it; None if it died before that."""
+        launch = self.last("launch")
+        return launch["digest"] if launch else None
+
     def last(self, kind: str) -> Mapping[str, Any] | None:
         """The last event of a kind."""
         return next((e for e in reversed(self.events) if e["kind"] == kind), None)
@@ -107,9 +113,8 @@ class Observation:
 
     @property
     def digest(self) -> str | None:
-        """Of the scenario's file, as the first life loaded it; None if it never did."""
-        launch = self.lives[0].last("launch")
-        return launch["digest"] if launch else None
+        """Of the scenario's file, in the first life."""
+        return self.lives[0].digest
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
