@@ -72,7 +72,9 @@ class Watch:
         self._on_commit = on_commit
         self._of_publisher = of_publisher
         self._pause_s = pause_s
-        self._system_file = sa.make_url(system_database).database
+        # A lab's engine leaves out the directories.
+        file = sa.make_url(system_database).database
+        self._system_files = frozenset({file, Path(str(file)).name})
         self._system_schema = system_schema
         self._body = body
         self._is_suspended = False
@@ -175,7 +177,7 @@ class Watch:
         def is_of_dbos(schema: str) -> bool:
             # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
             if conn.dialect.name == "sqlite":
-                return _is_file(conn.engine.url.database, self._system_file)
+                return conn.engine.url.database in self._system_files
             return schema == self._system_schema
 
         found = facts_of(sql, sets, of_publisher=self._of_publisher, is_of_dbos=is_of_dbos)
@@ -192,7 +194,7 @@ class Watch:
     def _commit(self, commit: Callable[[Any], None], connection: Any) -> None:
         info = _info_of(connection)
         found = info.get(_PENDING)
-        if found and any(fact.kind == "step" for fact in found):
+        if found and len(found) > 1 and any(fact.kind == "step" for fact in found):
             # A message that a workflow sends is a step of it.
             found = info[_PENDING] = [fact for fact in found if fact.kind != NOTIFIED]
         if not found:
@@ -339,11 +341,6 @@ class _Gate:
                 self._changed.notify_all()
 
 
-def _is_file(name: str | None, file: str | None) -> bool:
-    """Whether a SQLite database's name is that of a file; a lab's engine leaves out directories."""
-    return name == file or name == Path(str(file)).name
-
-
 def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
     try:
         return connection.info if connection.is_valid else {}
@@ -368,12 +365,16 @@ _BEGINS = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=4096)  # asked before each write
+def _begins(sql: str) -> bool:
+    return _BEGINS.match(sql) is not None
+
+
 def _commits_by_itself(conn: sa.Connection, sql: str) -> bool:
     if conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         return True
     if conn.dialect.name == "sqlite":
         # The driver's own; SQLAlchemy wraps that of an asynchronous one.
         raw: Any = conn.connection.driver_connection
-        begins = raw.isolation_level is not None and _BEGINS.match(sql)
-        return not (raw.in_transaction or begins)
+        return not raw.in_transaction and (raw.isolation_level is None or not _begins(sql))
     return getattr(conn.connection.dbapi_connection, "autocommit", False) is True
