@@ -118,7 +118,7 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks: other processes' writes tell nobody
 
 
 def swept(place: Place, *arguments: str, code: int = ExitCode.DONE) -> Any:

@@ -94,7 +94,7 @@ def _row() -> None:
 
 
 def mail_later() -> None:
-    time.sleep(0.05)
+    time.sleep(0.05)  # its workflow has ended by then
     effect("mail", "order-1")
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.baseline import Baseline, sites_of_effects
+from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker
+from resumectl.lab.outcome import sites_of_effects
 from resumectl.lab.runner import Control
 from resumectl.lab.sweep import Experiment
 from resumectl.lab.trial import LATER_BASELINE, Kind, LifeSeen, Observation, Verdict

@@ -1,42 +1,28 @@
 """Judge a trial: an observation and a baseline in, findings out.
 
-Pure: a function of recorded data, so that last month's trials can be judged again.
+Pure: a function of recorded data, so that last month's trials can be judged again. What holds
+of a trial by itself is in `invariants`.
 """
 
-import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resumectl.lab.baseline import (
-    MISSING,
-    ONCE,
-    Baseline,
-    Count,
-    Field,
-    compared,
-    counts_of,
-    events_of,
-    fields_of,
-    site,
-)
-from resumectl.lab.paths import differing, never_asked_for, paths_of
-from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, subject_of
+from resumectl.lab import invariants
+from resumectl.lab.baseline import MISSING, Baseline
+from resumectl.lab.outcome import Count, Field, counts_of, events_of, fields_of, in_short, site
+from resumectl.lab.paths import differing, paths_of
+from resumectl.lab.plan import subject_of
 from resumectl.lab.trial import (
     Exposure,
     Finding,
     Judgement,
     Kind,
-    LifeSeen,
     Observation,
     Promise,
     Verdict,
 )
-
-_UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
-_NOT_ENDED_WELL = (*_UNFINISHED, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-_SHOWN_MAX = 120  # characters of a value in evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +44,19 @@ class Checker:
         return replace(self, baseline=self.baseline.opened_by(trial))._judge(trial)
 
     def _judge(self, trial: Observation) -> Judgement:
-        why_void = _why_void(trial) or self._why_of_another_program(trial)
+        why_void = invariants.why_void(trial) or self._why_of_another_program(trial)
         if why_void:
             return Judgement(trial.plan, Verdict.VOID, why_void=why_void, deaths=trial.deaths)
-        stuck = list(_stuck(trial.final))
+        stuck = list(invariants.stuck(trial.final))
+        by_itself = invariants.without(trial, self.baseline.begun_anew)
         exposures: set[Exposure] = set()
         findings = [
             *stuck,
-            *self._differences(trial, {each.subject for each in stuck}),
-            *self._changed_after_the_crash(trial),
+            # What has not ended differs in everything, and only repeats what is said.
+            *(() if stuck else self._differences(trial)),
             *self._other_paths(trial),
-            *self._reruns(trial),
-            *self._written_twice(trial),
-            *self._twice_in_a_life(trial),
+            *invariants.broken_invariants(by_itself),
+            *self._twice_in_a_life(by_itself),
             *self._repeated(trial, exposures, complete=not stuck),
         ]
         return Judgement(
@@ -95,16 +81,14 @@ class Checker:
 
     # --- against the baseline
 
-    def _differences(self, trial: Observation, stuck: set[str]) -> Iterator[Finding]:
-        if stuck:
-            return  # what has not ended differs in everything, and only repeats what is said
+    def _differences(self, trial: Observation) -> Iterator[Finding]:
         expected, found = self.baseline.fields, fields_of(trial)
         ended_otherwise: set[str] = set()
         for key, values in expected.items():
             if key.what == "status" and found.get(key, values[0]) not in values:
                 ended_otherwise.add(key.name)
                 error = found.get(key._replace(what="error"))
-                why = f": {_short(error)}" if error else ""
+                why = f": {in_short(error)}" if error else ""
                 yield Finding(
                     Kind.FAILED, key.name, f"ended {found[key]} rather than {values[0]}{why}"
                 )
@@ -139,8 +123,8 @@ class Checker:
                 yield Finding(
                     Kind.DIVERGED,
                     key.name or key.kind,
-                    f"{key.what or 'value'} is {_short(_value(found[key]))}; "
-                    f"uninterrupted, {_short(_value(values[0]))}",
+                    f"{key.what or 'value'} is {in_short(found[key])}; "
+                    f"uninterrupted, {in_short(values[0])}",
                 )
         known = {(key.kind, key.name) for key in (*expected, *_fields(self.baseline.masked))}
         for key in sorted({key._replace(what="") for key in found}):
@@ -149,44 +133,8 @@ class Checker:
                     Kind.UNEXPECTED, key.name or key.kind, "is there; uninterrupted, it is not"
                 )
 
-    def _changed_after_the_crash(self, trial: Observation) -> Iterator[Finding]:
-        """What was durable at a crash must be what it was, for ever after."""
-        final = {(s["workflow"], s["number"]): s for s in trial.final.left["steps"]}
-        there = {w["id"]: w for w in trial.final.left["workflows"]}
-        anew = {subject_of(name) for name in _committed(trial) if name.endswith("/cancelled")}
-        anew |= self.baseline.begun_anew
-        for life in trial.lives[:-1]:
-            for step in life.left["steps"]:
-                if step["workflow"] in self.baseline.begun_anew:
-                    continue
-                at = f"{step['workflow']}/step-{step['number']}"
-                now = final.get((step["workflow"], step["number"]))
-                if now is None:
-                    if step["workflow"] in there:
-                        yield Finding(Kind.LOST, at, "was recorded at the crash, and is no more")
-                    continue  # deleted, as in an uninterrupted run or not
-                for key in ("name", "output", "error", "child"):
-                    yield from _changed(at, key, compared(step, key), compared(now, key))
-            for workflow in life.left["workflows"]:
-                # What was cancelled and resumed begins anew; what waits on a queue may be changed.
-                is_there = workflow["id"] in there and workflow["id"] not in anew
-                if is_there and workflow["status"] not in ("ENQUEUED", "DELAYED"):
-                    for key in _FOR_GOOD:
-                        was, is_now = compared(workflow, key), compared(there[workflow["id"]], key)
-                        # A resume takes the deadline away.
-                        if was is not None and is_now is not None:
-                            yield from _changed(workflow["id"], key, was, is_now)
-
     def _other_paths(self, trial: Observation) -> Iterator[Finding]:
-        """Where a workflow's body takes another path than its records ask for."""
-        for workflow_id, number, name in never_asked_for(trial.lives):
-            if workflow_id not in self.baseline.begun_anew:
-                yield Finding(
-                    Kind.DIVERGED,
-                    f"{workflow_id}/step-{number}",
-                    f"{name} was recorded before the crash, and after it the workflow ended "
-                    "without calling it",
-                )
+        """Where a workflow's body goes on otherwise than an uninterrupted run's."""
         for workflow_id, path in paths_of(trial.final).items():
             found = differing(path, self.baseline.paths.get(workflow_id, ()))
             if found:
@@ -197,29 +145,6 @@ class Checker:
                     "an uninterrupted run, from the same records: its body depends on something else",
                 )
 
-    def _written_twice(self, trial: Observation) -> Iterator[Finding]:
-        for name, number in Counter(_committed(trial)).items():
-            is_for_good = name.rpartition("/")[2].startswith(ONCE)
-            if number > 1 and is_for_good and subject_of(name) not in self.baseline.begun_anew:
-                yield Finding(Kind.DUPLICATED, name, f"was committed {number} times")
-
-    def _reruns(self, trial: Observation) -> Iterator[Finding]:
-        recorded: set[tuple[str, int]] = set()
-        for number, life in enumerate(trial.lives, start=1):
-            for each in life.events:
-                if each["kind"] == "ran" and (each["workflow"], each["number"]) in recorded:
-                    yield Finding(
-                        Kind.RERUN,
-                        f"{each['step']}, {site(each)}",
-                        f"was recorded before the crash, and ran again in life {number}",
-                    )
-            recorded |= {
-                (step["workflow"], step["number"])
-                for step in life.left["steps"]
-                if step["workflow"] not in self.baseline.begun_anew
-            }
-        yield from _never_recorded(trial, recorded, self.baseline.begun_anew)
-
     def _twice_in_a_life(self, trial: Observation) -> Iterator[Finding]:
         """A death excuses one more execution in the next life, and never two in one."""
         for number, life in enumerate(trial.lives, start=1):
@@ -228,10 +153,7 @@ class Checker:
                 for e in life.events
                 # DBOS's own retries are no second execution, and outside of any workflow
                 # nobody promises anything.
-                if e["kind"] == "ran"
-                and e["workflow"]
-                and e["workflow"] not in self.baseline.begun_anew
-                and not (e["transaction"] or e["is_retry"])
+                if e["kind"] == "ran" and e["workflow"] and not (e["transaction"] or e["is_retry"])
             )
             for (step, where), times in begun.items():
                 key = Count("executions", step, where)
@@ -307,20 +229,6 @@ def _going_on(step: str) -> str:
     return f"goes on with {step}" if step else "ends"
 
 
-# Of a workflow, once it is there: nothing of a recovery changes it.
-_FOR_GOOD = ("input", "deadline", "priority", "user", "roles")
-
-
-def _changed(subject: str, key: str, was: Any, now: Any) -> Iterator[Finding]:
-    if now != was:
-        yield Finding(
-            Kind.DIVERGED,
-            subject,
-            f"{key} was recorded as {_short(_value(was))}, "
-            f"and is {_short(_value(now))} after the crash",
-        )
-
-
 def _other_arguments(
     key: Field, found: Sequence[str], values: Sequence[Sequence[str]]
 ) -> Iterator[Finding]:
@@ -330,8 +238,8 @@ def _other_arguments(
             yield Finding(
                 Kind.DIVERGED,
                 key.name,
-                f"was called with ({_short(each)}); uninterrupted, "
-                f"({_short(' or '.join(sorted(usual)))})",
+                f"was called with ({in_short(each)}); uninterrupted, "
+                f"({in_short(' or '.join(sorted(usual)))})",
             )
 
 
@@ -373,93 +281,3 @@ def _payloads(trial: Observation) -> dict[tuple[str, str], set[tuple[str, ...]]]
     for each in events_of(trial, "effect"):
         found[each["name"], site(each)].add(tuple(each["about"]))
     return found
-
-
-# ------------------------------------------------------------- within the trial
-
-
-def _why_void(trial: Observation) -> str:
-    deaths = CrashPlan.parse(trial.plan).deaths
-    for number, death in enumerate(deaths, start=1):
-        if len(trial.lives) < number:
-            return f"life {number} never began"
-        life = trial.lives[number - 1]
-        if life.failure:
-            return f"life {number} failed: {life.failure}"
-        if life.struck is None:
-            return f"life {number} was not struck: {life.ending}"
-        as_planned = {
-            Blow.KILL: life.signal == signal.SIGKILL,
-            Blow.TERM: life.signal == signal.SIGTERM,
-            Blow.EXIT: life.exit_status == EXIT_STATUS,
-        }[death.blow]
-        if not as_planned or not life.in_time:
-            return f"life {number} ended otherwise than planned: {life.ending}"
-    last = trial.final
-    if last.failure:
-        return f"the last life failed: {last.failure}"
-    if last.in_time and last.last("quiet") is None:
-        return f"the last life ended by itself: {last.ending}"
-    return ""
-
-
-def _stuck(life: LifeSeen) -> Iterator[Finding]:
-    if life.in_time:
-        return
-    versions = {e.get("app_version") for e in life.events if e["kind"] == "launch"}
-    unfinished = [w for w in life.left["workflows"] if w["status"] in _UNFINISHED]
-    for workflow in unfinished:
-        reason = f"stays {workflow['status']}, executor {workflow['executor']}"
-        if workflow["queue"]:
-            reason += f", queue {workflow['queue']}"
-        if workflow["version"] not in versions:
-            reason += (
-                f": it is of application version {workflow['version']}, and only a process of that "
-                "version recovers it"
-            )
-        yield Finding(Kind.STUCK, workflow["id"], reason)
-    if not unfinished:
-        yield Finding(Kind.STUCK, "the request", "everything ended, and it got no answer")
-
-
-def _never_recorded(
-    trial: Observation, recorded: set[tuple[str, int]], begun_anew: frozenset[str]
-) -> Iterator[Finding]:
-    """Step bodies that ran in several lives, and of which there is no record in the end."""
-    # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
-    ended = trial.final.left["workflows"]
-    given_up = begun_anew | {w["id"] for w in ended if w["status"] in _NOT_ENDED_WELL}
-    # Also of a workflow that has been deleted since.
-    committed = set(_committed(trial))
-    lives: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    for number, life in enumerate(trial.lives, start=1):
-        for each in life.events:
-            if (
-                each["kind"] == "ran"
-                and (each["workflow"], each["number"]) not in recorded
-                and each["workflow"] not in given_up
-                # Outside of any workflow a step is a function like any other.
-                and (each["workflow"] or each["begun_in"])
-                and site(each) not in committed
-            ):
-                lives[each["step"], site(each)].add(number)
-    for (step, where), numbers in lives.items():
-        if len(numbers) > 1:
-            yield Finding(
-                Kind.RERUN,
-                f"{step}, {where}",
-                f"ran in lives {' and '.join(map(str, sorted(numbers)))}, and DBOS has no record of it",
-            )
-
-
-def _committed(trial: Observation) -> Iterator[str]:
-    """The names of all facts, as often as they were committed."""
-    yield from (name for e in events_of(trial, "commit") for name, _ in e["facts"])
-
-
-def _value(found: Any) -> str:
-    return found if isinstance(found, str) else repr(found)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"

@@ -197,15 +197,17 @@ class Wakener:
         self._backlog: dict[str, str | None] = dict.fromkeys(backlog)
         self._enqueued: Counter[str | None] = Counter()
         self._registered = 0
-        self._commits = 0  # of use only to see that it has changed
+        self._committed = threading.Event()  # whatever it was
         self._ended: set[str] = set()
         self._looked_at: dict[str, float] = {}  # queue to the clock's seconds
 
     def committed(self, facts: Sequence[Fact]) -> None:
         """Wake whoever polls for what a commit has made true."""
-        self._commits += 1
-        if not any(fact.kind in _AWAITED for fact in facts):
-            return
+        if any(fact.kind in _AWAITED for fact in facts):
+            self._wake(facts)
+        self._committed.set()
+
+    def _wake(self, facts: Sequence[Fact]) -> None:
         with self._changed:
             for fact in facts:
                 if fact.workflow_id is None:
@@ -222,17 +224,15 @@ class Wakener:
 
     def wait_for_standstill(self, workflow_ids: Sequence[str]) -> None:
         """Wait until these have ended, or until nothing has been committed for a while."""
-        seen, since = 0, time.monotonic()
-        while not self._ended.issuperset(workflow_ids):
-            time.sleep(0.005)
-            if self._commits != seen:
-                seen, since = self._commits, time.monotonic()
-            elif time.monotonic() - since > (_STANDSTILL_S if seen else _NO_RECOVERY_S):
-                return
+        patience_s = _NO_RECOVERY_S
+        while not self._ended.issuperset(workflow_ids) and self._committed.wait(patience_s):
+            self._committed.clear()
+            patience_s = _STANDSTILL_S
 
     def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
         """Wait until something has been enqueued since; returns the count to give next time."""
         now = time.monotonic()
+        # A pause between two looks, and no wait: what is enqueued meanwhile does not end it.
         time.sleep(max(0.0, self._looked_at.get(queue, 0.0) + _POLL_MIN_S - now))
         deadline = now + min(timeout_s, _IDLE_POLL_S)
         with self._changed:

@@ -220,11 +220,11 @@ class Runner:
             attempts: How often, at most, where the blow has nothing to fall on.
         """
         deaths = [str(death) for death in plan.deaths]
-        for left in reversed(range(attempts)):
-            seen = self._run(str(plan), [*deaths, None], is_last=left == 0)
-            if left == 0 or _is_decided(seen, len(deaths)):
+        for _ in range(attempts - 1):
+            seen = self._run(str(plan), [*deaths, None], is_last=False)
+            if _is_decided(seen, len(deaths)):
                 return seen
-        raise ValueError("no attempts")
+        return self._run(str(plan), [*deaths, None])
 
     def _run(
         self,

@@ -60,12 +60,12 @@ def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
     return tuple((verb.split()[0].upper(), schema, table) for verb, schema, table in found)
 
 
-def may_be_repeated(sql: str) -> bool:
-    """Whether a second execution of an INSERT is meant to do no harm."""
-    return bool(_HARMLESS.search(sql))
-
-
+# A second execution of such an INSERT is meant to do no harm.
 _HARMLESS = re.compile(r"\bON\s+CONFLICT\b|\bINSERT\s+OR\b|\bREPLACE\s+INTO\b", re.IGNORECASE)
+
+
+def no_body() -> None:
+    """Outside of any workflow's body."""
 
 
 def _everywhere(_schema: str) -> bool:
@@ -78,6 +78,7 @@ def facts_of(
     *,
     of_publisher: bool = False,
     is_of_dbos: Callable[[str], bool] = _everywhere,
+    body: Callable[[], str | None] = no_body,
 ) -> list[Fact]:
     """What becomes true when a statement commits.
 
@@ -89,6 +90,7 @@ def facts_of(
             their workflows, and its other tables are bookkeeping.
         is_of_dbos: Whether DBOS's tables are in this schema, as it is written, of the database
             that is written to: a program may have a table `notifications` of its own.
+        body: Tells the workflow in whose body, outside of any step, this thread is at work.
     """
     found: list[Fact] = []
     for verb, schema, table in writes(sql):
@@ -101,7 +103,8 @@ def facts_of(
                 found.extend(rule(parameters))
         elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
             kind = _VERBS[verb]
-            found.append(Fact(named(table, kind), kind))
+            is_added = kind == "inserted" and not _HARMLESS.search(sql)
+            found.append(Fact(named(table, kind), kind, by_body=body() if is_added else None))
     return found
 
 

@@ -17,15 +17,13 @@ from pathlib import Path
 from resumectl.errors import NothingProved, Refusal
 from resumectl.lab.aliases import aliased, has_parent, stable_ids
 from resumectl.lab.baseline import (
-    NO_END,
     Baseline,
-    Count,
     Transition,
     illness,
-    sites_of_effects,
     transitions_of,
 )
 from resumectl.lab.checker import Checker, promised_name
+from resumectl.lab.outcome import Count, sites_of_effects
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
 from resumectl.lab.runner import Control, Runner
 from resumectl.lab.trial import (
@@ -62,7 +60,10 @@ class _Known:
 
     @classmethod
     def of(cls, runs: Sequence[Observation], promises: Mapping[str, Promise]) -> "_Known":
-        programs = [[r for r in runs if r.plan == plan] for plan in (BASELINE, LATER_BASELINE)]
+        programs = [
+            [each for each in runs if each.plan == plan and _is_comparable(each, runs)]
+            for plan in (BASELINE, LATER_BASELINE)
+        ]
         stable = set().union(*(stable_ids(program) for program in programs if program))
         named = [[aliased(run, stable) for run in program] for program in programs if program]
         by_site = set().union(*map(sites_of_effects, named))
@@ -96,10 +97,11 @@ class Experiment:
             self.runner.timeout_s = timeout_s
         for later in (False, True) if self.runner.is_edited else (False,):
             for number in range(BASELINES):
-                self.runs = (*self.runs, self.runner.baseline(number, later=later))
-                _refuse_ill(self.baseline.ill, self.runs[-1])
+                run = self.runner.baseline(number, later=later)
+                self.runs = (*self.runs, run)
+                _refuse_ill(run, self.runs)
                 if len(self.runs) == 1:
-                    self.runner.preload(self.runs[0])
+                    self.runner.preload(run)
         self.refuse_unknown_promises()
         self.runner.timeout_s = timeout_s or self.life_timeout_s
 
@@ -169,16 +171,11 @@ class Experiment:
             programs = [BASELINE, *([LATER_BASELINE] if self.runner.is_edited else [])]
             chosen = [plans[n * len(plans) // len(_PAUSES)] for n in range(len(_PAUSES))]
             away_s = self.baseline.away_s
-            found = []
             for number, (plan, times) in enumerate(zip(chosen, _PAUSES, strict=True)):
                 control = Control.at_first_death(plan, times * away_s)
-                program = programs[number % len(programs)]
-                run = self.runner.baseline(number, later=program == LATER_BASELINE, control=control)
-                # One that fails by the pause, or of a file that was edited since, says nothing.
-                if not illness(run) and run.digest in {each.digest for each in self.runs}:
-                    found.append(run)
-            # Also where none is of use, it is not asked a third time.
-            self.runs = (*self.runs, *(found or self.runs[:1]))
+                later = programs[number % len(programs)] == LATER_BASELINE
+                run = self.runner.baseline(number, later=later, control=control)
+                self.runs = (*self.runs, run)
             return True
 
     @property
@@ -193,20 +190,30 @@ class Experiment:
         return [self.judge(trial) for trial in trials] if self.ask_again(found) else found
 
 
-def _refuse_ill(ill: str, run: Observation) -> None:
+def _is_comparable(run: Observation, runs: Sequence[Observation]) -> bool:
+    """Whether it says something of the program: it did not fail, as by a pause, and is of the file
+    that the first run of its kind was of."""
+    first = next(each for each in runs if each.plan == run.plan)
+    return run is first or (run.digest == first.digest and not illness(run))
+
+
+def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
     """Nothing can be said of a program that does not do without a crash what it is to do.
 
     Args:
-        ill: What is wrong; empty if nothing is.
-        run: In which that was seen.
+        run: Uninterrupted.
+        runs: That one, and those before it.
 
     Raises:
-        NothingProved: Something is; its cause is the program's own traceback.
+        NothingProved: It is ill; the cause is the program's own traceback.
     """
+    ill = illness(run)
+    if not ill and not _is_comparable(run, runs):
+        ill = "its file was changed between two uninterrupted runs"
     if not ill:
         return
     next_step = "mend that first; where failing is right, catch it in a Scenario's request"
-    if ill.startswith(NO_END):
+    if not run.final.in_time:
         next_step = "mend that first; or let it take longer:  --timeout 300"
     failed = run.final.last("failed")
     raise NothingProved(f"the scenario fails without any crash: {ill}", next_step=next_step) from (

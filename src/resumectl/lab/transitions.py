@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
-from resumectl.lab.statements import NOTIFIED, Fact, facts_of, may_be_repeated, writes
+from resumectl.lab.statements import NOTIFIED, Fact, facts_of, no_body, writes
 
 # Where a connection keeps the facts of its open transaction; the dictionary is
 # SQLAlchemy's `info`, which lives and dies with the driver's connection.
@@ -34,10 +33,6 @@ _SAVEPOINTS = "resumectl.savepoints"  # name to the number of facts before it
 
 def _nothing(_facts: Sequence[Fact]) -> None:
     pass
-
-
-def _no_body() -> None:
-    return None
 
 
 class Watch:
@@ -65,7 +60,7 @@ class Watch:
         on_commit: Callable[[Sequence[Fact]], None] = _nothing,
         of_publisher: bool = False,
         pause_s: float | None = None,
-        body: Callable[[], str | None] = _no_body,
+        body: Callable[[], str | None] = no_body,
     ) -> None:
         self._death = death
         self._note = note
@@ -180,16 +175,9 @@ class Watch:
                 return conn.engine.url.database in self._system_files
             return schema == self._system_schema
 
-        found = facts_of(sql, sets, of_publisher=self._of_publisher, is_of_dbos=is_of_dbos)
-        if any(fact.workflow_id is None and fact.kind == "inserted" for fact in found):
-            body = None if may_be_repeated(sql) else self._body()
-            found = [
-                replace(fact, by_body=body)
-                if fact.workflow_id is None and fact.kind == "inserted"
-                else fact
-                for fact in found
-            ]
-        return found
+        return facts_of(
+            sql, sets, of_publisher=self._of_publisher, is_of_dbos=is_of_dbos, body=self._body
+        )
 
     def _commit(self, commit: Callable[[Any], None], connection: Any) -> None:
         info = _info_of(connection)
@@ -267,7 +255,7 @@ class Watch:
     def _strike(self, death: Death, transition: str) -> None:
         self._note(f"{death.edge}:{transition}")
         if self._pause_s is not None:
-            time.sleep(self._pause_s)
+            time.sleep(self._pause_s)  # it is the time that is put to the test
             return
         if death.blow is Blow.EXIT:
             os._exit(EXIT_STATUS)

@@ -87,6 +87,7 @@ def wait_for_strays(max_s: float) -> int:
     """
     deadline = time.monotonic() + max_s
     while (left := _strays()) and time.monotonic() < deadline:
+        # Of three kinds, one of which cannot be waited for, and some are begun meanwhile.
         time.sleep(0.005)
     return left
 

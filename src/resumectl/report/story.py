@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from resumectl.lab.baseline import site
 from resumectl.lab.evidence_text import readable
+from resumectl.lab.outcome import site
 from resumectl.lab.plan import CrashPlan, Edge, subject_of
 from resumectl.lab.specification import Specification
 from resumectl.lab.trial import Judgement, Kind, LifeSeen, Observation, Verdict

@@ -1,0 +1,210 @@
+"""What holds of every trial by itself, whatever the program does; and whether it proves anything.
+
+Pure. What was durable at a crash stays as it was, what was recorded does not run again, and
+each of it is asked for once more before its workflow ends.
+"""
+
+import signal
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from resumectl.lab.outcome import committed, compared, in_short, site
+from resumectl.lab.paths import never_asked_for
+from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, subject_of
+from resumectl.lab.trial import Finding, Kind, LifeSeen, Observation
+
+_UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
+_NOT_ENDED_WELL = (*_UNFINISHED, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+# Facts of which there is one for ever: another one is a checkpoint that did not hold.
+_ONCE = ("step-", "transaction-", "succeeded", "failed")
+# Of a workflow, once it is under way: nothing of a recovery changes it.
+_FOR_GOOD = ("input", "deadline", "priority", "user", "roles")
+
+
+def broken_invariants(trial: Observation) -> Iterator[Finding]:
+    """What a trial shows that no program may show.
+
+    Args:
+        trial: Without the workflows that are begun anew by right; see `without`.
+    """
+    yield from _changed_after_the_crash(trial)
+    yield from _never_asked_for(trial)
+    yield from _reruns(trial)
+    yield from _never_recorded(trial)
+    yield from _written_twice(trial)
+
+
+def without(trial: Observation, workflows: Collection[str]) -> Observation:
+    """A trial in which these workflows have left no trace."""
+    if not workflows:
+        return trial
+
+    def is_another(row: Mapping[str, Any], key: str = "workflow") -> bool:
+        return row.get(key) not in workflows
+
+    lives = []
+    for life in trial.lives:
+        events = [
+            event | {"facts": [f for f in event["facts"] if subject_of(f[0]) not in workflows]}
+            if event["kind"] == "commit"
+            else event
+            for event in map(dict, life.events)
+            if is_another(event)
+        ]
+        left = {
+            kind: [
+                row for row in rows if is_another(row, "id" if kind == "workflows" else "workflow")
+            ]
+            for kind, rows in life.left.items()
+        }
+        lives.append(replace(life, events=events, left=left))
+    return replace(trial, lives=lives)
+
+
+def why_void(trial: Observation) -> str:
+    """Why a trial proves nothing: the blow did not fall, or the lab failed; empty if it does."""
+    deaths = CrashPlan.parse(trial.plan).deaths
+    for number, death in enumerate(deaths, start=1):
+        if len(trial.lives) < number:
+            return f"life {number} never began"
+        life = trial.lives[number - 1]
+        if life.failure:
+            return f"life {number} failed: {life.failure}"
+        if life.struck is None:
+            return f"life {number} was not struck: {life.ending}"
+        as_planned = {
+            Blow.KILL: life.signal == signal.SIGKILL,
+            Blow.TERM: life.signal == signal.SIGTERM,
+            Blow.EXIT: life.exit_status == EXIT_STATUS,
+        }[death.blow]
+        if not as_planned or not life.in_time:
+            return f"life {number} ended otherwise than planned: {life.ending}"
+    last = trial.final
+    if last.failure:
+        return f"the last life failed: {last.failure}"
+    if last.in_time and last.last("quiet") is None:
+        return f"the last life ended by itself: {last.ending}"
+    return ""
+
+
+def stuck(life: LifeSeen) -> Iterator[Finding]:
+    """What had not ended when time was up."""
+    if life.in_time:
+        return
+    versions = {e.get("app_version") for e in life.events if e["kind"] == "launch"}
+    unfinished = [w for w in life.left["workflows"] if w["status"] in _UNFINISHED]
+    for workflow in unfinished:
+        reason = f"stays {workflow['status']}, executor {workflow['executor']}"
+        if workflow["queue"]:
+            reason += f", queue {workflow['queue']}"
+        if workflow["version"] not in versions:
+            reason += (
+                f": it is of application version {workflow['version']}, and only a process of that "
+                "version recovers it"
+            )
+        yield Finding(Kind.STUCK, workflow["id"], reason)
+    if not unfinished:
+        yield Finding(Kind.STUCK, "the request", "everything ended, and it got no answer")
+
+
+def _changed_after_the_crash(trial: Observation) -> Iterator[Finding]:
+    """What was durable at a crash must be what it was, for ever after."""
+    final = {(s["workflow"], s["number"]): s for s in trial.final.left["steps"]}
+    there = {w["id"]: w for w in trial.final.left["workflows"]}
+    # What was cancelled and resumed begins anew.
+    cancelled = {subject_of(name) for name in committed(trial) if name.endswith("/cancelled")}
+    for life in trial.lives[:-1]:
+        for step in life.left["steps"]:
+            at, now = f"{step['workflow']}/step-{step['number']}", final.get(_at(step))
+            if now is not None:
+                for key in ("name", "output", "error", "child"):
+                    yield from _changed(at, key, compared(step, key), compared(now, key))
+            elif step["workflow"] in there:  # and not deleted with its workflow
+                yield Finding(Kind.LOST, at, "was recorded at the crash, and is no more")
+        for workflow in life.left["workflows"]:
+            now = there.get(workflow["id"])
+            # What waits on a queue may be changed, as by a debouncer.
+            is_under_way = workflow["status"] not in ("ENQUEUED", "DELAYED")
+            if now is not None and is_under_way and workflow["id"] not in cancelled:
+                for key in _FOR_GOOD:
+                    was, is_now = compared(workflow, key), compared(now, key)
+                    # A resume takes the deadline away.
+                    if was is not None and is_now is not None:
+                        yield from _changed(workflow["id"], key, was, is_now)
+
+
+def _changed(subject: str, key: str, was: Any, now: Any) -> Iterator[Finding]:
+    if now != was:
+        yield Finding(
+            Kind.DIVERGED,
+            subject,
+            f"{key} was recorded as {in_short(was)}, and is {in_short(now)} after the crash",
+        )
+
+
+def _at(row: Mapping[str, Any]) -> tuple[str, int]:
+    return row["workflow"], row["number"]
+
+
+def _recorded(life: LifeSeen) -> set[tuple[str, int]]:
+    return {_at(step) for step in life.left["steps"]}
+
+
+def _never_asked_for(trial: Observation) -> Iterator[Finding]:
+    for workflow_id, number, name in never_asked_for(trial.lives):
+        yield Finding(
+            Kind.DIVERGED,
+            f"{workflow_id}/step-{number}",
+            f"{name} was recorded before the crash, and after it the workflow ended without "
+            "calling it",
+        )
+
+
+def _reruns(trial: Observation) -> Iterator[Finding]:
+    recorded: set[tuple[str, int]] = set()
+    for number, life in enumerate(trial.lives, start=1):
+        for each in life.events:
+            if each["kind"] == "ran" and _at(each) in recorded:
+                yield Finding(
+                    Kind.RERUN,
+                    f"{each['step']}, {site(each)}",
+                    f"was recorded before the crash, and ran again in life {number}",
+                )
+        recorded |= _recorded(life)
+
+
+def _never_recorded(trial: Observation) -> Iterator[Finding]:
+    """Step bodies that ran in several lives, and of which there is no record in the end."""
+    # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
+    ended = trial.final.left["workflows"]
+    given_up = {w["id"] for w in ended if w["status"] in _NOT_ENDED_WELL}
+    recorded = {at for life in trial.lives for at in _recorded(life)}
+    # Also of a workflow that has been deleted since.
+    ever_committed = set(committed(trial))
+    lives: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for number, life in enumerate(trial.lives, start=1):
+        for each in life.events:
+            if (
+                each["kind"] == "ran"
+                and _at(each) not in recorded
+                and each["workflow"] not in given_up
+                # Outside of any workflow a step is a function like any other.
+                and (each["workflow"] or each["begun_in"])
+                and site(each) not in ever_committed
+            ):
+                lives[each["step"], site(each)].add(number)
+    for (step, where), numbers in lives.items():
+        if len(numbers) > 1:
+            yield Finding(
+                Kind.RERUN,
+                f"{step}, {where}",
+                f"ran in lives {' and '.join(map(str, sorted(numbers)))}, and DBOS has no record of it",
+            )
+
+
+def _written_twice(trial: Observation) -> Iterator[Finding]:
+    for name, number in Counter(committed(trial)).items():
+        if number > 1 and name.rpartition("/")[2].startswith(_ONCE):
+            yield Finding(Kind.DUPLICATED, name, f"was committed {number} times")

@@ -1,0 +1,169 @@
+"""What a run ended with, as what can be compared: fields with a value each, and counts. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from resumectl.lab.evidence_text import readable
+from resumectl.lab.trial import LifeSeen, Observation
+
+# Steps of DBOS's own (3.4.0) whose records are never the same, or only by chance: the time of
+# waking, which no body sees, and which of several came first.
+FIRST_OF_SEVERAL = frozenset({"DBOS.waitFirst", "DBOS.asyncio_wait"})
+# Messages come from several senders, in an order that is chance: all of them are compared.
+_RECEIVED = "DBOS.recv"
+_NOT_COMPARED = frozenset({"DBOS.sleep", _RECEIVED, *FIRST_OF_SEVERAL})
+_NO_TOPIC = "__null__topic__"  # as it is stored
+_SHOWN_MAX = 120  # characters of a value in evidence
+
+
+class Field(NamedTuple):
+    """One thing that a run ends with, and that is compared."""
+
+    kind: str  # workflow, step, received, event, stream, inbox, observed, answer, …
+    name: str  # as in checkout-1, or checkout-1/step-2
+    what: str = ""  # as in status, output
+    workflow: str = ""  # of a step: its workflow, and its number there
+    number: int = 0
+
+    def __str__(self) -> str:
+        names_itself = self.name and self.kind not in ("workflow", "observed", "received")
+        words = self.name if names_itself else f"{self.kind} {self.name}".rstrip()
+        return words + (f": {self.what}" if self.what else "")
+
+
+class Count(NamedTuple):
+    """Something that happens so or so often: an effect, a step's body, a row from a body."""
+
+    kind: str  # effect, executions, insert
+    name: str
+    about: str  # what tells one from another: arguments of an effect, or where
+
+    def __str__(self) -> str:
+        said = (
+            f"{self.name}({self.about})" if self.kind == "effect" else f"{self.name} {self.about}"
+        )
+        return f"{self.kind} {'of ' if self.kind == 'executions' else ''}{said}"
+
+
+def fields_of(run: Observation) -> dict[Field, Any]:
+    """What a run ended with."""
+    life = run.final
+    found: dict[Field, Any] = {}
+    for workflow in life.left["workflows"]:
+        for what in (
+            "name", "status", "output", "error", "parent", "input", "priority", "user", "roles",
+        ):  # fmt: skip
+            found[Field("workflow", workflow["id"], what)] = compared(workflow, what)
+    for step in life.left["steps"]:
+        is_compared = step["name"] not in _NOT_COMPARED
+        for what in ("name", "output", "error", "child") if is_compared else ("name",):
+            found[field_of_step(step, what)] = compared(step, what)
+    for workflow_id, numbered in received(life).items():
+        found[Field("received", workflow_id, "", workflow_id)] = sorted(numbered.values())
+    called: defaultdict[Field, set[str]] = defaultdict(set)
+    for event in events_of(run, "ran"):
+        if event["workflow"] is not None and event["number"] is not None:
+            called[field_of_step(event, "arguments")].add(", ".join(event["payload"]))
+    found.update((key, tuple(sorted(texts))) for key, texts in called.items())
+    for kind in ("event", "stream", "inbox"):
+        texts: defaultdict[Field, list[str]] = defaultdict(list)
+        for row in life.left[kind]:
+            key = "" if row["key"] == _NO_TOPIC else row["key"]
+            name = " ".join(filter(None, (kind, row["workflow"], key)))
+            texts[Field(kind, name, "", row["workflow"])].append(readable(row["value"]))
+        # Messages come from several senders, in an order that is chance.
+        found.update((k, sorted(v) if kind == "inbox" else v) for k, v in texts.items())
+    answer = life.last("answered") or {}
+    found[Field("answer", "")] = answer.get("value", answer.get("error"))
+    for kind, what in (("observed", "observe"), ("counted", "effects")):
+        look = life.last(kind) or {}
+        if "error" in look:
+            found[Field(what, "")] = look["error"]
+        elif kind == "observed":
+            found.update(_flat("", look.get("value")))
+    return found
+
+
+def received(life: LifeSeen) -> dict[str, dict[int, str]]:
+    """What each workflow received, by the number of the step."""
+    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for step in life.left["steps"]:
+        if step["name"] == _RECEIVED:
+            found[step["workflow"]][step["number"]] = compared(step, "output") or ""
+    return found
+
+
+def field_of_step(row: Mapping[str, Any], what: str) -> Field:
+    """Of a recorded step, or of a call of it."""
+    workflow, number = row["workflow"], row["number"]
+    return Field("step", f"{workflow}/step-{number}", what, workflow, number)
+
+
+def compared(row: Mapping[str, Any], key: str) -> Any:
+    """A column of a workflow or step, as it is held against another's."""
+    is_value = key in ("output", "error", "input") and row[key] is not None
+    return readable(row[key]) if is_value else row[key]
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[Field, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}" if name else key, inner)
+    else:
+        yield Field("observed", name), value
+
+
+def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
+    """How often each thing happened, in all lives together, and as the scenario counts them."""
+    found: Counter[Count] = Counter()
+    for each in events_of(run, "effect"):
+        about = site(each) if each["name"] in by_site else ", ".join(each["about"])
+        found[Count("effect", each["name"], about)] += 1
+    counted = run.final.last("counted")
+    for name, times in ((counted["value"] if counted else None) or {}).items():
+        for about, number in times.items():
+            found[Count("effect", name, about)] += number
+    for each in events_of(run, "ran"):
+        if not each["transaction"]:  # which is undone with the process
+            found[Count("executions", each["step"], site(each))] += 1
+    for commit in events_of(run, "commit"):
+        for table, workflow in commit.get("by_bodies", ()):
+            found[Count("insert", table, workflow)] += 1
+    return dict(found)
+
+
+def sites_of_effects(runs: Sequence[Observation]) -> set[str]:
+    """Effects that are not the same in every run: told apart by where, not by what about."""
+    seen = []
+    for run in runs:
+        seen.append(Counter((e["name"], tuple(e["about"])) for e in events_of(run, "effect")))
+    everything = {key for each in seen for key in each}
+    return {name for name, about in everything if any((name, about) not in each for each in seen)}
+
+
+def site(event: Mapping[str, Any]) -> str:
+    """Where something happened, as in `checkout-1/step-2`."""
+    if event["workflow"] is None:
+        begun_in = event.get("begun_in")
+        return f"a thread of {begun_in}" if begun_in else "outside of any workflow"
+    if event["number"] is None:
+        return f"{event['workflow']}, outside of any step"
+    return f"{event['workflow']}/step-{event['number']}"
+
+
+def events_of(run: Observation, kind: str) -> Iterator[Mapping[str, Any]]:
+    """The events of a kind, of all lives in their order."""
+    for life in run.lives:
+        yield from (event for event in life.events if event["kind"] == kind)
+
+
+def committed(run: Observation) -> Iterator[str]:
+    """The names of all facts, as often as they were committed."""
+    yield from (name for e in events_of(run, "commit") for name, _ in e["facts"])
+
+
+def in_short(value: Any) -> str:
+    """A value as evidence shows it."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"
