@@ -16,7 +16,7 @@ from test_workers import status, worker
 from resumectl import __version__
 from resumectl.cli import app
 from resumectl.errors import ExitCode
-from resumectl.publishing.dbos_tables import STATUSES
+from resumectl.statuses import STATUSES
 
 pytestmark = pytest.mark.long
 

@@ -9,6 +9,7 @@ from conftest import Place
 from dbos import DBOS
 from dbos._sys_db import WorkflowStatusString
 
+from resumectl import statuses
 from resumectl.publishing import dbos_tables
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.publisher import Publisher
@@ -49,9 +50,9 @@ def test_dbos_s_tables_count_as_there_only_once_dbos_has_migrated(
 
 def test_the_statuses_are_dbos_s() -> None:
     known = {status.value for status in WorkflowStatusString}
-    assert set(dbos_tables.STATUSES) == known
-    assert len(dbos_tables.STATUSES) == len(known)  # none is both unfinished and ended
-    assert set(dbos_tables.RESUMABLE_BY_ID) < set(dbos_tables.ENDED)
+    assert set(statuses.STATUSES) == known
+    assert len(statuses.STATUSES) == len(known)  # none is both unfinished and ended
+    assert set(statuses.RESUMABLE_BY_ID) < set(statuses.ENDED)
 
 
 def test_the_names_that_are_looked_for_are_what_dbos_records(place: Place) -> None:

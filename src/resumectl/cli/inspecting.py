@@ -97,9 +97,10 @@ def list_workflows(
 ) -> ExitCode:
     """List workflows, the newest first."""
     from resumectl.publishing import workflows
-    from resumectl.publishing.dbos_tables import STATUSES, has_dbos_tables
+    from resumectl.publishing.dbos_tables import has_dbos_tables
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
+    from resumectl.statuses import STATUSES
 
     if status is not None and status.upper() not in STATUSES:
         raise Refusal(
@@ -229,7 +230,7 @@ def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
     A step under way runs to its end.
     """
     from resumectl.publishing import remote
-    from resumectl.publishing.dbos_tables import ENDED
+    from resumectl.statuses import ENDED
 
     before = _look_up(common, workflow_id)
     if before.status in ENDED:

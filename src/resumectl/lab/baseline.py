@@ -18,6 +18,7 @@ from resumectl.lab.outcome import (
 from resumectl.lab.paths import Path, distinct, paths_of
 from resumectl.lab.plan import subject_of
 from resumectl.lab.trial import Observation
+from resumectl.statuses import UNFINISHED
 
 MISSING = object()  # stands for a value that is not there
 
@@ -173,7 +174,7 @@ def illness(run: Observation) -> str:
     if life.failure:
         return life.failure
     if not life.in_time:
-        stuck = [w for w in life.left["workflows"] if w["status"] in ("PENDING", "ENQUEUED")]
+        stuck = [w for w in life.left["workflows"] if w["status"] in UNFINISHED]
         return f"it does not end within {run.seconds:.0f} s" + "".join(
             f"; {w['id']} stays {w['status']}"
             + (

@@ -31,9 +31,10 @@ from resumectl.lab.sweep import (
 )
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.publishing import remote, workflows
-from resumectl.publishing.dbos_tables import SWEEP_CLASS, UNFINISHED
+from resumectl.publishing.dbos_tables import SWEEP_CLASS
 from resumectl.publishing.publisher import LifeEnding
 from resumectl.settings import Settings
+from resumectl.statuses import UNFINISHED
 
 # Small, so that workers share a sweep; not so small that its workflows cost what trials do.
 GROUP_SIZE = 16

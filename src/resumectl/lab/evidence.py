@@ -14,9 +14,8 @@ from sqlalchemy.engine import make_url
 
 from resumectl.errors import MachineFailure
 from resumectl.lab.databases import conninfo
+from resumectl.statuses import UNFINISHED
 from resumectl.text import one_line
-
-UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 
 # DBOS 3.4.0 keeps what a workflow was given, and its result, in its row or beside it.
 _WORKFLOWS = """

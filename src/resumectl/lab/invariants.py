@@ -14,9 +14,8 @@ from resumectl.lab.outcome import committed, compared, in_short, site
 from resumectl.lab.paths import never_asked_for
 from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, subject_of
 from resumectl.lab.trial import Finding, Kind, LifeSeen, Observation
+from resumectl.statuses import RESUMABLE_BY_ID, UNFINISHED
 
-_UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
-_NOT_ENDED_WELL = (*_UNFINISHED, "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 # Facts of which there is one for ever: another one is a checkpoint that did not hold.
 _ONCE = ("step-", "transaction-", "succeeded", "failed")
 # Of a workflow, once it is under way: nothing of a recovery changes it.
@@ -94,7 +93,7 @@ def stuck(life: LifeSeen) -> Iterator[Finding]:
     if life.in_time:
         return
     versions = {e.get("app_version") for e in life.events if e["kind"] == "launch"}
-    unfinished = [w for w in life.left["workflows"] if w["status"] in _UNFINISHED]
+    unfinished = [w for w in life.left["workflows"] if w["status"] in UNFINISHED]
     for workflow in unfinished:
         reason = f"stays {workflow['status']}, executor {workflow['executor']}"
         if workflow["queue"]:
@@ -179,7 +178,7 @@ def _never_recorded(trial: Observation) -> Iterator[Finding]:
     """Step bodies that ran in several lives, and of which there is no record in the end."""
     # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
     ended = trial.final.left["workflows"]
-    given_up = {w["id"] for w in ended if w["status"] in _NOT_ENDED_WELL}
+    given_up = {w["id"] for w in ended if w["status"] in (*UNFINISHED, *RESUMABLE_BY_ID)}
     recorded = {at for life in trial.lives for at in _recorded(life)}
     # Also of a workflow that has been deleted since.
     ever_committed = set(committed(trial))

@@ -91,14 +91,7 @@ def _live(order: Order, recorder: Recorder) -> None:
     wakener = dbos_hooks.Wakener(backlog)
 
     def committed(facts: Sequence[Fact]) -> None:
-        names = {fact.name for fact in facts}
-        bodies = [
-            [fact.name, fact.by_body]
-            for fact in facts
-            # What deletes a row and puts it there again does no harm by doing so once more.
-            if fact.by_body and fact.name.replace("/inserted", "/deleted") not in names
-        ]
-        more = {"by_bodies": bodies} if bodies else {}
+        more = {"by_bodies": rows} if (rows := _rows_from_bodies(facts)) else {}
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         wakener.committed(facts)
 
@@ -149,6 +142,17 @@ def _watch(
         body=_body,
         **more,
     )
+
+
+def _rows_from_bodies(facts: Sequence[Fact]) -> list[list[str]]:
+    """Where a workflow's body, outside of any step, adds a row: the fact and the workflow."""
+    names = {fact.name for fact in facts}
+    return [
+        [fact.name, fact.by_body]
+        for fact in facts
+        # What deletes a row and puts it there again does no harm by doing so once more.
+        if fact.by_body and fact.name.replace("/inserted", "/deleted") not in names
+    ]
 
 
 def _body() -> str | None:

@@ -45,13 +45,6 @@ QUEUE_NAME = "publisher_queue"  # messages
 # messages, and with a place for one they would wait for each other for ever.
 BATCH_QUEUE_NAME = "publisher_batches"
 
-# Statuses, as DBOS 3.4.0 spells them.
-UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
-ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-STATUSES = (*UNFINISHED, *ENDED)
-# What an ordinary recovery leaves alone, and a resume by id takes up again.
-RESUMABLE_BY_ID = ("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
-
 
 def has_dbos_tables(connection: sa.Connection, settings: Settings) -> bool:
     """Whether DBOS's tables are there, with everything that is read of them.

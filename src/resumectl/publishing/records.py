@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from resumectl.database import in_parts
-from resumectl.publishing.dbos_tables import ENDED, has_dbos_tables, workflow_status
+from resumectl.publishing.dbos_tables import has_dbos_tables, workflow_status
 from resumectl.publishing.lives import ExecutorLocks
 from resumectl.publishing.models import batches, deliveries, failures, lives, publishers
 from resumectl.publishing.state import (
@@ -27,6 +27,7 @@ from resumectl.publishing.state import (
     State,
 )
 from resumectl.settings import Settings
+from resumectl.statuses import ENDED
 
 FAILURES_SHOWN_MAX = 20  # of one batch
 

@@ -29,7 +29,7 @@ from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
 from resumectl.publishing import records, remote, workflows
 from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, ENDED, QUEUE_NAME
+from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
 from resumectl.publishing.limits import checked_concurrency
 from resumectl.publishing.lives import ExecutorLocks, executor_locks
 from resumectl.publishing.migration import ensure_migrated
@@ -44,6 +44,7 @@ from resumectl.publishing.publisher import (
 )
 from resumectl.publishing.state import Guarantee
 from resumectl.settings import Settings
+from resumectl.statuses import ENDED
 
 DRAIN_TIMEOUT_S = 30.0
 ADOPT_EVERY_S = 2.0

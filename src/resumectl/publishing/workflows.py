@@ -15,7 +15,6 @@ from resumectl.publishing import records
 from resumectl.publishing.dbos_tables import (
     PUBLISHER_CLASS,
     SWEEP_CLASS,
-    UNFINISHED,
     has_dbos_tables,
     operation_outputs,
     queues,
@@ -23,6 +22,7 @@ from resumectl.publishing.dbos_tables import (
 )
 from resumectl.publishing.models import failures
 from resumectl.settings import Settings
+from resumectl.statuses import UNFINISHED
 
 _ws = workflow_status.c
 

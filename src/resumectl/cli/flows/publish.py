@@ -9,7 +9,7 @@ from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, Refusal
 from resumectl.publishing import records, remote, takeover, workflows
 from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import ENDED, has_dbos_tables
+from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
@@ -19,6 +19,7 @@ from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import Look, Progress, Seen, progress_bar
 from resumectl.settings import Settings
+from resumectl.statuses import ENDED
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -12,7 +12,7 @@ from resumectl.lab import durable
 from resumectl.lab.archive import Archive
 from resumectl.lab.durable import Bench
 from resumectl.publishing import records, workflows
-from resumectl.publishing.dbos_tables import ENDED, RESUMABLE_BY_ID, UNFINISHED, has_dbos_tables
+from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import State, broken_promises
@@ -23,6 +23,7 @@ from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
 from resumectl.report.sweep import SweepResult, sweep_document, sweep_view
+from resumectl.statuses import ENDED, RESUMABLE_BY_ID, UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
