@@ -21,7 +21,7 @@ def tables(part: str, places: Places, arguments: argparse.Namespace) -> Iterator
             places, deliveries=50_000 if quick else 1_000_000, rounds=3 if quick else 7
         )
     elif part == "sweep":
-        yield from sweep.measured(places, rounds=2 if quick else 3, pairs=1 if quick else 7)
+        yield from sweep.measured(places, rounds=2 if quick else 3, pairs=2 if quick else 24)
     else:
         # So many messages, so many pairs of runs.
         sizes = {200: 1} if quick else {1_000: 5, 10_000: 1}

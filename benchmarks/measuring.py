@@ -1,5 +1,6 @@
 """Take figures in turn, and sum them up. What is measured is the callers' business."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,12 @@ def interleaved(
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Of each pair, measured one after the other; a machine's speed may change between pairs."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def standard_error(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Of the mean of the pairs' ratios: how far it may be from what many more would give."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return statistics.stdev(ratios) / math.sqrt(len(ratios))
 
 
 def timed(run: Callable[[], object]) -> Callable[[], float]:

@@ -189,31 +189,29 @@ class Watch:
             commit(connection)
             self._give_back(info)
             return
-        matches = sum(map(self._is_at, found))
-        if matches:
-            with self._gate.alone():
-                self._commit_facts(commit, connection, found)
-                self._matched += matches
-        else:
+        matching = list(filter(self._is_at, found))
+        if not matching:
             self._gate.enter()
             try:
-                self._commit_facts(commit, connection, found)
+                self._make_durable(commit, connection, found)
             finally:
                 self._gate.leave()
+            return
+        with self._gate.alone():
+            self._strike_if_due(Edge.BEFORE, matching)
+            self._make_durable(commit, connection, found)
+            self._strike_if_due(Edge.AFTER, matching)
+            self._matched += len(matching)
 
-    def _commit_facts(
+    def _make_durable(
         self, commit: Callable[[Any], None], connection: Any, found: list[Fact]
     ) -> None:
-        if self._death is not None and self._death.edge is Edge.BEFORE:
-            self._strike_if_due(found)
         commit(connection)
         info = connection.info
         del info[_PENDING]
         info.pop(_SAVEPOINTS, None)
         info.pop(_RESERVED, None)  # durable: the places in the hold are used up
         self._on_commit(found)
-        if self._death is not None and self._death.edge is Edge.AFTER:
-            self._strike_if_due(found)
 
     def _roll_back(self, roll_back: Callable[[Any], None], connection: Any) -> None:
         try:
@@ -244,13 +242,11 @@ class Watch:
     def _is_at(self, fact: Fact) -> bool:
         return self._death is not None and self._death.at.covers(fact.name)
 
-    def _strike_if_due(self, facts: Sequence[Fact]) -> None:
+    def _strike_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
         assert self._death is not None
-        count = self._matched
-        for fact in filter(self._is_at, facts):
-            count += 1
-            if count == self._death.at.n:
-                self._strike(self._death, fact.name)
+        index = self._death.at.n - 1 - self._matched
+        if self._death.edge is edge and 0 <= index < len(matching):
+            self._strike(self._death, matching[index].name)
 
     def _strike(self, death: Death, transition: str) -> None:
         self._note(f"{death.edge}:{transition}")
@@ -299,18 +295,19 @@ class _Gate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._is_alone = False
 
     def enter(self) -> None:
-        with self._changed:
+        with self._lock:  # the condition's own, without the calls that it puts around it
             while self._is_alone:
                 self._changed.wait()
             self._inside += 1
 
     def leave(self) -> None:
-        with self._changed:
+        with self._lock:
             self._inside -= 1
             if self._is_alone and not self._inside:
                 self._changed.notify_all()
