@@ -337,10 +337,15 @@ def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
 _COUNTS_OTHERWISE = re.compile(r"\bRETURNING\b|^\s*WITH\b", re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=4096)  # of most of DBOS's writes SQLite says that they changed none
+def _counts_otherwise(sql: str) -> bool:
+    return _COUNTS_OTHERWISE.search(sql) is not None
+
+
 def _changed_nothing(cursor: Any, sql: str) -> bool:
     # As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
     # RETURNING only as they are fetched, and a SELECT over writing CTEs counts its own.
-    return cursor.rowcount == 0 and not _COUNTS_OTHERWISE.search(sql)
+    return cursor.rowcount == 0 and not _counts_otherwise(sql)
 
 
 # Before these the driver of SQLite begins a transaction, and before no other statement; it
