@@ -48,6 +48,7 @@ def test_what_is_no_plan_is_refused_with_an_example(text: str) -> None:
         ("a[1]/step-1", "a[1]/step-1", True),  # brackets are not wild
         ("a[1]/step-1", "a1/step-1", False),
         ("A/step-1", "a/step-1", False),
+        ("order 1/step-1", "order%201/step-1", True),  # as `points` prints it
     ],
 )
 def test_only_star_and_question_mark_are_wild(pattern: str, transition: str, covered: bool) -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -146,6 +148,59 @@ def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(sqlite_place: 
     sqlite_place.ok("resume", "sweep:1")
     (kept,) = sqlite_place.document("sweeps")["sweeps"]
     assert kept["trials"] == kept["planned"] == kept["verdicts"]["KEPT"]
+
+
+# What it says is another thing from the third run on, crash or no crash.
+PROGRAM_THAT_CHANGES = """
+from pathlib import Path
+from dbos import DBOS
+
+runs = Path(__file__).with_name("runs")
+
+@DBOS.step()
+def look():
+    with runs.open("a") as file:
+        file.write(".")
+    return "usual" if runs.stat().st_size <= 2 else "other"
+
+@DBOS.workflow()
+def checkout():
+    return look()
+"""
+# Dies of a real SIGKILL as soon as the first of its trials has been judged again.
+DIES_WHILE_CONCLUDING = """
+import os, signal
+from resumectl.lab.archive import Archive
+
+judge_again = Archive.judge_again
+
+def and_die(*arguments):
+    judge_again(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Archive.judge_again = and_die
+
+from resumectl.cli import main
+main()
+"""
+
+
+def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
+    sqlite_place: Place,
+) -> None:
+    place = sqlite_place
+    (place.directory / "shop.py").write_text(PROGRAM_THAT_CHANGES)
+    command = [sys.executable, "-c", DIES_WHILE_CONCLUDING, "sweep", "shop.py:checkout"]
+    died = subprocess.run(
+        command, cwd=place.directory, env=place.environ, capture_output=True, check=False
+    )
+    assert died.returncode == -signal.SIGKILL, died
+    verdicts = [verdict for (verdict,) in place.rows("SELECT verdict FROM trials ORDER BY number")]
+    assert verdicts.count("KEPT") == 1, verdicts
+    assert verdicts.count("BROKEN") == len(verdicts) - 1 > 3
+    (found,) = place.document("resume")["sweeps"]
+    assert found["verdicts"] == {"KEPT": len(verdicts), "BROKEN": 0, "VOID": 0}
+    assert place.document("check", "1")["verdicts"] == found["verdicts"]
 
 
 def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_place: Place) -> None:

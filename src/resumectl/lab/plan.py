@@ -12,6 +12,7 @@ work, it keeps the others from going on while the n-th is on its way to the cras
 """
 
 import fnmatch
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -48,7 +49,7 @@ class Matches:
 
     def covers(self, transition: str) -> bool:
         """Whether the transition, as in `alpha-1-7/step-1`, is one of the pattern's."""
-        return fnmatch.fnmatchcase(transition, _without_brackets(self.pattern))
+        return fnmatch.fnmatchcase(transition, _as_glob(self.pattern))
 
     def __str__(self) -> str:
         return self.pattern if self.n == 1 else f"{self.pattern}#{self.n}"
@@ -124,8 +125,11 @@ def named(subject: str, fact: str) -> str:
         subject: A workflow id, or a table; what a plan would take for its own is escaped.
         fact: What became true of it.
     """
-    escaped = _SPECIAL.sub(lambda m: "".join(f"%{b:02X}" for b in m[0].encode()), subject)
-    return f"{escaped}/{fact}"
+    return f"{_SPECIAL.sub(_escaped, subject)}/{fact}"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
 def subject_of(transition: str) -> str:
@@ -133,9 +137,11 @@ def subject_of(transition: str) -> str:
     return unquote(transition.rpartition("/")[0])
 
 
-def _without_brackets(pattern: str) -> str:
-    # Only * and ? are wild; fnmatch would take a bracket for a set of characters.
-    return pattern.replace("[", "[[]")
+@functools.lru_cache(maxsize=4096)  # asked of one pattern at each commit
+def _as_glob(pattern: str) -> str:
+    # Only * and ? are wild; fnmatch would take a bracket for a set of characters. A space may be
+    # typed as it stands in the id.
+    return re.sub(r"\s", _escaped, pattern).replace("[", "[[]")
 
 
 def delivery_plan(
