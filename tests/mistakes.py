@@ -21,6 +21,7 @@ MISTAKES = {
     "stream_in_a_step": "diverged",
     "child_given_what_is_in_memory": "diverged",
     "row_from_the_body": "duplicated",
+    "stock_taken_by_the_body": "duplicated",
     "in_a_pool": "lost",
     "in_a_daemon": "lost",
     "in_a_task": "lost",
@@ -32,6 +33,7 @@ MISTAKES = {
 engine = sa.create_engine("sqlite:///shop.sqlite")
 metadata = sa.MetaData()
 charges = sa.Table("charges", metadata, sa.Column("order", sa.Text))
+stock = sa.Table("stock", metadata, sa.Column("left", sa.Integer))
 told = sa.Table("notifications", metadata, sa.Column("order", sa.Text))
 counted = 0
 report: list[str] = []
@@ -91,6 +93,19 @@ def _row() -> None:
     with engine.begin() as connection:
         connection.execute(sa.insert(charges).values(order="order-1"))
     look()
+
+
+@DBOS.workflow()
+def _take() -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.update(stock).values(left=stock.c.left - 1))
+    look()
+
+
+def fill_the_shelf() -> None:
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(stock).values(left=5))
 
 
 def mail_later() -> None:
@@ -182,6 +197,7 @@ event_from_memory = asking(_event)
 stream_in_a_step = asking(_stream)
 child_given_what_is_in_memory = asking(_child)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
+stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)
 in_a_pool = asking(_pool)
 in_a_daemon = asking(_daemon)
 in_a_task = asking(_task)

@@ -108,6 +108,28 @@ def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
     assert facts_of(sql, [{}], is_of_dbos=lambda schema: schema == "dbos") == []
 
 
+@pytest.mark.parametrize(
+    ("sql", "does_more"),
+    [
+        ("INSERT INTO stock VALUES (?)", True),
+        ("INSERT INTO stock VALUES (?) ON CONFLICT DO NOTHING", False),
+        ("INSERT INTO stock AS s VALUES (?) ON CONFLICT (id) DO UPDATE SET n = s.n + 1", True),
+        ("INSERT INTO stock VALUES (?) ON CONFLICT (id) DO UPDATE SET n = excluded.n", False),
+        ('UPDATE stock SET name=?, "left"=(stock."left" - ?) WHERE stock.id = ?', True),
+        ("UPDATE stock SET n = coalesce(n, 0) + 1", True),
+        ("UPDATE stock SET n=%(n)s WHERE n - 1 = %(n_1)s", False),
+        ("UPDATE stock SET n=:n", False),
+        ("UPDATE stock SET n = greatest(n, 5), note = 'n = n + 1'", False),
+        ("UPDATE stock SET data = data || ?, kind = data -> 'kind'", False),
+        ("UPDATE stock SET total = price * 2", False),
+        ("DELETE FROM stock WHERE n = n + 1", False),
+    ],
+)
+def test_what_a_body_does_once_more_is_told_from_what_it_repeats(sql: str, does_more: bool) -> None:
+    (fact,) = facts_of(sql, [{}], body=lambda: "w-1")
+    assert fact.by_body == ("w-1" if does_more else None)
+
+
 # A program that has nothing to do with DBOS: the watch knows statements and commits only.
 PROGRAM = """
 import os, sys, sqlalchemy as sa

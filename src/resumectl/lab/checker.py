@@ -185,7 +185,7 @@ class Checker:
             promise = self.promises.get(promised_name(key)) if is_named else None
             promise = promise or _default_promise(key, places.get((key.name, key.about)))
             subject = f"{key.name}({key.about})" if key.kind == "effect" else f"{key.name}, {key.about}"  # fmt: skip
-            verb = {"effect": "happened", "executions": "ran", "insert": "was committed"}[key.kind]
+            verb = {"effect": "happened", "executions": "ran", "write": "was committed"}[key.kind]
             if n > most:
                 differs = len(payloads.get((key.name, key.about), ())) > 1
                 if most == 0 and key.kind == "effect":
@@ -207,7 +207,7 @@ class Checker:
             elif n < least and complete and not (key.kind == "effect" and cannot_count):
                 if promise is Promise.AT_MOST_ONCE:
                     exposures.add(Exposure(subject, n))
-                elif key.kind != "insert":  # another one of that table is compared by `observe`
+                elif key.kind != "write":  # another one of that table is compared by `observe`
                     yield Finding(
                         Kind.LOST,
                         subject,
@@ -249,7 +249,7 @@ def _fields(masked: Iterable[Field | Count]) -> Iterator[Field]:
 
 def promised_name(key: Count) -> str:
     """By which a promise names it: an effect, a step, a table."""
-    return subject_of(key.name) if key.kind == "insert" else key.name
+    return subject_of(key.name) if key.kind == "write" else key.name
 
 
 def _default_promise(key: Count, place: Mapping[str, Any] | None) -> Promise:
@@ -260,7 +260,7 @@ def _default_promise(key: Count, place: Mapping[str, Any] | None) -> Promise:
 
 
 def _why_so(key: Count, places: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
-    if key.kind != "insert" and (key.name, key.about) not in places:
+    if key.kind != "write" and (key.name, key.about) not in places:
         return ""  # as the scenario itself counts
     return ", since it is outside of any step"
 

@@ -91,7 +91,7 @@ def _live(order: Order, recorder: Recorder) -> None:
     wakener = dbos_hooks.Wakener(backlog)
 
     def committed(facts: Sequence[Fact]) -> None:
-        more = {"by_bodies": rows} if (rows := _rows_from_bodies(facts)) else {}
+        more = {"by_bodies": writes} if (writes := _writes_of_bodies(facts)) else {}
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         wakener.committed(facts)
 
@@ -144,14 +144,14 @@ def _watch(
     )
 
 
-def _rows_from_bodies(facts: Sequence[Fact]) -> list[list[str]]:
-    """Where a workflow's body, outside of any step, adds a row: the fact and the workflow."""
+def _writes_of_bodies(facts: Sequence[Fact]) -> list[list[str]]:
+    """What a workflow's body, outside of any step, adds to a table: the fact and the workflow."""
     names = {fact.name for fact in facts}
     return [
         [fact.name, fact.by_body]
         for fact in facts
         # What deletes a row and puts it there again does no harm by doing so once more.
-        if fact.by_body and fact.name.replace("/inserted", "/deleted") not in names
+        if fact.by_body and f"{fact.name.rpartition('/')[0]}/deleted" not in names
     ]
 
 

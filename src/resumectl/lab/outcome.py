@@ -35,7 +35,7 @@ class Field(NamedTuple):
 class Count(NamedTuple):
     """Something that happens so or so often: an effect, a step's body, a row from a body."""
 
-    kind: str  # effect, executions, insert
+    kind: str  # effect, executions, write
     name: str
     about: str  # what tells one from another: arguments of an effect, or where
 
@@ -129,7 +129,7 @@ def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
             found[Count("executions", each["step"], site(each))] += 1
     for commit in events_of(run, "commit"):
         for table, workflow in commit.get("by_bodies", ()):
-            found[Count("insert", table, workflow)] += 1
+            found[Count("write", table, workflow)] += 1
     return dict(found)
 
 

@@ -24,7 +24,7 @@ class Fact:
     workflow_id: str | None = None
     what: str = ""  # for people: a step's name, a queue's
     queue: str | None = None  # of what is enqueued
-    by_body: str | None = None  # of a row: the workflow whose body, outside of a step, adds it
+    by_body: str | None = None  # the workflow whose body, outside of a step, does it once more
 
 
 # Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
@@ -62,6 +62,21 @@ def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
 
 # A second execution of such an INSERT is meant to do no harm.
 _HARMLESS = re.compile(r"\bON\s+CONFLICT\b|\bINSERT\s+OR\b|\bREPLACE\s+INTO\b", re.IGNORECASE)
+# As in SET stock = stock - 1. Not "||", which on PostgreSQL merges documents as well; nor "->".
+_BY_ITSELF = re.compile(
+    r'(\w+)"?\s*=[^,=]*?\b\1\b"?(?:\s*,\s*[\w?.]+)?\)*\s*(?:[+*/]|-(?!>))', re.IGNORECASE
+)
+_ASSIGNMENTS = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL)
+_GIVEN = re.compile(r"%\(\w+\)s|(?<!:):\w+|'[^']*'")  # parameters, and literal text
+
+
+@functools.lru_cache(maxsize=4096)
+def _does_more_each_time(sql: str, kind: str) -> bool:
+    """Whether a second execution leaves something else behind than the first."""
+    if kind == "inserted" and not _HARMLESS.search(sql):
+        return True
+    assignments = _ASSIGNMENTS.findall(_GIVEN.sub("?", sql))
+    return any(_BY_ITSELF.search(each) for each in assignments)
 
 
 def no_body() -> None:
@@ -103,8 +118,8 @@ def facts_of(
                 found.extend(rule(parameters))
         elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
             kind = _VERBS[verb]
-            is_added = kind == "inserted" and not _HARMLESS.search(sql)
-            found.append(Fact(named(table, kind), kind, by_body=body() if is_added else None))
+            by_body = body() if _does_more_each_time(sql, kind) else None
+            found.append(Fact(named(table, kind), kind, by_body=by_body))
     return found
 
 
