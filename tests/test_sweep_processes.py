@@ -150,6 +150,34 @@ def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(sqlite_place: 
     assert kept["trials"] == kept["planned"] == kept["verdicts"]["KEPT"]
 
 
+@pytest.mark.parametrize(("change", "told"), [("gone", "there is no file"), ("edited", "changed")])
+def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
+    sqlite_place: Place, change: str, told: str
+) -> None:
+    place = sqlite_place
+    program = place.directory / "shop.py"
+    text = "from dbos import DBOS\n\n@DBOS.workflow()\ndef checkout():\n    return 'paid'\n"
+    program.write_text(text)
+    sweep = place.start("sweep", "shop.py:checkout", "--repeat", "40")
+    wait_for_trials(place, 1)
+    os.kill(sweep.pid, signal.SIGKILL)
+    sweep.communicate()
+    before = trials_kept(place)
+    if change == "gone":
+        program.unlink()
+    else:
+        program.write_text(text + "# edited\n")
+    refused = place.run("resume")
+    assert refused.code == ExitCode.NOTHING_PROVED, refused
+    assert told in refused.err
+    assert "put it back as it was" in refused.err
+    assert "Traceback" not in refused.err
+    assert trials_kept(place) == before
+    program.write_text(text)
+    (found,) = place.document("resume")["sweeps"]
+    assert found["verdicts"] == {"KEPT": 160, "BROKEN": 0, "VOID": 0}
+
+
 # What it says is another thing from the third run on, crash or no crash.
 PROGRAM_THAT_CHANGES = """
 from pathlib import Path

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import sqlalchemy as sa
 from dbos import DBOS
@@ -132,6 +133,15 @@ class _Swept:
     experiment: Experiment
     runner: Runner
 
+    @classmethod
+    def of(cls, told: Specification, experiment: Experiment) -> Self:
+        """With the places kept that are asked for."""
+        runner = experiment.runner
+        assert runner is not None
+        if told.keep_in is not None:
+            runner.keeper = keeper(experiment, told.keep_in)
+        return cls(told, experiment, runner)
+
 
 class Bench:
     """Where this process's trials are run, of whichever sweeps; opened as the first one comes.
@@ -241,6 +251,17 @@ class Bench:
         lab.warm_up()
         return lab
 
+    def know(self, sweep_id: int, told: Specification, experiment: Experiment) -> None:
+        """Take a sweep as its beginner knows it, who has just run its program.
+
+        Args:
+            sweep_id: Of the sweep.
+            told: What is swept.
+            experiment: Discovered, with its runner.
+        """
+        with self._knowing:
+            self._swept[sweep_id] = _Swept.of(told, experiment)
+
     def swept(self, sweep_id: int) -> _Swept:
         """What is known of a sweep, read once."""
         with self._knowing:
@@ -254,9 +275,8 @@ class Bench:
         experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
         runner.preload(experiment.runs[0])
         runner.timeout_s = told.timeout_s or experiment.life_timeout_s
-        if told.keep_in is not None:
-            runner.keeper = keeper(experiment, told.keep_in)
-        return _Swept(told, experiment, runner)
+        experiment.refuse_another_program()
+        return _Swept.of(told, experiment)
 
     def run(self, sweep_id: int, first: int, last: int) -> None:
         """Run those of a sweep's trials that have not been run.

@@ -105,6 +105,26 @@ class Experiment:
         self.refuse_unknown_promises()
         self.runner.timeout_s = timeout_s or self.life_timeout_s
 
+    def refuse_another_program(self) -> None:
+        """Make sure that what runs here is what the first runs were of: this may be another
+        process than theirs, of another day, or on another machine.
+
+        Raises:
+            NothingProved: It is gone, fails, or was edited.
+        """
+        assert self.runner is not None
+        for first in {run.plan: run for run in reversed(self.runs)}.values():
+            run = self.runner.baseline(0, later=first.plan == LATER_BASELINE)
+            why = illness(run)
+            if not why and run.digest != first.digest:
+                why = "its file was changed since"
+            if why:
+                raise NothingProved(
+                    f"the program is not here as it was when its sweep began: {why}",
+                    next_step="put it back as it was, then  resumectl resume;  "
+                    "or give the sweep up:  resumectl cancel sweep:N",
+                )
+
     @property
     def life_timeout_s(self) -> float:
         """Seconds for a life: whoever recovers does the same work again, and waits for more."""

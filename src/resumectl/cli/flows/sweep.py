@@ -46,7 +46,7 @@ def _begin(common: Common, specification: Specification, bench: Bench, engine: s
     refuse_none(every, experiment.baseline.transitions, specification.only)
     remote.register_publisher_queues(common.settings())
     with engine.begin() as connection:
-        return durable.begin(
+        sweep_id = durable.begin(
             common.settings(),
             connection,
             bench.archive,
@@ -54,6 +54,8 @@ def _begin(common: Common, specification: Specification, bench: Bench, engine: s
             baselines=experiment.runs,
             every=every,
         )
+    bench.know(sweep_id, specification, experiment)
+    return sweep_id
 
 
 def _live(common: Common, sweep_id: int, bench: Bench) -> None:
