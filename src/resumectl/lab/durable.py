@@ -275,7 +275,7 @@ class Bench:
         experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
         runner.preload(experiment.runs[0])
         runner.timeout_s = told.timeout_s or experiment.life_timeout_s
-        experiment.refuse_another_program()
+        experiment.refuse_another_program(workflow_id(sweep_id))
         return _Swept.of(told, experiment)
 
     def run(self, sweep_id: int, first: int, last: int) -> None:

@@ -105,9 +105,12 @@ class Experiment:
         self.refuse_unknown_promises()
         self.runner.timeout_s = timeout_s or self.life_timeout_s
 
-    def refuse_another_program(self) -> None:
+    def refuse_another_program(self, sweep: str) -> None:
         """Make sure that what runs here is what the first runs were of: this may be another
         process than theirs, of another day, or on another machine.
+
+        Args:
+            sweep: Its workflow's id.
 
         Raises:
             NothingProved: It is gone, fails, or was edited.
@@ -120,9 +123,9 @@ class Experiment:
                 why = "its file was changed since"
             if why:
                 raise NothingProved(
-                    f"the program is not here as it was when its sweep began: {why}",
+                    f"the program of {sweep} is not here as it was when that began: {why}",
                     next_step="put it back as it was, then  resumectl resume;  "
-                    "or give the sweep up:  resumectl cancel sweep:N",
+                    f"or give the sweep up:  resumectl cancel {sweep}",
                 )
 
     @property
