@@ -33,7 +33,7 @@ class Field(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Something that happens so or so often: an effect, a step's body, a row from a body."""
+    """Something that happens so or so often: an effect, a step's body, a write of a body."""
 
     kind: str  # effect, executions, write
     name: str

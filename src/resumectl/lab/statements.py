@@ -24,7 +24,8 @@ class Fact:
     workflow_id: str | None = None
     what: str = ""  # for people: a step's name, a queue's
     queue: str | None = None  # of what is enqueued
-    by_body: str | None = None  # the workflow whose body, outside of a step, does it once more
+    # Of what does more each time that it is done: the workflow whose body, outside of a step, does.
+    by_body: str | None = None
 
 
 # Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
