@@ -92,17 +92,10 @@ def _watching(places: Places, pairs: int) -> Table:
         )  # fmt: skip
     return Table(
         f"Publishing under a plan that never strikes; goal: at least {WATCHED_MIN} of bare",
-        [
-            "",
-            "pairs of runs",
-            "watched, a second",
-            "bare, a second",
-            "ratio",
-            "standard error",
-            "goal",
-        ],
+        ["", "pairs of runs", "watched, a second", "bare, a second", "ratio", "standard error",
+         "goal"],
         rows,
-    )
+    )  # fmt: skip
 
 
 def _script_seconds(places: Places, rounds: int) -> float:

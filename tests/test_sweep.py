@@ -10,8 +10,8 @@ import pytest
 from conftest import CHECKOUT, MOSTLY_SQLITE, Place, Ran, swept
 
 from resumectl.errors import ExitCode
+from resumectl.lab.crash_points import sample
 from resumectl.lab.plan import CrashPlan
-from resumectl.lab.sweep import sample
 
 
 def test_every_mistake_is_caught_and_no_twin_raises_an_alarm(sqlite_place: Place) -> None:

@@ -150,14 +150,22 @@ def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(sqlite_place: 
     assert kept["trials"] == kept["planned"] == kept["verdicts"]["KEPT"]
 
 
+CHECKOUT = """
+from dbos import DBOS
+
+@DBOS.workflow()
+def checkout():
+    return "paid"
+"""
+
+
 @pytest.mark.parametrize(("change", "told"), [("gone", "there is no file"), ("edited", "changed")])
 def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     sqlite_place: Place, change: str, told: str
 ) -> None:
     place = sqlite_place
     program = place.directory / "shop.py"
-    text = "from dbos import DBOS\n\n@DBOS.workflow()\ndef checkout():\n    return 'paid'\n"
-    program.write_text(text)
+    program.write_text(CHECKOUT)
     sweep = place.start("sweep", "shop.py:checkout", "--repeat", "40")
     wait_for_trials(place, 1)
     os.kill(sweep.pid, signal.SIGKILL)
@@ -166,14 +174,14 @@ def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     if change == "gone":
         program.unlink()
     else:
-        program.write_text(text + "# edited\n")
+        program.write_text(CHECKOUT + "# edited\n")
     refused = place.run("resume")
     assert refused.code == ExitCode.NOTHING_PROVED, refused
     assert told in refused.err
     assert "put it back as it was" in refused.err
     assert "Traceback" not in refused.err
     assert trials_kept(place) == before
-    program.write_text(text)
+    program.write_text(CHECKOUT)
     (found,) = place.document("resume")["sweeps"]
     assert found["verdicts"] == {"KEPT": 160, "BROKEN": 0, "VOID": 0}
 
@@ -233,12 +241,10 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
 
 def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_place: Place) -> None:
     program = sqlite_place.directory / "shop.py"
-    program.write_text(
-        "from dbos import DBOS\n\n@DBOS.workflow()\ndef checkout():\n    return 'paid'\n"
-    )
+    program.write_text(CHECKOUT)
     sweep = sqlite_place.start("sweep", "shop.py:checkout", "--repeat", "40", "--json")
     wait_for_trials(sqlite_place, 1)
-    program.write_text(program.read_text().replace("paid", "sent"))
+    program.write_text(CHECKOUT.replace("paid", "sent"))
     out, err = sweep.communicate(timeout=120)
     assert sweep.returncode == ExitCode.NOTHING_PROVED, err
     found = json.loads(out)

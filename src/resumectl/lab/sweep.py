@@ -1,10 +1,9 @@
-"""What a sweep is made of: the baseline, a plan for every crash point, trials, judgements.
+"""What a sweep is made of: uninterrupted runs, trials, and judgements of them.
 
 In this process, by threads; `durable` makes a workflow of it. Imports neither dbos nor a
 scenario: both are in the lives.
 """
 
-import random
 import re
 import threading
 import uuid
@@ -15,16 +14,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from resumectl.errors import NothingProved, Refusal
-from resumectl.lab.aliases import aliased, has_parent, stable_ids
+from resumectl.lab.aliases import aliased, stable_ids
 from resumectl.lab.baseline import (
     Baseline,
-    Transition,
     illness,
-    transitions_of,
 )
 from resumectl.lab.checker import Checker, promised_name
 from resumectl.lab.outcome import Count, sites_of_effects
-from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
+from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Control, Runner
 from resumectl.lab.trial import (
     BASELINE,
@@ -95,7 +92,7 @@ class Experiment:
         assert self.runner is not None
         if timeout_s is not None:
             self.runner.timeout_s = timeout_s
-        for later in (False, True) if self.runner.is_edited else (False,):
+        for later in _programs(self.runner):
             for number in range(BASELINES):
                 run = self.runner.baseline(number, later=later)
                 self.runs = (*self.runs, run)
@@ -116,11 +113,8 @@ class Experiment:
             NothingProved: It is gone, fails, or was edited.
         """
         assert self.runner is not None
-        for first in {run.plan: run for run in reversed(self.runs)}.values():
-            run = self.runner.baseline(0, later=first.plan == LATER_BASELINE)
-            why = illness(run)
-            if not why and run.digest != first.digest:
-                why = "its file was changed since"
+        for later in _programs(self.runner):
+            why = _ill_beside(self.runner.baseline(0, later=later), self.runs)
             if why:
                 raise NothingProved(
                     f"the program of {sweep} is not here as it was when that began: {why}",
@@ -191,12 +185,12 @@ class Experiment:
         with self._asking:
             if not plans or self.runner is None or self.was_asked_again:
                 return False
-            programs = [BASELINE, *([LATER_BASELINE] if self.runner.is_edited else [])]
+            programs = _programs(self.runner)
             chosen = [plans[n * len(plans) // len(_PAUSES)] for n in range(len(_PAUSES))]
             away_s = self.baseline.away_s
             for number, (plan, times) in enumerate(zip(chosen, _PAUSES, strict=True)):
                 control = Control.at_first_death(plan, times * away_s)
-                later = programs[number % len(programs)] == LATER_BASELINE
+                later = programs[number % len(programs)]
                 run = self.runner.baseline(number, later=later, control=control)
                 self.runs = (*self.runs, run)
             return True
@@ -213,11 +207,25 @@ class Experiment:
         return [self.judge(trial) for trial in trials] if self.ask_again(found) else found
 
 
+def _programs(runner: Runner) -> Sequence[bool]:
+    """For each program of an experiment, whether it is that of the later lives."""
+    return (False, True) if runner.is_edited else (False,)
+
+
 def _is_comparable(run: Observation, runs: Sequence[Observation]) -> bool:
     """Whether it says something of the program: it did not fail, as by a pause, and is of the file
     that the first run of its kind was of."""
-    first = next(each for each in runs if each.plan == run.plan)
-    return run is first or (run.digest == first.digest and not illness(run))
+    return run is _first(run.plan, runs) or not _ill_beside(run, runs)
+
+
+def _first(program: str, runs: Sequence[Observation]) -> Observation:
+    return next(each for each in runs if each.plan == program)
+
+
+def _ill_beside(run: Observation, runs: Sequence[Observation]) -> str:
+    """What is wrong with an uninterrupted run, beside the first of its program; empty if nothing."""
+    is_of_its_file = run.digest == _first(run.plan, runs).digest
+    return illness(run) or ("" if is_of_its_file else "its file was changed since the first run")
 
 
 def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
@@ -230,9 +238,7 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
     Raises:
         NothingProved: It is ill; the cause is the program's own traceback.
     """
-    ill = illness(run)
-    if not ill and not _is_comparable(run, runs):
-        ill = "its file was changed between two uninterrupted runs"
+    ill = _ill_beside(run, runs)
     if not ill:
         return
     next_step = "mend that first; where failing is right, catch it in a Scenario's request"
@@ -242,112 +248,6 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
     raise NothingProved(f"the scenario fails without any crash: {ill}", next_step=next_step) from (
         RuntimeError(f"in the program:\n{failed['traceback']}") if failed else None
     )
-
-
-def crash_points(
-    transitions: Iterable[Transition], *, edge: Edge | None = None, only: str | None = None
-) -> list[CrashPlan]:
-    """A plan for each edge of each transition, in the order of the baseline.
-
-    Transitions that always share a commit, as a child's acceptance and its parent's step, are
-    one crash point, under the first one's name. Claims are not: which of them share a commit
-    is chance. Those of children whose ids differ from run to run come last, each by its turn
-    among all that is alike, as in `*/step-1#2`.
-
-    Args:
-        transitions: The baseline's.
-        edge: Only this one.
-        only: Only transitions that this pattern covers.
-    """
-    every = list(transitions)
-    points: list[Matches] = []
-    unnamed: dict[str, int] = {}  # the fact to how many workflows it becomes true of
-    commits: set[int] = set()
-    # Rather under a name that is given once than as the n-th of many.
-    for each in sorted(every, key=lambda t: (t.is_of_varying_id, t.times > 1)):
-        # What a client started under an id made by chance is another workflow when it asks again.
-        if each.is_of_varying_id and not has_parent(each.name):
-            continue
-        if only is not None and not Matches(only).covers(each.name):
-            continue
-        if each.is_of_varying_id:
-            if each.fact == "claimed" or not commits.intersection(each.commits):
-                unnamed[each.fact] = sum(t.times for t in every if t.fact == each.fact)
-            commits.update(each.commits)
-            continue
-        for n, commit in enumerate(each.commits[: each.times], start=1):
-            if each.fact == "claimed" or commit not in commits:
-                points.append(Matches(each.name, n))
-                commits.add(commit)
-    for fact, times in unnamed.items():
-        points.extend(Matches(f"*/{fact}", n) for n in range(1, times + 1))
-    sides = list(Edge) if edge is None else [edge]
-    return [CrashPlan((Death(side, at),)) for at in points for side in sides]
-
-
-def refuse_none(
-    plans: Sequence[CrashPlan], transitions: Sequence[Transition], only: str | None
-) -> None:
-    """A sweep without a crash point would prove nothing.
-
-    Raises:
-        NothingProved: So it is; why is told.
-    """
-    if plans:
-        return
-    if transitions and all(each.is_of_varying_id for each in transitions):
-        raise NothingProved(
-            "every workflow has another id in each run, so that no crash point has a name",
-            next_step="start them under ids that are made from the request: SetWorkflowID",
-        )
-    what = f"is {only}" if only else "is a crash point"
-    raise NothingProved(f"nothing in an uninterrupted run {what}", next_step="resumectl points")
-
-
-def second_deaths(
-    trials: Iterable[Observation], *, edge: Edge | None = None, only: str | None = None
-) -> list[CrashPlan]:
-    """Plans that die again while recovering: at each transition of each recovery that was seen.
-
-    Args:
-        trials: Of plans with one death; see `Experiment.named`.
-        edge: As for the first death.
-        only: Likewise.
-    """
-    plans = []
-    for trial in trials:
-        if len(trial.lives) > 1:
-            commits = [e for e in trial.final.events if e["kind"] == "commit"]
-            first = CrashPlan.parse(trial.plan).deaths
-            for plan in crash_points(transitions_of([commits]), edge=edge, only=only):
-                plans.append(CrashPlan((*first, *plan.deaths)))
-    return plans
-
-
-def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition]) -> None:
-    """A plan whose first death matches nothing in the baseline would prove nothing.
-
-    Raises:
-        Refusal: So it is; the nearest names are told.
-    """
-    at = plan.deaths[0].at
-    names = [each.name for each in transitions]
-    if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
-        return
-    near = get_close_matches(at.pattern, names, n=3) or names[:3]
-    what = f"nothing in an uninterrupted run is {at}"
-    if subject_of(at.pattern) and any(at.covers(name) for name in names):
-        what = f"{at.pattern} does not happen {at.n} times in an uninterrupted run"
-    raise Refusal(what, next_step=f"resumectl points; the nearest are {', '.join(near)}")
-
-
-def sample(plans: Sequence[CrashPlan], size: int | None, seed: int) -> list[CrashPlan]:
-    """So many of the plans, in their order; the seed chooses the same ones of the same set."""
-    if size is None or size >= len(plans):
-        return list(plans)
-    # Their order is that of one run, and differs from the next one's.
-    chosen = set(random.Random(seed).sample(sorted(map(str, plans)), size))
-    return [plan for plan in plans if str(plan) in chosen]
 
 
 def keeper(experiment: Experiment, directory: str) -> Callable[[Observation], Path | None]:

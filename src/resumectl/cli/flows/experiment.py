@@ -4,15 +4,14 @@ from collections.abc import Mapping
 
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, Refusal
+from resumectl.lab.crash_points import crash_points, refuse_unknown
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Runner, open_lab
 from resumectl.lab.specification import Specification
 from resumectl.lab.subject import Subject
 from resumectl.lab.sweep import (
     Experiment,
-    crash_points,
     keeper,
-    refuse_unknown,
     run_trials,
     verdicts,
 )

@@ -10,7 +10,7 @@ from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive
-from resumectl.lab.durable import Bench
+from resumectl.lab.bench import Bench, sweep_ids, workflow_id_of
 from resumectl.publishing import records, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
@@ -53,7 +53,7 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
             return _nothing(common, survey, named)
         wanted = _takeable(named, survey) if ids else _all(survey)
         before = _snapshot(common, wanted)
-        durable.tend_queues(settings, engine, durable.sweep_ids(wanted))
+        durable.tend_queues(settings, engine, sweep_ids(wanted))
     engine.dispose()
     in_time = _live(common, wanted, before, timeout_s=timeout_s)
     return _show(common, wanted, before, survey, late_after_s=None if in_time else timeout_s)
@@ -120,9 +120,9 @@ def _live(
             life.adopt()
             life.revive(revived)
             life.start_unstarted()
-            sweeps = durable.sweep_ids(wanted)
+            sweeps = sweep_ids(wanted)
             looks = [sweep.look(bench.archive, each) for each in sweeps]
-            if set(wanted) - set(map(durable.workflow_id, sweeps)):
+            if set(wanted) - set(map(workflow_id_of, sweeps)):
                 looks.append(look(life.engine, list(wanted)))
             with progress_bar(looks, hidden=common.verbose) as progress:
                 return life.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
@@ -190,7 +190,7 @@ def _show(
 
 
 def _sweeps(common: Common, wanted: Sequence[str]) -> list[SweepResult]:
-    ids = durable.sweep_ids(wanted)
+    ids = sweep_ids(wanted)
     if not ids:
         return []
     engine = open_engine(common.settings())

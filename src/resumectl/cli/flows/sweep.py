@@ -7,10 +7,11 @@ from resumectl.cli.flows.judge import archived, result_of, show
 from resumectl.errors import ExitCode, Interrupted
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive
-from resumectl.lab.durable import Bench
+from resumectl.lab.bench import Bench, workflow_id_of
+from resumectl.lab.crash_points import crash_points, refuse_none
 from resumectl.lab.runner import Runner
 from resumectl.lab.specification import Specification
-from resumectl.lab.sweep import Experiment, crash_points, refuse_none
+from resumectl.lab.sweep import Experiment
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Life
 from resumectl.report.progress import Look, Seen, progress_bar
@@ -59,7 +60,7 @@ def _begin(common: Common, specification: Specification, bench: Bench, engine: s
 
 
 def _live(common: Common, sweep_id: int, bench: Bench) -> None:
-    workflow_id = durable.workflow_id(sweep_id)
+    workflow_id = workflow_id_of(sweep_id)
     durable.put_up(bench)
     try:
         with (

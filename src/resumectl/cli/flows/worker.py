@@ -7,7 +7,7 @@ from resumectl.cli.flows.publish import look_around
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab import durable
-from resumectl.lab.durable import Bench
+from resumectl.lab.bench import Bench, sweep_ids
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
 from resumectl.report import machine
@@ -57,8 +57,8 @@ def _tend_queues(common: Common) -> None:
         with failures_explained(settings):
             ensure_migrated(settings, engine)
             left = [each.workflow_id for each in look_around(settings, engine).available]
-            if durable.sweep_ids(left):
-                durable.tend_queues(settings, engine, durable.sweep_ids(left))
+            if sweep_ids(left):
+                durable.tend_queues(settings, engine, sweep_ids(left))
     finally:
         engine.dispose()
 
