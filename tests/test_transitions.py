@@ -102,10 +102,10 @@ def test_a_statement_says_what_it_makes_true(
 
 def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
     sql = 'INSERT INTO "shop".notifications (id) VALUES (1)'
-    named = [fact.name for fact in facts_of(sql, [{}], is_of_dbos=lambda schema: schema == "dbos")]
+    named = [fact.name for fact in facts_of(sql, [{}], dbos_schemas=frozenset({"dbos"}))]
     assert named == ["notifications/inserted"]
     sql = "INSERT INTO dbos.workflow_events (key) VALUES (1)"
-    assert facts_of(sql, [{}], is_of_dbos=lambda schema: schema == "dbos") == []
+    assert facts_of(sql, [{}], dbos_schemas=frozenset({"dbos"})) == []
 
 
 @pytest.mark.parametrize(
@@ -265,3 +265,143 @@ def test_a_statement_may_be_written_in_any_way(path: Path, plan: str, durable: l
 @pytest.mark.parametrize("plan", ["after:*/delivered#6", "before:rolled-back/delivered"])
 def test_what_never_becomes_durable_is_never_struck(path: Path, plan: str) -> None:
     assert run(path, plan) == (0, "", ["a-1", "a-2", "a-3", "a-4", "a-5"])
+
+
+# On a server a statement in AUTOCOMMIT is committed without a word from here.
+SERVER_PROGRAM = """
+import os, sys, threading, sqlalchemy as sa
+from resumectl.lab.plan import CrashPlan
+from resumectl.lab.transitions import Watch
+url, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def write(text):
+    os.write(note, f"{text}\\n".encode())
+seen = threading.Semaphore(0)
+def committed(facts):
+    for fact in facts:
+        write(fact.name)
+        seen.release()
+death = CrashPlan.parse(plan).deaths[0]
+Watch(death, write, system_database=url, on_commit=committed).arm()
+engine = sa.create_engine(url)
+at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
+def execute(connection, sql, **values):
+    return connection.execute(sa.text(sql), values)
+def insert(engine, table, number):
+    with engine.begin() as c:
+        execute(c, f"INSERT INTO {table} VALUES (:n)", n=number)
+"""
+
+BOTH_EDGES = """
+insert(at_once, "struck", 1)
+insert(at_once, "struck", 2)
+"""
+AMONG_OTHERS = """
+def others(first):
+    for number in range(first, 10**6, 4):
+        insert(at_once, "others", number)
+for first in range(4):
+    threading.Thread(target=others, args=[first], daemon=True).start()
+for _ in range(40):
+    seen.acquire()
+insert(engine, "struck", 1)
+"""
+WAITING_FOR_ITS_LOCK = """
+insert(engine, "others", 1)
+waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                  "AND datname = current_database()")
+def update():
+    with at_once.begin() as c:
+        execute(c, "UPDATE others SET n = n + 10")
+with engine.begin() as c, at_once.connect() as look:
+    execute(c, "UPDATE others SET n = n + 1")
+    execute(c, "INSERT INTO struck VALUES (1)")
+    thread = threading.Thread(target=update)
+    thread.start()
+    while not look.scalar(waiting):
+        pass
+thread.join()
+"""
+COMES_TO_NOTHING = """
+insert(at_once, "others", 1)  # of two places, and no more is taken until the last
+for _ in range(3):
+    try:
+        insert(at_once, "others", 1)
+    except sa.exc.IntegrityError:
+        pass
+    with at_once.begin() as c:
+        execute(c, "INSERT INTO others VALUES (1) ON CONFLICT DO NOTHING")
+insert(at_once, "others", 2)
+"""
+
+
+def run_on_server(url: str, plan: str, program: str) -> tuple[int, list[str], list[int], list[int]]:
+    """Exit code, the note's lines, and what is durable in each of two tables."""
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        for table in ("struck", "others"):
+            connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
+            connection.execute(sa.text(f"CREATE TABLE {table} (n INTEGER PRIMARY KEY)"))
+    reader, writer = os.pipe()
+    code = subprocess.run(
+        [sys.executable, "-c", SERVER_PROGRAM + program,
+         engine.url.render_as_string(hide_password=False), plan, str(writer)],
+        pass_fds=(writer,), check=False, timeout=60,
+    ).returncode  # fmt: skip
+    os.close(writer)
+    with os.fdopen(reader) as note:
+        lines = note.read().split()
+    with engine.begin() as connection:
+        # What a dead client had sent may still be under way: no lock is had before it has ended.
+        connection.execute(sa.text("LOCK TABLE struck, others"))
+        struck, others = (
+            sorted(connection.scalars(sa.text(f"SELECT n FROM {table}")))
+            for table in ("struck", "others")
+        )
+    engine.dispose()
+    return code, lines, struck, others
+
+
+@pytest.mark.parametrize(
+    ("plan", "durable"),
+    [
+        ("before:struck/inserted", []),
+        ("after:struck/inserted", [1]),
+        ("before:struck/inserted#2", [1]),
+        ("after:struck/inserted#2", [1, 2]),
+    ],
+)
+def test_a_commit_of_the_server_s_own_has_two_edges(
+    postgres_url: str, plan: str, durable: list[int]
+) -> None:
+    code, lines, struck, _ = run_on_server(postgres_url, plan, BOTH_EDGES)
+    assert (code, lines[-1], struck) == (-9, plan.partition("#")[0], durable)
+    assert lines[:-1] == ["struck/inserted"] * len(durable)
+
+
+@pytest.mark.parametrize("edge", ["before", "after"])
+def test_the_server_commits_nothing_that_nobody_was_told_of(postgres_url: str, edge: str) -> None:
+    for _ in range(5):
+        plan = f"{edge}:struck/inserted"
+        code, lines, struck, others = run_on_server(postgres_url, plan, AMONG_OTHERS)
+        assert (code, lines[-1], struck) == (-9, plan, [1] if edge == "after" else [])
+        assert lines.count("others/inserted") == len(others) >= 40
+
+
+def test_a_statement_may_wait_for_the_lock_of_the_transaction_that_matches(
+    postgres_url: str,
+) -> None:
+    plan = "before:struck/inserted#2"
+    code, lines, struck, others = run_on_server(postgres_url, plan, WAITING_FOR_ITS_LOCK)
+    assert (code, struck, others) == (0, [1], [12])
+    assert sorted(lines) == [
+        "others/inserted",
+        "others/updated",
+        "others/updated",
+        "struck/inserted",
+    ]
+
+
+def test_what_comes_to_nothing_takes_no_place_in_the_hold(postgres_url: str) -> None:
+    plan = "before:struck/inserted+hold:others/inserted#2"
+    code, lines, _, others = run_on_server(postgres_url, plan, COMES_TO_NOTHING)
+    assert (code, lines, others) == (0, ["others/inserted"] * 2, [1, 2])

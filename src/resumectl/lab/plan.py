@@ -14,6 +14,7 @@ work, it keeps the others from going on while the n-th is on its way to the cras
 import fnmatch
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -49,7 +50,7 @@ class Matches:
 
     def covers(self, transition: str) -> bool:
         """Whether the transition, as in `alpha-1-7/step-1`, is one of the pattern's."""
-        return fnmatch.fnmatchcase(transition, _as_glob(self.pattern))
+        return _matcher(self.pattern)(transition) is not None
 
     def __str__(self) -> str:
         return self.pattern if self.n == 1 else f"{self.pattern}#{self.n}"
@@ -138,10 +139,11 @@ def subject_of(transition: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)  # asked of one pattern at each commit
-def _as_glob(pattern: str) -> str:
+def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
     # Only * and ? are wild; fnmatch would take a bracket for a set of characters. A space may be
     # typed as it stands in the id.
-    return re.sub(r"\s", _escaped, pattern).replace("[", "[[]")
+    glob = re.sub(r"\s", _escaped, pattern).replace("[", "[[]")
+    return re.compile(fnmatch.translate(glob)).match
 
 
 def delivery_plan(

@@ -6,17 +6,15 @@ and hands PostgreSQL's driver their text, with parameters named after the column
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from resumectl.lab.plan import named
 
 Parameters = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):  # some ten of them are made for each message that is published
     """One transition that a statement makes true, once it is committed."""
 
     name: str  # as in alpha-1-7/step-1
@@ -71,7 +69,6 @@ _ASSIGNMENTS = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\bRETURNING\b|$)", re.IGNOR
 _GIVEN = re.compile(r"%\(\w+\)s|(?<!:):\w+|'[^']*'")  # parameters, and literal text
 
 
-@functools.lru_cache(maxsize=4096)
 def _does_more_each_time(sql: str, kind: str) -> bool:
     """Whether a second execution leaves something else behind than the first."""
     if kind == "inserted" and not _HARMLESS.search(sql):
@@ -84,16 +81,12 @@ def no_body() -> None:
     """Outside of any workflow's body."""
 
 
-def _everywhere(_schema: str) -> bool:
-    return True
-
-
 def facts_of(
     sql: str,
     parameter_sets: Sequence[Parameters],
     *,
     of_publisher: bool = False,
-    is_of_dbos: Callable[[str], bool] = _everywhere,
+    dbos_schemas: frozenset[str] | None = None,
     body: Callable[[], str | None] = no_body,
 ) -> list[Fact]:
     """What becomes true when a statement commits.
@@ -104,24 +97,51 @@ def facts_of(
         parameter_sets: Its parameters by name; several for an "executemany".
         of_publisher: Whether resumectl's own publisher is at work: its deliveries belong to
             their workflows, and its other tables are bookkeeping.
-        is_of_dbos: Whether DBOS's tables are in this schema, as it is written, of the database
-            that is written to: a program may have a table `notifications` of its own.
+        dbos_schemas: The schemas, as statements write them, in which tables named as DBOS's are
+            DBOS's, in the database that is written to; None for all. A program may have a
+            table `notifications` of its own.
         body: Tells the workflow in whose body, outside of any step, this thread is at work.
     """
     found: list[Fact] = []
+    for telling in _tellings(sql, of_publisher, dbos_schemas):
+        found.extend(telling(parameter_sets, body))
+    return found
+
+
+_Telling = Callable[[Sequence[Parameters], Callable[[], str | None]], Iterable[Fact]]
+
+
+@functools.lru_cache(maxsize=4096)  # what of it does not hang upon the parameters, found once
+def _tellings(
+    sql: str, of_publisher: bool, dbos_schemas: frozenset[str] | None
+) -> tuple[_Telling, ...]:
+    found: list[_Telling] = []
     for verb, schema, table in writes(sql):
-        is_dbos = table in _DATASOURCE_TABLES or (table in DBOS_TABLES and is_of_dbos(schema))
+        is_dbos = table in _DATASOURCE_TABLES or (
+            table in DBOS_TABLES and (dbos_schemas is None or schema in dbos_schemas)
+        )
         rule = _RULES.get((verb, table)) if is_dbos else None
         if rule is None and of_publisher and (verb, table) == ("INSERT", "deliveries"):
             rule = _delivered
         if rule is not None:
-            for parameters in parameter_sets:
-                found.extend(rule(parameters))
+            found.append(functools.partial(_of_rows, rule))
         elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
             kind = _VERBS[verb]
-            by_body = body() if _does_more_each_time(sql, kind) else None
-            found.append(Fact(named(table, kind), kind, by_body=by_body))
-    return found
+            fact = Fact(named(table, kind), kind)
+            found.append(functools.partial(_of_table, fact, _does_more_each_time(sql, kind)))
+    return tuple(found)
+
+
+def _of_rows(
+    rule: Callable[[Parameters], Iterator[Fact]], parameter_sets: Sequence[Parameters], _body: Any
+) -> list[Fact]:
+    return [fact for parameters in parameter_sets for fact in rule(parameters)]
+
+
+def _of_table(
+    fact: Fact, does_more_each_time: bool, _sets: Any, body: Callable[[], str | None]
+) -> list[Fact]:
+    return [fact._replace(by_body=body()) if does_more_each_time else fact]
 
 
 _VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DELETE": "deleted"}

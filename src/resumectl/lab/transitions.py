@@ -9,7 +9,6 @@ Nothing is watched until `arm` is called, in the process that is to be watched, 
 
 import functools
 import os
-import re
 import signal
 import threading
 import time
@@ -21,14 +20,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from resumectl.lab.drivers import changed_nothing, commits_by_itself
+from resumectl.lab.gate import Gate, Hold
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
 from resumectl.lab.statements import NOTIFIED, Fact, facts_of, no_body, writes
 
-# Where a connection keeps the facts of its open transaction; the dictionary is
-# SQLAlchemy's `info`, which lives and dies with the driver's connection.
-_PENDING = "resumectl.facts"
-_RESERVED = "resumectl.reserved"
-_SAVEPOINTS = "resumectl.savepoints"  # name to the number of facts before it
+# Where a connection keeps what its open transaction has done; the dictionary is SQLAlchemy's
+# `info`, which lives and dies with the driver's connection.
+_WRITTEN = "resumectl.written"
+
+
+class _Written:
+    """What an open transaction has written, as far as it makes something true."""
+
+    __slots__ = ("facts", "places", "savepoints")
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.savepoints: dict[str, int] = {}  # name to the number of facts before it
+        self.places = 0  # that it has taken in the hold
 
 
 def _nothing(_facts: Sequence[Fact]) -> None:
@@ -70,14 +80,14 @@ class Watch:
         # A lab's engine leaves out the directories.
         file = sa.make_url(system_database).database
         self._system_files = frozenset({file, Path(str(file)).name})
-        self._system_schema = system_schema
+        self._system_schemas = frozenset({system_schema})
         self._body = body
         self._is_suspended = False
         self._matched = 0
-        self._gate = _Gate()
+        self._gate = Gate()
+        hold = death.hold if death is not None else None
+        self._hold = Hold(hold.n) if hold is not None else None
         self._watching = threading.Lock()
-        self._held = 0
-        self._hold_changed = threading.Condition()
 
     def arm(self) -> None:
         """Watch every connection that this process opens from now on, of whichever engine."""
@@ -127,9 +137,13 @@ class Watch:
     ) -> None:  # fmt: skip
         if not writes(sql) or self._is_suspended or context is None:
             execute(cursor, sql, parameters, context)
-        else:
-            carry_out = functools.partial(execute, cursor, sql, parameters, context)
-            self._write(carry_out, cursor, sql, parameters, context)
+            return
+
+        def carry_out() -> bool:
+            execute(cursor, sql, parameters, context)
+            return not changed_nothing(cursor, sql)
+
+        self._write(carry_out, sql, parameters, context)
 
     def _execute_no_params(
         self, execute: Callable[..., Any], cursor: Any, sql: str, context: Any = None
@@ -140,78 +154,96 @@ class Watch:
         self._execute(carry_out, cursor, sql, (), context)
 
     def _write(
-        self, carry_out: Callable[[], Any], cursor: Any, sql: str, parameters: Any, context: Any
+        self, carry_out: Callable[[], bool], sql: str, parameters: Any, context: Any
     ) -> None:
         conn: sa.Connection = context.root_connection
-        found = self._facts_in(conn, sql, parameters, context)
-        for fact in found:
-            self._reserve(conn, fact)
-        # Then it is made a transaction of its own, so that there is an instant at which it is
-        # complete and not committed, and none at which it is and nobody knows.
-        by_itself = bool(found) and _commits_by_itself(conn, sql)
-        if by_itself:
-            conn.connection.cursor().execute("BEGIN")
-        try:
+        facts = self._facts_in(conn, sql, parameters, context)
+        if not facts:
             carry_out()
+            return
+        written = _written_on(conn)
+        if self._hold is not None:
+            self._take_places(self._hold, written, facts)
+        if not commits_by_itself(conn, sql):
+            if carry_out():
+                written.facts += facts
+        elif conn.dialect.name == "sqlite" or self._matching(facts):
+            self._write_in_transaction(carry_out, conn, facts)
+        else:
+            self._write_at_once(carry_out, conn, facts)
+
+    def _write_in_transaction(
+        self, carry_out: Callable[[], bool], conn: sa.Connection, facts: list[Fact]
+    ) -> None:
+        """Give what commits by itself an instant at which it is complete, and not committed."""
+        conn.connection.cursor().execute("BEGIN")
+        try:
+            if carry_out():
+                _written_on(conn).facts += facts
         except BaseException:
-            if by_itself:
-                conn.connection.cursor().execute("ROLLBACK")
-                self._forget(conn.info)
+            conn.connection.cursor().execute("ROLLBACK")
+            self._forget(conn.info)
             raise
-        if found and not _changed_nothing(cursor, sql):
-            conn.info.setdefault(_PENDING, []).extend(found)
-        if by_itself:
-            self._commit(lambda c: c.cursor().execute("COMMIT"), conn.connection)
+        self._commit(lambda connection: connection.cursor().execute("COMMIT"), conn.connection)
+
+    def _write_at_once(
+        self, carry_out: Callable[[], bool], conn: sa.Connection, facts: list[Fact]
+    ) -> None:
+        """Leave to the server what nothing is to strike: a BEGIN and a COMMIT are two journeys.
+
+        Not where a database has one writer at a time: that would wait here for the lock of
+        whoever waits for it in the gate.
+        """
+        self._gate.enter(may_wait_for_lock=True)
+        try:
+            if carry_out():
+                del conn.info[_WRITTEN]
+                self._on_commit(_of_one_commit(facts))
+        finally:
+            self._gate.leave(may_wait_for_lock=True)
+            self._forget(conn.info)
 
     def _facts_in(self, conn: sa.Connection, sql: str, parameters: Any, context: Any) -> list[Fact]:
         compiled = getattr(context, "compiled_parameters", None)
         if not compiled:  # the driver's own parameters: a dictionary, or several
             compiled = [parameters] if isinstance(parameters, dict) else parameters
         sets = [each for each in compiled or () if isinstance(each, dict)]
-
-        def is_of_dbos(schema: str) -> bool:
-            # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
-            if conn.dialect.name == "sqlite":
-                return conn.engine.url.database in self._system_files
-            return schema == self._system_schema
-
+        # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
+        schemas: frozenset[str] | None = self._system_schemas
+        if conn.dialect.name == "sqlite":
+            schemas = None if conn.engine.url.database in self._system_files else frozenset()
         return facts_of(
-            sql, sets, of_publisher=self._of_publisher, is_of_dbos=is_of_dbos, body=self._body
+            sql, sets, of_publisher=self._of_publisher, dbos_schemas=schemas, body=self._body
         )
 
-    def _commit(self, commit: Callable[[Any], None], connection: Any) -> None:
+    def _commit(self, commit: Callable[[Any], Any], connection: Any) -> None:
         info = _info_of(connection)
-        found = info.get(_PENDING)
-        if found and len(found) > 1 and any(fact.kind == "step" for fact in found):
-            # A message that a workflow sends is a step of it.
-            found = info[_PENDING] = [fact for fact in found if fact.kind != NOTIFIED]
-        if not found:
+        written: _Written | None = info.get(_WRITTEN)
+        if written is None or not written.facts:
             commit(connection)
-            self._give_back(info)
+            self._forget(info)
             return
-        matching = list(filter(self._is_at, found))
+        facts = _of_one_commit(written.facts)
+        matching = self._matching(facts)
         if not matching:
-            self._gate.enter()
+            self._gate.enter(may_wait_for_lock=False)
             try:
-                self._make_durable(commit, connection, found)
+                self._make_durable(commit, connection, facts)
             finally:
-                self._gate.leave()
+                self._gate.leave(may_wait_for_lock=False)
             return
         with self._gate.alone():
             self._strike_if_due(Edge.BEFORE, matching)
-            self._make_durable(commit, connection, found)
+            self._make_durable(commit, connection, facts)
             self._strike_if_due(Edge.AFTER, matching)
             self._matched += len(matching)
 
     def _make_durable(
-        self, commit: Callable[[Any], None], connection: Any, found: list[Fact]
+        self, commit: Callable[[Any], Any], connection: Any, facts: list[Fact]
     ) -> None:
         commit(connection)
-        info = connection.info
-        del info[_PENDING]
-        info.pop(_SAVEPOINTS, None)
-        info.pop(_RESERVED, None)  # durable: the places in the hold are used up
-        self._on_commit(found)
+        del connection.info[_WRITTEN]  # durable: the places in the hold are used up
+        self._on_commit(facts)
 
     def _roll_back(self, roll_back: Callable[[Any], None], connection: Any) -> None:
         try:
@@ -223,24 +255,29 @@ class Watch:
         self._forget(record.info)
 
     def _forget(self, info: dict[Any, Any]) -> None:
-        info.pop(_PENDING, None)
-        info.pop(_SAVEPOINTS, None)
-        self._give_back(info)
+        written: _Written | None = info.pop(_WRITTEN, None)
+        if written is not None and written.places and self._hold is not None:
+            self._hold.give_back(written.places)
 
     def _savepoint(self, save: Callable[[Any, str], None], conn: sa.Connection, name: str) -> None:
         save(conn, name)
-        conn.info.setdefault(_SAVEPOINTS, {})[name] = len(conn.info.get(_PENDING, ()))
+        written = _written_on(conn)
+        written.savepoints[name] = len(written.facts)
 
     def _roll_back_to_savepoint(
         self, roll_back: Callable[[Any, str], None], conn: sa.Connection, name: str
     ) -> None:
         roll_back(conn, name)
-        del conn.info.get(_PENDING, [])[conn.info[_SAVEPOINTS][name] :]
+        written = _written_on(conn)
+        del written.facts[written.savepoints[name] :]
 
-    # --- counting and striking, alone in the gate
+    # --- matching, counting, striking
 
-    def _is_at(self, fact: Fact) -> bool:
-        return self._death is not None and self._death.at.covers(fact.name)
+    def _matching(self, facts: Sequence[Fact]) -> list[Fact]:
+        if self._death is None:
+            return []
+        covers = self._death.at.covers
+        return [fact for fact in facts if covers(fact.name)]
 
     def _strike_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
         assert self._death is not None
@@ -265,65 +302,15 @@ class Watch:
         while True:
             threading.Event().wait()
 
-    # --- the hold: so many may begin, and no more
-
-    def _reserve(self, conn: sa.Connection, fact: Fact) -> None:
-        hold = self._death.hold if self._death is not None else None
-        if hold is None or not hold.covers(fact.name):
-            return
-        # Before the statement, not before the commit: on SQLite the statement takes the only
-        # write lock, and whoever waits with it in hand stops those who are to go on.
-        with self._hold_changed:
-            self._hold_changed.wait_for(lambda: self._held < hold.n)
-            self._held += 1
-        conn.info[_RESERVED] = conn.info.get(_RESERVED, 0) + 1
-
-    def _give_back(self, info: dict[Any, Any]) -> None:
-        reserved = info.pop(_RESERVED, 0)
-        if reserved:
-            with self._hold_changed:
-                self._held -= reserved
-                self._hold_changed.notify_all()
-
-
-class _Gate:
-    """Commits pass beside each other; one that the plan's pattern covers passes alone.
-
-    Between such a commit and the blow nothing else becomes durable. Whoever is in the gate
-    has everything done but its COMMIT, which waits for no lock of the database: so nobody in
-    the gate waits for anybody outside.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._inside = 0
-        self._is_alone = False
-
-    def enter(self) -> None:
-        with self._lock:  # the condition's own, without the calls that it puts around it
-            while self._is_alone:
-                self._changed.wait()
-            self._inside += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._is_alone and not self._inside:
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_alone)
-            self._is_alone = True
-            self._changed.wait_for(lambda: self._inside == 0)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._is_alone = False
-                self._changed.notify_all()
+    def _take_places(self, hold: Hold, written: _Written, facts: Sequence[Fact]) -> None:
+        assert self._death is not None
+        assert self._death.hold is not None
+        for fact in facts:
+            if self._death.hold.covers(fact.name):
+                # Before the statement, not before the commit: on SQLite the statement takes the
+                # only write lock, and whoever waits with it in hand stops those who are to go on.
+                hold.take()
+                written.places += 1
 
 
 def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
@@ -334,37 +321,16 @@ def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
         return {}
 
 
-_COUNTS_OTHERWISE = re.compile(r"\bRETURNING\b|^\s*WITH\b", re.IGNORECASE)
+def _written_on(conn: sa.Connection) -> _Written:
+    info = conn.info
+    written: _Written | None = info.get(_WRITTEN)
+    if written is None:
+        written = info[_WRITTEN] = _Written()
+    return written
 
 
-@functools.lru_cache(maxsize=4096)  # of most of DBOS's writes SQLite says that they changed none
-def _counts_otherwise(sql: str) -> bool:
-    return _COUNTS_OTHERWISE.search(sql) is not None
-
-
-def _changed_nothing(cursor: Any, sql: str) -> bool:
-    # As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
-    # RETURNING only as they are fetched, and a SELECT over writing CTEs counts its own.
-    return cursor.rowcount == 0 and not _counts_otherwise(sql)
-
-
-# Before these the driver of SQLite begins a transaction, and before no other statement; it
-# looks behind comments.
-_BEGINS = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
-)
-
-
-@functools.lru_cache(maxsize=4096)  # asked before each write
-def _begins(sql: str) -> bool:
-    return _BEGINS.match(sql) is not None
-
-
-def _commits_by_itself(conn: sa.Connection, sql: str) -> bool:
-    if conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        return True
-    if conn.dialect.name == "sqlite":
-        # The driver's own; SQLAlchemy wraps that of an asynchronous one.
-        raw: Any = conn.connection.driver_connection
-        return not raw.in_transaction and (raw.isolation_level is None or not _begins(sql))
-    return getattr(conn.connection.dbapi_connection, "autocommit", False) is True
+def _of_one_commit(facts: list[Fact]) -> list[Fact]:
+    # A message that a workflow sends is a step of it.
+    if len(facts) > 1 and any(fact.kind == "step" for fact in facts):
+        return [fact for fact in facts if fact.kind != NOTIFIED]
+    return facts

@@ -1,0 +1,60 @@
+"""What a database's driver does with a statement, besides executing it.
+
+The drivers of SQLite and PostgreSQL differ in what they commit by themselves, and in how they
+count rows. Asks SQLAlchemy's connections, and changes nothing.
+"""
+
+import functools
+import re
+from typing import Any
+
+import sqlalchemy as sa
+
+_COUNTS_OTHERWISE = re.compile(r"\bRETURNING\b|^\s*WITH\b", re.IGNORECASE)
+
+
+@functools.lru_cache(maxsize=4096)  # of most of DBOS's writes SQLite says that they changed none
+def _counts_otherwise(sql: str) -> bool:
+    return _COUNTS_OTHERWISE.search(sql) is not None
+
+
+def changed_nothing(cursor: Any, sql: str) -> bool:
+    """Whether a statement, now executed, has changed no row.
+
+    As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
+    RETURNING only as they are fetched, and a SELECT over writing CTEs counts its own: of
+    these it is not known, and they are taken to have changed something.
+
+    Args:
+        cursor: The driver's, which has executed it.
+        sql: The statement.
+    """
+    return cursor.rowcount == 0 and not _counts_otherwise(sql)
+
+
+# Before these the driver of SQLite begins a transaction, and before no other statement; it
+# looks behind comments.
+_BEGINS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
+)
+
+
+@functools.lru_cache(maxsize=4096)  # asked before each write
+def _begins(sql: str) -> bool:
+    return _BEGINS.match(sql) is not None
+
+
+def commits_by_itself(conn: sa.Connection, sql: str) -> bool:
+    """Whether a write is committed as soon as it is executed, and no COMMIT follows.
+
+    Args:
+        conn: On which it is about to be executed.
+        sql: The statement.
+    """
+    if conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return True
+    if conn.dialect.name == "sqlite":
+        # The driver's own; SQLAlchemy wraps that of an asynchronous one.
+        raw: Any = conn.connection.driver_connection
+        return not raw.in_transaction and (raw.isolation_level is None or not _begins(sql))
+    return getattr(conn.connection.dbapi_connection, "autocommit", False) is True

@@ -1,0 +1,85 @@
+"""The gate: what may become durable while a thread is on its way to the blow, and what may not."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from resumectl.lab import gate
+from resumectl.lab.gate import Gate, Hold
+
+WAIT_S = 30.0  # for what must happen
+LONG_S = 0.2  # for what must not
+
+
+def begun(work: Callable[[], None]) -> threading.Event:
+    """An event that is set when the work, in a thread of its own, is done."""
+    done = threading.Event()
+
+    def run() -> None:
+        work()
+        done.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    return done
+
+
+def pass_alone(through: Gate) -> None:
+    with through.alone():
+        pass
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_S", WAIT_S)
+
+
+@pytest.mark.parametrize("may_wait_for_lock", [False, True])
+def test_nobody_enters_while_one_passes_alone(may_wait_for_lock: bool) -> None:
+    subject = Gate()
+    with subject.alone():
+        entered = begun(lambda: subject.enter(may_wait_for_lock=may_wait_for_lock))
+        assert not entered.wait(LONG_S)
+    assert entered.wait(WAIT_S)
+
+
+@pytest.mark.parametrize("may_wait_for_lock", [False, True])
+def test_one_passes_alone_when_those_inside_have_left(may_wait_for_lock: bool) -> None:
+    subject = Gate()
+    for _ in range(2):  # beside each other
+        subject.enter(may_wait_for_lock=may_wait_for_lock)
+    through = begun(lambda: pass_alone(subject))
+    subject.leave(may_wait_for_lock=may_wait_for_lock)
+    assert not through.wait(LONG_S)
+    subject.leave(may_wait_for_lock=may_wait_for_lock)
+    assert through.wait(WAIT_S)
+
+
+def test_only_one_passes_alone() -> None:
+    subject = Gate()
+    with subject.alone():
+        second = begun(lambda: pass_alone(subject))
+        assert not second.wait(LONG_S)
+    assert second.wait(WAIT_S)
+
+
+def test_what_waits_for_the_lock_of_one_that_passes_alone_does_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_S", 0.01)
+    subject = Gate()
+    subject.enter(may_wait_for_lock=True)
+    assert begun(lambda: pass_alone(subject)).wait(WAIT_S)
+    subject.leave(may_wait_for_lock=True)
+    subject.enter(may_wait_for_lock=False)
+    assert not begun(lambda: pass_alone(subject)).wait(LONG_S)
+
+
+def test_a_place_in_the_hold_is_free_again_when_it_is_given_back() -> None:
+    hold = Hold(2)
+    hold.take()
+    hold.take()
+    third = begun(hold.take)
+    assert not third.wait(LONG_S)
+    hold.give_back(1)
+    assert third.wait(WAIT_S)
