@@ -322,15 +322,19 @@ with engine.begin() as c, at_once.connect() as look:
 thread.join()
 """
 COMES_TO_NOTHING = """
-insert(at_once, "others", 1)  # of two places, and no more is taken until the last
-for _ in range(3):
-    try:
-        insert(at_once, "others", 1)
-    except sa.exc.IntegrityError:
-        pass
-    with at_once.begin() as c:
+with at_once.connect() as c:
+    execute(c, "INSERT INTO others VALUES (1)")  # takes one of two places, for good
+    for _ in range(3):
+        try:
+            execute(c, "INSERT INTO others VALUES (1)")
+        except sa.exc.IntegrityError:
+            pass
         execute(c, "INSERT INTO others VALUES (1) ON CONFLICT DO NOTHING")
-insert(at_once, "others", 2)
+    execute(c, "INSERT INTO others VALUES (2)")
+third = threading.Thread(target=insert, args=[at_once, "others", 3], daemon=True)
+third.start()
+third.join(0.3)
+os._exit(0)
 """
 
 
