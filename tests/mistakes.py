@@ -22,6 +22,8 @@ MISTAKES = {
     "child_given_what_is_in_memory": "diverged",
     "row_from_the_body": "duplicated",
     "stock_taken_by_the_body": "duplicated",
+    "stock_reckoned_by_the_body": "diverged",
+    "stock_reckoned_in_the_text": "diverged",
     "in_a_pool": "lost",
     "in_a_daemon": "lost",
     "in_a_task": "lost",
@@ -99,6 +101,14 @@ def _row() -> None:
 def _take() -> None:
     with engine.begin() as connection:
         connection.execute(sa.update(stock).values(left=stock.c.left - 1))
+    look()
+
+
+@DBOS.workflow()
+def _reckon(set_left: str) -> None:
+    with engine.begin() as connection:
+        left = connection.execute(sa.select(stock.c.left)).scalar_one()
+        connection.execute(sa.text(set_left.format(left=left - 1)), {"left": left - 1})
     look()
 
 
@@ -198,6 +208,14 @@ stream_in_a_step = asking(_stream)
 child_given_what_is_in_memory = asking(_child)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
 stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)
+stock_reckoned_by_the_body = Scenario(
+    lambda: started(_reckon, "w-1", 'UPDATE stock SET "left" = :left').get_result(),
+    prepare=fill_the_shelf,
+)
+stock_reckoned_in_the_text = Scenario(
+    lambda: started(_reckon, "w-1", 'UPDATE stock SET "left" = {left}').get_result(),
+    prepare=fill_the_shelf,
+)
 in_a_pool = asking(_pool)
 in_a_daemon = asking(_daemon)
 in_a_task = asking(_task)

@@ -127,7 +127,7 @@ def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
 )
 def test_what_a_body_does_once_more_is_told_from_what_it_repeats(sql: str, does_more: bool) -> None:
     (fact,) = facts_of(sql, [{}], body=lambda: "w-1")
-    assert fact.by_body == ("w-1" if does_more else None)
+    assert (fact.by_body, fact.does_more_each_time) == ("w-1", does_more)
 
 
 # A program that has nothing to do with DBOS: the watch knows statements and commits only.

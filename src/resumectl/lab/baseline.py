@@ -147,7 +147,12 @@ class Baseline:
         return replace(self, open_from=_earliest(self.open_from, others))
 
     def is_open(self, key: Field) -> bool:
-        """Whether it is a step that follows upon a result which varies by itself."""
+        """Whether it is a step that follows upon a result which varies by itself.
+
+        What a body writes may follow upon it as well: of that no number is known.
+        """
+        if key.kind == "write":
+            return key.workflow in self.open_from
         return key.number > self.open_from.get(key.workflow, key.number)
 
     @property

@@ -117,8 +117,8 @@ class Checker:
                     yield Finding(
                         Kind.LOST, key.name or key.kind, "is not there; uninterrupted, it is"
                     )
-            elif key.what == "arguments":
-                yield from _other_arguments(key, found[key], values)
+            elif key.what in _GIVEN:
+                yield from _given_otherwise(key, found[key], values)
             elif found[key] not in values and key.what != "status":
                 yield Finding(
                     Kind.DIVERGED,
@@ -128,7 +128,8 @@ class Checker:
                 )
         known = {(key.kind, key.name) for key in (*expected, *_fields(self.baseline.masked))}
         for key in sorted({key._replace(what="") for key in found}):
-            if (key.kind, key.name) not in known and is_judged(key):
+            # What is given to another write of a body is compared, and not whether it is one.
+            if (key.kind, key.name) not in known and key.kind != "write" and is_judged(key):
                 yield Finding(
                     Kind.UNEXPECTED, key.name or key.kind, "is there; uninterrupted, it is not"
                 )
@@ -229,7 +230,11 @@ def _going_on(step: str) -> str:
     return f"goes on with {step}" if step else "ends"
 
 
-def _other_arguments(
+# What a step is called with, or a body's statement executed, perhaps several times.
+_GIVEN = {"arguments": "called with", "values": "executed with"}
+
+
+def _given_otherwise(
     key: Field, found: Sequence[str], values: Sequence[Sequence[str]]
 ) -> Iterator[Finding]:
     usual = {each for value in values if value is not MISSING for each in value}
@@ -238,7 +243,7 @@ def _other_arguments(
             yield Finding(
                 Kind.DIVERGED,
                 key.name,
-                f"was called with ({in_short(each)}); uninterrupted, "
+                f"was {_GIVEN[key.what]} ({in_short(each)}); uninterrupted, "
                 f"({in_short(' or '.join(sorted(usual)))})",
             )
 

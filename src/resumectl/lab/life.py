@@ -7,6 +7,7 @@ soon as all is quiet. `zygote` calls it in a forked child.
 import os
 import sys
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.libraries import libraries_since
 from resumectl.lab.plan import CrashPlan
-from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
+from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, named_values, shown
 from resumectl.lab.scenario import awaited, counted, digest_of, load, plain
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.statements import Fact
@@ -91,7 +92,7 @@ def _live(order: Order, recorder: Recorder) -> None:
     wakener = dbos_hooks.Wakener(backlog)
 
     def committed(facts: Sequence[Fact]) -> None:
-        more = {"by_bodies": writes} if (writes := _writes_of_bodies(facts)) else {}
+        more = _writes_of_bodies(facts)
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         wakener.committed(facts)
 
@@ -144,15 +145,24 @@ def _watch(
     )
 
 
-def _writes_of_bodies(facts: Sequence[Fact]) -> list[list[str]]:
-    """What a workflow's body, outside of any step, adds to a table: the fact and the workflow."""
+def _writes_of_bodies(facts: Sequence[Fact]) -> dict[str, list[list[str]]]:
+    """What a workflow's body, outside of any step, writes: the fact, the workflow, the values."""
     names = {fact.name for fact in facts}
-    return [
-        [fact.name, fact.by_body]
-        for fact in facts
+    found: defaultdict[str, list[list[str]]] = defaultdict(list)
+    for fact in facts:
+        if fact.by_body is None:
+            continue
         # What deletes a row and puts it there again does no harm by doing so once more.
-        if fact.by_body and f"{fact.name.rpartition('/')[0]}/deleted" not in names
-    ]
+        is_put_back = f"{fact.name.rpartition('/')[0]}/deleted" in names
+        if fact.does_more_each_time and not is_put_back:
+            found["added_by_bodies"].append([fact.name, fact.by_body])
+        else:
+            sql = " ".join(fact.sql.split())
+            found["set_by_bodies"] += [
+                [fact.name, fact.by_body, f"{', '.join(named_values(each))}: {sql}"]
+                for each in fact.given or [{}]
+            ]
+    return found
 
 
 def _body() -> str | None:
@@ -206,7 +216,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
             begun_in=_body(),
             is_retry=dbos_hooks.is_retry(),
             transaction=is_transaction,
-            payload=[*map(shown, args), *(f"{k}={shown(v)}" for k, v in sorted(kwargs.items()))],
+            payload=[*map(shown, args), *named_values(kwargs)],
         )
 
     def happened(name: str, about: tuple[Any, ...]) -> None:

@@ -20,7 +20,7 @@ _SHOWN_MAX = 120  # characters of a value in evidence
 class Field(NamedTuple):
     """One thing that a run ends with, and that is compared."""
 
-    kind: str  # workflow, step, received, event, stream, inbox, observed, answer, …
+    kind: str  # workflow, step, write, received, event, stream, inbox, observed, answer, …
     name: str  # as in checkout-1, or checkout-1/step-2
     what: str = ""  # as in status, output
     workflow: str = ""  # of a step: its workflow, and its number there
@@ -61,11 +61,14 @@ def fields_of(run: Observation) -> dict[Field, Any]:
             found[field_of_step(step, what)] = compared(step, what)
     for workflow_id, numbered in received(life).items():
         found[Field("received", workflow_id, "", workflow_id)] = sorted(numbered.values())
-    called: defaultdict[Field, set[str]] = defaultdict(set)
+    given: defaultdict[Field, set[str]] = defaultdict(set)
     for event in events_of(run, "ran"):
         if event["workflow"] is not None and event["number"] is not None:
-            called[field_of_step(event, "arguments")].add(", ".join(event["payload"]))
-    found.update((key, tuple(sorted(texts))) for key, texts in called.items())
+            given[field_of_step(event, "arguments")].add(", ".join(event["payload"]))
+    for commit in events_of(run, "commit"):
+        for write, workflow, values in commit.get("set_by_bodies", ()):
+            given[Field("write", f"{write} by {workflow}", "values", workflow)].add(values)
+    found.update((key, tuple(sorted(texts))) for key, texts in given.items())
     for kind in ("event", "stream", "inbox"):
         texts: defaultdict[Field, list[str]] = defaultdict(list)
         for row in life.left[kind]:
@@ -128,7 +131,7 @@ def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
         if not each["transaction"]:  # which is undone with the process
             found[Count("executions", each["step"], site(each))] += 1
     for commit in events_of(run, "commit"):
-        for table, workflow in commit.get("by_bodies", ()):
+        for table, workflow in commit.get("added_by_bodies", ()):
             found[Count("write", table, workflow)] += 1
     return dict(found)
 

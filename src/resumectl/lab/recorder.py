@@ -7,6 +7,7 @@ a SIGKILL. Knows nothing of DBOS, and nothing of SQL.
 import json
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 
 # How a life ends whose disk is full: what it would show is the disk's doing, and proves nothing.
@@ -45,6 +46,11 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__}>"
     # The address that Python's own repr ends in differs from process to process.
     return text.partition(" at 0x")[0] + ">" if " at 0x" in text else text
+
+
+def named_values(values: Mapping[str, Any]) -> list[str]:
+    """As in `n=2`, in the order of their names."""
+    return [f"{name}={shown(each)}" for name, each in sorted(values.items())]
 
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:

@@ -22,8 +22,10 @@ class Fact(NamedTuple):  # some ten of them are made for each message that is pu
     workflow_id: str | None = None
     what: str = ""  # for people: a step's name, a queue's
     queue: str | None = None  # of what is enqueued
-    # Of what does more each time that it is done: the workflow whose body, outside of a step, does.
-    by_body: str | None = None
+    by_body: str | None = None  # the workflow whose body, outside of any step, writes to a table
+    does_more_each_time: bool = False
+    given: tuple[Parameters, ...] = ()  # to the statement of a body
+    sql: str = ""  # of a body
 
 
 # Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
@@ -127,8 +129,9 @@ def _tellings(
             found.append(functools.partial(_of_rows, rule))
         elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
             kind = _VERBS[verb]
-            fact = Fact(named(table, kind), kind)
-            found.append(functools.partial(_of_table, fact, _does_more_each_time(sql, kind)))
+            does_more = _does_more_each_time(sql, kind)
+            fact = Fact(named(table, kind), kind, does_more_each_time=does_more)
+            found.append(functools.partial(_of_table, fact, sql))
     return tuple(found)
 
 
@@ -139,9 +142,12 @@ def _of_rows(
 
 
 def _of_table(
-    fact: Fact, does_more_each_time: bool, _sets: Any, body: Callable[[], str | None]
+    fact: Fact, sql: str, parameter_sets: Sequence[Parameters], body: Callable[[], str | None]
 ) -> list[Fact]:
-    return [fact._replace(by_body=body()) if does_more_each_time else fact]
+    workflow_id = body()
+    if workflow_id is None:
+        return [fact]
+    return [fact._replace(by_body=workflow_id, given=tuple(parameter_sets), sql=sql)]
 
 
 _VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DELETE": "deleted"}

@@ -204,10 +204,7 @@ class Watch:
             self._forget(conn.info)
 
     def _facts_in(self, conn: sa.Connection, sql: str, parameters: Any, context: Any) -> list[Fact]:
-        compiled = getattr(context, "compiled_parameters", None)
-        if not compiled:  # the driver's own parameters: a dictionary, or several
-            compiled = [parameters] if isinstance(parameters, dict) else parameters
-        sets = [each for each in compiled or () if isinstance(each, dict)]
+        sets = getattr(context, "compiled_parameters", None) or _by_name(parameters)
         # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
         schemas: frozenset[str] | None = self._system_schemas
         if conn.dialect.name == "sqlite":
@@ -319,6 +316,15 @@ def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
     except NotImplementedError:
         # The one with which SQLAlchemy gets to know a server: it is of no pool, and only reads.
         return {}
+
+
+def _by_name(parameters: Any) -> list[dict[str, Any]]:
+    """The driver's own parameters, one set or several; by position they have numbers for names."""
+    if isinstance(parameters, dict):
+        return [parameters]
+    if isinstance(parameters, tuple):
+        return [{str(number): each for number, each in enumerate(parameters, start=1)}]
+    return [named for each in parameters or () for named in _by_name(each)]
 
 
 def _written_on(conn: sa.Connection) -> _Written:
