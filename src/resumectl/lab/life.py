@@ -159,7 +159,11 @@ def _writes_of_bodies(facts: Sequence[Fact]) -> dict[str, list[list[str]]]:
         else:
             sql = " ".join(fact.sql.split())
             found["set_by_bodies"] += [
-                [fact.name, fact.by_body, f"{', '.join(named_values(each))}: {sql}"]
+                [
+                    fact.name,
+                    fact.by_body,
+                    ": ".join(filter(None, (", ".join(named_values(each)), sql))),
+                ]
                 for each in fact.given or [{}]
             ]
     return found

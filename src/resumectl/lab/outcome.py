@@ -23,7 +23,7 @@ class Field(NamedTuple):
     kind: str  # workflow, step, write, received, event, stream, inbox, observed, answer, …
     name: str  # as in checkout-1, or checkout-1/step-2
     what: str = ""  # as in status, output
-    workflow: str = ""  # of a step: its workflow, and its number there
+    workflow: str = ""  # of a step, or a write: its workflow; of a step, its number there
     number: int = 0
 
     def __str__(self) -> str:

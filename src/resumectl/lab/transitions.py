@@ -168,18 +168,22 @@ class Watch:
             if carry_out():
                 written.facts += facts
         elif conn.dialect.name == "sqlite" or self._matching(facts):
-            self._write_in_transaction(carry_out, conn, facts)
+            self._write_in_transaction(carry_out, conn, written, facts)
         else:
             self._write_at_once(carry_out, conn, facts)
 
     def _write_in_transaction(
-        self, carry_out: Callable[[], bool], conn: sa.Connection, facts: list[Fact]
+        self,
+        carry_out: Callable[[], bool],
+        conn: sa.Connection,
+        written: _Written,
+        facts: list[Fact],
     ) -> None:
         """Give what commits by itself an instant at which it is complete, and not committed."""
         conn.connection.cursor().execute("BEGIN")
         try:
             if carry_out():
-                _written_on(conn).facts += facts
+                written.facts += facts
         except BaseException:
             conn.connection.cursor().execute("ROLLBACK")
             self._forget(conn.info)
