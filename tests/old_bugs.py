@@ -7,6 +7,7 @@ numbers are those of the changes that mended them, in dbos-inc/dbos-transact-py.
 import contextlib
 import inspect
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -155,9 +156,18 @@ def checkout() -> list[int]:
     return [look(n) for n in range(3)]
 
 
+asked_twice = threading.Event()
+
+
+@DBOS.step()
+def look_once_asked_twice() -> bool:
+    # What counts attempts is looked at as an execution begins: both askings must precede the crash.
+    return asked_twice.wait(timeout=30)
+
+
 @DBOS.workflow(max_recovery_attempts=1)
-def wary() -> int:
-    return look(1)
+def wary() -> bool:
+    return look_once_asked_twice()
 
 
 @DBOS.workflow()
@@ -207,7 +217,9 @@ def started(workflow: Callable[..., Any], workflow_id: str = "w-1") -> Any:
 
 
 def ask_twice() -> Any:
-    return [started(wary).get_result() for _ in range(2)]
+    handles = [started(wary) for _ in range(2)]
+    asked_twice.set()
+    return [handle.get_result() for handle in handles]
 
 
 def ask_as_somebody() -> Any:
