@@ -6,6 +6,7 @@ Swept by test_scenarios, by name. The classic mistakes are in examples/pitfalls.
 import asyncio
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,6 +21,7 @@ MISTAKES = {
     "event_from_memory": "diverged",
     "stream_in_a_step": "diverged",
     "child_given_what_is_in_memory": "diverged",
+    "key_from_the_body": "diverged",
     "row_from_the_body": "duplicated",
     "stock_taken_by_the_body": "duplicated",
     "stock_reckoned_by_the_body": "diverged",
@@ -83,6 +85,16 @@ def _child() -> None:
     count()
     count()
     DBOS.start_workflow(_charge, counted).get_result()
+
+
+@DBOS.step()
+def pay(order: str, *, key: str) -> None:
+    pass
+
+
+@DBOS.workflow()
+def _pay() -> None:
+    pay("order-1", key=uuid.uuid4().hex)
 
 
 @DBOS.step()
@@ -206,6 +218,7 @@ def send_twice() -> Any:
 event_from_memory = asking(_event)
 stream_in_a_step = asking(_stream)
 child_given_what_is_in_memory = asking(_child)
+key_from_the_body = asking(_pay)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
 stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)
 stock_reckoned_by_the_body = Scenario(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,13 +20,14 @@ PLAN = "before:w-1/step-1"
 
 def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> LifeSeen:
     """A life that recorded these steps; `ran` are the numbers of the bodies that it executed."""
+    payload, opaque = more.pop("payload", "'x'"), more.pop("opaque", ())
     numbers = range(1, len(steps) + 1) if ran is None else ran
     events: list[Mapping[str, Any]] = [
         {"kind": "launch", "at_us": 0, "promises": {}, "digest": more.pop("digest", "d")},
         *(
             {
                 "kind": "ran", "at_us": n, "step": steps[n - 1][0], "workflow": "w-1", "number": n,
-                "payload": [], "transaction": False, "begun_in": None, "is_retry": False,
+                "payload": [payload], "opaque": opaque, "transaction": False, "begun_in": None, "is_retry": False,
             }
             for n in numbers
         ),
@@ -93,6 +95,34 @@ def test_a_retry_is_no_second_execution(is_retry: bool, found: set[Kind]) -> Non
     runs = [run([("charge", "x")]) for _ in range(2)]
     again = dict(next(e for e in runs[0].final.events if e["kind"] == "ran"), is_retry=is_retry)
     assert kinds(runs, trial([("charge", "x")], events=[again])) == found
+
+
+@pytest.mark.parametrize(
+    ("died", "later", "found"),
+    [
+        ({"payload": "'c'"}, {"payload": "'d'"}, {Kind.DIVERGED}),
+        ({"payload": "'c'"}, {"payload": "'c'"}, set()),
+        ({"payload": "'c'", "opaque": [0]}, {"payload": "'d'", "opaque": [0]}, set()),
+        # The program after an edit calls it as it likes.
+        ({"payload": "'c'"}, {"payload": "'d'", "digest": "later"}, set()),
+    ],
+)
+def test_what_varies_by_itself_is_the_same_in_all_lives_of_a_trial(
+    died: dict[str, Any], later: dict[str, Any], found: set[Kind]
+) -> None:
+    charge = [("charge", "ok")]
+    runs = [run(charge, payload=each) for each in ("'a'", "'b'")]
+    baseline = Baseline.of(runs, set())
+    after_an_edit = Baseline.of([run(charge, digest="later", payload=p) for p in ("'a'", "'b'")], set())  # fmt: skip
+    first = life(charge, events=[{"kind": "struck", "at": PLAN}], status="PENDING", **died)
+    first.left["steps"].clear()
+    first = replace(first, ending="killed by SIGKILL", signal=9, exit_status=None)
+    seen = Observation(PLAN, [first, life(charge, **later)], 1.0)
+    if "digest" in later:
+        baseline = baseline.or_as(after_an_edit)
+    judgement = Checker(baseline, set(), {}).judge(seen)
+    assert judgement.verdict is not Verdict.VOID, judgement.why_void
+    assert {finding.kind for finding in judgement.findings} == found
 
 
 class Controls:

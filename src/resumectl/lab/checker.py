@@ -11,7 +11,16 @@ from typing import Any
 
 from resumectl.lab import invariants
 from resumectl.lab.baseline import MISSING, Baseline
-from resumectl.lab.outcome import Count, Field, counts_of, events_of, fields_of, in_short, site
+from resumectl.lab.outcome import (
+    Count,
+    Field,
+    counts_of,
+    events_of,
+    field_of_step,
+    fields_of,
+    in_short,
+    site,
+)
 from resumectl.lab.paths import differing, paths_of
 from resumectl.lab.plan import subject_of
 from resumectl.lab.trial import (
@@ -57,6 +66,7 @@ class Checker:
             *self._other_paths(trial),
             *invariants.broken_invariants(by_itself),
             *self._twice_in_a_life(by_itself),
+            *self._made_afresh(by_itself),
             *self._repeated(trial, exposures, complete=not stuck),
         ]
         return Judgement(
@@ -167,6 +177,33 @@ class Checker:
                         "workflow was executed twice at a time",
                     )
 
+    def _made_afresh(self, trial: Observation) -> Iterator[Finding]:
+        """Where a step that is repeated is called with something else: also what differs between
+        uninterrupted runs, as an id made by chance, must be the same in all lives of a trial."""
+        if len({life.digest for life in trial.lives} - {None}) > 1:
+            return  # another program calls it otherwise
+        first: dict[Field, tuple[int, Mapping[str, Any]]] = {}
+        for number, life in enumerate(trial.lives, start=1):
+            for event in life.events:
+                if event["kind"] != "ran" or event["workflow"] is None or event["number"] is None:
+                    continue
+                key = field_of_step(event, "arguments")
+                before, earlier = first.setdefault(key, (number, event))
+                was, is_now = _values_of(earlier), _values_of(event)
+                if (
+                    was != is_now
+                    and event["step"] == earlier["step"]
+                    and key in self.baseline.masked  # what is compared is told there
+                    and not self.baseline.is_open(key)
+                ):
+                    yield Finding(
+                        Kind.DIVERGED,
+                        f"{event['step']}, {key.name}",
+                        # Without the values: they are others in every trial, and its story has them.
+                        f"was called with other arguments in life {number} than in life {before}: "
+                        "an idempotency key that the body makes afresh protects nothing",
+                    )
+
     def _repeated(
         self, trial: Observation, exposures: set[Exposure], *, complete: bool
     ) -> Iterator[Finding]:
@@ -246,6 +283,12 @@ def _given_otherwise(
                 f"was {_GIVEN[key.what]} ({in_short(each)}); uninterrupted, "
                 f"({in_short(' or '.join(sorted(usual)))})",
             )
+
+
+def _values_of(event: Mapping[str, Any]) -> list[str]:
+    """What a step's body was given, where that is made of values alone."""
+    opaque = event.get("opaque", ())
+    return [each for index, each in enumerate(event["payload"]) if index not in opaque]
 
 
 def _fields(masked: Iterable[Field | Count]) -> Iterator[Field]:

@@ -23,7 +23,7 @@ from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.libraries import libraries_since
 from resumectl.lab.plan import CrashPlan
-from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, named_values, shown
+from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, named_values, payload_of, shown
 from resumectl.lab.scenario import awaited, counted, digest_of, load, plain
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.statements import Fact
@@ -220,7 +220,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
             begun_in=_body(),
             is_retry=dbos_hooks.is_retry(),
             transaction=is_transaction,
-            payload=[*map(shown, args), *named_values(kwargs)],
+            **payload_of(args, kwargs),
         )
 
     def happened(name: str, about: tuple[Any, ...]) -> None:

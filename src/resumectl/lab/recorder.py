@@ -4,10 +4,14 @@ One `os.write` an event to a descriptor that is open already: what was written i
 a SIGKILL. Knows nothing of DBOS, and nothing of SQL.
 """
 
+import datetime
+import decimal
+import enum
 import json
 import os
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # How a life ends whose disk is full: what it would show is the disk's doing, and proves nothing.
@@ -46,6 +50,36 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__}>"
     # The address that Python's own repr ends in differs from process to process.
     return text.partition(" at 0x")[0] + ">" if " at 0x" in text else text
+
+
+_PLAIN = (
+    type(None), bool, int, float, complex, str, bytes, datetime.date, datetime.time,
+    datetime.timedelta, decimal.Decimal, enum.Enum, os.PathLike, uuid.UUID,
+)  # fmt: skip
+
+
+def is_data(value: object) -> bool:
+    """Whether it is made of values alone, so that equal ones are shown alike in every process.
+
+    An object of the program's own may be shown with what is another in each process.
+    """
+    if isinstance(value, dict):
+        return all(map(is_data, value)) and all(map(is_data, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(is_data, value))
+    return isinstance(value, _PLAIN)
+
+
+def payload_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What a step's body is given, as it is recorded.
+
+    Returns:
+        `payload`, as texts, and `opaque`, the indexes there of what is not made of values alone.
+    """
+    values = [*args, *(each for _, each in sorted(kwargs.items()))]
+    opaque = [index for index, each in enumerate(values) if not is_data(each)]
+    payload = [*map(shown, args), *named_values(kwargs)]
+    return {"payload": payload, **({"opaque": opaque} if opaque else {})}
 
 
 def named_values(values: Mapping[str, Any]) -> list[str]:

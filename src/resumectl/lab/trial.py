@@ -11,7 +11,7 @@ from resumectl.errors import Refusal
 BASELINE, LATER_BASELINE = "", "later"
 
 # Of a stored observation; a checker of another version refuses it.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Verdict(StrEnum):
