@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, SetWorkflowTimeout
 
 from resumectl import Scenario, effect
 
@@ -21,6 +21,8 @@ MISTAKES = {
     "event_from_memory": "diverged",
     "stream_in_a_step": "diverged",
     "child_given_what_is_in_memory": "diverged",
+    "timeout_from_memory": "diverged",
+    "partition_from_memory": "diverged",
     "key_from_the_body": "diverged",
     "row_from_the_body": "duplicated",
     "stock_taken_by_the_body": "duplicated",
@@ -85,6 +87,25 @@ def _child() -> None:
     count()
     count()
     DBOS.start_workflow(_charge, counted).get_result()
+
+
+@DBOS.workflow()
+def _timeout() -> None:
+    count()
+    with SetWorkflowTimeout(60.0 * (1 + counted)):
+        DBOS.start_workflow(_charge, 1).get_result()
+
+
+@DBOS.workflow()
+def _partition() -> None:
+    count()
+    with SetEnqueueOptions(queue_partition_key=f"tenant-{counted}"):
+        DBOS.enqueue_workflow("partitioned", _charge, 1).get_result()
+
+
+def ask_for_a_partition() -> Any:
+    DBOS.register_queue("partitioned", partition_concurrency=1)
+    return started(_partition, "w-1").get_result()
 
 
 @DBOS.step()
@@ -218,6 +239,8 @@ def send_twice() -> Any:
 event_from_memory = asking(_event)
 stream_in_a_step = asking(_stream)
 child_given_what_is_in_memory = asking(_child)
+timeout_from_memory = asking(_timeout)
+partition_from_memory = Scenario(ask_for_a_partition)
 key_from_the_body = asking(_pay)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
 stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)

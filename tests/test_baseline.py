@@ -40,6 +40,7 @@ def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> Life
         "id": "w-1", "name": "work", "status": more.pop("status", "SUCCESS"), "output": None,
         "error": None, "parent": None, "input": "1", "deadline": None, "priority": 0, "user": None,
         "roles": None, "queue": None, "executor": "trial", "version": "trial-1",
+        "timeout_ms": None, "partition": None,
     }  # fmt: skip
     rows = [
         {"workflow": "w-1", "number": n, "name": name, "output": text, "error": None, "child": None}

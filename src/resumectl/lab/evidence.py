@@ -22,7 +22,8 @@ _WORKFLOWS = """
 SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
        w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
        w.parent_workflow_id, COALESCE(w.inputs, i.inputs), w.workflow_deadline_epoch_ms,
-       w.priority, w.authenticated_user, w.authenticated_roles
+       w.priority, w.authenticated_user, w.authenticated_roles, w.workflow_timeout_ms,
+       w.queue_partition_key
 FROM {p}workflow_status w
 LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
 LEFT JOIN {p}workflow_input i ON i.workflow_uuid = w.workflow_uuid
@@ -34,7 +35,7 @@ FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
 """
 _WORKFLOW_KEYS = (
     "id", "name", "status", "output", "error", "queue", "executor", "version", "attempts", "parent",
-    "input", "deadline", "priority", "user", "roles",
+    "input", "deadline", "priority", "user", "roles", "timeout_ms", "partition",
 )  # fmt: skip
 _STEP_KEYS = ("workflow", "number", "name", "output", "error", "child")
 # What workflows said to others, under a key: of an event the last value, of a stream all of them

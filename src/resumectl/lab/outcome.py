@@ -53,6 +53,7 @@ def fields_of(run: Observation) -> dict[Field, Any]:
     for workflow in life.left["workflows"]:
         for what in (
             "name", "status", "output", "error", "parent", "input", "priority", "user", "roles",
+            "timeout_ms", "partition",
         ):  # fmt: skip
             found[Field("workflow", workflow["id"], what)] = compared(workflow, what)
     for step in life.left["steps"]:
