@@ -311,8 +311,15 @@ def fetching() -> list[str]:
 notices = sa.Table("notifications", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True))
 
 
+class Mailbox:
+    """Shown otherwise in every process, as objects are."""
+
+    def __repr__(self) -> str:
+        return f"<mailbox {uuid.uuid4()}>"
+
+
 @DBOS.step()
-def notify(order: str) -> None:
+def notify(order: str, _mailbox: Mailbox) -> None:
     with engine.begin() as connection:
         if connection.scalar(sa.select(sa.func.count()).select_from(notices)) == 0:
             connection.execute(
@@ -322,7 +329,7 @@ def notify(order: str) -> None:
 
 @DBOS.workflow()
 def notifying() -> None:
-    notify("order-1")
+    notify("order-1", Mailbox())
 
 
 @DBOS.step()

@@ -1,0 +1,42 @@
+"""What is recorded of a call: its arguments as text, and which of them are no more than values."""
+
+import datetime
+import uuid
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resumectl.lab.recorder import payload_of
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "is_data"),
+    [
+        (None, True),
+        (1.5, True),
+        (uuid.UUID(int=1), True),
+        (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), True),
+        ([Decimal(1), {"at": (Path("a"), Colour.RED)}, {"x", b"y"}], True),
+        (object(), False),
+        ([1, {"at": object()}], False),
+        ({object(): 1}, False),
+        (print, False),
+    ],
+)
+def test_what_is_made_of_values_alone(value: Any, is_data: bool) -> None:
+    recorded = payload_of(["order-1", value], {})
+    assert recorded.get("opaque", []) == ([] if is_data else [1])
+
+
+def test_a_keyword_argument_stands_in_the_order_of_its_name() -> None:
+    recorded = payload_of(["order-1"], {"b": object(), "a": {3, 1, 2}})
+    assert recorded["payload"][:2] == ["'order-1'", "a=set(['1', '2', '3'])"]
+    assert recorded["payload"][2] == "b=<object object>"
+    assert recorded["opaque"] == [2]
