@@ -4,6 +4,7 @@ Swept by test_scenarios, by name. The classic mistakes are in examples/pitfalls.
 """
 
 import asyncio
+import random
 import threading
 import time
 import uuid
@@ -24,6 +25,7 @@ MISTAKES = {
     "timeout_from_memory": "diverged",
     "partition_from_memory": "diverged",
     "key_from_the_body": "diverged",
+    "key_behind_a_branch": "diverged",
     "row_from_the_body": "duplicated",
     "stock_taken_by_the_body": "duplicated",
     "stock_reckoned_by_the_body": "diverged",
@@ -31,6 +33,7 @@ MISTAKES = {
     "in_a_pool": "lost",
     "in_a_daemon": "lost",
     "in_a_task": "lost",
+    "step_in_a_task": "lost",
     "told_and_not_sent": "lost",
     "report_that_is_gone": "diverged",
     "client_sends_twice": "diverged",
@@ -119,6 +122,21 @@ def _pay() -> None:
 
 
 @DBOS.step()
+def choose() -> float:
+    return random.SystemRandom().random()
+
+
+@DBOS.workflow()
+def _choose() -> None:
+    """The branch is as it should be, and says nothing against the payment."""
+    if choose() < 0.5:
+        count()
+    else:
+        look()
+    pay("order-1", key=uuid.uuid4().hex)
+
+
+@DBOS.step()
 def look() -> str:
     return "fine"
 
@@ -183,6 +201,17 @@ async def _task() -> None:
 
 
 @DBOS.step()
+async def mail_slowly() -> None:
+    await asyncio.sleep(0.05)
+
+
+@DBOS.workflow()
+async def _step_in_task() -> None:
+    tasks.append(asyncio.create_task(mail_slowly()))
+    await asyncio.sleep(0)  # it has begun
+
+
+@DBOS.step()
 def tell() -> None:
     with engine.begin() as connection:
         if connection.scalar(sa.select(sa.func.count()).select_from(told)):
@@ -242,6 +271,7 @@ child_given_what_is_in_memory = asking(_child)
 timeout_from_memory = asking(_timeout)
 partition_from_memory = Scenario(ask_for_a_partition)
 key_from_the_body = asking(_pay)
+key_behind_a_branch = asking(_choose)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
 stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)
 stock_reckoned_by_the_body = Scenario(
@@ -255,6 +285,7 @@ stock_reckoned_in_the_text = Scenario(
 in_a_pool = asking(_pool)
 in_a_daemon = asking(_daemon)
 in_a_task = asking(_task)
+step_in_a_task = asking(_step_in_task)
 told_and_not_sent = asking(_told, prepare=lambda: metadata.create_all(engine))
 report_that_is_gone = asking(_report, observe=read_report)
 client_sends_twice = Scenario(send_twice)

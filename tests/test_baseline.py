@@ -12,7 +12,7 @@ from resumectl.lab.checker import Checker
 from resumectl.lab.outcome import sites_of_effects
 from resumectl.lab.runner import Control
 from resumectl.lab.sweep import Experiment
-from resumectl.lab.trial import LATER_BASELINE, Kind, LifeSeen, Observation, Verdict
+from resumectl.lab.trial import LATER_BASELINE, Kind, LifeSeen, Observation, Promise, Verdict
 
 Steps = Sequence[tuple[str, str]]  # name and output
 PLAN = "before:w-1/step-1"
@@ -20,16 +20,20 @@ PLAN = "before:w-1/step-1"
 
 def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> LifeSeen:
     """A life that recorded these steps; `ran` are the numbers of the bodies that it executed."""
-    payload, opaque = more.pop("payload", "'x'"), more.pop("opaque", ())
+    opaque, payload = more.pop("opaque", ()), more.pop("payload", "'x'")
+    payloads = [payload] * len(steps) if isinstance(payload, str) else payload
     numbers = range(1, len(steps) + 1) if ran is None else ran
+    kinds = ["ran"] if more.pop("is_cut_off", False) else ["ran", "ended"]
     events: list[Mapping[str, Any]] = [
         {"kind": "launch", "at_us": 0, "promises": {}, "digest": more.pop("digest", "d")},
         *(
             {
-                "kind": "ran", "at_us": n, "step": steps[n - 1][0], "workflow": "w-1", "number": n,
-                "payload": [payload], "opaque": opaque, "transaction": False, "begun_in": None, "is_retry": False,
+                "kind": kind, "at_us": n, "step": steps[n - 1][0], "workflow": "w-1", "number": n,
+                "payload": [payloads[n - 1]], "opaque": opaque, "transaction": False, "begun_in": None,
+                "is_retry": False,
             }
             for n in numbers
+            for kind in kinds
         ),
         *({"kind": "replayed", "workflow": "w-1", "number": n} for n in range(1, len(steps) + 1)),
         *more.pop("events", ()),
@@ -98,6 +102,16 @@ def test_a_retry_is_no_second_execution(is_retry: bool, found: set[Kind]) -> Non
     assert kinds(runs, trial([("charge", "x")], events=[again])) == found
 
 
+def crashed(first: LifeSeen, later: LifeSeen) -> Observation:
+    """Two lives, the first of which was struck when it had done all that it tells."""
+    events = [*first.events, {"kind": "struck", "at": PLAN}]
+    first = replace(first, events=events, ending="killed by SIGKILL", signal=9, exit_status=None)
+    return Observation(PLAN, [first, later], 1.0)
+
+
+CHARGE = [("charge", "ok")]
+
+
 @pytest.mark.parametrize(
     ("died", "later", "found"),
     [
@@ -111,19 +125,40 @@ def test_a_retry_is_no_second_execution(is_retry: bool, found: set[Kind]) -> Non
 def test_what_varies_by_itself_is_the_same_in_all_lives_of_a_trial(
     died: dict[str, Any], later: dict[str, Any], found: set[Kind]
 ) -> None:
-    charge = [("charge", "ok")]
-    runs = [run(charge, payload=each) for each in ("'a'", "'b'")]
-    baseline = Baseline.of(runs, set())
-    after_an_edit = Baseline.of([run(charge, digest="later", payload=p) for p in ("'a'", "'b'")], set())  # fmt: skip
-    first = life(charge, events=[{"kind": "struck", "at": PLAN}], status="PENDING", **died)
+    baseline, other = (
+        Baseline.of([run(CHARGE, payload=each, digest=digest) for each in ("'a'", "'b'")], set())
+        for digest in ("d", "later")
+    )
+    first = life(CHARGE, status="PENDING", **died)
     first.left["steps"].clear()
-    first = replace(first, ending="killed by SIGKILL", signal=9, exit_status=None)
-    seen = Observation(PLAN, [first, life(charge, **later)], 1.0)
-    if "digest" in later:
-        baseline = baseline.or_as(after_an_edit)
-    judgement = Checker(baseline, set(), {}).judge(seen)
+    checker = Checker(baseline.or_as(other) if "digest" in later else baseline, set(), {})
+    judgement = checker.judge(crashed(first, life(CHARGE, **later)))
     assert judgement.verdict is not Verdict.VOID, judgement.why_void
     assert {finding.kind for finding in judgement.findings} == found
+
+
+@pytest.mark.parametrize(("recorded", "found"), [(1, {Kind.DIVERGED}), (0, set())])
+def test_what_follows_upon_a_result_is_judged_where_that_was_recorded(
+    recorded: int, found: set[Kind]
+) -> None:
+    steps = [("key", "c"), ("charge", "ok")]
+    runs = [run(steps, payload=["'k'", f"'{each}'"]) for each in "ab"]
+    first = life(steps, payload=["'k'", "'c'"], status="PENDING")
+    del first.left["steps"][recorded:]
+    later = life(steps, ran=range(recorded + 1, 3), payload=["'k'", "'d'"])
+    assert kinds(runs, crashed(first, later)) == found
+
+
+@pytest.mark.parametrize(
+    ("promises", "found"), [({}, {Kind.LOST}), ({"charge": Promise.AT_MOST_ONCE}, set())]
+)
+def test_a_step_that_is_cut_off_and_not_done_again_is_lost(
+    promises: dict[str, Promise], found: set[Kind]
+) -> None:
+    baseline = Baseline.of([run(CHARGE) for _ in range(2)], set())
+    first = life(CHARGE, is_cut_off=True)
+    judgement = Checker(baseline, set(), promises).judge(crashed(first, life(CHARGE, ran=[])))
+    assert {finding.kind for finding in judgement.findings} == found, judgement.findings
 
 
 class Controls:

@@ -67,6 +67,7 @@ class Checker:
             *invariants.broken_invariants(by_itself),
             *self._twice_in_a_life(by_itself),
             *self._made_afresh(by_itself),
+            *(() if stuck else self._never_ended(trial)),
             *self._repeated(trial, exposures, complete=not stuck),
         ]
         return Judgement(
@@ -178,30 +179,35 @@ class Checker:
                     )
 
     def _made_afresh(self, trial: Observation) -> Iterator[Finding]:
-        """Where a step that is repeated is called with something else: also what differs between
-        uninterrupted runs, as an id made by chance, must be the same in all lives of a trial."""
+        """Where a step that is repeated is called with something else, from the same records.
+
+        Also what differs between uninterrupted runs, as an id made by chance, or the steps behind
+        a result that varies, must be the same in all lives of a trial.
+        """
         if len({life.digest for life in trial.lives} - {None}) > 1:
             return  # another program calls it otherwise
+        recorded = [invariants.steps_recorded(life) for life in trial.lives]
         first: dict[Field, tuple[int, Mapping[str, Any]]] = {}
-        for number, life in enumerate(trial.lives, start=1):
+        for number, life in enumerate(trial.lives):
             for event in life.events:
                 if event["kind"] != "ran" or event["workflow"] is None or event["number"] is None:
                     continue
                 key = field_of_step(event, "arguments")
                 before, earlier = first.setdefault(key, (number, event))
-                was, is_now = _values_of(earlier), _values_of(event)
                 if (
-                    was != is_now
-                    and event["step"] == earlier["step"]
-                    and key in self.baseline.masked  # what is compared is told there
-                    and not self.baseline.is_open(key)
+                    event["step"] == earlier["step"]
+                    and _values_of(event) != _values_of(earlier)
+                    # What is compared with uninterrupted runs is told there.
+                    and (key not in self.baseline.fields or self.baseline.is_open(key))
+                    and _is_known_before(key, recorded[-1], recorded[before])
                 ):
                     yield Finding(
                         Kind.DIVERGED,
                         f"{event['step']}, {key.name}",
                         # Without the values: they are others in every trial, and its story has them.
-                        f"was called with other arguments in life {number} than in life {before}: "
-                        "an idempotency key that the body makes afresh protects nothing",
+                        f"was called with other arguments in life {number + 1} than in life "
+                        f"{before + 1}, from the same records: its body depends on something else "
+                        "(an idempotency key that is made afresh protects nothing)",
                     )
 
     def _repeated(
@@ -213,6 +219,8 @@ class Checker:
         payloads = _payloads(trial)
         places = _places_of_effects(trial, self.by_site)
         for key in sorted({*found, *expected} - self.baseline.masked):
+            if key.kind == "completions":
+                continue
             n = found.get(key, 0)
             least, most = expected.get(key, (0, 0))
             place = places.get((key.name, key.about)) if key.kind == "effect" else None
@@ -252,6 +260,25 @@ class Checker:
                         f"{verb} {n} times; uninterrupted, {least}; promised {promise}",
                     )
 
+    def _never_ended(self, trial: Observation) -> Iterator[Finding]:
+        """Steps whose execution was cut off, in a task that nobody awaits, and not begun again."""
+        found = counts_of(trial, self.by_site)
+        for key, (least, _) in sorted(self.baseline.counts.items()):
+            has_begun = found.get(key._replace(kind="executions"), 0) > 0
+            if (
+                key.kind == "completions"
+                and least
+                and has_begun  # what has not is told as such
+                and not found.get(key, 0)
+                and not self._is_open(key.about)
+                and self.promises.get(key.name) is not Promise.AT_MOST_ONCE
+            ):
+                yield Finding(
+                    Kind.LOST,
+                    f"{key.name}, {key.about}",
+                    "was cut off by the crash, and is not done again; uninterrupted, it ends",
+                )
+
     def _is_open(self, where: str) -> bool:
         workflow, _, fact = where.rpartition("/step-")
         return fact.isdigit() and self.baseline.is_open(
@@ -283,6 +310,11 @@ def _given_otherwise(
                 f"was {_GIVEN[key.what]} ({in_short(each)}); uninterrupted, "
                 f"({in_short(' or '.join(sorted(usual)))})",
             )
+
+
+def _is_known_before(key: Field, ended: set[tuple[str, int]], then: set[tuple[str, int]]) -> bool:
+    """Whether all that precedes a step in the end had been recorded in the end of another life."""
+    return all(at in then for at in ended if at[0] == key.workflow and at[1] < key.number)
 
 
 def _values_of(event: Mapping[str, Any]) -> list[str]:

@@ -54,7 +54,7 @@ _NAMES: Sequence[tuple[Any, str]] = (
 # Kinds of facts that somebody waits for.
 _AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
 
-Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], None]
+Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], Callable[[], None]]
 Replayed = Callable[[str, int, str, str], None]
 
 
@@ -92,11 +92,11 @@ _NOT_IN_A_TRIAL = frozenset(
 
 
 def count_steps(ran: Ran) -> None:
-    """Have every execution of a step body told before it begins.
+    """Have every execution of a step body told before it begins, and when it has ended.
 
     Args:
         ran: Given the step's name, whether it is a datasource's transaction, and the
-            arguments of its body.
+            arguments of its body; returns what is called at its end.
     """
 
     def counted(
@@ -107,14 +107,20 @@ def count_steps(ran: Ran) -> None:
 
             @functools.wraps(func)
             async def body(*args: Any, **kwargs: Any) -> Any:
-                ran(told, is_transaction, args, kwargs)
-                return await func(*args, **kwargs)
+                ended = ran(told, is_transaction, args, kwargs)
+                try:
+                    return await func(*args, **kwargs)
+                finally:
+                    ended()
         else:
 
             @functools.wraps(func)
             def body(*args: Any, **kwargs: Any) -> Any:
-                ran(told, is_transaction, args, kwargs)
-                return func(*args, **kwargs)
+                ended = ran(told, is_transaction, args, kwargs)
+                try:
+                    return func(*args, **kwargs)
+                finally:
+                    ended()
 
         return body
 

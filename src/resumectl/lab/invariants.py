@@ -147,7 +147,8 @@ def _at(row: Mapping[str, Any]) -> tuple[str, int]:
     return row["workflow"], row["number"]
 
 
-def _recorded(life: LifeSeen) -> set[tuple[str, int]]:
+def steps_recorded(life: LifeSeen) -> set[tuple[str, int]]:
+    """The steps of which there is a record when a life has ended: workflow and number."""
     return {_at(step) for step in life.left["steps"]}
 
 
@@ -171,7 +172,7 @@ def _reruns(trial: Observation) -> Iterator[Finding]:
                     f"{each['step']}, {site(each)}",
                     f"was recorded before the crash, and ran again in life {number}",
                 )
-        recorded |= _recorded(life)
+        recorded |= steps_recorded(life)
 
 
 def _never_recorded(trial: Observation) -> Iterator[Finding]:
@@ -179,7 +180,7 @@ def _never_recorded(trial: Observation) -> Iterator[Finding]:
     # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
     ended = trial.final.left["workflows"]
     given_up = {w["id"] for w in ended if w["status"] in (*UNFINISHED, *RESUMABLE_BY_ID)}
-    recorded = {at for life in trial.lives for at in _recorded(life)}
+    recorded = {at for life in trial.lives for at in steps_recorded(life)}
     # Also of a workflow that has been deleted since.
     ever_committed = set(committed(trial))
     lives: defaultdict[tuple[str, str], set[int]] = defaultdict(set)

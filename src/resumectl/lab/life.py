@@ -211,17 +211,18 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
     dbos_hooks.configure(config)
     wakener.install()
 
-    def ran(step: str, is_transaction: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        recorder.write(
-            "ran",
-            step=step,
-            workflow=DBOS.workflow_id,
-            number=DBOS.step_id,
-            begun_in=_body(),
-            is_retry=dbos_hooks.is_retry(),
-            transaction=is_transaction,
-            **payload_of(args, kwargs),
-        )
+    def ran(
+        step: str, is_transaction: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Callable[[], None]:
+        where = {
+            "step": step,
+            "workflow": DBOS.workflow_id,
+            "number": DBOS.step_id,
+            "begun_in": _body(),
+            "transaction": is_transaction,
+        }
+        recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload_of(args, kwargs))
+        return lambda: recorder.write("ended", **where)
 
     def happened(name: str, about: tuple[Any, ...]) -> None:
         workflow_id, number = here()

@@ -35,7 +35,7 @@ class Field(NamedTuple):
 class Count(NamedTuple):
     """Something that happens so or so often: an effect, a step's body, a write of a body."""
 
-    kind: str  # effect, executions, write
+    kind: str  # effect, executions, completions (of executions), write
     name: str
     about: str  # what tells one from another: arguments of an effect, or where
 
@@ -43,7 +43,7 @@ class Count(NamedTuple):
         said = (
             f"{self.name}({self.about})" if self.kind == "effect" else f"{self.name} {self.about}"
         )
-        return f"{self.kind} {'of ' if self.kind == 'executions' else ''}{said}"
+        return f"{self.kind} {'of ' if self.kind in ('executions', 'completions') else ''}{said}"
 
 
 def fields_of(run: Observation) -> dict[Field, Any]:
@@ -131,6 +131,9 @@ def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
     for each in events_of(run, "ran"):
         if not each["transaction"]:  # which is undone with the process
             found[Count("executions", each["step"], site(each))] += 1
+    for each in events_of(run, "ended"):
+        if not each["transaction"]:
+            found[Count("completions", each["step"], site(each))] += 1
     for commit in events_of(run, "commit"):
         for table, workflow in commit.get("added_by_bodies", ()):
             found[Count("write", table, workflow)] += 1

@@ -1,6 +1,6 @@
 """One trial, told in its order: as a story, as JSON, and how it came out when repeated."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,20 @@ def _life_sheet(number: int, life: LifeSeen) -> Sheet:
     for event in life.events:
         at = f"{(event['at_us'] - began_us) / 1000:.1f} ms"
         rows.extend([at, *told_of] for told_of in _event_told(event))
+    rows.extend(
+        ["", Text("cut off", style="yellow"), step, "a step body"] for step in _cut_off(life)
+    )
     columns = [right("at"), Column("what"), whole("of"), whole("detail")]
     return Sheet(f"Life {number}", columns, rows)
+
+
+def _cut_off(life: LifeSeen) -> Iterator[str]:
+    """The step bodies that had begun, and not ended, when the life was at its end."""
+    under_way: Counter[str] = Counter()
+    for event in life.events:
+        if event["kind"] in ("ran", "ended"):
+            under_way[f"{event['step']}, {site(event)}"] += 1 if event["kind"] == "ran" else -1
+    return under_way.elements()
 
 
 def _recovery(life: LifeSeen) -> str:
