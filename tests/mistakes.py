@@ -26,6 +26,7 @@ MISTAKES = {
     "partition_from_memory": "diverged",
     "key_from_the_body": "diverged",
     "key_behind_a_branch": "diverged",
+    "key_in_two_children": "diverged",
     "row_from_the_body": "duplicated",
     "stock_taken_by_the_body": "duplicated",
     "stock_reckoned_by_the_body": "diverged",
@@ -81,7 +82,7 @@ def _stream() -> None:
 
 
 @DBOS.workflow()
-def _charge(_amount: int) -> None:
+def _charge(_what: int | str) -> None:
     pass
 
 
@@ -200,6 +201,13 @@ async def _task() -> None:
     tasks.append(asyncio.create_task(mail_in_a_task()))
 
 
+@DBOS.workflow()
+def _two_children() -> None:
+    key = uuid.uuid4().hex
+    for _ in range(2):
+        DBOS.start_workflow(_charge, key).get_result()
+
+
 @DBOS.step()
 async def mail_slowly() -> None:
     await asyncio.sleep(0.05)
@@ -272,6 +280,7 @@ timeout_from_memory = asking(_timeout)
 partition_from_memory = Scenario(ask_for_a_partition)
 key_from_the_body = asking(_pay)
 key_behind_a_branch = asking(_choose)
+key_in_two_children = asking(_two_children)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
 stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)
 stock_reckoned_by_the_body = Scenario(

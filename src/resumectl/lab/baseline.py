@@ -17,6 +17,7 @@ from resumectl.lab.outcome import (
 )
 from resumectl.lab.paths import Path, distinct, paths_of
 from resumectl.lab.plan import subject_of
+from resumectl.lab.relations import Pair, carried_together
 from resumectl.lab.trial import Observation
 from resumectl.statuses import UNFINISHED
 
@@ -58,6 +59,7 @@ class Baseline:
         counts: How often something happens, at least and at most.
         paths: By workflow, the different ones that it took.
         received: By workflow, what each of its steps received, in the first run.
+        together: Pairs of things that carry one value, which is another in each run.
         begun_anew: Workflows that the program deletes, or takes back and runs once more.
         open_from: Workflow to the number of a step whose result varies by itself, as that of a
             look whether something is ready: which steps follow depends on it.
@@ -73,6 +75,7 @@ class Baseline:
     counts: Mapping[Count, tuple[int, int]]
     paths: Mapping[str, Sequence[Path]]
     received: Mapping[str, Mapping[int, str]]
+    together: frozenset[Pair]
     begun_anew: frozenset[str]
     open_from: Mapping[str, int]
     masked: frozenset[Field | Count]
@@ -100,6 +103,7 @@ class Baseline:
             counts={key: (n, n) for key, n in counts.items()},
             paths=distinct([paths_of(run.final) for run in runs]),
             received=received(runs[0].final),
+            together=carried_together(runs),
             begun_anew=_begun_anew(transitions),
             open_from=open_from,
             masked=frozenset(masked_fields | masked_counts),
@@ -131,6 +135,7 @@ class Baseline:
             fields={key: values for key, values in fields.items() if key not in masked},
             counts={key: times for key, times in counts.items() if key not in masked},
             paths={},  # they may part where the program was edited
+            together=frozenset(),
             open_from=_earliest(self.open_from, other.open_from),
             masked=masked,
             digests=(self.digests[0], other.digests[0]),

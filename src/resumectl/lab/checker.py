@@ -23,6 +23,7 @@ from resumectl.lab.outcome import (
 )
 from resumectl.lab.paths import differing, paths_of
 from resumectl.lab.plan import subject_of
+from resumectl.lab.relations import torn_apart
 from resumectl.lab.trial import (
     Exposure,
     Finding,
@@ -67,6 +68,7 @@ class Checker:
             *invariants.broken_invariants(by_itself),
             *self._twice_in_a_life(by_itself),
             *self._made_afresh(by_itself),
+            *torn_apart(by_itself, self.baseline.together),
             *(() if stuck else self._never_ended(trial)),
             *self._repeated(trial, exposures, complete=not stuck),
         ]
