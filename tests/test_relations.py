@@ -1,7 +1,7 @@
 """What carries one value made by chance in every uninterrupted run carries one after a crash."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,8 +12,18 @@ from resumectl.lab.trial import LifeSeen, Observation
 A, B, C = "5f0c9f3c6d1e", "9b33dd1b5c2a", "4cc4df6b7857"
 
 
+def call(payload: str, *, opaque: Sequence[int] = ()) -> Mapping[str, Any]:
+    """Of the body of the workflow's step."""
+    where = {"step": "look", "workflow": "w-1", "number": 1, "transaction": False, "begun_in": None}
+    return {"kind": "ran", **where, "payload": [payload], "opaque": opaque}
+
+
 def run(
-    events: Mapping[str, Any], *, returned: str = "", given: str = "", output: str = ""
+    events: Mapping[str, Any],
+    *calls: Mapping[str, Any],
+    returned: str = "",
+    given: str = "",
+    output: str = "",
 ) -> Observation:
     """A workflow that has set these events; what its step returned, what it was given, its own."""
     workflow: dict[str, Any] = dict.fromkeys(
@@ -34,7 +44,7 @@ def run(
         "stream": [],
         "inbox": [],
     }
-    return Observation("", [LifeSeen([], "ended", None, 0, True, left)], 1.0)
+    return Observation("", [LifeSeen(calls, "ended", None, 0, True, left)], 1.0)
 
 
 def torn(*runs: Observation, trial: Observation) -> list[str]:
@@ -46,6 +56,14 @@ def test_two_events_with_one_key_are_torn_apart_by_another() -> None:
     assert torn(*runs, trial=run({"key": C, "paid with": f"key {C}"})) == []
     assert torn(*runs, trial=run({"key": C, "paid with": f"key {A}"})) == ["event w-1 paid with"]
     assert torn(*runs, trial=run({"key": C})) == []  # what is not there is told as lost
+
+
+@pytest.mark.parametrize(("opaque", "found"), [((), ["w-1/step-1: arguments"]), ([0], [])])
+def test_an_object_that_a_step_is_given_is_another_in_each_life(
+    opaque: Sequence[int], found: list[str]
+) -> None:
+    runs = [run({"key": each}, call(each, opaque=opaque)) for each in (A, B)]
+    assert torn(*runs, trial=run({"key": A}, call(C, opaque=opaque))) == found
 
 
 def test_what_a_workflow_returns_belongs_to_it() -> None:

@@ -20,6 +20,7 @@ from resumectl.lab.outcome import (
     fields_of,
     in_short,
     site,
+    values_given,
 )
 from resumectl.lab.paths import differing, paths_of
 from resumectl.lab.plan import subject_of
@@ -198,7 +199,7 @@ class Checker:
                 before, earlier = first.setdefault(key, (number, event))
                 if (
                     event["step"] == earlier["step"]
-                    and _values_of(event) != _values_of(earlier)
+                    and values_given(event) != values_given(earlier)
                     # What is compared with uninterrupted runs is told there.
                     and (key not in self.baseline.fields or self.baseline.is_open(key))
                     and _is_known_before(key, recorded[-1], recorded[before])
@@ -317,12 +318,6 @@ def _given_otherwise(
 def _is_known_before(key: Field, ended: set[tuple[str, int]], then: set[tuple[str, int]]) -> bool:
     """Whether all that precedes a step in the end had been recorded in the end of another life."""
     return all(at in then for at in ended if at[0] == key.workflow and at[1] < key.number)
-
-
-def _values_of(event: Mapping[str, Any]) -> list[str]:
-    """What a step's body was given, where that is made of values alone."""
-    opaque = event.get("opaque", ())
-    return [each for index, each in enumerate(event["payload"]) if index not in opaque]
 
 
 def _fields(masked: Iterable[Field | Count]) -> Iterator[Field]:

@@ -104,6 +104,12 @@ def field_of_step(row: Mapping[str, Any], what: str) -> Field:
     return Field("step", f"{workflow}/step-{number}", what, workflow, number)
 
 
+def values_given(event: Mapping[str, Any]) -> list[str]:
+    """What a step's body was called with, where that is made of values alone."""
+    opaque = event.get("opaque", ())
+    return [text for index, text in enumerate(event["payload"]) if index not in opaque]
+
+
 def compared(row: Mapping[str, Any], key: str) -> Any:
     """A column of a workflow or step, as it is held against another's."""
     is_value = key in ("output", "error", "input") and row[key] is not None

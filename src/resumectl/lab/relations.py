@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from resumectl.lab.outcome import Field, fields_of
+from resumectl.lab.outcome import Field, events_of, field_of_step, fields_of, values_given
 from resumectl.lab.trial import Finding, Kind, Observation
 
 Pair = tuple[Field, Field]
@@ -46,7 +46,7 @@ def torn_apart(trial: Observation, together: frozenset[Pair]) -> Iterator[Findin
 
 def _carried(run: Observation) -> dict[Field, set[str]]:
     """By thing that a body says or gives, the values in it that the body itself made by chance."""
-    fields = fields_of(run)
+    fields = fields_of(run) | _arguments(run)
     returned = {
         value
         for key, each in fields.items()
@@ -61,6 +61,15 @@ def _carried(run: Observation) -> dict[Field, set[str]]:
             own = set() if key.what == "input" else _values(given)
             carried[key] = _values(each) - returned - own
     return {key: values for key, values in carried.items() if values}
+
+
+def _arguments(run: Observation) -> dict[Field, list[str]]:
+    """What steps were called with, without objects: each life has its own of these."""
+    found: defaultdict[Field, list[str]] = defaultdict(list)
+    for event in events_of(run, "ran"):
+        if event["workflow"] is not None and event["number"] is not None:
+            found[field_of_step(event, "arguments")] += values_given(event)
+    return found
 
 
 def _is_of_a_client(key: Field, fields: Mapping[Field, Any]) -> bool:
