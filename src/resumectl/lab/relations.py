@@ -17,18 +17,27 @@ Pair = tuple[Field, Field]
 
 # So long are a UUID's last part, tokens and keys: two of them are never the same by chance. Digits
 # alone may be a time to the second, which two looks at a clock share.
-_MADE_BY_CHANCE = re.compile(r"(?<![0-9A-Za-z])(?![0-9TZ]{1,16}(?![0-9A-Za-z]))[0-9A-Za-z]{12,}")
+_MADE_BY_CHANCE = re.compile(r"(?![0-9TZ]{1,16}(?![0-9A-Za-z]))[0-9A-Za-z]{12,}")
 
 
 def carried_together(runs: Sequence[Observation]) -> frozenset[Pair]:
-    """Pairs of things into which a body puts the same value made by chance, in each of the runs."""
+    """Pairs of things into which a body puts the same value made by chance, in each of the runs.
+
+    Args:
+        runs: Uninterrupted ones; two at least, for what is the same in all is not made by chance.
+    """
     carried = [_carried(run) for run in runs]
     constant = set.intersection(*(set().union(*each.values()) for each in carried))
     return frozenset(set.intersection(*(_pairs(each, constant) for each in carried)))
 
 
 def torn_apart(trial: Observation, together: frozenset[Pair]) -> Iterator[Finding]:
-    """What carries another value than its fellow, which it does in no uninterrupted run."""
+    """What carries another value than its fellow, which it does in no uninterrupted run.
+
+    Args:
+        trial: Without the workflows that are begun anew by right.
+        together: Of the uninterrupted runs.
+    """
     carried = _carried(trial) if together else {}
     told: set[Field] = set()
     for one, other in sorted(together):
