@@ -160,14 +160,21 @@ class Baseline:
             return key.workflow in self.open_from
         return key.number > self.open_from.get(key.workflow, key.number)
 
+    def is_open_at(self, where: str) -> bool:
+        """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, never."""
+        workflow, _, number = where.rpartition("/step-")
+        return number.isdigit() and self.is_open(Field("step", where, "", workflow, int(number)))
+
+    def _is_said_otherwise(self, masked: Field | Count) -> bool:
+        if isinstance(masked, Field):
+            return self.is_open(masked)
+        is_told = masked.kind == "completions" and masked._replace(kind="executions") in self.masked
+        return is_told or self.is_open_at(masked.about)
+
     @property
     def not_compared(self) -> list[str]:
         """What is not compared, for people."""
-        said = sorted(
-            str(each)
-            for each in self.masked
-            if not (isinstance(each, Field) and self.is_open(each))
-        )
+        said = sorted(str(each) for each in self.masked if not self._is_said_otherwise(each))
         for workflow, number in sorted(self.open_from.items()):
             said.append(
                 f"the steps of {workflow} after step {number}" if number else

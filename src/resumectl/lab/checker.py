@@ -227,7 +227,9 @@ class Checker:
             n = found.get(key, 0)
             least, most = expected.get(key, (0, 0))
             place = places.get((key.name, key.about)) if key.kind == "effect" else None
-            if self._is_open(key.about if key.kind == "executions" else site(place or _NOWHERE)):
+            if self.baseline.is_open_at(
+                key.about if key.kind == "executions" else site(place or _NOWHERE)
+            ):
                 least, most = 0, max(most, 1)
             # A step that is named as its effect is: the promise is of the effect.
             is_named = key.kind != "executions" or key.name not in effects
@@ -273,7 +275,7 @@ class Checker:
                 and least
                 and has_begun  # what has not is told as such
                 and not found.get(key, 0)
-                and not self._is_open(key.about)
+                and not self.baseline.is_open_at(key.about)
                 and self.promises.get(key.name) is not Promise.AT_MOST_ONCE
             ):
                 yield Finding(
@@ -281,12 +283,6 @@ class Checker:
                     f"{key.name}, {key.about}",
                     "was cut off by the crash, and is not done again; uninterrupted, it ends",
                 )
-
-    def _is_open(self, where: str) -> bool:
-        workflow, _, fact = where.rpartition("/step-")
-        return fact.isdigit() and self.baseline.is_open(
-            Field("step", where, "", workflow, int(fact))
-        )
 
 
 # Where what the scenario itself counts has happened.
