@@ -168,10 +168,11 @@ class Controls:
 
     def __init__(self, *runs: Observation) -> None:
         self._runs = itertools.cycle(runs)
+        self.paused_at: list[str] = []
 
     def baseline(self, _number: int, *, later: bool, control: Control) -> Observation:
         assert not later
-        assert control.at == PLAN
+        self.paused_at.append(control.at)
         return next(self._runs)
 
 
@@ -193,6 +194,18 @@ def test_only_a_healthy_control_excuses_what_differs(
     (judgement,) = experiment.judged([trial([("look", "other")], answer="other")])
     assert judgement.verdict is verdict, judgement.findings
     assert not experiment.ask_again([judgement])  # once is enough
+    assert set(runner.paused_at) == {PLAN}  # nothing is known of what precedes it
+
+
+def test_what_is_begun_again_later_is_asked_ahead_of_its_step() -> None:
+    facts = ["w-1/accepted", "w-2/accepted", "w-1/step-1", "w-1/succeeded"]
+    commits = [{"kind": "commit", "at_us": 1, "facts": [[name, "work"]]} for name in facts]
+    runs = [run([("look", "usual")], events=commits) for _ in range(2)]
+    runner: Any = Controls(run([("look", "other")], answer="other", events=commits))
+    experiment = Experiment(runner, {}, runs=tuple(runs))
+    (judgement,) = experiment.judged([trial([("look", "other")], answer="other")])
+    assert judgement.verdict is Verdict.KEPT, judgement.findings
+    assert runner.paused_at == [PLAN, "after:w-1/accepted"] * 3
 
 
 def test_a_later_life_of_an_edited_file_proves_nothing() -> None:

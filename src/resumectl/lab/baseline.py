@@ -160,6 +160,13 @@ class Baseline:
             return key.workflow in self.open_from
         return key.number > self.open_from.get(key.workflow, key.number)
 
+    def ahead_of(self, name: str) -> str | None:
+        """The transition of the same workflow that precedes one, if each happens once."""
+        once = [each.name for each in self.transitions if each.times == 1]
+        own = [each for each in once if subject_of(each) == subject_of(name)]
+        at = own.index(name) if name in own else 0
+        return own[at - 1] if at else None
+
     def is_open_at(self, where: str) -> bool:
         """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, never."""
         workflow, _, number = where.rpartition("/step-")

@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from resumectl.lab.baseline import (
 )
 from resumectl.lab.checker import Checker, promised_name
 from resumectl.lab.outcome import Count, sites_of_effects
-from resumectl.lab.plan import CrashPlan
+from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
 from resumectl.lab.runner import Control, Runner
 from resumectl.lab.trial import (
     BASELINE,
@@ -180,6 +180,7 @@ class Experiment:
 
         Each run pauses at the crash point of such a trial, for as long as a death takes, and on
         PostgreSQL its sequences have lost a number: what differs by that alone is no finding.
+        Before a commit, every other one pauses ahead of the step instead: it is begun again, later.
         """
         plans = [j.plan for j in judgements if any(f.kind in _BY_COMPARISON for f in j.findings)]
         with self._asking:
@@ -187,10 +188,13 @@ class Experiment:
                 return False
             programs = _programs(self.runner)
             chosen = [plans[n * len(plans) // len(_PAUSES)] for n in range(len(_PAUSES))]
-            away_s = self.baseline.away_s
+            baseline = self.baseline
             for number, (plan, times) in enumerate(zip(chosen, _PAUSES, strict=True)):
-                control = Control.at_first_death(plan, times * away_s)
-                later = programs[number % len(programs)]
+                control = Control.at_first_death(plan, times * baseline.away_s)
+                turn, program = divmod(number, len(programs))
+                if turn % 2:
+                    control = replace(control, at=_ahead_of(control.at, baseline))
+                later = programs[program]
                 run = self.runner.baseline(number, later=later, control=control)
                 self.runs = (*self.runs, run)
             return True
@@ -205,6 +209,13 @@ class Experiment:
         """Judge; and where a difference from the baseline is found, ask that again."""
         found = [self.judge(trial) for trial in trials]
         return [self.judge(trial) for trial in trials] if self.ask_again(found) else found
+
+
+def _ahead_of(at: str, baseline: Baseline) -> str:
+    """The crash point right behind what the workflow does before the one that dies, if known."""
+    (death,) = CrashPlan.parse(at).deaths
+    ahead = baseline.ahead_of(death.at.pattern) if death.edge is Edge.BEFORE else None
+    return str(Death(Edge.AFTER, Matches(ahead))) if ahead else at
 
 
 def _programs(runner: Runner) -> Sequence[bool]:
