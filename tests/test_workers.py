@@ -107,12 +107,13 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
         os.kill(a.pid, signal.SIGKILL)
         a.wait(DEADLINE_S)
         # All but what the frozen one holds: nobody touches that, for it is alive. It may have
-        # been stopped in the middle of claiming more, with the rows locked on the server.
+        # been stopped in the middle of claiming more: these are ENQUEUED still, under the id of
+        # whoever enqueued them, with their rows locked on the server.
         wait_for(
             "the others finish",
             lambda: (
                 place.rows(
-                    "SELECT count(*) FROM workflow_status WHERE status NOT IN ('SUCCESS')"
+                    "SELECT count(*) FROM workflow_status WHERE status NOT IN ('SUCCESS', 'ENQUEUED')"
                     f" AND executor_id <> '{frozen}' AND name = 'Publisher.deliver_message'"
                 )
                 == [(0,)]
