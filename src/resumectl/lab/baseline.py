@@ -12,6 +12,7 @@ from resumectl.lab.outcome import (
     Field,
     counts_of,
     events_of,
+    executions,
     fields_of,
     received,
 )
@@ -57,6 +58,7 @@ class Baseline:
         transitions: Its durable facts, in their order.
         fields: What it ends with, to the values that are as they should be.
         counts: How often something happens, at least and at most.
+        ended: Steps whose bodies come to their end.
         paths: By workflow, the different ones that it took.
         received: By workflow, what each of its steps received, in the first run.
         together: Pairs of things that carry one value, which is another in each run.
@@ -73,6 +75,7 @@ class Baseline:
     transitions: Sequence[Transition]
     fields: Mapping[Field, Sequence[Any]]
     counts: Mapping[Count, tuple[int, int]]
+    ended: frozenset[Count]
     paths: Mapping[str, Sequence[Path]]
     received: Mapping[str, Mapping[int, str]]
     together: frozenset[Pair]
@@ -101,6 +104,7 @@ class Baseline:
             transitions=transitions,
             fields={key: (value,) for key, value in fields.items()},
             counts={key: (n, n) for key, n in counts.items()},
+            ended=frozenset(set.intersection(*(set(executions(run, "ended")) for run in runs))),
             paths=distinct([paths_of(run.final) for run in runs]),
             received=received(runs[0].final),
             together=carried_together(runs),
@@ -134,6 +138,7 @@ class Baseline:
             self,
             fields={key: values for key, values in fields.items() if key not in masked},
             counts={key: times for key, times in counts.items() if key not in masked},
+            ended=self.ended & other.ended,
             paths={},  # they may part where the program was edited
             together=frozenset(),
             open_from=_earliest(self.open_from, other.open_from),
@@ -160,6 +165,11 @@ class Baseline:
             return key.workflow in self.open_from
         return key.number > self.open_from.get(key.workflow, key.number)
 
+    def is_open_at(self, where: str) -> bool:
+        """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, never."""
+        workflow, _, number = where.rpartition("/step-")
+        return number.isdigit() and self.is_open(Field("step", where, "", workflow, int(number)))
+
     def ahead_of(self, name: str) -> str | None:
         """The transition of the same workflow that precedes one, if each happens once."""
         once = [each.name for each in self.transitions if each.times == 1]
@@ -167,21 +177,14 @@ class Baseline:
         at = own.index(name) if name in own else 0
         return own[at - 1] if at else None
 
-    def is_open_at(self, where: str) -> bool:
-        """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, never."""
-        workflow, _, number = where.rpartition("/step-")
-        return number.isdigit() and self.is_open(Field("step", where, "", workflow, int(number)))
-
-    def _is_said_otherwise(self, masked: Field | Count) -> bool:
-        if isinstance(masked, Field):
-            return self.is_open(masked)
-        is_told = masked.kind == "completions" and masked._replace(kind="executions") in self.masked
-        return is_told or self.is_open_at(masked.about)
-
     @property
     def not_compared(self) -> list[str]:
         """What is not compared, for people."""
-        said = sorted(str(each) for each in self.masked if not self._is_said_otherwise(each))
+        said = sorted(
+            str(each)
+            for each in self.masked
+            if not (self.is_open(each) if isinstance(each, Field) else self.is_open_at(each.about))
+        )
         for workflow, number in sorted(self.open_from.items()):
             said.append(
                 f"the steps of {workflow} after step {number}" if number else

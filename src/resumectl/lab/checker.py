@@ -14,9 +14,10 @@ from resumectl.lab.baseline import MISSING, Baseline
 from resumectl.lab.outcome import (
     Count,
     Field,
+    calls_of,
     counts_of,
     events_of,
-    field_of_step,
+    executions,
     fields_of,
     in_short,
     site,
@@ -192,10 +193,7 @@ class Checker:
         recorded = [invariants.steps_recorded(life) for life in trial.lives]
         first: dict[Field, tuple[int, Mapping[str, Any]]] = {}
         for number, life in enumerate(trial.lives):
-            for event in life.events:
-                if event["kind"] != "ran" or event["workflow"] is None or event["number"] is None:
-                    continue
-                key = field_of_step(event, "arguments")
+            for key, event in calls_of(life):
                 before, earlier = first.setdefault(key, (number, event))
                 if (
                     event["step"] == earlier["step"]
@@ -222,8 +220,6 @@ class Checker:
         payloads = _payloads(trial)
         places = _places_of_effects(trial, self.by_site)
         for key in sorted({*found, *expected} - self.baseline.masked):
-            if key.kind == "completions":
-                continue
             n = found.get(key, 0)
             least, most = expected.get(key, (0, 0))
             place = places.get((key.name, key.about)) if key.kind == "effect" else None
@@ -267,17 +263,10 @@ class Checker:
 
     def _never_ended(self, trial: Observation) -> Iterator[Finding]:
         """Steps whose execution was cut off, in a task that nobody awaits, and not begun again."""
-        found = counts_of(trial, self.by_site)
-        for key, (least, _) in sorted(self.baseline.counts.items()):
-            has_begun = found.get(key._replace(kind="executions"), 0) > 0
-            if (
-                key.kind == "completions"
-                and least
-                and has_begun  # what has not is told as such
-                and not found.get(key, 0)
-                and not self.baseline.is_open_at(key.about)
-                and self.promises.get(key.name) is not Promise.AT_MOST_ONCE
-            ):
+        cut_off = executions(trial, "ran").keys() - executions(trial, "ended").keys()
+        for key in sorted(cut_off & self.baseline.ended):
+            is_promised = self.promises.get(key.name) is not Promise.AT_MOST_ONCE
+            if is_promised and not self.baseline.is_open_at(key.about):
                 yield Finding(
                     Kind.LOST,
                     f"{key.name}, {key.about}",

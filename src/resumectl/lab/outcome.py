@@ -35,7 +35,7 @@ class Field(NamedTuple):
 class Count(NamedTuple):
     """Something that happens so or so often: an effect, a step's body, a write of a body."""
 
-    kind: str  # effect, executions, completions (of executions), write
+    kind: str  # effect, executions, write
     name: str
     about: str  # what tells one from another: arguments of an effect, or where
 
@@ -43,7 +43,7 @@ class Count(NamedTuple):
         said = (
             f"{self.name}({self.about})" if self.kind == "effect" else f"{self.name} {self.about}"
         )
-        return f"{self.kind} {'of ' if self.kind in ('executions', 'completions') else ''}{said}"
+        return f"{self.kind} {'of ' if self.kind == 'executions' else ''}{said}"
 
 
 def fields_of(run: Observation) -> dict[Field, Any]:
@@ -63,9 +63,9 @@ def fields_of(run: Observation) -> dict[Field, Any]:
     for workflow_id, numbered in received(life).items():
         found[Field("received", workflow_id, "", workflow_id)] = sorted(numbered.values())
     given: defaultdict[Field, set[str]] = defaultdict(set)
-    for event in events_of(run, "ran"):
-        if event["workflow"] is not None and event["number"] is not None:
-            given[field_of_step(event, "arguments")].add(", ".join(event["payload"]))
+    for each in run.lives:
+        for call, event in calls_of(each):
+            given[call].add(", ".join(event["payload"]))
     for commit in events_of(run, "commit"):
         for write, workflow, values in commit.get("set_by_bodies", ()):
             given[Field("write", f"{write} by {workflow}", "values", workflow)].add(values)
@@ -104,6 +104,13 @@ def field_of_step(row: Mapping[str, Any], what: str) -> Field:
     return Field("step", f"{workflow}/step-{number}", what, workflow, number)
 
 
+def calls_of(life: LifeSeen) -> Iterator[tuple[Field, Mapping[str, Any]]]:
+    """The executions of steps that are a workflow's, each with the field of its arguments."""
+    for event in life.events:
+        if event["kind"] == "ran" and event["workflow"] is not None and event["number"] is not None:
+            yield field_of_step(event, "arguments"), event
+
+
 def values_given(event: Mapping[str, Any]) -> list[str]:
     """What a step's body was called with, where that is made of values alone."""
     opaque = event.get("opaque", ())
@@ -134,16 +141,25 @@ def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
     for name, times in ((counted["value"] if counted else None) or {}).items():
         for about, number in times.items():
             found[Count("effect", name, about)] += number
-    for each in events_of(run, "ran"):
-        if not each["transaction"]:  # which is undone with the process
-            found[Count("executions", each["step"], site(each))] += 1
-    for each in events_of(run, "ended"):
-        if not each["transaction"]:
-            found[Count("completions", each["step"], site(each))] += 1
+    found += executions(run, "ran")
     for commit in events_of(run, "commit"):
         for table, workflow in commit.get("added_by_bodies", ()):
             found[Count("write", table, workflow)] += 1
     return dict(found)
+
+
+def executions(run: Observation, kind: str) -> Counter[Count]:
+    """How often each step's body was executed.
+
+    Args:
+        run: With all its lives.
+        kind: `ran`, for how often it began, or `ended`, for how often it came to its end.
+    """
+    return Counter(
+        Count("executions", each["step"], site(each))
+        for each in events_of(run, kind)
+        if not each["transaction"]  # which is undone with the process
+    )
 
 
 def sites_of_effects(runs: Sequence[Observation]) -> set[str]:

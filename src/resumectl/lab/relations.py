@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from resumectl.lab.outcome import Field, events_of, field_of_step, fields_of, values_given
+from resumectl.lab.outcome import Field, calls_of, fields_of, values_given
 from resumectl.lab.trial import Finding, Kind, Observation
 
 Pair = tuple[Field, Field]
@@ -75,9 +75,9 @@ def _carried(run: Observation) -> dict[Field, set[str]]:
 def _arguments(run: Observation) -> dict[Field, list[str]]:
     """What steps were called with, without objects: each life has its own of these."""
     found: defaultdict[Field, list[str]] = defaultdict(list)
-    for event in events_of(run, "ran"):
-        if event["workflow"] is not None and event["number"] is not None:
-            found[field_of_step(event, "arguments")] += values_given(event)
+    for life in run.lives:
+        for key, event in calls_of(life):
+            found[key] += values_given(event)
     return found
 
 
