@@ -6,7 +6,6 @@ Swept by test_scenarios, by name. The classic mistakes are in examples/pitfalls.
 import asyncio
 import random
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -171,7 +170,7 @@ def fill_the_shelf() -> None:
 
 
 def mail_later() -> None:
-    time.sleep(0.05)  # its workflow has ended by then
+    DBOS.retrieve_workflow("w-1").get_result()  # it is sent when its workflow has ended
     effect("mail", "order-1")
 
 

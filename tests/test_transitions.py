@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -280,8 +281,12 @@ def committed(facts):
     for fact in facts:
         write(fact.name)
         seen.release()
+def survived(facts):
+    pass
 death = CrashPlan.parse(plan).deaths[0]
-Watch(death, write, system_database=url, on_commit=committed).arm()
+watch = Watch(death, write, system_database=url, on_commit=committed,
+              on_survived=lambda facts: survived(facts))
+watch.arm()
 engine = sa.create_engine(url)
 at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
 def execute(connection, sql, **values):
@@ -301,6 +306,26 @@ def others(first):
         insert(at_once, "others", number)
 for first in range(4):
     threading.Thread(target=others, args=[first], daemon=True).start()
+for _ in range(40):
+    seen.acquire()
+insert(engine, "struck", 1)
+"""
+WAKING = """
+def survived(facts):
+    write("survived")
+insert(at_once, "others", 1)
+insert(engine, "others", 2)
+insert(at_once, "struck", 1)
+insert(engine, "struck", 2)
+"""
+AMONG_EFFECTS = """
+def others():
+    while True:
+        with watch.no_blow():
+            write("effect")
+        seen.release()
+for _ in range(4):
+    threading.Thread(target=others, daemon=True).start()
 for _ in range(40):
     seen.acquire()
 insert(engine, "struck", 1)
@@ -345,14 +370,13 @@ def run_on_server(url: str, plan: str, program: str) -> tuple[int, list[str], li
         for table in ("struck", "others"):
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
             connection.execute(sa.text(f"CREATE TABLE {table} (n INTEGER PRIMARY KEY)"))
-    reader, writer = os.pipe()
-    code = subprocess.run(
-        [sys.executable, "-c", SERVER_PROGRAM + program,
-         engine.url.render_as_string(hide_password=False), plan, str(writer)],
-        pass_fds=(writer,), check=False, timeout=60,
-    ).returncode  # fmt: skip
-    os.close(writer)
-    with os.fdopen(reader) as note:
+    with tempfile.TemporaryFile("w+") as note:
+        code = subprocess.run(
+            [sys.executable, "-c", SERVER_PROGRAM + program,
+             engine.url.render_as_string(hide_password=False), plan, str(note.fileno())],
+            pass_fds=(note.fileno(),), check=False, timeout=60,
+        ).returncode  # fmt: skip
+        note.seek(0)
         lines = note.read().split()
     with engine.begin() as connection:
         # What a dead client had sent may still be under way: no lock is had before it has ended.
@@ -389,6 +413,21 @@ def test_the_server_commits_nothing_that_nobody_was_told_of(postgres_url: str, e
         code, lines, struck, others = run_on_server(postgres_url, plan, AMONG_OTHERS)
         assert (code, lines[-1], struck) == (-9, plan, [1] if edge == "after" else [])
         assert lines.count("others/inserted") == len(others) >= 40
+
+
+def test_who_waits_for_a_commit_is_woken_when_no_blow_falls_there(postgres_url: str) -> None:
+    code, lines, _, _ = run_on_server(postgres_url, "after:struck/inserted#2", WAKING)
+    told = ["others/inserted"] * 2 + ["struck/inserted"] * 2
+    every = [line for name in told for line in (name, "survived")]
+    assert (code, lines) == (-9, [*every[:-1], "after:struck/inserted"])
+
+
+def test_nothing_is_recorded_between_a_commit_and_the_blow(postgres_url: str) -> None:
+    for _ in range(5):
+        plan = "after:struck/inserted"
+        code, lines, _, _ = run_on_server(postgres_url, plan, AMONG_EFFECTS)
+        assert (code, lines[-2:]) == (-9, ["struck/inserted", plan])
+        assert lines.count("effect") >= 40
 
 
 def test_a_statement_may_wait_for_the_lock_of_the_transaction_that_matches(

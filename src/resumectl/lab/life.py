@@ -94,10 +94,15 @@ def _live(order: Order, recorder: Recorder) -> None:
     def committed(facts: Sequence[Fact]) -> None:
         more = _writes_of_bodies(facts)
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
-        wakener.committed(facts)
 
-    watch = _watch(order, recorder, committed, of_publisher=subject.target is None)
-    _hook(order, recorder, wakener)
+    watch = _watch(
+        order,
+        recorder,
+        on_commit=committed,
+        on_survived=wakener.committed,
+        of_publisher=subject.target is None,
+    )
+    _hook(order, recorder, wakener, watch)
     watch.arm()
     known_modules = set(sys.modules)
     scenario = load(subject, order.database_url)
@@ -127,9 +132,7 @@ def _live(order: Order, recorder: Recorder) -> None:
         _look(recorder, "counted", lambda: counted(awaited(scenario.effects())))
 
 
-def _watch(
-    order: Order, recorder: Recorder, committed: Callable[[Sequence[Fact]], None], **more: Any
-) -> Watch:
+def _watch(order: Order, recorder: Recorder, **more: Any) -> Watch:
     told, pause_s = order.death, None
     if order.control is not None:
         told, pause_s = order.control["at"], order.control["pause_s"]
@@ -137,7 +140,6 @@ def _watch(
     return Watch(
         plan.deaths[0] if plan else None,
         lambda text: recorder.write("struck" if pause_s is None else "paused", at=text),
-        on_commit=committed,
         pause_s=pause_s,
         system_database=order.database_url,
         body=_body,
@@ -203,7 +205,7 @@ def config_of(database_url: str, app_version: str) -> dict[str, Any]:
     }
 
 
-def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None:
+def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: Watch) -> None:
     dbos_hooks.check_names()
     follow()
     config = config_of(order.database_url, order.app_version)
@@ -221,18 +223,16 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener) -> None
             "begun_in": _body(),
             "transaction": is_transaction,
         }
-        recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload_of(args, kwargs))
+        payload = payload_of(args, kwargs)
+        with watch.no_blow():
+            recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload)
         return lambda: recorder.write("ended", **where)
 
     def happened(name: str, about: tuple[Any, ...]) -> None:
         workflow_id, number = here()
-        recorder.write(
-            "effect",
-            name=name,
-            workflow=workflow_id,
-            number=number,
-            about=[*map(shown, about)],
-        )
+        told = [*map(shown, about)]
+        with watch.no_blow():
+            recorder.write("effect", name=name, workflow=workflow_id, number=number, about=told)
 
     def replayed(workflow_id: str, number: int, step: str, recorded: str) -> None:
         recorder.write(

@@ -53,6 +53,8 @@ class Watch:
         note: Writes the death note, as in `after:alpha-1-7/step-1`, before the blow; must
             be one system call on something already open.
         on_commit: Told of the facts of each commit, once they are durable.
+        on_survived: Told of them again, once no blow can fall at them any more. Whoever waits
+            for a commit is to be woken here: earlier, it could go on before the blow.
         of_publisher: Whether resumectl's own publisher is at work.
         pause_s: Seconds to wait there instead of dying: a control, without a crash.
         system_database: URL of DBOS's own database.
@@ -68,6 +70,7 @@ class Watch:
         system_database: str,
         system_schema: str = "dbos",
         on_commit: Callable[[Sequence[Fact]], None] = _nothing,
+        on_survived: Callable[[Sequence[Fact]], None] = _nothing,
         of_publisher: bool = False,
         pause_s: float | None = None,
         body: Callable[[], str | None] = no_body,
@@ -75,6 +78,7 @@ class Watch:
         self._death = death
         self._note = note
         self._on_commit = on_commit
+        self._on_survived = on_survived
         self._of_publisher = of_publisher
         self._pause_s = pause_s
         # A lab's engine leaves out the directories.
@@ -101,6 +105,15 @@ class Watch:
         """
         with self._gate.alone():
             pass
+
+    @contextmanager
+    def no_blow(self) -> Iterator[None]:
+        """Whatever is done here is not done between the last commit and the blow."""
+        self._gate.enter(may_wait_for_lock=False)
+        try:
+            yield
+        finally:
+            self._gate.leave(may_wait_for_lock=False)
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -200,12 +213,15 @@ class Watch:
         """
         self._gate.enter(may_wait_for_lock=True)
         try:
-            if carry_out():
-                del conn.info[_WRITTEN]
-                self._on_commit(_of_one_commit(facts))
+            if not carry_out():
+                return
+            del conn.info[_WRITTEN]
+            facts = _of_one_commit(facts)
+            self._on_commit(facts)
         finally:
             self._gate.leave(may_wait_for_lock=True)
             self._forget(conn.info)
+        self._on_survived(facts)
 
     def _facts_in(self, conn: sa.Connection, sql: str, parameters: Any, context: Any) -> list[Fact]:
         sets = getattr(context, "compiled_parameters", None) or _by_name(parameters)
@@ -226,18 +242,16 @@ class Watch:
             return
         facts = _of_one_commit(written.facts)
         matching = self._matching(facts)
-        if not matching:
-            self._gate.enter(may_wait_for_lock=False)
-            try:
+        if matching:
+            with self._gate.alone():
+                self._strike_if_due(Edge.BEFORE, matching)
                 self._make_durable(commit, connection, facts)
-            finally:
-                self._gate.leave(may_wait_for_lock=False)
-            return
-        with self._gate.alone():
-            self._strike_if_due(Edge.BEFORE, matching)
-            self._make_durable(commit, connection, facts)
-            self._strike_if_due(Edge.AFTER, matching)
-            self._matched += len(matching)
+                self._strike_if_due(Edge.AFTER, matching)
+                self._matched += len(matching)
+        else:
+            with self.no_blow():
+                self._make_durable(commit, connection, facts)
+        self._on_survived(facts)
 
     def _make_durable(
         self, commit: Callable[[Any], Any], connection: Any, facts: list[Fact]
