@@ -163,6 +163,15 @@ def unserialisable():
 def parent():
     return DBOS.enqueue_workflow("one", child).get_result()
 
+@DBOS.workflow()
+def asleep():
+    child()
+    DBOS.sleep(3600)
+
+@DBOS.workflow()
+def unasked():
+    return DBOS.recv(timeout_seconds=3600)
+
 def request():
     DBOS.register_queue("one", concurrency=1)
     return DBOS.enqueue_workflow("one", parent).get_result()
@@ -172,21 +181,30 @@ own_queue = Scenario(request=request)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "said", "next_step"),
     [
-        ("failing", "ValueError: no stock"),
-        ("unserved", "unserved-1-1 stays ENQUEUED on queue nowhere"),
-        pytest.param("unserialisable", "cannot pickle", marks=pytest.mark.long),
-        pytest.param("own_queue", "stays ENQUEUED on queue one", marks=pytest.mark.long),
+        ("failing", "ValueError: no stock", "catch it in a Scenario's request"),
+        ("unserved", "unserved-1-1 stays ENQUEUED on queue nowhere", "mend that first"),
+        ("asleep", "asleep-1 stays PENDING in a DBOS.sleep", "--longest-sleep 0.5"),
+        (
+            "unasked",
+            "unasked-1 stays PENDING waiting for a message or an event",
+            "in a Scenario's request; or let it take longer:  --timeout 300",
+        ),
+        pytest.param("unserialisable", "cannot pickle", "mend that", marks=pytest.mark.long),
+        pytest.param(
+            "own_queue", "stays ENQUEUED on queue one", "mend that", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_scenario_that_is_ill_without_a_crash_is_said_to_be(
-    sqlite_place: Place, name: str, said: str
+    sqlite_place: Place, name: str, said: str, next_step: str
 ) -> None:
     (sqlite_place.directory / "ill.py").write_text(ILL)
     ran = sqlite_place.run("sweep", f"ill.py:{name}", "--timeout", "3", "--json")
     assert ran.code == ExitCode.NOTHING_PROVED
     assert said in ran.document["error"]
+    assert next_step in ran.document["next"]
     # And no sweep is run.
     assert sqlite_place.document("sweeps")["sweeps"] == []
 
@@ -260,6 +278,7 @@ def test_a_sample_and_the_first_broken_promise_end_a_sweep_early(sqlite_place: P
         ("--deaths", "3"),
         ("--jobs", "0"),
         ("--timeout", "-1"),
+        ("--longest-sleep", "0"),
         ("--on", "oracle"),
         ("--isolation", "none"),
         ("--count", "0"),
@@ -309,6 +328,43 @@ def test_a_program_that_launches_at_import_is_swept_unchanged(sqlite_place: Plac
     assert {each.name for each in sqlite_place.directory.iterdir()} <= {
         "shop.py", "beside.py", "__pycache__", "resumectl.sqlite", "resumectl.sqlite-lives",
     }  # fmt: skip
+
+
+SLEEPER = """
+import asyncio
+from dbos import DBOS
+
+@DBOS.step()
+def remind(): pass
+
+@DBOS.workflow()
+def reminder():
+    DBOS.sleep(3600)
+    remind()
+    DBOS.sleep(seconds=0.01)
+
+@DBOS.workflow()
+async def reminders():
+    await asyncio.gather(DBOS.sleep_async(3600), DBOS.sleep_async(seconds=7200))
+    remind()
+"""
+
+
+@pytest.mark.parametrize(("name", "remind"), [("reminder", "step-2"), ("reminders", "step-3")])
+def test_a_long_sleep_lasts_as_long_as_is_asked_for(
+    sqlite_place: Place, name: str, remind: str
+) -> None:
+    (sqlite_place.directory / "sleeper.py").write_text(SLEEPER)
+    found = swept(sqlite_place, f"sleeper.py:{name}", "--longest-sleep", "0.2")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 10
+    # The line that shows a trial again sleeps no longer.
+    line = (
+        f"replay before:{name}-1/{remind} sleeper.py:{name} --longest-sleep 0.2 "
+        "--promise remind=exactly-once"
+    )
+    ran = sqlite_place.run(*line.split())
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    assert f"resumectl {line} --times 20" in ran.out
 
 
 def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:

@@ -55,6 +55,10 @@ class ScenarioOptions:
         str,
         typer.Option(metavar="sqlite|postgres", help="Where each trial has its database."),
     ] = "sqlite"
+    longest_sleep: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="A longer DBOS.sleep lasts only so long."),
+    ] = None
     timeout: Annotated[
         float | None, typer.Option(help="Seconds for a life.", show_default="from the baseline")
     ] = None
@@ -143,6 +147,7 @@ def read_subject(given: ScenarioOptions) -> Subject:
         count=given.count,
         guarantee=given.guarantee,
         concurrency=given.concurrency,
+        longest_sleep_s=_checked_seconds(given.longest_sleep, "--longest-sleep", "0.5"),
     )
 
 
@@ -225,11 +230,7 @@ def checked_timeout(timeout_s: float | None) -> float | None:
     Raises:
         Refusal: It is not above 0, or more than an hour.
     """
-    if timeout_s is not None and not 0 < timeout_s <= 3_600:
-        raise Refusal(
-            f"--timeout {timeout_s} is not above 0 and up to 3600", next_step="as in  --timeout 10"
-        )
-    return timeout_s
+    return _checked_seconds(timeout_s, "--timeout", "10")
 
 
 def checked_jobs(jobs: int | None) -> int:
@@ -241,6 +242,15 @@ def checked_jobs(jobs: int | None) -> int:
     if jobs is not None and not 1 <= jobs <= 256:
         raise Refusal(f"--jobs {jobs} is not 1 to 256", next_step="leave it out")
     return jobs or os.cpu_count() or 1
+
+
+def _checked_seconds(seconds: float | None, option: str, example: str) -> float | None:
+    if seconds is not None and not 0 < seconds <= 3_600:
+        raise Refusal(
+            f"{option} {seconds} is not above 0 and up to 3600",
+            next_step=f"as in  {option} {example}",
+        )
+    return seconds
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

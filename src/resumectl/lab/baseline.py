@@ -20,7 +20,6 @@ from resumectl.lab.paths import Path, distinct, paths_of
 from resumectl.lab.plan import subject_of
 from resumectl.lab.relations import Pair, carried_together
 from resumectl.lab.trial import Observation
-from resumectl.statuses import UNFINISHED
 
 MISSING = object()  # stands for a value that is not there
 
@@ -193,34 +192,6 @@ class Baseline:
         if self.left_running:
             said.append(f"what {self.left_running} threads or tasks do that never end")
         return said
-
-
-def illness(run: Observation) -> str:
-    """What is wrong with an uninterrupted run; empty if nothing is."""
-    life = run.final
-    if life.failure:
-        return life.failure
-    if not life.in_time:
-        stuck = [w for w in life.left["workflows"] if w["status"] in UNFINISHED]
-        return f"it does not end within {run.seconds:.0f} s" + "".join(
-            f"; {w['id']} stays {w['status']}"
-            + (
-                f" on queue {w['queue']}, which nothing registers or which is full"
-                if w["queue"]
-                else ""
-            )
-            for w in stuck[:3]
-        )
-    answer = life.last("answered")
-    if answer is None:
-        return f"its process ended by itself: {life.ending}"
-    if "error" in answer:
-        return str(answer["error"])
-    for kind, what in (("observed", "observe"), ("counted", "effects")):
-        look = life.last(kind)
-        if look is not None and "error" in look:
-            return f"its {what}: {look['error']}"
-    return ""
 
 
 def transitions_of(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[Transition]:

@@ -88,6 +88,17 @@ _NOT_IN_A_TRIAL = frozenset(
 )
 
 
+def shorten_sleeps(longest_s: float) -> None:
+    """Let a `DBOS.sleep` that would last longer last so many seconds."""
+    for name in ("sleep", "sleep_async"):
+        original = getattr(DBOS, name)
+
+        def sleep(seconds: float, original: Callable[[float], Any] = original) -> Any:
+            return original(min(seconds, longest_s))
+
+        setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
+
+
 # ------------------------------------------------------------- step bodies
 
 

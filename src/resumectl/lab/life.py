@@ -103,6 +103,8 @@ def _live(order: Order, recorder: Recorder) -> None:
         of_publisher=subject.target is None,
     )
     _hook(order, recorder, wakener, watch)
+    if subject.longest_sleep_s is not None:
+        dbos_hooks.shorten_sleeps(subject.longest_sleep_s)
     watch.arm()
     known_modules = set(sys.modules)
     scenario = load(subject, order.database_url)

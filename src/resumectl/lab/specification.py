@@ -100,6 +100,9 @@ class Specification:
             "--next-version": (
                 later.app_version if later.app_version != subject.app_version else None
             ),
+            "--longest-sleep": (
+                f"{subject.longest_sleep_s:g}" if subject.longest_sleep_s is not None else None
+            ),
             "--timeout": f"{self.timeout_s:g}" if self.timeout_s is not None else None,
             "--on": self.on if self.on != "sqlite" else None,
             "--isolation": self.isolation if self.isolation != "fork" else None,

@@ -20,6 +20,7 @@ class Subject:
         guarantee: Of the publisher's batch.
         concurrency: Of the publisher's queue.
         app_version: To be in the first life.
+        longest_sleep_s: Seconds that a longer `DBOS.sleep` lasts; None for as long as it says.
     """
 
     target: tuple[str, str] | None = None
@@ -30,6 +31,7 @@ class Subject:
     guarantee: str = "exactly-once"
     concurrency: int = 10
     app_version: str = "trial-1"
+    longest_sleep_s: float | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""

@@ -15,11 +15,9 @@ from pathlib import Path
 
 from resumectl.errors import NothingProved, Refusal
 from resumectl.lab.aliases import aliased, stable_ids
-from resumectl.lab.baseline import (
-    Baseline,
-    illness,
-)
+from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker, promised_name
+from resumectl.lab.illness import illness, remedy
 from resumectl.lab.outcome import Count, sites_of_effects
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
 from resumectl.lab.runner import Control, Runner
@@ -252,13 +250,10 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
     ill = _ill_beside(run, runs)
     if not ill:
         return
-    next_step = "mend that first; where failing is right, catch it in a Scenario's request"
-    if not run.final.in_time:
-        next_step = "mend that first; or let it take longer:  --timeout 300"
     failed = run.final.last("failed")
-    raise NothingProved(f"the scenario fails without any crash: {ill}", next_step=next_step) from (
-        RuntimeError(f"in the program:\n{failed['traceback']}") if failed else None
-    )
+    raise NothingProved(
+        f"the scenario fails without any crash: {ill}", next_step=remedy(run)
+    ) from (RuntimeError(f"in the program:\n{failed['traceback']}") if failed else None)
 
 
 def keeper(experiment: Experiment, directory: str) -> Callable[[Observation], Path | None]:

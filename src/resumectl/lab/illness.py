@@ -1,0 +1,75 @@
+"""What is wrong with a run that nothing interrupted, and what its user can do. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.statuses import UNFINISHED
+
+_ASLEEP = "in a DBOS.sleep"
+_WAITING = "waiting for a message or an event"
+
+
+def illness(run: Observation) -> str:
+    """What is wrong with an uninterrupted run; empty if nothing is."""
+    life = run.final
+    if life.failure:
+        return life.failure
+    if not life.in_time:
+        return f"it does not end within {run.seconds:.0f} s" + "".join(
+            f"; {each['id']} stays {each['status']}{_where(life, each)}"
+            for each in _unfinished(life)[:3]
+        )
+    answer = life.last("answered")
+    if answer is None:
+        return f"its process ended by itself: {life.ending}"
+    if "error" in answer:
+        return str(answer["error"])
+    for kind, what in (("observed", "observe"), ("counted", "effects")):
+        look = life.last(kind)
+        if look is not None and "error" in look:
+            return f"its {what}: {look['error']}"
+    return ""
+
+
+def remedy(run: Observation) -> str:
+    """What to do about a run that is ill."""
+    life = run.final
+    if life.in_time:
+        return "mend that first; where failing is right, catch it in a Scenario's request"
+    pauses = {_pause(life, each["id"]) for each in _unfinished(life)}
+    if _ASLEEP in pauses:
+        first = "let no DBOS.sleep last longer than this:  --longest-sleep 0.5"
+    elif _WAITING in pauses:
+        first = "send it what it waits for in a Scenario's request"
+    else:
+        first = "mend that first"
+    return f"{first}; or let it take longer:  --timeout 300"
+
+
+def _unfinished(life: LifeSeen) -> Sequence[Mapping[str, Any]]:
+    return [each for each in life.left["workflows"] if each["status"] in UNFINISHED]
+
+
+def _where(life: LifeSeen, workflow: Mapping[str, Any]) -> str:
+    if workflow["queue"]:
+        return f" on queue {workflow['queue']}, which nothing registers or which is full"
+    pause = _pause(life, workflow["id"])
+    return f" {pause}" if pause else ""
+
+
+def _pause(life: LifeSeen, workflow_id: str) -> str:
+    """In what a workflow's last step is a pause; empty if it is none.
+
+    DBOS 3.4.0 records a sleep as it begins. The timeout of `recv` and `get_event` is one too,
+    under the number behind theirs, and they are recorded when they end.
+    """
+    steps = {
+        each["number"]: each["name"]
+        for each in life.left["steps"]
+        if each["workflow"] == workflow_id
+    }
+    last = max(steps, default=0)
+    if steps.get(last) != "DBOS.sleep":
+        return ""
+    return _ASLEEP if last == 1 or last - 1 in steps else _WAITING
