@@ -9,9 +9,10 @@ import pytest
 
 from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker
+from resumectl.lab.experiment import Experiment
 from resumectl.lab.outcome import sites_of_effects
+from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Control
-from resumectl.lab.sweep import Experiment
 from resumectl.lab.trial import LATER_BASELINE, Kind, LifeSeen, Observation, Promise, Verdict
 
 Steps = Sequence[tuple[str, str]]  # name and output
@@ -162,18 +163,32 @@ def test_a_step_that_is_cut_off_and_not_done_again_is_lost(
 
 
 class Controls:
-    """Stands for the runner: its controls are given."""
+    """Stands for the runner: its controls are given, and what a trial shows that is run again."""
 
     is_edited = False
 
-    def __init__(self, *runs: Observation) -> None:
+    def __init__(
+        self,
+        *runs: Observation,
+        again: Sequence[Observation] = (),
+        often: Sequence[Observation] = (),
+    ) -> None:
         self._runs = itertools.cycle(runs)
+        self._again, self._often = iter(again), itertools.cycle(often)
         self.paused_at: list[str] = []
+        self.asked_often = 0
 
-    def baseline(self, _number: int, *, later: bool, control: Control) -> Observation:
+    def baseline(self, _number: int, *, later: bool, control: Control | None) -> Observation:
         assert not later
+        if control is None:
+            self.asked_often += 1
+            return next(self._often)
         self.paused_at.append(control.at)
         return next(self._runs)
+
+    def trial(self, plan: CrashPlan) -> Observation:
+        assert str(plan) == PLAN
+        return next(self._again)
 
 
 @pytest.mark.parametrize(
@@ -189,12 +204,38 @@ def test_only_a_healthy_control_excuses_what_differs(
     control: Observation, verdict: Verdict
 ) -> None:
     runs = [run([("look", "usual")]) for _ in range(2)]
-    runner: Any = Controls(control)
+    differing = trial([("look", "other")], answer="other")
+    runner: Any = Controls(control, again=[differing] * 2)
     experiment = Experiment(runner, {}, runs=tuple(runs))
-    (judgement,) = experiment.judged([trial([("look", "other")], answer="other")])
+    (judgement,) = experiment.judged([differing])
     assert judgement.verdict is verdict, judgement.findings
     assert not experiment.ask_again([judgement])  # once is enough
     assert set(runner.paused_at) == {PLAN}  # nothing is known of what precedes it
+
+
+USUAL, RARE = run([("look", "usual")]), run([("look", "rare")])
+
+
+@pytest.mark.parametrize(
+    ("again", "often", "verdict", "asked_often"),
+    [
+        (["rare", "rare"], [], Verdict.BROKEN, 0),  # each time: the crash does it
+        (["rare", "usual"], [USUAL] * 9 + [RARE], Verdict.KEPT, 30),
+        (["usual"], [USUAL] * 9 + [RARE], Verdict.KEPT, 30),
+        (["usual"], [USUAL], Verdict.BROKEN, 30),  # a race that only a crash lets be lost
+    ],
+)
+def test_what_does_not_come_out_again_is_asked_often(
+    again: Sequence[str], often: Sequence[Observation], verdict: Verdict, asked_often: int
+) -> None:
+    trials = {text: trial([("look", text)]) for text in ("usual", "rare")}
+    runner: Any = Controls(USUAL, again=[trials[each] for each in again], often=often)
+    experiment = Experiment(runner, {}, runs=(USUAL, USUAL))
+    judgement, other = experiment.judged([trials["rare"], trials["usual"]])
+    assert (judgement.verdict, other.verdict) == (verdict, Verdict.KEPT), judgement.findings
+    assert runner.asked_often == asked_often
+    if asked_often:
+        assert not experiment.ask_often([judgement])  # once is enough
 
 
 def test_what_is_begun_again_later_is_asked_ahead_of_its_step() -> None:

@@ -367,6 +367,35 @@ def test_a_long_sleep_lasts_as_long_as_is_asked_for(
     assert f"resumectl {line} --times 20" in ran.out
 
 
+RARELY = """
+import os
+from pathlib import Path
+from dbos import DBOS
+
+@DBOS.step()
+def look():
+    counter = Path(os.environ["COUNTER"])
+    counter.write_text(counter.read_text() + ".")
+    return "rare" if len(counter.read_text()) % 13 == 4 else "usual"
+
+@DBOS.workflow()
+def work():
+    return look()
+"""
+
+
+def test_what_a_step_rarely_answers_is_no_finding(sqlite_place: Place) -> None:
+    """The 4th call is a trial's; the next one that is rare, the 17th, comes when many runs are asked."""
+    (sqlite_place.directory / "rarely.py").write_text(RARELY)
+    counter = sqlite_place.directory / "counter"
+    counter.touch()
+    found = swept(
+        sqlite_place, "rarely.py:work", "--env", f"COUNTER={counter}", "--jobs", "1"
+    )  # fmt: skip
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 6
+    assert "work-1/step-1: output" in found["not_compared"]
+
+
 def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
     found = swept(
         sqlite_place,

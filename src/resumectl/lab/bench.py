@@ -16,10 +16,11 @@ from typing import Self
 from resumectl.database import open_engine
 from resumectl.lab.archive import Archive
 from resumectl.lab.crash_points import sample, second_deaths
+from resumectl.lab.experiment import Experiment
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Lab, Runner, open_lab
 from resumectl.lab.specification import Specification
-from resumectl.lab.sweep import Experiment, keeper, run_trials
+from resumectl.lab.sweep import keeper, run_trials
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.publishing.publisher import LifeEnding
 from resumectl.settings import Settings
@@ -216,9 +217,10 @@ class Bench:
             experiment = swept.experiment
             judgement = experiment.judge(trial)
             if told.fail_fast and judgement.verdict is Verdict.BROKEN:
-                if experiment.ask_again([judgement]):
-                    self.archive.set_baselines(sweep_id, experiment.runs)
-                judgement = experiment.judge(trial)  # the other group may have asked
+                for ask in (experiment.ask_again, experiment.ask_often):
+                    if ask([judgement]):
+                        self.archive.set_baselines(sweep_id, experiment.runs)
+                    judgement = experiment.judge(trial)  # the other group may have asked
             self.archive.keep(sweep_id, number, trial, judgement)
             return not self._is_ending and not (
                 told.fail_fast and judgement.verdict is Verdict.BROKEN
@@ -249,8 +251,15 @@ class Bench:
         rounds, experiment = swept.specification.deaths, swept.experiment
         if experiment.ask_again(self.archive.judgements(sweep_id, rounds)):
             self.archive.set_baselines(sweep_id, experiment.runs)
-        # Also where it was asked before, by a process that died before it had judged again.
+        # Also where it was asked before, by a process that died before it had judged anew.
         if experiment.was_asked_again:
-            for number, trial in self.archive.observations(sweep_id, rounds):
-                self.archive.judge_again(sweep_id, number, experiment.judge(trial))
+            self._judge_anew(sweep_id)
+            if experiment.ask_often(self.archive.judgements(sweep_id, rounds)):
+                self.archive.set_baselines(sweep_id, experiment.runs)
+                self._judge_anew(sweep_id)
         self.archive.end(sweep_id, round_number=rounds)
+
+    def _judge_anew(self, sweep_id: int) -> None:
+        swept = self.swept(sweep_id)
+        for number, trial in self.archive.observations(sweep_id, swept.specification.deaths):
+            self.archive.judge_again(sweep_id, number, swept.experiment.judge(trial))

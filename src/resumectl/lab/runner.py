@@ -26,6 +26,9 @@ from resumectl.settings import Settings
 
 TEMPLATE_TIMEOUT_S = 60.0
 BASELINE_TIMEOUT_S = 30.0
+# At a plan whose blow had nothing to fall on: where a program's path is chosen by chance and
+# recorded, or a thread was faster, the next run of it may pass there.
+_ATTEMPTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +215,10 @@ class Runner:
         first, later = self._subjects
         return replace(later, app_version=first.app_version) != first
 
-    def trial(self, plan: CrashPlan, attempts: int = 1) -> Observation:
-        """Die as the plan says, live on, and see.
-
-        Args:
-            plan: Where to die.
-            attempts: How often, at most, where the blow has nothing to fall on.
-        """
+    def trial(self, plan: CrashPlan) -> Observation:
+        """Die as the plan says, live on, and see; again where the blow had nothing to fall on."""
         deaths = [str(death) for death in plan.deaths]
-        for _ in range(attempts - 1):
+        for _ in range(_ATTEMPTS - 1):
             seen = self._run(str(plan), [*deaths, None], is_last=False)
             if _is_decided(seen, len(deaths)):
                 return seen

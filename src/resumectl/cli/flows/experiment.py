@@ -5,16 +5,12 @@ from collections.abc import Mapping
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab.crash_points import crash_points, refuse_unknown
+from resumectl.lab.experiment import Experiment
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Runner, open_lab
 from resumectl.lab.specification import Specification
 from resumectl.lab.subject import Subject
-from resumectl.lab.sweep import (
-    Experiment,
-    keeper,
-    run_trials,
-    verdicts,
-)
+from resumectl.lab.sweep import keeper, run_trials, verdicts
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.report import console, machine, story
 from resumectl.report.sweep import transitions_sheet

@@ -12,7 +12,7 @@ from resumectl.cli.subject import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
 from resumectl.lab.archive import Archive
-from resumectl.lab.sweep import Experiment
+from resumectl.lab.experiment import Experiment
 from resumectl.lab.trial import Verdict
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.report import console, machine

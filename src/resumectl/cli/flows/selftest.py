@@ -7,9 +7,10 @@ from pathlib import Path
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, NothingProved
 from resumectl.lab.crash_points import crash_points
+from resumectl.lab.experiment import Experiment
 from resumectl.lab.runner import Lab, Runner
 from resumectl.lab.subject import Subject
-from resumectl.lab.sweep import Experiment, run_trials
+from resumectl.lab.sweep import run_trials
 from resumectl.lab.trial import Judgement, Observation, Verdict
 from resumectl.report import console, machine
 from resumectl.report import selftest as tables

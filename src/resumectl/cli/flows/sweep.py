@@ -9,9 +9,9 @@ from resumectl.lab import durable
 from resumectl.lab.archive import Archive
 from resumectl.lab.bench import Bench, workflow_id_of
 from resumectl.lab.crash_points import crash_points, refuse_none
+from resumectl.lab.experiment import Experiment
 from resumectl.lab.runner import Runner
 from resumectl.lab.specification import Specification
-from resumectl.lab.sweep import Experiment
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Life
 from resumectl.report.progress import Look, Seen, progress_bar

@@ -1,0 +1,306 @@
+"""A scenario's uninterrupted runs, and what trials prove when they are held against these.
+
+Imports neither dbos nor a scenario: both are in the lives that the runner begins.
+"""
+
+import itertools
+import math
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from resumectl.errors import NothingProved, Refusal
+from resumectl.lab.aliases import aliased, stable_ids
+from resumectl.lab.baseline import Baseline
+from resumectl.lab.checker import Checker, promised_name
+from resumectl.lab.illness import illness, remedy
+from resumectl.lab.outcome import Count, sites_of_effects
+from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
+from resumectl.lab.runner import Control, Runner
+from resumectl.lab.trial import (
+    BASELINE,
+    LATER_BASELINE,
+    Judgement,
+    Kind,
+    Observation,
+    Promise,
+)
+
+BASELINES = 2
+# What differs from the baseline may differ by itself, as a random choice recorded in a step:
+# before that is called a finding, more uninterrupted runs are asked.
+# How many times as long as a death takes each of them pauses, the earliest longest: what comes
+# behind a result that varies is seen to depend on it.
+_PAUSES = (6, 4, 3, 2, 1, 1)
+_BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAILED})
+# So many times the trial that differs is run again, for so many different findings at most; and
+# where one of them does not come out each time, so many uninterrupted runs are asked, within so
+# many seconds: of what happens one time in ten, 56 runs in all see nothing once in 365 times.
+_TIMES_AGAIN = 2
+_DOUBTED_MAX = 4
+_OFTEN = 48
+_OFTEN_MAX_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What so many runs tell."""
+
+    runs: Sequence[Observation]
+    baseline: Baseline
+    checker: Checker
+    stable: set[str]  # ids of workflows
+
+    @classmethod
+    def of(cls, runs: Sequence[Observation], promises: Mapping[str, Promise]) -> "_Known":
+        programs = [
+            [each for each in runs if each.plan == plan and _is_comparable(each, runs)]
+            for plan in (BASELINE, LATER_BASELINE)
+        ]
+        stable = set().union(*(stable_ids(program) for program in programs if program))
+        named = [[aliased(run, stable) for run in program] for program in programs if program]
+        by_site = set().union(*map(sites_of_effects, named))
+        baseline, *later = (Baseline.of(each, by_site) for each in named)
+        for each in later:
+            baseline = baseline.or_as(each)
+        return cls(runs, baseline, Checker(baseline, by_site, promises), stable)
+
+
+@dataclass(slots=True)
+class Experiment:
+    """A scenario with its baseline: what trials are held against."""
+
+    runner: Runner | None  # None: what was observed earlier is judged, and nothing is run
+    promises: Mapping[str, Promise]
+    runs: Sequence[Observation] = ()
+    _known: "_Known | None" = None
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+
+    def discover(self, timeout_s: float | None = None) -> None:
+        """Run the scenario uninterrupted.
+
+        Args:
+            timeout_s: Seconds for a life, these ones and those to come; None: from the baseline.
+
+        Raises:
+            NothingProved: It is ill without any crash.
+        """
+        assert self.runner is not None
+        if timeout_s is not None:
+            self.runner.timeout_s = timeout_s
+        for later in _programs(self.runner):
+            for number in range(BASELINES):
+                run = self._run_uninterrupted(number, later=later)
+                _refuse_ill(run, self.runs)
+                if len(self.runs) == 1:
+                    self.runner.preload(run)
+        self.refuse_unknown_promises()
+        self.runner.timeout_s = timeout_s or self.life_timeout_s
+
+    def refuse_another_program(self, sweep: str) -> None:
+        """Make sure that what runs here is what the first runs were of: this may be another
+        process than theirs, of another day, or on another machine.
+
+        Args:
+            sweep: Its workflow's id.
+
+        Raises:
+            NothingProved: It is gone, fails, or was edited.
+        """
+        assert self.runner is not None
+        for later in _programs(self.runner):
+            why = _ill_beside(self.runner.baseline(0, later=later), self.runs)
+            if why:
+                raise NothingProved(
+                    f"the program of {sweep} is not here as it was when that began: {why}",
+                    next_step="put it back as it was, then  resumectl resume;  "
+                    f"or give the sweep up:  resumectl cancel {sweep}",
+                )
+
+    @property
+    def life_timeout_s(self) -> float:
+        """Seconds for a life: whoever recovers does the same work again, and waits for more."""
+        return 5.0 + 10 * self.baseline.seconds
+
+    @property
+    def baseline(self) -> Baseline:
+        """What the runs so far have in common."""
+        return self._known_by_now().baseline
+
+    def judge(self, trial: Observation) -> Judgement:
+        """What a trial proves, against the baseline as it is known by now."""
+        known = self._known_by_now()
+        return known.checker.judge(aliased(trial, known.stable))
+
+    def named(self, trial: Observation) -> Observation:
+        """A trial, with each workflow whose id varies under its alias."""
+        return aliased(trial, self._known_by_now().stable)
+
+    def _known_by_now(self) -> "_Known":
+        # Several threads judge, and one of them may ask again meanwhile.
+        runs, known = self.runs, self._known
+        if known is None or known.runs is not runs:
+            known = self._known = _Known.of(runs, {**self._declared(), **self.promises})
+        return known
+
+    def _declared(self) -> dict[str, Promise]:
+        return {
+            name: Promise.named(promise, of=name)
+            for run in self.runs
+            for name, promise in (run.final.last("launch") or {}).get("promises", {}).items()
+        }
+
+    def refuse_unknown_promises(self) -> None:
+        """A promise of what never happens would hold whatever dies.
+
+        Raises:
+            Refusal: There is one; the nearest names are told.
+        """
+        known = {promised_name(key) for key in self.baseline.counts}
+        known |= {promised_name(key) for key in self.baseline.masked if isinstance(key, Count)}
+        # What a scenario declares may be of another request than today's.
+        for name in self.promises:
+            if name not in known:
+                near = get_close_matches(name, known, n=3) or sorted(known)[:3]
+                raise Refusal(
+                    f"nothing in an uninterrupted run is called {name}, so that no promise of it "
+                    "can be held",
+                    next_step=f"--promise NAME=PROMISE, with {', '.join(near)}"
+                    if near
+                    else "leave out --promise",
+                )
+
+    def ask_again(self, judgements: Iterable[Judgement]) -> bool:
+        """Ask the baseline again, where a difference from it was found; whether it was asked.
+
+        Each run pauses at the crash point of such a trial, for as long as a death takes, and on
+        PostgreSQL its sequences have lost a number: what differs by that alone is no finding.
+        Before a commit, every other one pauses ahead of the step instead: it is begun again, later.
+        """
+        plans = [j.plan for j in judgements if any(f.kind in _BY_COMPARISON for f in j.findings)]
+        with self._asking:
+            if not plans or self.runner is None or self.was_asked_again:
+                return False
+            programs = _programs(self.runner)
+            chosen = [plans[n * len(plans) // len(_PAUSES)] for n in range(len(_PAUSES))]
+            baseline = self.baseline
+            for number, (plan, times) in enumerate(zip(chosen, _PAUSES, strict=True)):
+                control = Control.at_first_death(plan, times * baseline.away_s)
+                turn, program = divmod(number, len(programs))
+                if turn % 2:
+                    control = replace(control, at=_ahead_of(control.at, baseline))
+                self._run_uninterrupted(number, later=programs[program], control=control)
+            return True
+
+    def ask_often(self, judgements: Iterable[Judgement]) -> bool:
+        """Ask the baseline many times more, where a trial that differs from it does not do so
+        each time that it is run; whether it was asked.
+
+        A step may by chance answer one time in ten what it did not answer in any uninterrupted
+        run so far. To be called when `ask_again` was, and the trials were judged anew.
+        """
+        differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first plan that shows them
+        for each in judgements:
+            if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
+                differing.setdefault(_told(each), each.plan)
+        with self._asking:
+            if self.runner is None or not self.was_asked_again or self.was_asked_often:
+                return False
+            doubted = list(differing.items())[:_DOUBTED_MAX]
+            if all(self._comes_out_again(self.runner, plan, told) for told, plan in doubted):
+                return False
+            programs = _programs(self.runner)
+            times = min(_OFTEN, math.ceil(_OFTEN_MAX_S / self.baseline.seconds))
+            for number, later in itertools.product(range(times), programs):
+                self._run_uninterrupted(number, later=later)
+            return True
+
+    def _comes_out_again(
+        self, runner: Runner, plan: str, told: frozenset[tuple[Kind, str]]
+    ) -> bool:
+        return all(
+            told & _told(self.judge(runner.trial(CrashPlan.parse(plan))))
+            for _ in range(_TIMES_AGAIN)
+        )
+
+    def _run_uninterrupted(
+        self, number: int, *, later: bool, control: Control | None = None
+    ) -> Observation:
+        assert self.runner is not None
+        run = self.runner.baseline(number, later=later, control=control)
+        self.runs = (*self.runs, run)
+        return run
+
+    @property
+    def was_asked_again(self) -> bool:
+        """Whether it knows more runs than those it began with."""
+        return len(self.runs) > self._begun_with
+
+    @property
+    def was_asked_often(self) -> bool:
+        """Whether it knows more than those, and those that paused."""
+        return len(self.runs) > self._begun_with + len(_PAUSES)
+
+    @property
+    def _begun_with(self) -> int:
+        return BASELINES * len({run.plan for run in self.runs})
+
+    def judged(self, trials: Sequence[Observation]) -> list[Judgement]:
+        """Judge; and where a difference from the baseline is found, ask that again."""
+        found = [self.judge(trial) for trial in trials]
+        for ask in (self.ask_again, self.ask_often):
+            if ask(found):
+                found = [self.judge(trial) for trial in trials]
+        return found
+
+
+def _told(judgement: Judgement) -> frozenset[tuple[Kind, str]]:
+    return frozenset((finding.kind, finding.subject) for finding in judgement.findings)
+
+
+def _ahead_of(at: str, baseline: Baseline) -> str:
+    """The crash point right behind what the workflow does before the one that dies, if known."""
+    (death,) = CrashPlan.parse(at).deaths
+    ahead = baseline.ahead_of(death.at.pattern) if death.edge is Edge.BEFORE else None
+    return str(Death(Edge.AFTER, Matches(ahead))) if ahead else at
+
+
+def _programs(runner: Runner) -> Sequence[bool]:
+    """For each program of an experiment, whether it is that of the later lives."""
+    return (False, True) if runner.is_edited else (False,)
+
+
+def _is_comparable(run: Observation, runs: Sequence[Observation]) -> bool:
+    """Whether it says something of the program: it did not fail, as by a pause, and is of the file
+    that the first run of its kind was of."""
+    return run is _first(run.plan, runs) or not _ill_beside(run, runs)
+
+
+def _first(program: str, runs: Sequence[Observation]) -> Observation:
+    return next(each for each in runs if each.plan == program)
+
+
+def _ill_beside(run: Observation, runs: Sequence[Observation]) -> str:
+    """What is wrong with an uninterrupted run, beside the first of its program; empty if nothing."""
+    is_of_its_file = run.digest == _first(run.plan, runs).digest
+    return illness(run) or ("" if is_of_its_file else "its file was changed since the first run")
+
+
+def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
+    """Nothing can be said of a program that does not do without a crash what it is to do.
+
+    Args:
+        run: Uninterrupted.
+        runs: That one, and those before it.
+
+    Raises:
+        NothingProved: It is ill; the cause is the program's own traceback.
+    """
+    ill = _ill_beside(run, runs)
+    if not ill:
+        return
+    failed = run.final.last("failed")
+    raise NothingProved(
+        f"the scenario fails without any crash: {ill}", next_step=remedy(run)
+    ) from (RuntimeError(f"in the program:\n{failed['traceback']}") if failed else None)
