@@ -140,7 +140,7 @@ def test_a_story_tells_what_dbos_refuses_and_what_to_type_next(sqlite_place: Pla
 
 ILL = """
 import threading
-from dbos import DBOS
+from dbos import DBOS, SetEnqueueOptions
 from resumectl import Scenario
 
 @DBOS.workflow()
@@ -169,6 +169,11 @@ def asleep():
     DBOS.sleep(3600)
 
 @DBOS.workflow()
+def delayed():
+    with SetEnqueueOptions(delay_seconds=3600):
+        return DBOS.enqueue_workflow("one", child).get_result()
+
+@DBOS.workflow()
 def unasked():
     return DBOS.recv(timeout_seconds=3600)
 
@@ -186,6 +191,12 @@ own_queue = Scenario(request=request)
         ("failing", "ValueError: no stock", "catch it in a Scenario's request"),
         ("unserved", "unserved-1-1 stays ENQUEUED on queue nowhere", "mend that first"),
         ("asleep", "asleep-1 stays PENDING in a DBOS.sleep", "--longest-sleep 0.5"),
+        pytest.param(
+            "delayed",
+            "delayed-1-1 stays DELAYED on queue one, since its delay",
+            "mend that",
+            marks=pytest.mark.long,
+        ),
         (
             "unasked",
             "unasked-1 stays PENDING waiting for a message or an event",

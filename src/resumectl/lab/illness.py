@@ -52,6 +52,8 @@ def _unfinished(life: LifeSeen) -> Sequence[Mapping[str, Any]]:
 
 
 def _where(life: LifeSeen, workflow: Mapping[str, Any]) -> str:
+    if workflow["status"] == "DELAYED":
+        return f" on queue {workflow['queue']}, since its delay is longer than that"
     if workflow["queue"]:
         return f" on queue {workflow['queue']}, which nothing registers or which is full"
     pause = _pause(life, workflow["id"])
