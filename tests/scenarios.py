@@ -111,6 +111,21 @@ messages = Scenario(ask_messages)
 
 
 @DBOS.workflow()
+def awaiting_payment() -> Any:
+    return DBOS.recv("paid", timeout_seconds=20)
+
+
+def pay_again() -> Any:
+    """As a webhook does that is called again: without an idempotency key."""
+    handle = start(awaiting_payment, "awaiting-1")
+    DBOS.send("awaiting-1", "order-1", "paid")
+    return handle.get_result()
+
+
+paid_again = Scenario(pay_again)
+
+
+@DBOS.workflow()
 def streaming() -> None:
     for number in range(3):
         DBOS.write_stream("numbers", number)

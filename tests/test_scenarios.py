@@ -84,6 +84,15 @@ def test_a_program_may_have_classes_that_are_named_as_resumectls_own(sqlite_plac
     assert found["verdicts"]["KEPT"] == found["crash_points"] == 4
 
 
+def test_a_message_that_a_client_sends_again_and_nobody_reads_is_an_exposure(
+    sqlite_place: Place,
+) -> None:
+    found = swept(sqlite_place, f"{SCENARIOS}:paid_again")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] >= 8
+    (exposure,) = found["exposures"]
+    assert (exposure["effect"], exposure["worst"]) == ("message to awaiting-1 paid", 2)
+
+
 def test_equal_values_are_equal_however_they_were_pickled(sqlite_place: Place) -> None:
     found = swept(sqlite_place, f"{SCENARIOS}:sharing")
     assert found["findings"] == found["not_compared"] == []

@@ -168,6 +168,12 @@ def asleep():
     child()
     DBOS.sleep(3600)
 
+def on_queue():
+    DBOS.register_queue("one")
+    return DBOS.enqueue_workflow("one", asleep).get_result()
+
+served = Scenario(request=on_queue)
+
 @DBOS.workflow()
 def delayed():
     with SetEnqueueOptions(delay_seconds=3600):
@@ -201,6 +207,12 @@ own_queue = Scenario(request=request)
             "unasked",
             "unasked-1 stays PENDING waiting for a message or an event",
             "in a Scenario's request; or let it take longer:  --timeout 300",
+        ),
+        pytest.param(
+            "served",
+            "stays PENDING in a DBOS.sleep",
+            "--longest-sleep 0.5",
+            marks=pytest.mark.long,
         ),
         pytest.param("unserialisable", "cannot pickle", "mend that", marks=pytest.mark.long),
         pytest.param(

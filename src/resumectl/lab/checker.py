@@ -11,6 +11,7 @@ from typing import Any
 
 from resumectl.lab import invariants
 from resumectl.lab.baseline import MISSING, Baseline
+from resumectl.lab.messages import unread_repeats
 from resumectl.lab.outcome import (
     Count,
     Field,
@@ -65,7 +66,7 @@ class Checker:
         findings = [
             *stuck,
             # What has not ended differs in everything, and only repeats what is said.
-            *(() if stuck else self._differences(trial)),
+            *(() if stuck else self._differences(trial, exposures)),
             *self._other_paths(trial),
             *invariants.broken_invariants(by_itself),
             *self._twice_in_a_life(by_itself),
@@ -96,8 +97,12 @@ class Checker:
 
     # --- against the baseline
 
-    def _differences(self, trial: Observation) -> Iterator[Finding]:
+    def _differences(self, trial: Observation, exposures: set[Exposure]) -> Iterator[Finding]:
         expected, found = self.baseline.fields, fields_of(trial)
+        repeated = unread_repeats(trial, found, self.baseline)
+        exposures |= {
+            Exposure(key.name.replace(key.kind, "message to", 1), n) for key, n in repeated.items()
+        }
         ended_otherwise: set[str] = set()
         for key, values in expected.items():
             if key.what == "status" and found.get(key, values[0]) not in values:
@@ -115,6 +120,8 @@ class Checker:
             )
 
         def is_judged(key: Field) -> bool:
+            if key in repeated:
+                return False
             if key.kind in ("observed", "observe", "effects"):
                 return not cannot_look
             # What belongs to a workflow that ended otherwise is a consequence, as is the answer.

@@ -54,7 +54,7 @@ def _unfinished(life: LifeSeen) -> Sequence[Mapping[str, Any]]:
 def _where(life: LifeSeen, workflow: Mapping[str, Any]) -> str:
     if workflow["status"] == "DELAYED":
         return f" on queue {workflow['queue']}, since its delay is longer than that"
-    if workflow["queue"]:
+    if workflow["status"] == "ENQUEUED":
         return f" on queue {workflow['queue']}, which nothing registers or which is full"
     pause = _pause(life, workflow["id"])
     return f" {pause}" if pause else ""

@@ -73,9 +73,7 @@ def fields_of(run: Observation) -> dict[Field, Any]:
     for kind in ("event", "stream", "inbox"):
         texts: defaultdict[Field, list[str]] = defaultdict(list)
         for row in life.left[kind]:
-            key = "" if row["key"] == _NO_TOPIC else row["key"]
-            name = " ".join(filter(None, (kind, row["workflow"], key)))
-            texts[Field(kind, name, "", row["workflow"])].append(readable(row["value"]))
+            texts[field_said(kind, row["workflow"], row["key"])].append(readable(row["value"]))
         # Messages come from several senders, in an order that is chance.
         found.update((k, sorted(v) if kind == "inbox" else v) for k, v in texts.items())
     answer = life.last("answered") or {}
@@ -96,6 +94,12 @@ def received(life: LifeSeen) -> dict[str, dict[int, str]]:
         if step["name"] == _RECEIVED:
             found[step["workflow"]][step["number"]] = compared(step, "output") or ""
     return found
+
+
+def field_said(kind: str, workflow: str, key: str) -> Field:
+    """Of what a workflow said under a key, or was told on a topic."""
+    name = " ".join(filter(None, (kind, workflow, "" if key == _NO_TOPIC else key)))
+    return Field(kind, name, "", workflow)
 
 
 def field_of_step(row: Mapping[str, Any], what: str) -> Field:
