@@ -22,6 +22,7 @@ PLAN = "before:w-1/step-1"
 def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> LifeSeen:
     """A life that recorded these steps; `ran` are the numbers of the bodies that it executed."""
     opaque, payload = more.pop("opaque", ()), more.pop("payload", "'x'")
+    timeless = [[0, more.pop("timeless")]] if "timeless" in more else []
     payloads = [payload] * len(steps) if isinstance(payload, str) else payload
     numbers = range(1, len(steps) + 1) if ran is None else ran
     kinds = ["ran"] if more.pop("is_cut_off", False) else ["ran", "ended"]
@@ -30,8 +31,8 @@ def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> Life
         *(
             {
                 "kind": kind, "at_us": n, "step": steps[n - 1][0], "workflow": "w-1", "number": n,
-                "payload": [payloads[n - 1]], "opaque": opaque, "transaction": False, "begun_in": None,
-                "is_retry": False,
+                "payload": [payloads[n - 1]], "opaque": opaque, "timeless": timeless,
+                "transaction": False, "begun_in": None, "is_retry": False,
             }
             for n in numbers
             for kind in kinds
@@ -119,6 +120,7 @@ CHARGE = [("charge", "ok")]
         ({"payload": "'c'"}, {"payload": "'d'"}, {Kind.DIVERGED}),
         ({"payload": "'c'"}, {"payload": "'c'"}, set()),
         ({"payload": "'c'", "opaque": [0]}, {"payload": "'d'", "opaque": [0]}, set()),
+        ({"payload": "1.5", "timeless": "<time>"}, {"payload": "2.5", "timeless": "<time>"}, set()),
         # The program after an edit calls it as it likes.
         ({"payload": "'c'"}, {"payload": "'d'", "digest": "later"}, set()),
     ],

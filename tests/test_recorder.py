@@ -1,6 +1,7 @@
 """What is recorded of a call: its arguments as text, and which of them are no more than values."""
 
 import datetime
+import time
 import uuid
 from decimal import Decimal
 from enum import Enum
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.recorder import payload_of
+from resumectl.lab.recorder import payload_of, without_times
 
 
 class Colour(Enum):
@@ -40,3 +41,35 @@ def test_a_keyword_argument_stands_in_the_order_of_its_name() -> None:
     assert recorded["payload"][:2] == ["'order-1'", "a=set(['1', '2', '3'])"]
     assert recorded["payload"][2] == "b=<object object>"
     assert recorded["opaque"] == [2]
+
+
+NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "without"),
+    [
+        (lambda: time.time() + 3_600, "<time>"),
+        (time.monotonic, "<time>"),
+        (time.perf_counter, "<time>"),
+        (0.25, "<time>"),  # since the process began, a second before
+        (1.5, 1.5),
+        (NOW, "<time>"),
+        (NOW.date(), "<time>"),
+        (datetime.timedelta(1), "<time>"),
+        (NOW.isoformat(), "<time>"),
+        ([{"at": (NOW, "order-1")}], [{"at": ("<time>", "order-1")}]),
+        # An id may be made of the clock.
+        (time.time_ns, None),
+        (lambda: f"order-{time.time()}", None),
+        (lambda: str(time.time()), None),
+        ("20260101", None),
+    ],
+)
+def test_a_time_is_told_from_what_is_made_of_one(value: Any, without: Any) -> None:
+    value = value() if callable(value) else value
+    recorded = payload_of(["order-1", value], {}, alive_s=1.0)
+    kept = value if without is None else without
+    assert without_times(value, 1.0) == kept
+    assert recorded.get("timeless", []) == ([] if kept == value else [[1, repr(kept)]])
+    assert recorded["payload"] == ["'order-1'", repr(value)]

@@ -140,7 +140,7 @@ def test_a_story_tells_what_dbos_refuses_and_what_to_type_next(sqlite_place: Pla
 
 ILL = """
 import threading
-from dbos import DBOS, SetEnqueueOptions
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowTimeout
 from resumectl import Scenario
 
 @DBOS.workflow()
@@ -167,6 +167,12 @@ def parent():
 def asleep():
     child()
     DBOS.sleep(3600)
+
+def cancelled():
+    with SetWorkflowTimeout(0.2):
+        return DBOS.start_workflow(asleep).get_result()
+
+too_late = Scenario(request=cancelled)
 
 def on_queue():
     DBOS.register_queue("one")
@@ -207,6 +213,12 @@ own_queue = Scenario(request=request)
             "unasked",
             "unasked-1 stays PENDING waiting for a message or an event",
             "in a Scenario's request; or let it take longer:  --timeout 300",
+        ),
+        pytest.param(
+            "too_late",
+            "its workflows have ended, and it goes on waiting",
+            "--longest-sleep 0.5",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             "served",

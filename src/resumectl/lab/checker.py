@@ -204,7 +204,7 @@ class Checker:
                 before, earlier = first.setdefault(key, (number, event))
                 if (
                     event["step"] == earlier["step"]
-                    and values_given(event) != values_given(earlier)
+                    and values_given(event, times=False) != values_given(earlier, times=False)
                     # What is compared with uninterrupted runs is told there.
                     and (key not in self.baseline.fields or self.baseline.is_open(key))
                     and _is_known_before(key, recorded[-1], recorded[before])

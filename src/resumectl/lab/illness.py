@@ -16,10 +16,11 @@ def illness(run: Observation) -> str:
     if life.failure:
         return life.failure
     if not life.in_time:
-        return f"it does not end within {run.seconds:.0f} s" + "".join(
-            f"; {each['id']} stays {each['status']}{_where(life, each)}"
+        late = [
+            f"{each['id']} stays {each['status']}{_where(life, each)}"
             for each in _unfinished(life)[:3]
-        )
+        ] or ["its workflows have ended, and it goes on waiting"]
+        return f"it does not end within {run.seconds:.0f} s; {'; '.join(late)}"
     answer = life.last("answered")
     if answer is None:
         return f"its process ended by itself: {life.ending}"
@@ -37,7 +38,8 @@ def remedy(run: Observation) -> str:
     life = run.final
     if life.in_time:
         return "mend that first; where failing is right, catch it in a Scenario's request"
-    pauses = {_pause(life, each["id"]) for each in _unfinished(life)}
+    # A workflow that was cancelled may sleep on, and who awaits it with it.
+    pauses = {_pause(life, each["id"]) for each in _unfinished(life) or life.left["workflows"]}
     if _ASLEEP in pauses:
         first = "let no DBOS.sleep last longer than this:  --longest-sleep 0.5"
     elif _WAITING in pauses:

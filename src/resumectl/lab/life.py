@@ -6,6 +6,7 @@ soon as all is quiet. `zygote` calls it in a forked child.
 
 import os
 import sys
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -215,6 +216,8 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
     dbos_hooks.configure(config)
     wakener.install()
 
+    began_s = time.monotonic()
+
     def ran(
         step: str, is_transaction: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Callable[[], None]:
@@ -225,7 +228,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
             "begun_in": _body(),
             "transaction": is_transaction,
         }
-        payload = payload_of(args, kwargs)
+        payload = payload_of(args, kwargs, alive_s=time.monotonic() - began_s)
         with watch.no_blow():
             recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload)
         return lambda: recorder.write("ended", **where)

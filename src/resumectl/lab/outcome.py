@@ -115,10 +115,20 @@ def calls_of(life: LifeSeen) -> Iterator[tuple[Field, Mapping[str, Any]]]:
             yield field_of_step(event, "arguments"), event
 
 
-def values_given(event: Mapping[str, Any]) -> list[str]:
-    """What a step's body was called with, where that is made of values alone."""
+def values_given(event: Mapping[str, Any], *, times: bool = True) -> list[str]:
+    """What a step's body was called with, where that is made of values alone.
+
+    Args:
+        event: Of the call.
+        times: Whether with the times in it, which are others in each life.
+    """
+    timeless = {} if times else dict(event.get("timeless", ()))
     opaque = event.get("opaque", ())
-    return [text for index, text in enumerate(event["payload"]) if index not in opaque]
+    return [
+        timeless.get(index, text)
+        for index, text in enumerate(event["payload"])
+        if index not in opaque
+    ]
 
 
 def compared(row: Mapping[str, Any], key: str) -> Any:

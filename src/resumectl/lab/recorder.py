@@ -70,16 +70,71 @@ def is_data(value: object) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def payload_of(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, list[Any]]:
+def payload_of(
+    args: Sequence[Any], kwargs: Mapping[str, Any], *, alive_s: float = 0.0
+) -> dict[str, list[Any]]:
     """What a step's body is given, as it is recorded.
 
+    Args:
+        args: By position.
+        kwargs: By name.
+        alive_s: For how many seconds the process has been at work.
+
     Returns:
-        `payload`, as texts, and `opaque`, the indexes there of what is not made of values alone.
+        `payload`, as texts; `opaque`, the indexes there of what is not made of values alone; and
+        `timeless`, indexes and texts of what holds a time, without it.
     """
     values = [*args, *(each for _, each in sorted(kwargs.items()))]
     opaque = [index for index, each in enumerate(values) if not is_data(each)]
+    timeless = [
+        [index, shown(without)]
+        for index, each in enumerate(values)
+        if index not in opaque and (without := without_times(each, alive_s)) != each
+    ]
     payload = [*map(shown, args), *named_values(kwargs)]
-    return {"payload": payload, **({"opaque": opaque} if opaque else {})}
+    return {
+        "payload": payload,
+        **({"opaque": opaque} if opaque else {}),
+        **({"timeless": timeless} if timeless else {}),
+    }
+
+
+_TIME = "<time>"
+_YEAR_S = 365 * 86_400
+
+
+def without_times(value: object, alive_s: float) -> object:
+    """A value with each time in it taken out, of the clock, or since the process began.
+
+    A whole number is none: it may be an id that was made of the clock. Nor is a time that is
+    part of a text, as in a key.
+
+    Args:
+        value: Made of values alone.
+        alive_s: For how many seconds the process has been at work.
+    """
+    if isinstance(value, dict):
+        return {key: without_times(each, alive_s) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_times(each, alive_s) for each in value]
+    if isinstance(value, tuple):
+        return tuple(without_times(each, alive_s) for each in value)
+    return _TIME if _is_time(value, alive_s) else value
+
+
+def _is_time(value: object, alive_s: float) -> bool:
+    if isinstance(value, float):
+        return abs(value - time.time()) < _YEAR_S or any(
+            0 < value - began <= alive_s
+            for began in (0.0, time.monotonic() - alive_s, time.perf_counter() - alive_s)
+        )
+    if isinstance(value, str):
+        try:
+            datetime.datetime.fromisoformat(value)
+        except ValueError:
+            return False
+        return "-" in value  # also a number of eight digits is one, to Python
+    return isinstance(value, datetime.date | datetime.time | datetime.timedelta)
 
 
 def named_values(values: Mapping[str, Any]) -> list[str]:
