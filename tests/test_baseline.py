@@ -121,6 +121,8 @@ CHARGE = [("charge", "ok")]
         ({"payload": "'c'"}, {"payload": "'c'"}, set()),
         ({"payload": "'c'", "opaque": [0]}, {"payload": "'d'", "opaque": [0]}, set()),
         ({"payload": "1.5", "timeless": "<time>"}, {"payload": "2.5", "timeless": "<time>"}, set()),
+        ({"payload": "0.4", "timeless": "<time>"}, {"payload": "0.4"}, set()),
+        ({"payload": "0.4", "timeless": "<time>"}, {"payload": "0.5"}, {Kind.DIVERGED}),
         # The program after an edit calls it as it likes.
         ({"payload": "'c'"}, {"payload": "'d'", "digest": "later"}, set()),
     ],

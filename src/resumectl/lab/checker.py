@@ -15,6 +15,7 @@ from resumectl.lab.messages import unread_repeats
 from resumectl.lab.outcome import (
     Count,
     Field,
+    are_alike,
     calls_of,
     counts_of,
     events_of,
@@ -22,7 +23,6 @@ from resumectl.lab.outcome import (
     fields_of,
     in_short,
     site,
-    values_given,
 )
 from resumectl.lab.paths import differing, paths_of
 from resumectl.lab.plan import subject_of
@@ -204,7 +204,7 @@ class Checker:
                 before, earlier = first.setdefault(key, (number, event))
                 if (
                     event["step"] == earlier["step"]
-                    and values_given(event, times=False) != values_given(earlier, times=False)
+                    and not are_alike(event, earlier)
                     # What is compared with uninterrupted runs is told there.
                     and (key not in self.baseline.fields or self.baseline.is_open(key))
                     and _is_known_before(key, recorded[-1], recorded[before])

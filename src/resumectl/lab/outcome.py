@@ -115,18 +115,25 @@ def calls_of(life: LifeSeen) -> Iterator[tuple[Field, Mapping[str, Any]]]:
             yield field_of_step(event, "arguments"), event
 
 
-def values_given(event: Mapping[str, Any], *, times: bool = True) -> list[str]:
-    """What a step's body was called with, where that is made of values alone.
-
-    Args:
-        event: Of the call.
-        times: Whether with the times in it, which are others in each life.
-    """
-    timeless = {} if times else dict(event.get("timeless", ()))
+def values_given(event: Mapping[str, Any]) -> list[str]:
+    """What a step's body was called with, where that is made of values alone."""
     opaque = event.get("opaque", ())
+    return [text for index, text in enumerate(event["payload"]) if index not in opaque]
+
+
+def are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two calls of a step's body were given the same values, apart from times."""
+    mine, others = _ways_to_show(one), _ways_to_show(other)
+    return len(mine) == len(others) and not any(map(frozenset.isdisjoint, mine, others))
+
+
+def _ways_to_show(call: Mapping[str, Any]) -> list[frozenset[str]]:
+    """Of each value its text, and the texts without what may be a time."""
+    opaque = call.get("opaque", ())
+    timeless = {index: texts for index, *texts in call.get("timeless", ())}
     return [
-        timeless.get(index, text)
-        for index, text in enumerate(event["payload"])
+        frozenset((text, *timeless.get(index, ())))
+        for index, text in enumerate(call["payload"])
         if index not in opaque
     ]
 

@@ -82,14 +82,16 @@ def payload_of(
 
     Returns:
         `payload`, as texts; `opaque`, the indexes there of what is not made of values alone; and
-        `timeless`, indexes and texts of what holds a time, without it.
+        `timeless`, of what may hold a time, its index, and how it is shown without: without
+        times of the clock, and without those and what may be the seconds of a duration.
     """
     values = [*args, *(each for _, each in sorted(kwargs.items()))]
     opaque = [index for index, each in enumerate(values) if not is_data(each)]
     timeless = [
-        [index, shown(without)]
+        [index, *without]
         for index, each in enumerate(values)
-        if index not in opaque and (without := without_times(each, alive_s)) != each
+        if index not in opaque
+        and (without := {shown(without_times(each, s)) for s in (0.0, alive_s)} - {shown(each)})
     ]
     payload = [*map(shown, args), *named_values(kwargs)]
     return {
@@ -104,14 +106,15 @@ _YEAR_S = 365 * 86_400
 
 
 def without_times(value: object, alive_s: float) -> object:
-    """A value with each time in it taken out, of the clock, or since the process began.
+    """A value with each time in it taken out.
 
     A whole number is none: it may be an id that was made of the clock. Nor is a time that is
     part of a text, as in a key.
 
     Args:
         value: Made of values alone.
-        alive_s: For how many seconds the process has been at work.
+        alive_s: What may be the seconds that something took, if not more than these, is a
+            time too.
     """
     if isinstance(value, dict):
         return {key: without_times(each, alive_s) for key, each in value.items()}
@@ -124,9 +127,9 @@ def without_times(value: object, alive_s: float) -> object:
 
 def _is_time(value: object, alive_s: float) -> bool:
     if isinstance(value, float):
+        clocks = (time.monotonic() - alive_s, time.perf_counter() - alive_s)
         return abs(value - time.time()) < _YEAR_S or any(
-            0 < value - began <= alive_s
-            for began in (0.0, time.monotonic() - alive_s, time.perf_counter() - alive_s)
+            0 < value - began_s <= alive_s for began_s in (0.0, *clocks)
         )
     if isinstance(value, str):
         try:
