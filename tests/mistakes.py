@@ -24,6 +24,8 @@ MISTAKES = {
     "timeout_from_memory": "diverged",
     "partition_from_memory": "diverged",
     "key_from_the_body": "diverged",
+    "key_in_a_closure": "diverged",
+    "key_in_a_reserved_step": "diverged",
     "key_behind_a_branch": "diverged",
     "key_in_two_children": "diverged",
     "row_from_the_body": "duplicated",
@@ -124,6 +126,17 @@ def _pay() -> None:
 @DBOS.step()
 def choose() -> float:
     return random.SystemRandom().random()
+
+
+@DBOS.workflow()
+def _pay_by_closure() -> None:
+    key = uuid.uuid4().hex
+    DBOS.run_step({"name": "pay"}, lambda: len(key))
+
+
+@DBOS.workflow()
+def _pay_reserved() -> None:
+    DBOS.reserve_step().run({"name": "pay"}, len, uuid.uuid4().hex)
 
 
 @DBOS.workflow()
@@ -278,6 +291,8 @@ child_given_what_is_in_memory = asking(_child)
 timeout_from_memory = asking(_timeout)
 partition_from_memory = Scenario(ask_for_a_partition)
 key_from_the_body = asking(_pay)
+key_in_a_closure = asking(_pay_by_closure)
+key_in_a_reserved_step = asking(_pay_reserved)
 key_behind_a_branch = asking(_choose)
 key_in_two_children = asking(_two_children)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))

@@ -259,3 +259,16 @@ def test_a_later_life_of_an_edited_file_proves_nothing() -> None:
     judgement = checker.judge(trial([("look", "y")], digest="edited"))
     assert judgement.verdict is Verdict.VOID
     assert "it was changed since" in judgement.why_void
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_who_awaits_what_is_deleted_is_told_of_it(is_there: bool) -> None:
+    runs = [run([("begin", "x")]) for _ in range(2)]
+    waiting = life([("begin", "x")], status="PENDING")
+    waiting.left["steps"][0]["child"] = "w-1-1"
+    if is_there:
+        waiting.left["workflows"].append(waiting.left["workflows"][0] | {"id": "w-1-1"})
+    trial = crashed(life([("begin", "x")]), replace(waiting, in_time=False))
+    judgement = Checker(Baseline.of(runs, set()), set(), {}).judge(trial)
+    (evidence,) = {f.evidence for f in judgement.findings if f.subject == "w-1"}
+    assert ("w-1-1, which it has begun, is deleted" in evidence) is not is_there

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.recorder import payload_of, without_times
+from resumectl.lab.recorder import enclosed_values, payload_of, without_times
 
 
 class Colour(Enum):
@@ -73,3 +73,15 @@ def test_a_time_is_told_from_what_is_made_of_one(value: Any, without: Any) -> No
     assert without_times(value, 1.0) == kept
     assert recorded.get("timeless", []) == ([] if kept == value else [[1, repr(kept)]])
     assert recorded["payload"] == ["'order-1'", repr(value)]
+
+
+def test_a_lambda_is_given_what_is_plain_where_it_was_made() -> None:
+    key, rows = "order-1", [1]
+
+    def look() -> object:
+        return key, rows, later
+
+    assert enclosed_values(look) == {"key": "order-1"}
+    later = 2
+    assert enclosed_values(look) == {"key": "order-1", "later": 2}
+    assert enclosed_values(print) == enclosed_values(test_what_is_made_of_values_alone) == {}

@@ -15,10 +15,11 @@ from typing import Any
 
 import dbos._dbos
 import dbos._queue
-from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
+from resumectl.lab.recorder import enclosed_values
 from resumectl.lab.statements import ENDED, Fact
 
 # Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.
@@ -106,19 +107,24 @@ def count_steps(ran: Ran) -> None:
     """Have every execution of a step body told before it begins, and when it has ended.
 
     Args:
-        ran: Given the step's name, whether it is a datasource's transaction, and the
-            arguments of its body; returns what is called at its end.
+        ran: Given the step's name, whether it is a datasource's transaction, and the arguments
+            of its body, with what it takes from where it was made; returns what is called at its
+            end.
     """
 
     def counted(
         func: Callable[..., Any], name: str | None, is_transaction: bool = False
     ) -> Callable[..., Any]:
         told = str(name or getattr(func, "__qualname__", repr(func)))
+
+        def began(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], None]:
+            return ran(told, is_transaction, args, {**enclosed_values(func), **kwargs})
+
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
             async def body(*args: Any, **kwargs: Any) -> Any:
-                ended = ran(told, is_transaction, args, kwargs)
+                ended = began(args, kwargs)
                 try:
                     return await func(*args, **kwargs)
                 finally:
@@ -127,7 +133,7 @@ def count_steps(ran: Ran) -> None:
 
             @functools.wraps(func)
             def body(*args: Any, **kwargs: Any) -> Any:
-                ended = ran(told, is_transaction, args, kwargs)
+                ended = began(args, kwargs)
                 try:
                     return func(*args, **kwargs)
                 finally:
@@ -145,6 +151,8 @@ def count_steps(ran: Ran) -> None:
     for owner, name in (
         (DBOS, "run_step"),
         (DBOS, "run_step_async"),
+        (StepReservation, "run"),
+        (StepReservation, "run_async"),
         (SQLAlchemyDatasource, "run_tx_step"),
         (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
     ):
@@ -153,7 +161,7 @@ def count_steps(ran: Ran) -> None:
 
 def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], Any]) -> None:
     """Count the bodies given to a method whose arguments begin with options and function."""
-    is_transaction = owner is not DBOS
+    is_transaction = owner in (SQLAlchemyDatasource, AsyncSQLAlchemyDatasource)
     original = inspect.getattr_static(owner, name)
     is_class_method = isinstance(original, classmethod)
     inner = original.__func__ if is_class_method else original

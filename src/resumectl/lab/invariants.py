@@ -94,6 +94,7 @@ def stuck(life: LifeSeen) -> Iterator[Finding]:
         return
     versions = {e.get("app_version") for e in life.events if e["kind"] == "launch"}
     unfinished = [w for w in life.left["workflows"] if w["status"] in UNFINISHED]
+    there = {None, *(w["id"] for w in life.left["workflows"])}
     for workflow in unfinished:
         reason = f"stays {workflow['status']}, executor {workflow['executor']}"
         if workflow["queue"]:
@@ -102,6 +103,12 @@ def stuck(life: LifeSeen) -> Iterator[Finding]:
             reason += (
                 f": it is of application version {workflow['version']}, and only a process of that "
                 "version recovers it"
+            )
+        gone = {s["child"] for s in life.left["steps"] if s["workflow"] == workflow["id"]} - there
+        if gone:
+            reason += (
+                f"; {', '.join(sorted(gone))}, which it has begun, is deleted: whoever awaits that "
+                "after a crash waits for ever, since DBOS answers it from no record"
             )
         yield Finding(Kind.STUCK, workflow["id"], reason)
     if not unfinished:

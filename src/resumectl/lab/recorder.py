@@ -70,6 +70,23 @@ def is_data(value: object) -> bool:
     return isinstance(value, _PLAIN)
 
 
+def enclosed_values(func: object) -> dict[str, object]:
+    """Plain values that a function takes from the function in which it was made, by name.
+
+    So a workflow's body gives a lambda what it is called with, without arguments.
+    """
+    found: dict[str, object] = {}
+    names = getattr(getattr(func, "__code__", None), "co_freevars", ())
+    for name, cell in zip(names, getattr(func, "__closure__", None) or (), strict=False):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # it is not set yet
+            continue
+        if isinstance(value, _PLAIN):
+            found[name] = value
+    return found
+
+
 def payload_of(
     args: Sequence[Any], kwargs: Mapping[str, Any], *, alive_s: float = 0.0
 ) -> dict[str, list[Any]]:
