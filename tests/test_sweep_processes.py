@@ -56,6 +56,18 @@ def test_a_killed_sweep_leaves_no_process_and_no_directory(sqlite_place: Place) 
     wait_for("nothing left", lambda: not own.exists() and not any(map(is_there, below)))
 
 
+def test_a_sweep_ends_with_whoever_reads_it(sqlite_place: Place) -> None:
+    """As where a CI job is cancelled: nobody reads, and its threads are not to outlive it."""
+    sweep = sqlite_place.start("sweep", "--count", "5", "--json")
+    assert sweep.stdout is not None
+    assert sweep.stderr is not None
+    wait_for_trials(sqlite_place, 1)
+    sweep.stdout.close()
+    sweep.stderr.close()
+    sweep.send_signal(signal.SIGTERM)
+    assert sweep.wait(20) == ExitCode.INTERRUPTED
+
+
 def trials_kept(place: Place) -> int:
     """How many trials are in the archive so far."""
     try:

@@ -83,7 +83,23 @@ def main() -> NoReturn:
         # A terminal that knows few letters is shown the others' numbers, and is no failure.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    status = _run()
+    status: int = ExitCode.INTERRUPTED
+    try:
+        status = _run()
+        status = _flush() or status
+    except (BrokenPipeError, SystemExit):
+        pass  # whoever read has gone: nothing can be said any more (typer makes an exit of it)
+    except BaseException:  # noqa: BLE001 (it is shown, and the threads are not to outlive it)
+        sys.excepthook(*sys.exc_info())
+        status = ExitCode.NOTHING_PROVED
+    finally:
+        # Not sys.exit: workflows cut off wait in threads of DBOS's executor, which Python would
+        # join, also those that are daemons; and taking the modules apart costs 0.03 s.
+        os._exit(status)
+
+
+def _flush() -> int:
+    """Send off what was said; an exit code if it cannot be."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -93,8 +109,6 @@ def main() -> NoReturn:
             f"error: standard output: {error.strerror}\nnext:  free some space, and repeat it",
             file=sys.stderr,
         )
-        status = ExitCode.MACHINE_FAILED
+        return ExitCode.MACHINE_FAILED
     sys.stderr.flush()
-    # Not sys.exit: workflows cut off wait in threads of DBOS's executor, which Python would
-    # join, also those that are daemons; and taking the modules apart costs 0.03 s.
-    os._exit(status)
+    return ExitCode.DONE
