@@ -1,12 +1,14 @@
 """What is recorded of a call: its arguments as text, and which of them are no more than values."""
 
 import datetime
+import functools
 import time
 import uuid
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,6 +19,21 @@ class Colour(Enum):
     RED = 1
 
 
+@dataclass(slots=True)
+class Payment:
+    key: str
+    at: Any = None
+
+
+class Model:
+    """As pydantic's are: what they hold is in their dictionary."""
+
+    model_fields: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+
+
 @pytest.mark.parametrize(
     ("value", "is_data"),
     [
@@ -25,6 +42,11 @@ class Colour(Enum):
         (uuid.UUID(int=1), True),
         (datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), True),
         ([Decimal(1), {"at": (Path("a"), Colour.RED)}, {"x", b"y"}], True),
+        (Payment("a"), True),
+        ([Model("a")], True),
+        (Payment, False),
+        (Payment("a", at=object()), False),
+        (Model(object()), False),
         (object(), False),
         ([1, {"at": object()}], False),
         ({object(): 1}, False),
@@ -59,6 +81,8 @@ NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
         (datetime.timedelta(1), "<time>"),
         (NOW.isoformat(), "<time>"),
         ([{"at": (NOW, "order-1")}], [{"at": ("<time>", "order-1")}]),
+        (Payment("a", at=NOW), {"key": "a", "at": "<time>"}),
+        (Payment("a"), None),
         # An id may be made of the clock.
         (time.time_ns, None),
         (lambda: f"order-{time.time()}", None),
@@ -85,3 +109,14 @@ def test_a_lambda_is_given_what_is_plain_where_it_was_made() -> None:
     later = 2
     assert enclosed_values(look) == {"key": "order-1", "later": 2}
     assert enclosed_values(print) == enclosed_values(test_what_is_made_of_values_alone) == {}
+
+
+def test_a_lambda_is_given_its_defaults_and_a_partial_its_arguments() -> None:
+    def look(key: str = "order-1", *, rows: Any = (), n: int = 2) -> object:
+        return key, rows, n
+
+    assert enclosed_values(look) == {"key": "order-1", "n": 2}
+    assert enclosed_values(functools.partial(print, "a", object(), end="b")) == {
+        "_1": "a",
+        "end": "b",
+    }

@@ -4,12 +4,16 @@ One `os.write` an event to a descriptor that is open already: what was written i
 a SIGKILL. Knows nothing of DBOS, and nothing of SQL.
 """
 
+import contextlib
+import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import json
 import os
 import time
+import types
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,8 +65,11 @@ _PLAIN = (
 def is_data(value: object) -> bool:
     """Whether it is made of values alone, so that equal ones are shown alike in every process.
 
-    An object of the program's own may be shown with what is another in each process.
+    An object of the program's own may be shown with what is another in each process; but not a
+    dataclass, or a model of pydantic's, that is made of such values.
     """
+    if (fields := _fields_of(value)) is not None:
+        return is_data(fields)
     if isinstance(value, dict):
         return all(map(is_data, value)) and all(map(is_data, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -70,21 +77,35 @@ def is_data(value: object) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def enclosed_values(func: object) -> dict[str, object]:
-    """Plain values that a function takes from the function in which it was made, by name.
+def _fields_of(value: object) -> dict[str, object] | None:
+    """Of a dataclass, or a model of pydantic's; None for what is neither."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+    return dict(vars(value)) if hasattr(type(value), "model_fields") else None
 
-    So a workflow's body gives a lambda what it is called with, without arguments.
+
+def enclosed_values(func: object) -> dict[str, object]:
+    """Plain values that a function takes from where it was made, by name.
+
+    So a workflow's body gives a lambda what it is called with, without arguments: by the names
+    around it, by a default, or by `functools.partial`.
     """
-    found: dict[str, object] = {}
-    names = getattr(getattr(func, "__code__", None), "co_freevars", ())
-    for name, cell in zip(names, getattr(func, "__closure__", None) or (), strict=False):
-        try:
-            value = cell.cell_contents
-        except ValueError:  # it is not set yet
-            continue
-        if isinstance(value, _PLAIN):
-            found[name] = value
-    return found
+    if isinstance(func, functools.partial):
+        numbered = {f"_{number}": each for number, each in enumerate(func.args, start=1)}
+        return _plain({**enclosed_values(func.func), **numbered, **func.keywords})
+    if not isinstance(func, types.FunctionType) or "<locals>" not in func.__qualname__:
+        return {}
+    code, found = func.__code__, dict(func.__kwdefaults__ or {})
+    defaults = func.__defaults__ or ()
+    found |= zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults)  # noqa: B905
+    for name, cell in zip(code.co_freevars, func.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # it is not set yet
+            found[name] = cell.cell_contents
+    return _plain(found)
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: each for name, each in values.items() if isinstance(each, _PLAIN)}
 
 
 def payload_of(
@@ -133,6 +154,9 @@ def without_times(value: object, alive_s: float) -> object:
         alive_s: What may be the seconds that something took, if not more than these, is a
             time too.
     """
+    if (fields := _fields_of(value)) is not None:
+        without = without_times(fields, alive_s)
+        return value if without == fields else without
     if isinstance(value, dict):
         return {key: without_times(each, alive_s) for key, each in value.items()}
     if isinstance(value, list):
