@@ -209,10 +209,11 @@ own_queue = Scenario(request=request)
             "mend that",
             marks=pytest.mark.long,
         ),
-        (
+        pytest.param(
             "unasked",
             "unasked-1 stays PENDING waiting for a message or an event",
             "in a Scenario's request; or let it take longer:  --timeout 300",
+            marks=pytest.mark.long,
         ),
         pytest.param(
             "too_late",
@@ -385,7 +386,10 @@ async def reminders():
 """
 
 
-@pytest.mark.parametrize(("name", "remind"), [("reminder", "step-2"), ("reminders", "step-3")])
+@pytest.mark.parametrize(
+    ("name", "remind"),
+    [("reminder", "step-2"), pytest.param("reminders", "step-3", marks=pytest.mark.long)],
+)
 def test_a_long_sleep_lasts_as_long_as_is_asked_for(
     sqlite_place: Place, name: str, remind: str
 ) -> None:

@@ -40,7 +40,7 @@ _BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAIL
 _TIMES_AGAIN = 2
 _DOUBTED_MAX = 4
 _OFTEN = 48
-_OFTEN_MAX_S = 30.0
+_OFTEN_MAX_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
