@@ -36,10 +36,10 @@ _PAUSES = (6, 4, 3, 2, 1, 1)
 _BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAILED})
 # So many times the trial that differs is run again, for so many different findings at most; and
 # where one of them does not come out each time, so many uninterrupted runs are asked, within so
-# many seconds: of what happens one time in ten, 56 runs in all see nothing once in 365 times.
+# many seconds: of what happens one time in ten, 32 runs in all see nothing once in 29 times.
 _TIMES_AGAIN = 2
 _DOUBTED_MAX = 4
-_OFTEN = 48
+_OFTEN = 24
 _OFTEN_MAX_S = 10.0
 
 
