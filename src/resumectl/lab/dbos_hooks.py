@@ -19,7 +19,7 @@ from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepRese
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
-from resumectl.lab.recorder import enclosed_values
+from resumectl.lab.payload import enclosed_values
 from resumectl.lab.statements import ENDED, Fact
 
 # Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.

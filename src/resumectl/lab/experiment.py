@@ -200,13 +200,13 @@ class Experiment:
         A step may by chance answer one time in ten what it did not answer in any uninterrupted
         run so far. To be called when `ask_again` was, and the trials were judged anew.
         """
-        differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first plan that shows them
-        for each in judgements:
-            if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
-                differing.setdefault(_told(each), each.plan)
         with self._asking:
             if self.runner is None or not self.was_asked_again or self.was_asked_often:
                 return False
+            differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first that shows them
+            for each in judgements:
+                if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
+                    differing.setdefault(_told(each), each.plan)
             doubted = list(differing.items())[:_DOUBTED_MAX]
             if all(self._comes_out_again(self.runner, plan, told) for told, plan in doubted):
                 return False

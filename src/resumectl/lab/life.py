@@ -23,8 +23,9 @@ from resumectl.lab import dbos_hooks
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.libraries import libraries_since
+from resumectl.lab.payload import named_values, payload_of
 from resumectl.lab.plan import CrashPlan
-from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, named_values, payload_of, shown
+from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
 from resumectl.lab.scenario import awaited, counted, digest_of, load, plain
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.statements import Fact

@@ -115,10 +115,9 @@ def calls_of(life: LifeSeen) -> Iterator[tuple[Field, Mapping[str, Any]]]:
             yield field_of_step(event, "arguments"), event
 
 
-def values_given(event: Mapping[str, Any]) -> list[str]:
+def values_given(call: Mapping[str, Any]) -> list[str]:
     """What a step's body was called with, where that is made of values alone."""
-    opaque = event.get("opaque", ())
-    return [text for index, text in enumerate(event["payload"]) if index not in opaque]
+    return [text for _, text in _values(call)]
 
 
 def are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -129,13 +128,13 @@ def are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _ways_to_show(call: Mapping[str, Any]) -> list[frozenset[str]]:
     """Of each value its text, and the texts without what may be a time."""
-    opaque = call.get("opaque", ())
     timeless = {index: texts for index, *texts in call.get("timeless", ())}
-    return [
-        frozenset((text, *timeless.get(index, ())))
-        for index, text in enumerate(call["payload"])
-        if index not in opaque
-    ]
+    return [frozenset((text, *timeless.get(index, ()))) for index, text in _values(call)]
+
+
+def _values(call: Mapping[str, Any]) -> list[tuple[int, str]]:
+    opaque = call.get("opaque", ())
+    return [(i, text) for i, text in enumerate(call["payload"]) if i not in opaque]
 
 
 def compared(row: Mapping[str, Any], key: str) -> Any:

@@ -1,0 +1,152 @@
+"""What is wrong without any crash is said, with what to do; and a long sleep can be made short."""
+
+import pytest
+from conftest import Place, swept
+
+from resumectl.errors import ExitCode
+
+ILL = """
+import threading
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowTimeout
+from resumectl import Scenario
+
+@DBOS.workflow()
+def child():
+    return 1
+
+@DBOS.workflow()
+def failing():
+    raise ValueError("no stock")
+
+@DBOS.workflow()
+def unserved():
+    return DBOS.enqueue_workflow("nowhere", child).get_result()
+
+@DBOS.workflow()
+def unserialisable():
+    return threading.Lock()
+
+@DBOS.workflow()
+def parent():
+    return DBOS.enqueue_workflow("one", child).get_result()
+
+@DBOS.workflow()
+def asleep():
+    child()
+    DBOS.sleep(3600)
+
+def cancelled():
+    with SetWorkflowTimeout(0.2):
+        return DBOS.start_workflow(asleep).get_result()
+
+too_late = Scenario(request=cancelled)
+
+def on_queue():
+    DBOS.register_queue("one")
+    return DBOS.enqueue_workflow("one", asleep).get_result()
+
+served = Scenario(request=on_queue)
+
+@DBOS.workflow()
+def delayed():
+    with SetEnqueueOptions(delay_seconds=3600):
+        return DBOS.enqueue_workflow("one", child).get_result()
+
+@DBOS.workflow()
+def unasked():
+    return DBOS.recv(timeout_seconds=3600)
+
+def request():
+    DBOS.register_queue("one", concurrency=1)
+    return DBOS.enqueue_workflow("one", parent).get_result()
+
+own_queue = Scenario(request=request)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "next_step"),
+    [
+        ("failing", "ValueError: no stock", "catch it in a Scenario's request"),
+        ("unserved", "unserved-1-1 stays ENQUEUED on queue nowhere", "mend that first"),
+        ("asleep", "asleep-1 stays PENDING in a DBOS.sleep", "--longest-sleep 0.5"),
+        pytest.param(
+            "delayed",
+            "delayed-1-1 stays DELAYED on queue one, since its delay",
+            "mend that",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "unasked",
+            "unasked-1 stays PENDING waiting for a message or an event",
+            "in a Scenario's request; or let it take longer:  --timeout 300",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "too_late",
+            "its workflows have ended, and it goes on waiting",
+            "--longest-sleep 0.5",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "served",
+            "stays PENDING in a DBOS.sleep",
+            "--longest-sleep 0.5",
+            marks=pytest.mark.long,
+        ),
+        pytest.param("unserialisable", "cannot pickle", "mend that", marks=pytest.mark.long),
+        pytest.param(
+            "own_queue", "stays ENQUEUED on queue one", "mend that", marks=pytest.mark.long
+        ),
+    ],
+)
+def test_a_scenario_that_is_ill_without_a_crash_is_said_to_be(
+    sqlite_place: Place, name: str, said: str, next_step: str
+) -> None:
+    (sqlite_place.directory / "ill.py").write_text(ILL)
+    ran = sqlite_place.run("sweep", f"ill.py:{name}", "--timeout", "3", "--json")
+    assert ran.code == ExitCode.NOTHING_PROVED
+    assert said in ran.document["error"]
+    assert next_step in ran.document["next"]
+    # And no sweep is run.
+    assert sqlite_place.document("sweeps")["sweeps"] == []
+
+
+SLEEPER = """
+import asyncio
+from dbos import DBOS
+
+@DBOS.step()
+def remind(): pass
+
+@DBOS.workflow()
+def reminder():
+    DBOS.sleep(3600)
+    remind()
+    DBOS.sleep(seconds=0.01)
+
+@DBOS.workflow()
+async def reminders():
+    await asyncio.gather(DBOS.sleep_async(3600), DBOS.sleep_async(seconds=7200))
+    remind()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "remind"),
+    [("reminder", "step-2"), pytest.param("reminders", "step-3", marks=pytest.mark.long)],
+)
+def test_a_long_sleep_lasts_as_long_as_is_asked_for(
+    sqlite_place: Place, name: str, remind: str
+) -> None:
+    (sqlite_place.directory / "sleeper.py").write_text(SLEEPER)
+    found = swept(sqlite_place, f"sleeper.py:{name}", "--longest-sleep", "0.2")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 10
+    # The line that shows a trial again sleeps no longer.
+    line = (
+        f"replay before:{name}-1/{remind} sleeper.py:{name} --longest-sleep 0.2 "
+        "--promise remind=exactly-once"
+    )
+    ran = sqlite_place.run(*line.split())
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    assert f"resumectl {line} --times 20" in ran.out
