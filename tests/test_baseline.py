@@ -1,6 +1,7 @@
 """What is compared, what is masked, and what follows upon what varies; nothing is run."""
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,15 @@ from resumectl.lab.experiment import Experiment
 from resumectl.lab.outcome import sites_of_effects
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Control
-from resumectl.lab.trial import LATER_BASELINE, Kind, LifeSeen, Observation, Promise, Verdict
+from resumectl.lab.trial import (
+    LATER_BASELINE,
+    Judgement,
+    Kind,
+    LifeSeen,
+    Observation,
+    Promise,
+    Verdict,
+)
 
 Steps = Sequence[tuple[str, str]]  # name and output
 PLAN = "before:w-1/step-1"
@@ -240,6 +249,47 @@ def test_what_does_not_come_out_again_is_asked_often(
     assert runner.asked_often == asked_often
     if asked_often:
         assert not experiment.ask_often([judgement])  # once is enough
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [
+        ([], {Kind.DIVERGED, Kind.UNEXPECTED}),
+        ([("look", "usual")], {Kind.DIVERGED, Kind.UNEXPECTED}),
+        ([("look", "rare")], set()),
+        ([("look", "rare"), ("mend", "x")], set()),
+    ],
+)
+def test_what_differs_before_anything_died_is_chance(first: Steps, found: set[Kind]) -> None:
+    baseline = Baseline.of([USUAL, USUAL], set())
+    steps = [*(first or [("look", "rare")]), ("mend", "x"), ("tell", "y")][:3]
+    seen = trial(steps, first=first, ran=range(len(first) + 1, 4), answer="other")
+    judgement = Checker(baseline, set(), {}).judge(seen)
+    assert {finding.kind for finding in judgement.findings} == found, judgement.findings
+    assert judgement.by_chance == (() if found else ("w-1/step-1: output",))
+    assert Judgement.from_plain(json.loads(json.dumps(judgement.as_plain()))) == judgement
+
+
+def test_promises_are_held_whatever_course_was_taken() -> None:
+    charged: Mapping[str, Any] = {
+        "kind": "effect", "at_us": 1, "name": "charge", "about": ["1"], "workflow": "w-1",
+        "number": 1, "begun_in": None,
+    }  # fmt: skip
+    checker = Checker(Baseline.of([USUAL, USUAL], set()), set(), {"charge": Promise.EXACTLY_ONCE})
+    rare = [("look", "rare")]
+    for times, found in ((0, set()), (1, set()), (2, {Kind.DUPLICATED})):
+        judgement = checker.judge(trial(rare, first=rare, ran=[], events=[charged] * times))
+        assert judgement.by_chance
+        assert {finding.kind for finding in judgement.findings} == found, judgement.findings
+
+
+def test_the_baseline_is_asked_often_where_another_course_was_taken() -> None:
+    rare = [("look", "rare")]
+    runner: Any = Controls(USUAL, often=[USUAL])
+    experiment = Experiment(runner, {}, runs=(USUAL, USUAL))
+    (judgement,) = experiment.judged([trial(rare, first=rare, ran=[], answer="other")])
+    assert (judgement.verdict, judgement.by_chance) == (Verdict.KEPT, ("w-1/step-1: output",))
+    assert (len(runner.paused_at), runner.asked_often) == (6, 10)
 
 
 def test_what_is_begun_again_later_is_asked_ahead_of_its_step() -> None:

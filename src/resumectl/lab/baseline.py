@@ -69,6 +69,7 @@ class Baseline:
         seconds: The longest run.
         away_s: How long a process takes until it is at work.
         digests: Of the scenario's file, in the first life and in later ones.
+        is_wholly_open: Whether nothing is compared with it; see `wholly_open`.
     """
 
     transitions: Sequence[Transition]
@@ -85,6 +86,7 @@ class Baseline:
     seconds: float
     away_s: float
     digests: tuple[str | None, str | None]
+    is_wholly_open: bool = False
 
     @classmethod
     def of(cls, runs: Sequence[Observation], by_site: set[str]) -> "Baseline":
@@ -155,17 +157,25 @@ class Baseline:
                 others[workflow] = min(differing)
         return replace(self, open_from=_earliest(self.open_from, others))
 
+    def wholly_open(self) -> "Baseline":
+        """As it is for one trial that had taken another course before anything died."""
+        return replace(self, is_wholly_open=True, together=frozenset())
+
     def is_open(self, key: Field) -> bool:
         """Whether it is a step that follows upon a result which varies by itself.
 
         What a body writes may follow upon it as well: of that no number is known.
         """
+        if self.is_wholly_open:
+            return True
         if key.kind == "write":
             return key.workflow in self.open_from
         return key.number > self.open_from.get(key.workflow, key.number)
 
     def is_open_at(self, where: str) -> bool:
-        """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, never."""
+        """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, hardly ever."""
+        if self.is_wholly_open:
+            return True
         workflow, _, number = where.rpartition("/step-")
         return number.isdigit() and self.is_open(Field("step", where, "", workflow, int(number)))
 

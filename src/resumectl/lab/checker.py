@@ -11,6 +11,7 @@ from typing import Any
 
 from resumectl.lab import invariants
 from resumectl.lab.baseline import MISSING, Baseline
+from resumectl.lab.chance import another_course
 from resumectl.lab.messages import unread_repeats
 from resumectl.lab.outcome import (
     Count,
@@ -54,19 +55,24 @@ class Checker:
 
     def judge(self, trial: Observation) -> Judgement:
         """What the trial proves."""
-        return replace(self, baseline=self.baseline.opened_by(trial))._judge(trial)
-
-    def _judge(self, trial: Observation) -> Judgement:
         why_void = invariants.why_void(trial) or self._why_of_another_program(trial)
         if why_void:
             return Judgement(trial.plan, Verdict.VOID, why_void=why_void, deaths=trial.deaths)
+        baseline = self.baseline.opened_by(trial)
+        by_chance = another_course(invariants.without(trial, baseline.begun_anew), baseline)
+        if by_chance:
+            baseline = baseline.wholly_open()
+        judgement = replace(self, baseline=baseline)._judge(trial)
+        return replace(judgement, by_chance=by_chance)
+
+    def _judge(self, trial: Observation) -> Judgement:
         stuck = list(invariants.stuck(trial.final))
         by_itself = invariants.without(trial, self.baseline.begun_anew)
         exposures: set[Exposure] = set()
         findings = [
             *stuck,
             # What has not ended differs in everything, and only repeats what is said.
-            *(() if stuck else self._differences(trial, exposures)),
+            *(() if stuck or self.baseline.is_wholly_open else self._differences(trial, exposures)),
             *self._other_paths(trial),
             *invariants.broken_invariants(by_itself),
             *self._twice_in_a_life(by_itself),

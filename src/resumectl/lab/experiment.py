@@ -178,7 +178,11 @@ class Experiment:
         PostgreSQL its sequences have lost a number: what differs by that alone is no finding.
         Before a commit, every other one pauses ahead of the step instead: it is begun again, later.
         """
-        plans = [j.plan for j in judgements if any(f.kind in _BY_COMPARISON for f in j.findings)]
+        plans = [
+            each.plan
+            for each in judgements
+            if each.by_chance or any(f.kind in _BY_COMPARISON for f in each.findings)
+        ]
         with self._asking:
             if not plans or self.runner is None or self.was_asked_again:
                 return False
@@ -203,12 +207,16 @@ class Experiment:
         with self._asking:
             if self.runner is None or not self.was_asked_again or self.was_asked_often:
                 return False
+            judgements = list(judgements)
             differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first that shows them
             for each in judgements:
                 if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
                     differing.setdefault(_told(each), each.plan)
             doubted = list(differing.items())[:_DOUBTED_MAX]
-            if all(self._comes_out_again(self.runner, plan, told) for told, plan in doubted):
+            varies = any(each.by_chance for each in judgements)
+            if not varies and all(
+                self._comes_out_again(self.runner, plan, told) for told, plan in doubted
+            ):
                 return False
             programs = _programs(self.runner)
             times = min(_OFTEN, math.ceil(_OFTEN_MAX_S / self.baseline.seconds))

@@ -176,6 +176,9 @@ class Judgement:
     exposures: Sequence[Exposure] = ()
     why_void: str = ""
     deaths: int = 0  # how many of its blows fell
+    # What its first life had recorded otherwise than uninterrupted runs, before it died: the trial
+    # is not compared with these.
+    by_chance: Sequence[str] = ()
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -186,6 +189,7 @@ class Judgement:
             "exposures": [[e.effect, e.times, e.payload_differs] for e in self.exposures],
             "why_void": self.why_void,
             "deaths": self.deaths,
+            "by_chance": list(self.by_chance),
         }
 
     @classmethod
@@ -197,5 +201,6 @@ class Judgement:
                 "verdict": Verdict(values["verdict"]),
                 "findings": tuple(Finding(Kind(k), *rest) for k, *rest in values["findings"]),
                 "exposures": tuple(Exposure(*each) for each in values["exposures"]),
+                "by_chance": tuple(values.get("by_chance", ())),
             }
         )

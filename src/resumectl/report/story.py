@@ -188,8 +188,17 @@ def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
         yield Text(
             literal(f"allowed: {each.effect} happened {each.times} times{other}"), style="yellow"
         )
+    if judgement.by_chance:
+        yield Text(
+            literal(
+                f"not compared with uninterrupted runs, since {', '.join(judgement.by_chance)} was "
+                "another before it died"
+            ),
+            style="dim",
+        )
     said = {
-        Verdict.KEPT: "every promise; it ended as uninterrupted runs do",
+        Verdict.KEPT: "every promise"
+        + ("" if judgement.by_chance else "; it ended as uninterrupted runs do"),
         Verdict.BROKEN: "a promise was not kept",
         Verdict.VOID: judgement.why_void,
     }[judgement.verdict]
@@ -211,6 +220,7 @@ def judgement_document(judgement: Judgement) -> dict[str, Any]:
             {"effect": e.effect, "times": e.times, "payload_differs": e.payload_differs}
             for e in judgement.exposures
         ],
+        "by_chance": list(judgement.by_chance),
     }
 
 

@@ -27,7 +27,19 @@ class SweepResult:
 
     kept: "SweepKept"
     judged: Sequence[Judgement]
-    not_compared: Sequence[str]
+    masked: Sequence[str]  # what is compared in no trial
+
+    @property
+    def not_compared(self) -> list[str]:
+        """What is compared in no trial, and which trials are not compared."""
+        return [
+            *self.masked,
+            *(
+                f"{each.plan} (before it died, {', '.join(each.by_chance)} was another)"
+                for each in self.judged
+                if each.by_chance
+            ),
+        ]
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -133,7 +145,7 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
     if result.not_compared:
         yield Text(
             literal(
-                "not compared, since it differs between uninterrupted runs: "
+                "not compared, since it varies by itself: "
                 + ", ".join(result.not_compared[:_SHOWN_MAX])
                 + (" …" if len(result.not_compared) > _SHOWN_MAX else "")
             ),
@@ -185,7 +197,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
             {"effect": effect, "worst": times, "payload_differs": differs, "plan": plan}
             for effect, times, differs, plan in result.exposures
         ],
-        "not_compared": list(result.not_compared),
+        "not_compared": result.not_compared,
         "void": [
             {"plan": j.plan, "why": j.why_void} for j in result.judged if j.verdict is Verdict.VOID
         ],

@@ -25,8 +25,8 @@ def result_of(archive: Archive, sweep_id: int) -> SweepResult:
     (kept,) = archive.kept(sweep_id)
     judged = archive.judgements(sweep_id, kept.specification.deaths)
     runs = archive.baselines(sweep_id)
-    not_compared = Experiment(None, kept.specification.promises, runs=runs).baseline.not_compared
-    return SweepResult(kept, judged, not_compared)
+    masked = Experiment(None, kept.specification.promises, runs=runs).baseline.not_compared
+    return SweepResult(kept, judged, masked)
 
 
 def code_of(result: SweepResult) -> ExitCode:

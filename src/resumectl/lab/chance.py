@@ -1,0 +1,38 @@
+"""Where a trial had taken another course before anything in it died: chance, not the crash. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from resumectl.lab.baseline import MISSING, Baseline
+from resumectl.lab.outcome import Field, fields_of
+from resumectl.lab.trial import Observation
+
+_RECORDED = ("name", "output", "error", "child")
+
+
+def another_course(trial: Observation, baseline: Baseline) -> tuple[str, ...]:
+    """What the first life had recorded otherwise than every uninterrupted run when it died.
+
+    Up to the blow that life is an uninterrupted run itself. A step that answers something else
+    one time in a hundred can be in it, and in none of the others.
+
+    Args:
+        trial: Lives, of which the first one died.
+        baseline: What an uninterrupted run records.
+
+    Returns:
+        Of each workflow the first that differs, for people.
+    """
+    first: dict[str, Field] = {}
+    for key, value in _recorded(trial).items():
+        is_compared = key not in baseline.masked and not baseline.is_open(key)
+        if is_compared and value not in baseline.fields.get(key, (MISSING,)):
+            earliest = first.setdefault(key.workflow, key)
+            first[key.workflow] = min(key, earliest, key=lambda each: each.number)
+    return tuple(sorted(map(str, first.values())))
+
+
+def _recorded(trial: Observation) -> Mapping[Field, Any]:
+    found = fields_of(replace(trial, lives=trial.lives[:1]))
+    return {k: value for k, value in found.items() if k.kind == "step" and k.what in _RECORDED}
