@@ -266,7 +266,9 @@ def test_every_command_refuses_a_database_of_a_newer_resumectl(sqlite_place: Pla
 # ---------------------------------------------------------------- many first users
 
 
-@pytest.mark.parametrize("time", range(3))
+@pytest.mark.parametrize(
+    "time", [0, *(pytest.param(time, marks=pytest.mark.long) for time in (1, 2))]
+)
 def test_two_first_users_at_once_both_succeed(place: Place, time: int) -> None:
     del time
     processes = [

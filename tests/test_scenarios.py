@@ -20,12 +20,12 @@ SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
     [
         "asynchronous",
         "transactions",
-        "polling",
         "unusual",
         *(
             pytest.param(name, marks=pytest.mark.long)
             for name in (
                 "out_of_time",
+                "polling",
                 "with_children",
                 "messages",
                 "stream",

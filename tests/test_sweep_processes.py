@@ -142,7 +142,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_place: Place) -> None:
 
 
 def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(sqlite_place: Place) -> None:
-    sweep = sqlite_place.start("sweep", "--count", "2")
+    sweep = sqlite_place.start("sweep", "--count", "1")
     wait_for_trials(sqlite_place, 3)
     sweep.send_signal(signal.SIGINT)
     _, err = sweep.communicate(timeout=60)
@@ -178,7 +178,7 @@ def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     place = sqlite_place
     program = place.directory / "shop.py"
     program.write_text(CHECKOUT)
-    sweep = place.start("sweep", "shop.py:checkout", "--repeat", "40")
+    sweep = place.start("sweep", "shop.py:checkout", "--repeat", "16")
     wait_for_trials(place, 1)
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.communicate()
@@ -195,7 +195,7 @@ def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     assert trials_kept(place) == before
     program.write_text(CHECKOUT)
     (found,) = place.document("resume")["sweeps"]
-    assert found["verdicts"] == {"KEPT": 160, "BROKEN": 0, "VOID": 0}
+    assert found["verdicts"] == {"KEPT": 64, "BROKEN": 0, "VOID": 0}
 
 
 # What it says is another thing from the third run on, crash or no crash.
@@ -244,8 +244,8 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
     )
     assert died.returncode == -signal.SIGKILL, died
     verdicts = [verdict for (verdict,) in place.rows("SELECT verdict FROM trials ORDER BY number")]
-    assert verdicts.count("KEPT") == 1, verdicts
-    assert verdicts.count("BROKEN") == len(verdicts) - 1 > 3
+    # One is judged again by now, and two are not. The others said so before they died.
+    assert verdicts == ["KEPT", "BROKEN", "BROKEN", "KEPT", "KEPT", "KEPT"]
     (found,) = place.document("resume")["sweeps"]
     assert found["verdicts"] == {"KEPT": len(verdicts), "BROKEN": 0, "VOID": 0}
     assert place.document("check", "1")["verdicts"] == found["verdicts"]
@@ -254,7 +254,7 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
 def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_place: Place) -> None:
     program = sqlite_place.directory / "shop.py"
     program.write_text(CHECKOUT)
-    sweep = sqlite_place.start("sweep", "shop.py:checkout", "--repeat", "40", "--json")
+    sweep = sqlite_place.start("sweep", "shop.py:checkout", "--repeat", "16", "--json")
     wait_for_trials(sqlite_place, 1)
     program.write_text(CHECKOUT.replace("paid", "sent"))
     out, err = sweep.communicate(timeout=120)

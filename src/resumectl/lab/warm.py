@@ -7,8 +7,8 @@ its own, and ends them: no thread and no connection is left, but what was compil
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import chdir
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def rehearse(
         directory: Where to be meanwhile.
         database_url: Of a migrated database.
         config: DBOS's.
-        queues: More queues to register: one that is there before a launch is served at once.
+        queues: More queues to register.
 
     Raises:
         RuntimeError: A thread is left, so that forking would be unsafe.
@@ -105,11 +105,14 @@ def rehearse(
     engine = shared_engine(database_url)
     parent = _play(SQLAlchemyDatasource.create(database_url, engine=engine))
 
-    def request() -> None:
+    # One that is there before a launch is served at once; else DBOS looks for it once a second.
+    with _life(directory, database_url, config):
         for name, limit in _QUEUES.items():
             DBOS.register_queue(name, worker_concurrency=limit, polling_interval_sec=POLL_S)
         for name in queues:
             DBOS.register_queue(name, polling_interval_sec=POLL_S)
+
+    def request() -> None:
         # Enqueued, as what was started is recovered on a queue that is looked at once a second.
         with SetWorkflowID("rehearsal"):
             handle = DBOS.enqueue_workflow(next(iter(_QUEUES)), parent)
@@ -140,29 +143,33 @@ def live_twice(
         RuntimeError: A thread is left.
     """
     engine = shared_engine(database_url)
-    merged: Any = {
-        **config,
-        "name": "rehearsal",
-        "system_database_engine": engine,
-        "log_level": "CRITICAL",  # what goes wrong is told by whoever asked for it
-    }
     prefix = "" if engine.dialect.name == "sqlite" else "dbos."
     cut_off = sa.text(
         f"UPDATE {prefix}workflow_status SET status = 'PENDING' WHERE workflow_uuid = :id"
     )
+    with _life(directory, database_url, config):
+        request()
+    with engine.begin() as connection:
+        connection.execute(cut_off, {"id": workflow_id})
+    with _life(directory, database_url, config):
+        DBOS.retrieve_workflow(workflow_id).get_result(polling_interval_sec=POLL_S)
+    engine.dispose()
+    _refuse_threads()
+
+
+@contextmanager
+def _life(directory: Path, database_url: str, config: Mapping[str, Any]) -> Iterator[None]:
+    merged: Any = {
+        **config,
+        "name": "rehearsal",
+        "system_database_engine": shared_engine(database_url),
+        "log_level": "CRITICAL",  # what goes wrong is told by whoever asked for it
+    }
     with chdir(directory):
         DBOS(config=merged)
         DBOS.launch()
-        request()
+        yield
         DBOS.destroy()
-        with engine.begin() as connection:
-            connection.execute(cut_off, {"id": workflow_id})
-        DBOS(config=merged)
-        DBOS.launch()
-        DBOS.retrieve_workflow(workflow_id).get_result(polling_interval_sec=POLL_S)
-        DBOS.destroy()
-        engine.dispose()
-    _refuse_threads()
 
 
 def _refuse_threads() -> None:
