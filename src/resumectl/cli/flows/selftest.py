@@ -1,6 +1,7 @@
 """`selftest`: sweep the classic mistakes and their corrected twins, and see each told apart."""
 
 import ast
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,24 +47,34 @@ def pitfalls() -> list[Pitfall]:
 
 
 def selftest(common: Common, *, jobs: int) -> ExitCode:
-    """Sweep them all; a mistake until it is caught, a twin to the end."""
+    """Sweep them all, some at a time; a mistake until it is caught, a twin to the end."""
     rows: list[tables.SelftestRow] = []
     collection = pitfalls()
     if not collection:
         raise NothingProved("the pitfalls are not installed", next_step="install resumectl again")
-    total = sum(1 + (each.finding is not None) for each in collection)
+    cases = [
+        (each, scenario)
+        for each in collection
+        for scenario in (("mistake", "corrected") if each.finding else ("corrected",))
+    ]
 
     def look() -> Seen:
         right = sum(row.is_right for row in rows)
-        return Seen(f"as expected {right}, otherwise {len(rows) - right}", len(rows), total)
+        return Seen(f"as expected {right}, otherwise {len(rows) - right}", len(rows), len(cases))
 
     common.start_logging()
-    with Lab(jobs=jobs) as lab, progress_bar([look], hidden=common.verbose) as progress:
-        for each in collection:
-            for scenario in ("mistake", "corrected") if each.finding else ("corrected",):
-                judged = _swept(lab, each, scenario, jobs)
-                rows.append(_row(each, scenario, judged))
+    with (
+        Lab(jobs=jobs) as lab,
+        ThreadPoolExecutor(jobs, thread_name_prefix="pitfall") as pool,
+        progress_bar([look], hidden=common.verbose) as progress,
+    ):
+        begun = [pool.submit(_tried, lab, *case) for case in cases]
+        try:
+            for each in begun:
+                rows.append(each.result())
                 progress.look()
+        finally:
+            pool.shutdown(cancel_futures=True)  # those that had not begun, after a Ctrl-C
     if common.as_json:
         machine.show(tables.selftest_document(rows))
     else:
@@ -71,7 +82,11 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
     return ExitCode.DONE if all(row.is_right for row in rows) else ExitCode.PROMISE_BROKEN
 
 
-def _swept(lab: Lab, pitfall: Pitfall, scenario: str, jobs: int) -> list[Judgement]:
+def _tried(lab: Lab, pitfall: Pitfall, scenario: str) -> tables.SelftestRow:
+    return _row(pitfall, scenario, _swept(lab, pitfall, scenario))
+
+
+def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> list[Judgement]:
     runner = Runner(lab, Subject(target=(str(pitfall.path), scenario)))
     experiment = Experiment(runner, {})
     experiment.discover()
@@ -85,7 +100,7 @@ def _swept(lab: Lab, pitfall: Pitfall, scenario: str, jobs: int) -> list[Judgeme
         return scenario == "corrected" or pitfall.finding not in found
 
     plans = list(enumerate(crash_points(experiment.baseline.transitions)))
-    run_trials(runner, plans, jobs=jobs, on_trial=on_trial)
+    run_trials(runner, plans, jobs=1, on_trial=on_trial)
     return experiment.judged(trials)
 
 
