@@ -131,6 +131,11 @@ def swept(place: Place, *arguments: str, code: int = ExitCode.DONE) -> Any:
     return found
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: a third of its time a crash test waits for other processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for those who want more of it than the gate does."""
     parser.addoption("--kills", type=int, help="random kills on each database and seed pair")

@@ -192,7 +192,7 @@ def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
         yield Text(
             literal(
                 f"not compared with uninterrupted runs, since {', '.join(judgement.by_chance)} was "
-                "another before it died"
+                "another before the crash"
             ),
             style="dim",
         )

@@ -35,7 +35,7 @@ class SweepResult:
         return [
             *self.masked,
             *(
-                f"{each.plan} (before it died, {', '.join(each.by_chance)} was another)"
+                f"all of {each.plan} (where {', '.join(each.by_chance)} was another before the crash)"
                 for each in self.judged
                 if each.by_chance
             ),
