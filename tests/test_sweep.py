@@ -301,6 +301,17 @@ def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
     assert any("application version trial-1" in each["evidence"] for each in stuck)
 
 
+def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_place: Place) -> None:
+    pitfall = CHECKOUT / "examples" / "pitfalls" / "instance_made_after_launch.py"
+    ran = sqlite_place.run(
+        "replay", "after:sell-1/accepted", f"{pitfall}:mistake", "--timeout", "3", "--json"
+    )
+    assert ran.code == ExitCode.PROMISE_BROKEN, ran
+    (stuck,) = ran.document["findings"]
+    assert "DBOS logs: Error executing workflow sell-1" in stuck["evidence"]
+    assert "instance 'Shop/late' is not registered" in stuck["evidence"]
+
+
 def test_dbos_has_what_the_lab_replaces() -> None:
     """Fails where a release of DBOS moves an internal name."""
     code = "from resumectl.lab.dbos_hooks import check_names; check_names()"

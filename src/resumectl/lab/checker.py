@@ -142,15 +142,13 @@ class Checker:
                 continue
             if key not in found:
                 if MISSING not in values and key.what in ("status", "name", ""):
-                    yield Finding(
-                        Kind.LOST, key.name or key.kind, "is not there; uninterrupted, it is"
-                    )
+                    yield Finding(Kind.LOST, _subject(key), "is not there; uninterrupted, it is")
             elif key.what in _GIVEN:
                 yield from _given_otherwise(key, found[key], values)
             elif found[key] not in values and key.what != "status":
                 yield Finding(
                     Kind.DIVERGED,
-                    key.name or key.kind,
+                    _subject(key),
                     f"{key.what or 'value'} is {in_short(found[key])}; "
                     f"uninterrupted, {in_short(values[0])}",
                 )
@@ -158,9 +156,7 @@ class Checker:
         for key in sorted({key._replace(what="") for key in found}):
             # What is given to another write of a body is compared, and not whether it is one.
             if (key.kind, key.name) not in known and key.kind != "write" and is_judged(key):
-                yield Finding(
-                    Kind.UNEXPECTED, key.name or key.kind, "is there; uninterrupted, it is not"
-                )
+                yield Finding(Kind.UNEXPECTED, _subject(key), "is there; uninterrupted, it is not")
 
     def _other_paths(self, trial: Observation) -> Iterator[Finding]:
         """Where a workflow's body goes on otherwise than an uninterrupted run's."""
@@ -221,7 +217,7 @@ class Checker:
                         # Without the values: they are others in every trial, and its story has them.
                         f"was called with other arguments in life {number + 1} than in life "
                         f"{before + 1}, from the same records: its body depends on something else "
-                        "(an idempotency key that is made afresh protects nothing)",
+                        "(as an idempotency key, it would protect nothing)",
                     )
 
     def _repeated(
@@ -242,8 +238,8 @@ class Checker:
                 least, most = 0, max(most, 1)
             # A step that is named as its effect is: the promise is of the effect.
             is_named = key.kind != "executions" or key.name not in effects
-            promise = self.promises.get(promised_name(key)) if is_named else None
-            promise = promise or _default_promise(key, places.get((key.name, key.about)))
+            told = self.promises.get(promised_name(key)) if is_named else None
+            promise = told or _default_promise(key, places.get((key.name, key.about)))
             subject = f"{key.name}({key.about})" if key.kind == "effect" else f"{key.name}, {key.about}"  # fmt: skip
             verb = {"effect": "happened", "executions": "ran", "write": "was committed"}[key.kind]
             if n > most:
@@ -268,10 +264,10 @@ class Checker:
                 if promise is Promise.AT_MOST_ONCE:
                     exposures.add(Exposure(subject, n))
                 elif key.kind != "write":  # another one of that table is compared by `observe`
+                    # Of what never happened in this trial nothing tells where it belongs.
+                    promised = f"; promised {promise}" if told or key in found else ""
                     yield Finding(
-                        Kind.LOST,
-                        subject,
-                        f"{verb} {n} times; uninterrupted, {least}; promised {promise}",
+                        Kind.LOST, subject, f"{verb} {n} times; uninterrupted, {least}{promised}"
                     )
 
     def _never_ended(self, trial: Observation) -> Iterator[Finding]:
@@ -289,6 +285,11 @@ class Checker:
 
 # Where what the scenario itself counts has happened.
 _NOWHERE: Mapping[str, Any] = {"workflow": None, "number": None}
+
+
+def _subject(key: Field) -> str:
+    """As a finding names it, whatever of it differs."""
+    return str(key._replace(what="")) if key.kind == "observed" else key.name or key.kind
 
 
 def _going_on(step: str) -> str:

@@ -58,8 +58,8 @@ def _where(life: LifeSeen, workflow: Mapping[str, Any]) -> str:
         return f" on queue {workflow['queue']}, since its delay is longer than that"
     if workflow["status"] == "ENQUEUED":
         return f" on queue {workflow['queue']}, which nothing registers or which is full"
-    pause = _pause(life, workflow["id"])
-    return f" {pause}" if pause else ""
+    pause, logged = _pause(life, workflow["id"]), life.logged_of(workflow["id"])
+    return (f" {pause}" if pause else "") + (f"; DBOS logs: {logged}" if logged else "")
 
 
 def _pause(life: LifeSeen, workflow_id: str) -> str:

@@ -110,6 +110,9 @@ def stuck(life: LifeSeen) -> Iterator[Finding]:
                 f"; {', '.join(sorted(gone))}, which it has begun, is deleted: whoever awaits that "
                 "after a crash waits for ever, since DBOS answers it from no record"
             )
+        logged = life.logged_of(workflow["id"])
+        if logged:
+            reason += f"; DBOS logs: {logged}"
         yield Finding(Kind.STUCK, workflow["id"], reason)
     if not unfinished:
         yield Finding(Kind.STUCK, "the request", "everything ended, and it got no answer")

@@ -247,6 +247,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
 
     dbos_hooks.count_steps(ran)
     dbos_hooks.tell_replays(replayed)
+    dbos_hooks.tell_errors(lambda text: recorder.write("logged", text=text))
     send_effects_to(happened)
 
 

@@ -92,6 +92,11 @@ class LifeSeen:
         """The last event of a kind."""
         return next((e for e in reversed(self.events) if e["kind"] == kind), None)
 
+    def logged_of(self, workflow_id: str) -> str:
+        """The last error that DBOS logged of a workflow; empty if it logged none."""
+        errors = [each["text"] for each in self.events if each["kind"] == "logged"]
+        return next((text for text in reversed(errors) if workflow_id in text), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -151,6 +151,8 @@ def _event_told(event: Mapping[str, Any]) -> Iterator[list[Cell]]:
         ]  # fmt: skip
     elif kind == "answered":
         yield ["answered", "the request", str(event.get("value", event.get("error")))]
+    elif kind == "logged":
+        yield [Text("DBOS logs", style="yellow"), "an error", event["text"]]
     elif kind in ("launch", "requested", "quiet"):
         words = {"launch": "DBOS launches", "requested": "request", "quiet": "all is quiet"}
         yield [words[kind], "", ""]

@@ -64,12 +64,12 @@ class SweepResult:
 
     @property
     def findings(self) -> list[tuple[Finding, str]]:
-        """Each finding once, with the first plan that shows it."""
+        """Each finding once, with the first plan that shows it: by kind, in the plans' order."""
         found: dict[Finding, str] = {}
         for judgement in self.judged:
             for finding in judgement.findings:
                 found.setdefault(finding, judgement.plan)
-        return sorted(found.items())
+        return sorted(found.items(), key=lambda each: each[0].kind)
 
     @property
     def exposures(self) -> list[tuple[str, int, bool, str]]:
