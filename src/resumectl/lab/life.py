@@ -52,6 +52,7 @@ class Order:
     subject: dict[str, Any]
     death: str | None
     app_version: str
+    core: int  # of the processor: where all of its threads run
     is_first: bool
     comes_back_late: bool  # the client asks again when the recovery can do no more
     tells_libraries: bool  # which ones the program has imported
@@ -72,6 +73,7 @@ def live(order: Order) -> NoReturn:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     recorder = Recorder(os.open(order.record, flags, 0o600))
     try:
+        os.sched_setaffinity(0, {order.core})
         _live(order, recorder)
     except BaseException as error:  # noqa: BLE001 (the record is where it is told)
         recorder.write("failed", error=one_line(error), traceback=traceback.format_exc())
