@@ -68,6 +68,7 @@ own_queue = Scenario(request=request)
     ("name", "said", "next_step"),
     [
         ("failing", "ValueError: no stock", "catch it in a Scenario's request"),
+        ("unserve", "ill.py has no unserve; the nearest are unserved", "mend that first"),
         ("unserved", "unserved-1-1 stays ENQUEUED on queue nowhere", "mend that first"),
         ("asleep", "asleep-1 stays PENDING in a DBOS.sleep", "--longest-sleep 0.5"),
         pytest.param(

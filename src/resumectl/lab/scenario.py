@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def load(subject: Subject, database_url: str) -> Scenario:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise LookupError(f"{module_name} has no {name}") from None
+            names = [each for each in dir(found) if not each.startswith("_")]
+            near = ", ".join(get_close_matches(part, names, n=3, cutoff=0.0))
+            raise LookupError(f"{module_name} has no {name}; the nearest are {near}") from None
     if isinstance(found, Scenario):
         if subject.args or subject.kwargs:
             raise TypeError(f"{name} is a Scenario: its request takes no --args")
