@@ -270,6 +270,18 @@ def test_what_differs_before_anything_died_is_chance(first: Steps, found: set[Ki
     assert Judgement.from_plain(json.loads(json.dumps(judgement.as_plain()))) == judgement
 
 
+def test_a_workflow_that_no_uninterrupted_run_has_is_no_chance() -> None:
+    """As a second fork: what began the first one was not recorded when its process died."""
+    usual = [("look", "usual")]
+    seen = trial(usual, first=usual, ran=[])
+    for each in seen.lives:
+        step = dict(each.left["steps"][0], workflow="~work of the client no. 1")
+        each.left["steps"].append(step)
+    judgement = Checker(Baseline.of([USUAL, USUAL], set()), set(), {}).judge(seen)
+    assert judgement.by_chance == ()
+    assert {finding.kind for finding in judgement.findings} == {Kind.UNEXPECTED}
+
+
 def test_promises_are_held_whatever_course_was_taken() -> None:
     charged: Mapping[str, Any] = {
         "kind": "effect", "at_us": 1, "name": "charge", "about": ["1"], "workflow": "w-1",

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from resumectl.lab.aliases import is_alias
 from resumectl.lab.baseline import MISSING, Baseline
 from resumectl.lab.outcome import Field, fields_of
 from resumectl.lab.trial import Observation
 
-_RECORDED = ("name", "output", "error", "child")
+_RECORDED = ("name", "output", "error")
 
 
 def another_course(trial: Observation, baseline: Baseline) -> tuple[str, ...]:
@@ -24,10 +25,13 @@ def another_course(trial: Observation, baseline: Baseline) -> tuple[str, ...]:
     Returns:
         Of each workflow the first that differs, for people.
     """
+    # An alias names who began a workflow, which may not be recorded yet.
+    known = {key.workflow for key in baseline.fields if not is_alias(key.workflow)}
     first: dict[str, Field] = {}
     for key, value in _recorded(trial).items():
-        is_compared = key not in baseline.masked and not baseline.is_open(key)
-        if is_compared and value not in baseline.fields.get(key, (MISSING,)):
+        is_compared = key.workflow in known and key not in baseline.masked
+        usual = baseline.fields.get(key, (MISSING,))
+        if is_compared and not baseline.is_open(key) and value not in usual:
             earliest = first.setdefault(key.workflow, key)
             first[key.workflow] = min(key, earliest, key=lambda each: each.number)
     return tuple(sorted(map(str, first.values())))
