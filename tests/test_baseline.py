@@ -282,6 +282,14 @@ def test_a_workflow_that_no_uninterrupted_run_has_is_no_chance() -> None:
     assert {finding.kind for finding in judgement.findings} == {Kind.UNEXPECTED}
 
 
+def test_results_of_children_come_in_any_order() -> None:
+    steps = [("DBOS.getResult", "a"), ("DBOS.getResult", "b"), ("tell", "x")]
+    runs = [run(steps) for _ in range(2)]
+    other_way_round = [steps[1], steps[0], steps[2]]
+    assert kinds(runs, trial(other_way_round)) == set()
+    assert kinds(runs, trial([*other_way_round[:2], ("tell", "y")])) == {Kind.DIVERGED}
+
+
 def test_promises_are_held_whatever_course_was_taken() -> None:
     charged: Mapping[str, Any] = {
         "kind": "effect", "at_us": 1, "name": "charge", "about": ["1"], "workflow": "w-1",

@@ -8,11 +8,12 @@ from resumectl.lab.evidence_text import readable
 from resumectl.lab.trial import LifeSeen, Observation
 
 # Steps of DBOS's own (3.4.0) whose records are never the same, or only by chance: the time of
-# waking, which no body sees, and which of several came first.
+# waking, which no body sees; which of several came first; and a child's result, which is recorded
+# when it has come, and is no record to answer from: the child's own is compared.
 FIRST_OF_SEVERAL = frozenset({"DBOS.waitFirst", "DBOS.asyncio_wait"})
 # Messages come from several senders, in an order that is chance: all of them are compared.
 _RECEIVED = "DBOS.recv"
-_NOT_COMPARED = frozenset({"DBOS.sleep", _RECEIVED, *FIRST_OF_SEVERAL})
+_NOT_COMPARED = frozenset({"DBOS.sleep", "DBOS.getResult", _RECEIVED, *FIRST_OF_SEVERAL})
 _NO_TOPIC = "__null__topic__"  # as it is stored
 _SHOWN_MAX = 120  # characters of a value in evidence
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from resumectl.lab.outcome import Field, calls_of, fields_of, values_given
+from resumectl.lab.outcome import Field, calls_of, compared, fields_of, values_given
 from resumectl.lab.trial import Finding, Kind, Observation
 
 Pair = tuple[Field, Field]
@@ -58,9 +58,9 @@ def _carried(run: Observation) -> dict[Field, set[str]]:
     fields = fields_of(run) | _arguments(run)
     returned = {
         value
-        for key, each in fields.items()
-        if key.kind == "received" or (key.kind == "step" and key.what in ("output", "error"))
-        for value in _values(each)
+        for step in run.final.left["steps"]
+        for what in ("output", "error")
+        for value in _values(compared(step, what))
     }
     carried: dict[Field, set[str]] = {}
     for key, each in fields.items():
