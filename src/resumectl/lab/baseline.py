@@ -173,7 +173,7 @@ class Baseline:
         return key.number > self.open_from.get(key.workflow, key.number)
 
     def is_open_at(self, where: str) -> bool:
-        """The same of a place, as in `checkout-1/step-2`; elsewhere than in a step, hardly ever."""
+        """The same of a place, as in `checkout-1/step-2`, or elsewhere than in a step."""
         if self.is_wholly_open:
             return True
         workflow, _, number = where.rpartition("/step-")

@@ -222,9 +222,7 @@ def tell_errors(logged: Callable[[str], None]) -> None:
 
     def look(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.ERROR and len(said) < _ERRORS_MAX:
-            error = record.exc_info[1] if record.exc_info else None
-            first, *_rest = record.getMessage().splitlines() or [""]
-            text = (f"{first} {one_line(error)}" if error else first)[:_ERROR_LENGTH_MAX]
+            text = _error_of(record)[:_ERROR_LENGTH_MAX]
             if text not in said:
                 said.add(text)
                 logged(text)
@@ -232,6 +230,16 @@ def tell_errors(logged: Callable[[str], None]) -> None:
 
     # A filter, since DBOS (3.4.0) sets up its logger only where that has no handler.
     logging.getLogger("dbos").addFilter(look)
+
+
+def _error_of(record: logging.LogRecord) -> str:
+    """The first line of what is logged, and its cause."""
+    try:
+        first, *_rest = record.getMessage().splitlines() or [""]
+    except (TypeError, ValueError):  # the program's arguments do not fit: its handler tells it
+        first = str(record.msg)
+    error = record.exc_info[1] if record.exc_info else None
+    return f"{first} {one_line(error)}" if error else first
 
 
 # ------------------------------------------------------------- polls
