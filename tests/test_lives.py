@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,51 @@ def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(place: Place) 
     faster(place)
     place.ok("resume")
     assert counts(place, "alpha") == (MESSAGES, MESSAGES)
+
+
+# Is interrupted at a random moment, so many times, as it begins to ask one short thing after another.
+INTERRUPTED_AT_RANDOM = """
+import os, random, signal, threading, time
+import sqlalchemy as sa
+from resumectl.database import open_engine
+from resumectl.settings import Settings
+
+engine = open_engine(Settings.resolve())
+begun = False
+
+def interrupt():
+    global begun
+    while True:
+        time.sleep(random.uniform(0.0005, 0.0015))
+        if begun:
+            os.kill(os.getpid(), signal.SIGINT)
+            begun = False
+
+threading.Thread(target=interrupt, daemon=True).start()
+for _ in range(300):
+    try:
+        begun = True
+        with engine.connect() as connection:
+            while True:
+                connection.scalar(sa.select(1))
+    except KeyboardInterrupt:
+        # A connection that has lasted: the next one is this, and asked first whether it is there.
+        with engine.connect() as connection:
+            connection.scalar(sa.select(1))
+print("each was told as what it is")
+"""
+
+
+def test_an_interrupt_is_told_as_one_in_whatever_query_it_comes(postgres_place: Place) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT_RANDOM],
+        env=postgres_place.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.stdout == "each was told as what it is\n", told.stderr
 
 
 @MOSTLY_SQLITE
