@@ -7,7 +7,6 @@ under test is imported.
 
 import functools
 import inspect
-import logging
 import threading
 import time
 from collections import Counter
@@ -22,7 +21,6 @@ from dbos._sys_db import SystemDatabase
 
 from resumectl.lab.payload import enclosed_values
 from resumectl.lab.statements import ENDED, Fact
-from resumectl.text import one_line
 
 # Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.
 _BACKLOG_POLL_S = 0.01
@@ -53,10 +51,6 @@ _NAMES: Sequence[tuple[Any, str]] = (
     (SQLAlchemyDatasource, "run_tx_step"),
     (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
 )
-
-# A program may log errors without end: so many of them are told, and so many characters of each.
-_ERRORS_MAX = 32
-_ERROR_LENGTH_MAX = 500
 
 # Kinds of facts that somebody waits for.
 _AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
@@ -210,36 +204,6 @@ def tell_replays(replayed: Replayed) -> None:
         return found
 
     setattr(SystemDatabase, "_check_operation_execution_txn", check)  # noqa: B010
-
-
-def tell_errors(logged: Callable[[str], None]) -> None:
-    """Report each error that DBOS logs: why it does not execute a workflow stands nowhere else.
-
-    Args:
-        logged: Given the first line of each, and its cause, once.
-    """
-    said: set[str] = set()
-
-    def look(record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.ERROR and len(said) < _ERRORS_MAX:
-            text = _error_of(record)[:_ERROR_LENGTH_MAX]
-            if text not in said:
-                said.add(text)
-                logged(text)
-        return True
-
-    # A filter, since DBOS (3.4.0) sets up its logger only where that has no handler.
-    logging.getLogger("dbos").addFilter(look)
-
-
-def _error_of(record: logging.LogRecord) -> str:
-    """The first line of what is logged, and its cause."""
-    try:
-        first, *_rest = record.getMessage().splitlines() or [""]
-    except (TypeError, ValueError):  # the program's arguments do not fit: its handler tells it
-        first = str(record.msg)
-    error = record.exc_info[1] if record.exc_info else None
-    return f"{first} {one_line(error)}" if error else first
 
 
 # ------------------------------------------------------------- polls

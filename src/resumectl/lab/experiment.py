@@ -6,7 +6,7 @@ Imports neither dbos nor a scenario: both are in the lives that the runner begin
 import itertools
 import math
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -171,7 +171,7 @@ class Experiment:
                     else "leave out --promise",
                 )
 
-    def ask_again(self, judgements: Iterable[Judgement]) -> bool:
+    def ask_again(self, judgements: Sequence[Judgement]) -> bool:
         """Ask the baseline again, where a difference from it was found; whether it was asked.
 
         Each run pauses at the crash point of such a trial, for as long as a death takes, and on
@@ -197,7 +197,7 @@ class Experiment:
                 self._run_uninterrupted(number, later=programs[program], control=control)
             return True
 
-    def ask_often(self, judgements: Iterable[Judgement]) -> bool:
+    def ask_often(self, judgements: Sequence[Judgement]) -> bool:
         """Ask the baseline many times more, where a trial that differs from it does not do so
         each time that it is run; whether it was asked.
 
@@ -207,16 +207,8 @@ class Experiment:
         with self._asking:
             if self.runner is None or not self.was_asked_again or self.was_asked_often:
                 return False
-            judgements = list(judgements)
-            differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first that shows them
-            for each in judgements:
-                if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
-                    differing.setdefault(_told(each), each.plan)
-            doubted = list(differing.items())[:_DOUBTED_MAX]
             varies = any(each.by_chance for each in judgements)
-            if not varies and all(
-                self._comes_out_again(self.runner, plan, told) for told, plan in doubted
-            ):
+            if not varies and self._come_out_again(self.runner, judgements):
                 return False
             programs = _programs(self.runner)
             times = min(_OFTEN, math.ceil(_OFTEN_MAX_S / self.baseline.seconds))
@@ -224,11 +216,15 @@ class Experiment:
                 self._run_uninterrupted(number, later=later)
             return True
 
-    def _comes_out_again(
-        self, runner: Runner, plan: str, told: frozenset[tuple[Kind, str]]
-    ) -> bool:
+    def _come_out_again(self, runner: Runner, judgements: Sequence[Judgement]) -> bool:
+        """Whether what differs does so each time that its trial is run."""
+        differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first that shows them
+        for each in judgements:
+            if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
+                differing.setdefault(_told(each), each.plan)
         return all(
             told & _told(self.judge(runner.trial(CrashPlan.parse(plan))))
+            for told, plan in list(differing.items())[:_DOUBTED_MAX]
             for _ in range(_TIMES_AGAIN)
         )
 

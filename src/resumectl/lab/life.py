@@ -21,6 +21,7 @@ from sqlalchemy import event
 from resumectl.database import is_storage_failure
 from resumectl.lab import dbos_hooks
 from resumectl.lab.effects import Scenario, send_effects_to
+from resumectl.lab.error_log import tell_errors
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.libraries import libraries_since
 from resumectl.lab.payload import named_values, payload_of
@@ -249,7 +250,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
 
     dbos_hooks.count_steps(ran)
     dbos_hooks.tell_replays(replayed)
-    dbos_hooks.tell_errors(lambda text: recorder.write("logged", text=text))
+    tell_errors(lambda text: recorder.write("logged", text=text))
     send_effects_to(happened)
 
 
