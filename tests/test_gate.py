@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -24,6 +25,11 @@ def begun(work: Callable[[], None]) -> threading.Event:
     return done
 
 
+def passing(through: Gate, kind: str) -> AbstractContextManager[None]:
+    passage: AbstractContextManager[None] = getattr(through, kind)
+    return passage
+
+
 def pass_alone(through: Gate) -> None:
     with through.alone():
         pass
@@ -34,24 +40,22 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "PATIENCE_S", WAIT_S)
 
 
-@pytest.mark.parametrize("may_wait_for_lock", [False, True])
-def test_nobody_enters_while_one_passes_alone(may_wait_for_lock: bool) -> None:
+@pytest.mark.parametrize("kind", ["commits", "statements"])
+def test_nobody_enters_while_one_passes_alone(kind: str) -> None:
     subject = Gate()
     with subject.alone():
-        entered = begun(lambda: subject.enter(may_wait_for_lock=may_wait_for_lock))
+        entered = begun(lambda: passing(subject, kind).__enter__())
         assert not entered.wait(LONG_S)
     assert entered.wait(WAIT_S)
 
 
-@pytest.mark.parametrize("may_wait_for_lock", [False, True])
-def test_one_passes_alone_when_those_inside_have_left(may_wait_for_lock: bool) -> None:
+@pytest.mark.parametrize("kind", ["commits", "statements"])
+def test_one_passes_alone_when_those_inside_have_left(kind: str) -> None:
     subject = Gate()
-    for _ in range(2):  # beside each other
-        subject.enter(may_wait_for_lock=may_wait_for_lock)
-    through = begun(lambda: pass_alone(subject))
-    subject.leave(may_wait_for_lock=may_wait_for_lock)
-    assert not through.wait(LONG_S)
-    subject.leave(may_wait_for_lock=may_wait_for_lock)
+    with passing(subject, kind):
+        with passing(subject, kind):  # beside each other
+            through = begun(lambda: pass_alone(subject))
+        assert not through.wait(LONG_S)
     assert through.wait(WAIT_S)
 
 
@@ -68,11 +72,10 @@ def test_what_waits_for_the_lock_of_one_that_passes_alone_does_not_stop_it(
 ) -> None:
     monkeypatch.setattr(gate, "PATIENCE_S", 0.01)
     subject = Gate()
-    subject.enter(may_wait_for_lock=True)
-    assert begun(lambda: pass_alone(subject)).wait(WAIT_S)
-    subject.leave(may_wait_for_lock=True)
-    subject.enter(may_wait_for_lock=False)
-    assert not begun(lambda: pass_alone(subject)).wait(LONG_S)
+    with subject.statements:
+        assert begun(lambda: pass_alone(subject)).wait(WAIT_S)
+    with subject.commits:
+        assert not begun(lambda: pass_alone(subject)).wait(LONG_S)
 
 
 def test_a_place_in_the_hold_is_free_again_when_it_is_given_back() -> None:

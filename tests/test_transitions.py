@@ -4,12 +4,21 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from resumectl.lab.statements import facts_of
+from resumectl.lab.statements import Fact, Telling, no_body, tellings_of
+
+
+def told(
+    tellings: Sequence[Telling],
+    parameters: Mapping[str, object] | None = None,
+    body: Callable[[], str | None] = no_body,
+) -> list[Fact]:
+    return [fact for telling in tellings for fact in telling([parameters or {}], body)]
 
 
 @pytest.mark.parametrize(
@@ -98,15 +107,15 @@ from resumectl.lab.statements import facts_of
 def test_a_statement_says_what_it_makes_true(
     sql: str, parameters: dict[str, object], named: list[str]
 ) -> None:
-    assert [fact.name for fact in facts_of(sql, [parameters], of_publisher=True)] == named
+    assert [fact.name for fact in told(tellings_of(sql, True), parameters)] == named
 
 
 def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
     sql = 'INSERT INTO "shop".notifications (id) VALUES (1)'
-    named = [fact.name for fact in facts_of(sql, [{}], dbos_schemas=frozenset({"dbos"}))]
+    named = [fact.name for fact in told(tellings_of(sql, False, frozenset({"dbos"})))]
     assert named == ["notifications/inserted"]
     sql = "INSERT INTO dbos.workflow_events (key) VALUES (1)"
-    assert facts_of(sql, [{}], dbos_schemas=frozenset({"dbos"})) == []
+    assert told(tellings_of(sql, False, frozenset({"dbos"}))) == []
 
 
 @pytest.mark.parametrize(
@@ -127,7 +136,7 @@ def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
     ],
 )
 def test_what_a_body_does_once_more_is_told_from_what_it_repeats(sql: str, does_more: bool) -> None:
-    (fact,) = facts_of(sql, [{}], body=lambda: "w-1")
+    (fact,) = told(tellings_of(sql), body=lambda: "w-1")
     assert (fact.by_body, fact.does_more_each_time) == ("w-1", does_more)
 
 
@@ -270,7 +279,7 @@ def test_what_never_becomes_durable_is_never_struck(path: Path, plan: str) -> No
 
 # On a server a statement in AUTOCOMMIT is committed without a word from here.
 SERVER_PROGRAM = """
-import os, sys, threading, sqlalchemy as sa
+import gc, os, sys, threading, sqlalchemy as sa
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.transitions import Watch
 url, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -349,6 +358,11 @@ thread.join()
 COMES_TO_NOTHING = """
 with at_once.connect() as c:
     execute(c, "INSERT INTO others VALUES (1)")  # takes one of two places, for good
+    left_open = sa.create_engine(engine.url, poolclass=sa.NullPool, pool_reset_on_return=None)
+    forgotten = left_open.connect()
+    execute(forgotten, "INSERT INTO others VALUES (3)")
+    del forgotten  # its connection is closed, and nothing is rolled back before
+    gc.collect()
     for _ in range(3):
         try:
             execute(c, "INSERT INTO others VALUES (1)")

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from resumectl.lab.evidence_text import readable
-from resumectl.lab.plan import named, subject_of
+from resumectl.lab.plan import spelled, subject_of
 from resumectl.lab.trial import Observation
 
 
@@ -55,7 +55,7 @@ class _Saying:
     def __init__(self, aliases: Mapping[str, str]) -> None:
         self._alias_of: dict[str, str] = {}
         for workflow_id, alias in aliases.items():
-            in_a_plan = named(workflow_id, "").removesuffix("/")
+            in_a_plan = spelled(workflow_id)
             self._alias_of |= dict.fromkeys((workflow_id, in_a_plan, quote(workflow_id)), alias)
         # The longest first: one id may be the beginning of another, as a parent's of its child's.
         forms = sorted(self._alias_of, key=len, reverse=True)

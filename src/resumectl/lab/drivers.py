@@ -44,17 +44,20 @@ def _begins(sql: str) -> bool:
     return _BEGINS.match(sql) is not None
 
 
-def commits_by_itself(conn: sa.Connection, sql: str) -> bool:
+def commits_by_itself(conn: sa.Connection, dbapi_connection: Any, sql: str) -> bool:
     """Whether a write is committed as soon as it is executed, and no COMMIT follows.
 
     Args:
         conn: On which it is about to be executed.
+        dbapi_connection: The driver's behind it, or what SQLAlchemy puts around an asynchronous
+            one.
         sql: The statement.
     """
-    if conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
-        return True
     if conn.dialect.name == "sqlite":
-        # The driver's own; SQLAlchemy wraps that of an asynchronous one.
-        raw: Any = conn.connection.driver_connection
+        raw = dbapi_connection
+        if isinstance(raw, sa.AdaptedConnection):
+            raw = raw.driver_connection
+        # A level that is AUTOCOMMIT for SQLAlchemy is None for the driver.
         return not raw.in_transaction and (raw.isolation_level is None or not _begins(sql))
-    return getattr(conn.connection.dbapi_connection, "autocommit", False) is True
+    is_so_for_sqlalchemy = conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+    return is_so_for_sqlalchemy or getattr(dbapi_connection, "autocommit", False) is True

@@ -10,6 +10,41 @@ from contextlib import contextmanager
 PATIENCE_S = 1.0
 
 
+class _Door:
+    """Of the gate: shut while one passes alone."""
+
+    __slots__ = ("changed", "is_shut", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+        self.is_shut = False
+
+
+class _Passage:
+    """Threads that are in the gate beside each other; a `with` passes, and costs little."""
+
+    __slots__ = ("_door", "inside")
+
+    def __init__(self, door: _Door) -> None:
+        self._door = door
+        self.inside = 0
+
+    def __enter__(self) -> None:
+        door = self._door
+        with door.lock:  # the condition's own, without the calls that it puts around it
+            while door.is_shut:
+                door.changed.wait()
+            self.inside += 1
+
+    def __exit__(self, *_error: object) -> None:
+        door = self._door
+        with door.lock:
+            self.inside -= 1
+            if door.is_shut:
+                door.changed.notify_all()
+
+
 class Gate:
     """Commits pass beside each other; one that the plan's pattern covers passes alone.
 
@@ -20,53 +55,32 @@ class Gate:
     for a lock: perhaps that of the very transaction that is to pass alone. So that one waits for
     such statements for `PATIENCE_S` seconds at most. What has not come back by then is stopped
     by a lock, and cannot become durable before the transaction that holds it has ended.
+
+    Attributes:
+        commits: For a `with`: pass with a commit, or with what may not fall before a blow.
+        statements: The same, with a statement that the server commits by itself.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._commits = 0
-        self._statements = 0
-        self._is_alone = False
-
-    def enter(self, *, may_wait_for_lock: bool) -> None:
-        """Wait until nobody passes alone, and pass; `leave` must follow.
-
-        Args:
-            may_wait_for_lock: With a statement that the server commits, not with a commit.
-        """
-        with self._lock:  # the condition's own, without the calls that it puts around it
-            while self._is_alone:
-                self._changed.wait()
-            if may_wait_for_lock:
-                self._statements += 1
-            else:
-                self._commits += 1
-
-    def leave(self, *, may_wait_for_lock: bool) -> None:
-        """Be through; with the argument that one has entered with."""
-        with self._lock:
-            if may_wait_for_lock:
-                self._statements -= 1
-            else:
-                self._commits -= 1
-            if self._is_alone:
-                self._changed.notify_all()
+        self._door = _Door()
+        self.commits = _Passage(self._door)
+        self.statements = _Passage(self._door)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Pass alone: when everybody who is in the gate has left it, and before anybody else."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_alone)
-            self._is_alone = True
-            self._changed.wait_for(lambda: not self._commits)
-            self._changed.wait_for(lambda: not self._statements, timeout=PATIENCE_S)
+        changed = self._door.changed
+        with changed:
+            changed.wait_for(lambda: not self._door.is_shut)
+            self._door.is_shut = True
+            changed.wait_for(lambda: not self.commits.inside)
+            changed.wait_for(lambda: not self.statements.inside, timeout=PATIENCE_S)
         try:
             yield
         finally:
-            with self._changed:
-                self._is_alone = False
-                self._changed.notify_all()
+            with changed:
+                self._door.is_shut = False
+                changed.notify_all()
 
 
 class Hold:

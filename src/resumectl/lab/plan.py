@@ -119,14 +119,20 @@ class CrashPlan:
 _SPECIAL = re.compile(r"[,#=+*?%\s]")
 
 
+@functools.lru_cache(maxsize=4096)  # a workflow's is asked for at each of its transitions
+def spelled(subject: str) -> str:
+    """A workflow id, or a table, as plans write it: what they would take for their own escaped."""
+    return _SPECIAL.sub(_escaped, subject)
+
+
 def named(subject: str, fact: str) -> str:
     """A transition's name, as in `alpha-1-7/step-1`.
 
     Args:
-        subject: A workflow id, or a table; what a plan would take for its own is escaped.
+        subject: A workflow id, or a table.
         fact: What became true of it.
     """
-    return f"{_SPECIAL.sub(_escaped, subject)}/{fact}"
+    return f"{spelled(subject)}/{fact}"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -6,10 +6,10 @@ and hands PostgreSQL's driver their text, with parameters named after the column
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from resumectl.lab.plan import named
+from resumectl.lab.plan import named, spelled
 
 Parameters = Mapping[str, Any]
 
@@ -79,54 +79,48 @@ def _does_more_each_time(sql: str, kind: str) -> bool:
     return any(_BY_ITSELF.search(each) for each in assignments)
 
 
+# Whether a statement may set a workflow's status, or only asks for it.
+_NAMES_STATUS = re.compile(r'\bstatus"?\s*=', re.IGNORECASE)
+
+
 def no_body() -> None:
     """Outside of any workflow's body."""
 
 
-def facts_of(
-    sql: str,
-    parameter_sets: Sequence[Parameters],
-    *,
-    of_publisher: bool = False,
-    dbos_schemas: frozenset[str] | None = None,
-    body: Callable[[], str | None] = no_body,
-) -> list[Fact]:
-    """What becomes true when a statement commits.
+# Tells the facts of one execution, from its parameters by name (several sets of them for an
+# "executemany"), and from what tells in whose body, outside of any step, this thread is at work.
+Telling = Callable[[Sequence[Parameters], Callable[[], str | None]], list[Fact]]
+
+
+@functools.lru_cache(maxsize=4096)  # what of it does not hang upon the parameters, found once
+def tellings_of(
+    sql: str, of_publisher: bool = False, dbos_schemas: frozenset[str] | None = None
+) -> tuple[Telling, ...]:
+    """What tells the facts that a statement makes true when it commits; none if it makes none.
 
     Args:
         sql: The statement; the writes inside its CTEs count too (on PostgreSQL, DBOS writes
             a workflow's outcome as a SELECT over two of them).
-        parameter_sets: Its parameters by name; several for an "executemany".
         of_publisher: Whether resumectl's own publisher is at work: its deliveries belong to
             their workflows, and its other tables are bookkeeping.
         dbos_schemas: The schemas, as statements write them, in which tables named as DBOS's are
             DBOS's, in the database that is written to; None for all. A program may have a
             table `notifications` of its own.
-        body: Tells the workflow in whose body, outside of any step, this thread is at work.
     """
-    found: list[Fact] = []
-    for telling in _tellings(sql, of_publisher, dbos_schemas):
-        found.extend(telling(parameter_sets, body))
-    return found
-
-
-_Telling = Callable[[Sequence[Parameters], Callable[[], str | None]], Iterable[Fact]]
-
-
-@functools.lru_cache(maxsize=4096)  # what of it does not hang upon the parameters, found once
-def _tellings(
-    sql: str, of_publisher: bool, dbos_schemas: frozenset[str] | None
-) -> tuple[_Telling, ...]:
-    found: list[_Telling] = []
+    found: list[Telling] = []
     for verb, schema, table in writes(sql):
         is_dbos = table in _DATASOURCE_TABLES or (
             table in DBOS_TABLES and (dbos_schemas is None or schema in dbos_schemas)
         )
-        rule = _RULES.get((verb, table)) if is_dbos else None
-        if rule is None and of_publisher and (verb, table) == ("INSERT", "deliveries"):
-            rule = _delivered
-        if rule is not None:
-            found.append(functools.partial(_of_rows, rule))
+        if (of_publisher and (verb, table) == ("INSERT", "deliveries")) or (
+            is_dbos and verb == "INSERT" and table in _TELLINGS_OF_ROWS
+        ):
+            found.append(functools.partial(_of_rows, *_TELLINGS_OF_ROWS[table]))
+        elif is_dbos and (verb, table) in _TELLINGS_OF_CONDITIONS:
+            # Three times for each workflow DBOS sets its owner, and nothing else.
+            if (verb, table) != ("UPDATE", "workflow_status") or _NAMES_STATUS.search(sql):
+                rule = _TELLINGS_OF_CONDITIONS[verb, table]
+                found.append(functools.partial(_of_conditions, rule))
         elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
             kind = _VERBS[verb]
             does_more = _does_more_each_time(sql, kind)
@@ -136,49 +130,88 @@ def _tellings(
 
 
 def _of_rows(
-    rule: Callable[[Parameters], Iterator[Fact]], parameter_sets: Sequence[Parameters], _body: Any
+    column: str, tell: Callable[[Parameters], Fact | None], sets: Sequence[Parameters], _body: Any
 ) -> list[Fact]:
-    return [fact for parameters in parameter_sets for fact in rule(parameters)]
+    """Of the rows of an INSERT, each of which has this column."""
+    found = []
+    for parameters in sets:
+        for row in (parameters,) if column in parameters else _several(parameters, column):
+            fact = tell(row)
+            if fact is not None:
+                found.append(fact)
+    return found
+
+
+def _of_conditions(
+    tell: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: Any
+) -> list[Fact]:
+    return [fact for parameters in sets for fact in tell(parameters)]
 
 
 def _of_table(
-    fact: Fact, sql: str, parameter_sets: Sequence[Parameters], body: Callable[[], str | None]
+    fact: Fact, sql: str, sets: Sequence[Parameters], body: Callable[[], str | None]
 ) -> list[Fact]:
     workflow_id = body()
     if workflow_id is None:
         return [fact]
-    return [fact._replace(by_body=workflow_id, given=tuple(parameter_sets), sql=sql)]
+    return [fact._replace(by_body=workflow_id, given=tuple(sets), sql=sql)]
 
 
 _VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 
-def _rows(parameters: Parameters, column: str) -> Iterator[Parameters]:
-    """The rows of an INSERT: one, or those of a VALUES list of several."""
-    if column in parameters:
-        yield parameters
-        return
+def _several(parameters: Parameters, column: str) -> list[Parameters]:
+    """The rows of a VALUES list of several, where they have this column."""
     rows: dict[str, dict[str, Any]] = {}
     for name, value in parameters.items():
         match = _ROW_OF_SEVERAL.fullmatch(name)
         if match:
             rows.setdefault(match[2], {})[match[1]] = value
-    yield from (row for row in rows.values() if column in row)
+    return [row for row in rows.values() if column in row]
 
 
-def _fact(workflow_id: str, kind: str, number: int | None = None, **more: Any) -> Fact:
-    text = kind if number is None else f"{kind}-{number}"
-    return Fact(named(workflow_id, text), kind, workflow_id, **more)
+def _fact(
+    workflow_id: str, kind: str, text: str = "", what: str = "", queue: str | None = None
+) -> Fact:
+    return Fact(f"{spelled(workflow_id)}/{text or kind}", kind, workflow_id, what, queue)
 
 
-def _accepted(parameters: Parameters) -> Iterator[Fact]:
-    for row in _rows(parameters, "workflow_uuid"):
-        queue = row.get("queue_name")
-        what = f"{row.get('name') or ''}{f' on queue {queue}' if queue else ''}"
-        if row.get("status") == "PENDING":
-            yield _fact(row["workflow_uuid"], "accepted", what=what)
-        elif row.get("status") in ("ENQUEUED", "DELAYED"):
-            yield _fact(row["workflow_uuid"], "enqueued", what=what, queue=queue)
+def _accepted(row: Parameters) -> Fact | None:
+    queue = row.get("queue_name")
+    what = f"{row.get('name') or ''}{f' on queue {queue}' if queue else ''}"
+    status = row.get("status")
+    if status == "PENDING":
+        return _fact(row["workflow_uuid"], "accepted", what=what)
+    if status in ("ENQUEUED", "DELAYED"):
+        return _fact(row["workflow_uuid"], "enqueued", what=what, queue=queue)
+    return None
+
+
+def _notified(row: Parameters) -> Fact:
+    return _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
+
+
+def _step(row: Parameters) -> Fact:
+    what = str(row.get("function_name") or "")
+    return _fact(row["workflow_uuid"], "step", f"step-{row['function_id']}", what)
+
+
+def _transaction(row: Parameters) -> Fact:
+    return _fact(row["workflow_id"], "transaction", f"transaction-{row['step_id']}")
+
+
+def _delivered(row: Parameters) -> Fact:
+    return _fact(row["workflow_id"], "delivered")
+
+
+# By table: a column that each row of an INSERT has, and what such a row tells.
+_TELLINGS_OF_ROWS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
+    "workflow_status": ("workflow_uuid", _accepted),
+    "notifications": ("destination_uuid", _notified),
+    "operation_outputs": ("function_id", _step),
+    "datasource_outputs": ("step_id", _transaction),
+    "deliveries": ("workflow_id", _delivered),
+}
 
 
 def _status_changed(parameters: Parameters) -> Iterator[Fact]:
@@ -202,40 +235,15 @@ def _deleted(parameters: Parameters) -> Iterator[Fact]:
                 yield _fact(workflow_id, "deleted")
 
 
-def _notified(parameters: Parameters) -> Iterator[Fact]:
-    for row in _rows(parameters, "destination_uuid"):
-        yield _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
-
-
-def _step(parameters: Parameters) -> Iterator[Fact]:
-    for row in _rows(parameters, "function_id"):
-        what = str(row.get("function_name") or "")
-        yield _fact(row["workflow_uuid"], "step", row["function_id"], what=what)
-
-
-def _transaction(parameters: Parameters) -> Iterator[Fact]:
-    for row in _rows(parameters, "step_id"):
-        yield _fact(row["workflow_id"], "transaction", row["step_id"])
-
-
 def _transactions_cleared(parameters: Parameters) -> Iterator[Fact]:
     for name, value in parameters.items():
         if name.startswith("workflow_id") and isinstance(value, str):
             yield _fact(value, "transactions-cleared")
 
 
-def _delivered(parameters: Parameters) -> Iterator[Fact]:
-    for row in _rows(parameters, "workflow_id"):
-        yield _fact(row["workflow_id"], "delivered")
-
-
-_RULES: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
-    ("INSERT", "workflow_status"): _accepted,
+_TELLINGS_OF_CONDITIONS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
     ("UPDATE", "workflow_status"): _status_changed,
     ("DELETE", "workflow_status"): _deleted,
-    ("INSERT", "notifications"): _notified,
-    ("INSERT", "operation_outputs"): _step,
-    ("INSERT", "datasource_outputs"): _transaction,
     ("DELETE", "datasource_outputs"): _transactions_cleared,
 }
 

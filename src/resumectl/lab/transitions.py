@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,7 @@ from sqlalchemy import event
 from resumectl.lab.drivers import changed_nothing, commits_by_itself
 from resumectl.lab.gate import Gate, Hold
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
-from resumectl.lab.statements import NOTIFIED, Fact, facts_of, no_body, writes
-
-# Where a connection keeps what its open transaction has done; the dictionary is SQLAlchemy's
-# `info`, which lives and dies with the driver's connection.
-_WRITTEN = "resumectl.written"
+from resumectl.lab.statements import NOTIFIED, Fact, no_body, tellings_of, writes
 
 
 class _Written:
@@ -43,6 +39,10 @@ class _Written:
 
 def _nothing(_facts: Sequence[Fact]) -> None:
     pass
+
+
+def _never(_transition: str) -> bool:
+    return False
 
 
 class Watch:
@@ -87,6 +87,9 @@ class Watch:
         self._system_schemas = frozenset({system_schema})
         self._body = body
         self._is_suspended = False
+        # By the driver's connection, while its transaction is open and has written.
+        self._written: dict[Any, _Written] = {}
+        self._covers = death.at.covers if death is not None else _never
         self._matched = 0
         self._gate = Gate()
         hold = death.hold if death is not None else None
@@ -96,7 +99,8 @@ class Watch:
     def arm(self) -> None:
         """Watch every connection that this process opens from now on, of whichever engine."""
         event.listen(sa.Engine, "do_connect", self._watch_dialect)
-        event.listen(sa.Pool, "invalidate", self._invalidated)
+        for end in ("invalidate", "close", "close_detached"):
+            event.listen(sa.Pool, end, self._ended)
 
     def wait_for_blow(self) -> None:
         """Return once no commit is on its way to the blow: the process may end by itself then.
@@ -106,14 +110,9 @@ class Watch:
         with self._gate.alone():
             pass
 
-    @contextmanager
-    def no_blow(self) -> Iterator[None]:
-        """Whatever is done here is not done between the last commit and the blow."""
-        self._gate.enter(may_wait_for_lock=False)
-        try:
-            yield
-        finally:
-            self._gate.leave(may_wait_for_lock=False)
+    def no_blow(self) -> AbstractContextManager[None]:
+        """What is done in its `with` is not done between the last commit and the blow."""
+        return self._gate.commits
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -151,12 +150,22 @@ class Watch:
         if not writes(sql) or self._is_suspended or context is None:
             execute(cursor, sql, parameters, context)
             return
+        conn: sa.Connection = context.root_connection
+        tellings = tellings_of(sql, self._of_publisher, self._schemas_behind(conn))
+        if not tellings:
+            execute(cursor, sql, parameters, context)
+            return
 
         def carry_out() -> bool:
             execute(cursor, sql, parameters, context)
             return not changed_nothing(cursor, sql)
 
-        self._write(carry_out, sql, parameters, context)
+        sets = getattr(context, "compiled_parameters", None) or _by_name(parameters)
+        facts = [fact for telling in tellings for fact in telling(sets, self._body)]
+        if facts:
+            self._write(carry_out, conn, sql, facts)
+        else:
+            carry_out()
 
     def _execute_no_params(
         self, execute: Callable[..., Any], cursor: Any, sql: str, context: Any = None
@@ -167,78 +176,72 @@ class Watch:
         self._execute(carry_out, cursor, sql, (), context)
 
     def _write(
-        self, carry_out: Callable[[], bool], sql: str, parameters: Any, context: Any
+        self, carry_out: Callable[[], bool], conn: sa.Connection, sql: str, facts: list[Fact]
     ) -> None:
-        conn: sa.Connection = context.root_connection
-        facts = self._facts_in(conn, sql, parameters, context)
-        if not facts:
-            carry_out()
-            return
-        written = _written_on(conn)
+        driver = conn.connection.dbapi_connection
+        written = self._written.get(driver)
+        if written is None:
+            written = self._written[driver] = _Written()
         if self._hold is not None:
             self._take_places(self._hold, written, facts)
-        if not commits_by_itself(conn, sql):
+        if not commits_by_itself(conn, driver, sql):
             if carry_out():
                 written.facts += facts
         elif conn.dialect.name == "sqlite" or self._matching(facts):
-            self._write_in_transaction(carry_out, conn, written, facts)
+            self._write_in_transaction(carry_out, conn.connection, written, facts)
         else:
-            self._write_at_once(carry_out, conn, facts)
+            self._write_at_once(carry_out, driver, facts)
 
     def _write_in_transaction(
         self,
         carry_out: Callable[[], bool],
-        conn: sa.Connection,
+        connection: sa.PoolProxiedConnection,
         written: _Written,
         facts: list[Fact],
     ) -> None:
         """Give what commits by itself an instant at which it is complete, and not committed."""
-        conn.connection.cursor().execute("BEGIN")
+        connection.cursor().execute("BEGIN")
         try:
             if carry_out():
                 written.facts += facts
         except BaseException:
-            conn.connection.cursor().execute("ROLLBACK")
-            self._forget(conn.info)
+            connection.cursor().execute("ROLLBACK")
+            self._forget(connection.dbapi_connection)
             raise
-        self._commit(lambda connection: connection.cursor().execute("COMMIT"), conn.connection)
+        self._commit(lambda connection: connection.cursor().execute("COMMIT"), connection)
 
-    def _write_at_once(
-        self, carry_out: Callable[[], bool], conn: sa.Connection, facts: list[Fact]
-    ) -> None:
+    def _write_at_once(self, carry_out: Callable[[], bool], driver: Any, facts: list[Fact]) -> None:
         """Leave to the server what nothing is to strike: a BEGIN and a COMMIT are two journeys.
 
         Not where a database has one writer at a time: that would wait here for the lock of
         whoever waits for it in the gate.
         """
-        self._gate.enter(may_wait_for_lock=True)
         try:
-            if not carry_out():
-                return
-            del conn.info[_WRITTEN]
-            facts = _of_one_commit(facts)
-            self._on_commit(facts)
+            with self._gate.statements:
+                if not carry_out():
+                    return
+                del self._written[driver]
+                facts = _of_one_commit(facts)
+                self._on_commit(facts)
         finally:
-            self._gate.leave(may_wait_for_lock=True)
-            self._forget(conn.info)
+            self._forget(driver)
         self._on_survived(facts)
 
-    def _facts_in(self, conn: sa.Connection, sql: str, parameters: Any, context: Any) -> list[Fact]:
-        sets = getattr(context, "compiled_parameters", None) or _by_name(parameters)
+    def _schemas_behind(self, conn: sa.Connection) -> frozenset[str] | None:
         # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
-        schemas: frozenset[str] | None = self._system_schemas
-        if conn.dialect.name == "sqlite":
-            schemas = None if conn.engine.url.database in self._system_files else frozenset()
-        return facts_of(
-            sql, sets, of_publisher=self._of_publisher, dbos_schemas=schemas, body=self._body
-        )
+        if conn.dialect.name != "sqlite":
+            return self._system_schemas
+        return None if conn.engine.url.database in self._system_files else frozenset()
 
-    def _commit(self, commit: Callable[[Any], Any], connection: Any) -> None:
-        info = _info_of(connection)
-        written: _Written | None = info.get(_WRITTEN)
-        if written is None or not written.facts:
+    def _commit(self, commit: Callable[[Any], Any], connection: sa.PoolProxiedConnection) -> None:
+        driver = connection.dbapi_connection
+        written = self._written.get(driver)
+        if written is None:
             commit(connection)
-            self._forget(info)
+            return
+        if not written.facts:
+            commit(connection)
+            self._forget(driver)
             return
         facts = _of_one_commit(written.facts)
         matching = self._matching(facts)
@@ -249,50 +252,54 @@ class Watch:
                 self._strike_if_due(Edge.AFTER, matching)
                 self._matched += len(matching)
         else:
-            with self.no_blow():
+            with self._gate.commits:
                 self._make_durable(commit, connection, facts)
         self._on_survived(facts)
 
     def _make_durable(
-        self, commit: Callable[[Any], Any], connection: Any, facts: list[Fact]
+        self,
+        commit: Callable[[Any], Any],
+        connection: sa.PoolProxiedConnection,
+        facts: list[Fact],
     ) -> None:
         commit(connection)
-        del connection.info[_WRITTEN]  # durable: the places in the hold are used up
+        del self._written[connection.dbapi_connection]  # its places in the hold are used up
         self._on_commit(facts)
 
-    def _roll_back(self, roll_back: Callable[[Any], None], connection: Any) -> None:
+    def _roll_back(
+        self, roll_back: Callable[[Any], None], connection: sa.PoolProxiedConnection
+    ) -> None:
+        driver = connection.dbapi_connection
         try:
             roll_back(connection)
         finally:
-            self._forget(_info_of(connection))
+            if driver in self._written:
+                self._forget(driver)
 
-    def _invalidated(self, _driver: Any, record: Any, _error: Any) -> None:
-        self._forget(record.info)
+    def _ended(self, driver: Any, *_how: Any) -> None:
+        self._forget(driver)
 
-    def _forget(self, info: dict[Any, Any]) -> None:
-        written: _Written | None = info.pop(_WRITTEN, None)
+    def _forget(self, driver: Any) -> None:
+        written = self._written.pop(driver, None)
         if written is not None and written.places and self._hold is not None:
             self._hold.give_back(written.places)
 
     def _savepoint(self, save: Callable[[Any, str], None], conn: sa.Connection, name: str) -> None:
         save(conn, name)
-        written = _written_on(conn)
+        written = self._written.setdefault(conn.connection.dbapi_connection, _Written())
         written.savepoints[name] = len(written.facts)
 
     def _roll_back_to_savepoint(
         self, roll_back: Callable[[Any, str], None], conn: sa.Connection, name: str
     ) -> None:
         roll_back(conn, name)
-        written = _written_on(conn)
+        written = self._written[conn.connection.dbapi_connection]
         del written.facts[written.savepoints[name] :]
 
     # --- matching, counting, striking
 
     def _matching(self, facts: Sequence[Fact]) -> list[Fact]:
-        if self._death is None:
-            return []
-        covers = self._death.at.covers
-        return [fact for fact in facts if covers(fact.name)]
+        return [fact for fact in facts if self._covers(fact.name)]
 
     def _strike_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
         assert self._death is not None
@@ -328,14 +335,6 @@ class Watch:
                 written.places += 1
 
 
-def _info_of(connection: sa.PoolProxiedConnection) -> dict[Any, Any]:
-    try:
-        return connection.info if connection.is_valid else {}
-    except NotImplementedError:
-        # The one with which SQLAlchemy gets to know a server: it is of no pool, and only reads.
-        return {}
-
-
 def _by_name(parameters: Any) -> list[dict[str, Any]]:
     """The driver's own parameters, one set or several; by position they have numbers for names."""
     if isinstance(parameters, dict):
@@ -343,14 +342,6 @@ def _by_name(parameters: Any) -> list[dict[str, Any]]:
     if isinstance(parameters, tuple):
         return [{str(number): each for number, each in enumerate(parameters, start=1)}]
     return [named for each in parameters or () for named in _by_name(each)]
-
-
-def _written_on(conn: sa.Connection) -> _Written:
-    info = conn.info
-    written: _Written | None = info.get(_WRITTEN)
-    if written is None:
-        written = info[_WRITTEN] = _Written()
-    return written
 
 
 def _of_one_commit(facts: list[Fact]) -> list[Fact]:
