@@ -18,6 +18,7 @@ TRIALS_A_SECOND_MIN = 10.0
 TIMES_THE_SCRIPT_MIN = 60.0
 ON_POSTGRESQL_MIN = 4.0
 WATCHED_MIN = 0.95
+_PAIRS_MIN = 8  # of fewer, chance decides: a single one scatters by a tenth
 _MESSAGES = 5
 _WATCHED_MESSAGES = 300
 _NEVER = "before:nothing/succeeded"
@@ -86,9 +87,10 @@ def _watching(places: Places, pairs: int) -> Table:
         watched, bare = (statistics.median(found[name]) for name in ("watched", "bare"))
         ratio = median_ratio(found["watched"], found["bare"])
         error = standard_error(found["watched"], found["bare"])
+        goal = judged(ratio >= WATCHED_MIN) if pairs >= _PAIRS_MIN else "too few pairs"
         rows.append(
             [f"{kind}, {_WATCHED_MESSAGES:,} messages", str(pairs), f"{watched:.1f}", f"{bare:.1f}",
-             f"{ratio:.3f}", f"{error:.3f}", judged(ratio >= WATCHED_MIN)]
+             f"{ratio:.3f}", f"{error:.3f}", goal]
         )  # fmt: skip
     return Table(
         f"Publishing under a plan that never strikes; goal: at least {WATCHED_MIN} of bare",
