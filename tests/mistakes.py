@@ -28,6 +28,7 @@ MISTAKES = {
     "key_in_a_reserved_step": "diverged",
     "key_behind_a_branch": "diverged",
     "key_in_two_children": "diverged",
+    "key_in_an_event_and_a_message": "diverged",
     "row_from_the_body": "duplicated",
     "stock_taken_by_the_body": "duplicated",
     "stock_reckoned_by_the_body": "diverged",
@@ -220,6 +221,14 @@ def _two_children() -> None:
         DBOS.start_workflow(_charge, key).get_result()
 
 
+@DBOS.workflow()
+def _event_and_message() -> None:
+    key = uuid.uuid4().hex
+    DBOS.set_event("key", key)
+    DBOS.send(str(DBOS.workflow_id), key)
+    DBOS.recv(timeout_seconds=10)
+
+
 @DBOS.step()
 async def mail_slowly() -> None:
     await asyncio.sleep(0.05)
@@ -295,6 +304,7 @@ key_in_a_closure = asking(_pay_by_closure)
 key_in_a_reserved_step = asking(_pay_reserved)
 key_behind_a_branch = asking(_choose)
 key_in_two_children = asking(_two_children)
+key_in_an_event_and_a_message = asking(_event_and_message)
 row_from_the_body = asking(_row, prepare=lambda: metadata.create_all(engine))
 stock_taken_by_the_body = asking(_take, prepare=fill_the_shelf)
 stock_reckoned_by_the_body = Scenario(

@@ -24,8 +24,12 @@ def run(
     returned: str = "",
     given: str = "",
     output: str = "",
+    received: str = "",
 ) -> Observation:
-    """A workflow that has set these events; what its step returned, what it was given, its own."""
+    """A workflow that has set these events; what its step returned, what it was given, its own.
+
+    And what it received, as the second of its steps.
+    """
     workflow: dict[str, Any] = dict.fromkeys(
         ("error", "parent", "priority", "user", "roles", "timeout_ms", "partition")
     )
@@ -36,7 +40,10 @@ def run(
             | {"id": "w-1", "name": "work", "status": "SUCCESS", "input": json.dumps(given)}
             | {"output": json.dumps(output)}
         ],
-        "steps": [step | {"output": json.dumps(returned)}],
+        "steps": [
+            step | {"output": json.dumps(returned)},
+            step | {"number": 2, "name": "DBOS.recv", "output": json.dumps(received)},
+        ],
         "event": [
             {"workflow": "w-1", "key": key, "value": json.dumps(value)}
             for key, value in events.items()
@@ -64,6 +71,31 @@ def test_an_object_that_a_step_is_given_is_another_in_each_life(
 ) -> None:
     runs = [run({"key": each}, call(each, opaque=opaque)) for each in (A, B)]
     assert torn(*runs, trial=run({"key": A}, call(C, opaque=opaque))) == found
+
+
+def message(text: str, *, number: int = 1) -> Mapping[str, Any]:
+    """That the workflow sent, as a step of its own."""
+    sent = {"workflow": "w-1", "number": number, "messages": [json.dumps(text)]}
+    return {"kind": "sent", **sent}
+
+
+@pytest.mark.parametrize("received", [(), (A, B)])
+def test_what_a_body_makes_and_sends_belongs_to_it_also_where_it_is_received(
+    received: tuple[str, str] | tuple[()],
+) -> None:
+    runs = [run({"key": each}, message(each), received=each if received else "") for each in (A, B)]
+    trial = run({"key": A}, message(C), received=C if received else "")
+    assert torn(*runs, trial=trial) == ["w-1/step-1: message"]
+
+
+def test_messages_that_hand_on_what_was_received_carry_what_comes_from_outside() -> None:
+    """As from a client, that asks again with another value."""
+
+    def handed_on(one: str, other: str) -> Observation:
+        messages = message(one, number=3), message(other, number=4)
+        return run({}, *messages, received=f"{one} {other}")
+
+    assert torn(handed_on(A, A), handed_on(B, B), trial=handed_on(A, C)) == []
 
 
 def test_what_a_workflow_returns_belongs_to_it() -> None:

@@ -99,6 +99,10 @@ def _live(order: Order, recorder: Recorder) -> None:
     def committed(facts: Sequence[Fact]) -> None:
         more = _writes_of_bodies(facts)
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
+        for fact in facts:
+            if fact.sent and fact.kind == "step":
+                number = int(fact.name.rpartition("-")[2])
+                recorder.write("sent", workflow=fact.workflow_id, number=number, messages=fact.sent)
 
     watch = _watch(
         order,

@@ -12,8 +12,8 @@ from resumectl.lab.trial import LifeSeen, Observation
 # when it has come, and is no record to answer from: the child's own is compared.
 FIRST_OF_SEVERAL = frozenset({"DBOS.waitFirst", "DBOS.asyncio_wait"})
 # Messages come from several senders, in an order that is chance: all of them are compared.
-_RECEIVED = "DBOS.recv"
-_NOT_COMPARED = frozenset({"DBOS.sleep", "DBOS.getResult", _RECEIVED, *FIRST_OF_SEVERAL})
+RECEIVED = "DBOS.recv"
+_NOT_COMPARED = frozenset({"DBOS.sleep", "DBOS.getResult", RECEIVED, *FIRST_OF_SEVERAL})
 _NO_TOPIC = "__null__topic__"  # as it is stored
 _SHOWN_MAX = 120  # characters of a value in evidence
 
@@ -92,7 +92,7 @@ def received(life: LifeSeen) -> dict[str, dict[int, str]]:
     """What each workflow received, by the number of the step."""
     found: defaultdict[str, dict[int, str]] = defaultdict(dict)
     for step in life.left["steps"]:
-        if step["name"] == _RECEIVED:
+        if step["name"] == RECEIVED:
             found[step["workflow"]][step["number"]] = compared(step, "output") or ""
     return found
 
@@ -114,6 +114,12 @@ def calls_of(life: LifeSeen) -> Iterator[tuple[Field, Mapping[str, Any]]]:
     for event in life.events:
         if event["kind"] == "ran" and event["workflow"] is not None and event["number"] is not None:
             yield field_of_step(event, "arguments"), event
+
+
+def messages_of(run: Observation) -> Iterator[tuple[Field, list[str]]]:
+    """What workflows sent, in all lives, by the field of the step that it was."""
+    for event in events_of(run, "sent"):
+        yield field_of_step(event, "message"), [readable(each) for each in event["messages"]]
 
 
 def values_given(call: Mapping[str, Any]) -> list[str]:

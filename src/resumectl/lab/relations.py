@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from resumectl.lab.outcome import Field, calls_of, compared, fields_of, values_given
+from resumectl.lab.outcome import (
+    RECEIVED,
+    Field,
+    calls_of,
+    compared,
+    fields_of,
+    messages_of,
+    received,
+    values_given,
+)
 from resumectl.lab.trial import Finding, Kind, Observation
 
 Pair = tuple[Field, Field]
@@ -55,12 +64,18 @@ def torn_apart(trial: Observation, together: frozenset[Pair]) -> Iterator[Findin
 
 def _carried(run: Observation) -> dict[Field, set[str]]:
     """By thing that a body says or gives, the values in it that the body itself made by chance."""
-    fields = fields_of(run) | _arguments(run)
+    sent = dict(messages_of(run))
+    fields = fields_of(run) | _arguments(run) | sent
+    got = received(run.final)
     returned = {
         value
         for step in run.final.left["steps"]
         for what in ("output", "error")
         for value in _values(compared(step, what))
+        if step["name"] != RECEIVED
+    }
+    returned |= {v for each in got.values() for text in each.values() for v in _values(text)} - {
+        value for key, texts in sent.items() for value in _values(texts) - _before(key, got)
     }
     carried: dict[Field, set[str]] = {}
     for key, each in fields.items():
@@ -81,6 +96,12 @@ def _arguments(run: Observation) -> dict[Field, list[str]]:
     return found
 
 
+def _before(message: Field, got: Mapping[str, Mapping[int, str]]) -> set[str]:
+    """What its sender had received before: a message may hand on what comes from outside."""
+    earlier = got.get(message.workflow, {}).items()
+    return {value for n, text in earlier if n < message.number for value in _values(text)}
+
+
 def _is_of_a_client(key: Field, fields: Mapping[Field, Any]) -> bool:
     """Whether it comes from outside: a client may ask with another value each time."""
     return key.what == "input" and fields[key._replace(what="parent")] is None
@@ -88,7 +109,7 @@ def _is_of_a_client(key: Field, fields: Mapping[Field, Any]) -> bool:
 
 def _is_of_a_body(key: Field) -> bool:
     return key.kind in ("event", "stream", "write") or (key.kind, key.what) in (
-        ("workflow", "input"), ("workflow", "output"), ("step", "arguments"),
+        ("workflow", "input"), ("workflow", "output"), ("step", "arguments"), ("step", "message"),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ class Fact(NamedTuple):  # some ten of them are made for each message that is pu
     does_more_each_time: bool = False
     given: tuple[Parameters, ...] = ()  # to the statement of a body
     sql: str = ""  # of a body
+    sent: tuple[str, ...] = ()  # messages, as they are stored; a step's own share its commit
 
 
 # Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
@@ -188,7 +189,8 @@ def _accepted(row: Parameters) -> Fact | None:
 
 
 def _notified(row: Parameters) -> Fact:
-    return _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
+    fact = _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
+    return fact._replace(sent=(str(row.get("message")),))
 
 
 def _step(row: Parameters) -> Fact:

@@ -346,6 +346,11 @@ def _by_name(parameters: Any) -> list[dict[str, Any]]:
 
 def _of_one_commit(facts: list[Fact]) -> list[Fact]:
     # A message that a workflow sends is a step of it.
-    if len(facts) > 1 and any(fact.kind == "step" for fact in facts):
-        return [fact for fact in facts if fact.kind != NOTIFIED]
-    return facts
+    if len(facts) == 1 or not any(fact.kind == "step" for fact in facts):
+        return facts
+    sent = tuple(message for fact in facts for message in fact.sent)
+    return [
+        fact._replace(sent=sent) if fact.kind == "step" else fact
+        for fact in facts
+        if fact.kind != NOTIFIED
+    ]
