@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,22 +19,30 @@ MESSAGES = 30
 SLOWLY = ("--count", str(MESSAGES), "--delay", "1", "--concurrency", "2")
 
 
-def publishing(place: Place, name: str, *options: str) -> subprocess.Popen[str]:
-    """A process that publishes slowly, its batch under way, as are those of earlier ones."""
+Publishing = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def publishing(place: Place) -> Publishing:
+    """Start a process that publishes slowly; its batch is under way, as those of earlier ones."""
     place.ok("migrate")
-    # However long this one takes to start, the earlier ones are still at it afterwards; its
-    # own concurrency lets them go on.
-    pace(place, 0)
-    delivered = "SELECT count(*) FROM deliveries"
-    ((before,),) = place.rows(delivered)
-    process = place.start("publish", "--name", name, *SLOWLY, *options)
-    # Not its first delivery: the queue serves first what came first, of whichever publisher.
-    running = (
-        f"SELECT 1 FROM workflow_status WHERE workflow_uuid = '{name}-1' AND status = 'PENDING'"
-    )
-    wait_for(f"{name} runs", lambda: place.rows(running) == [(1,)])
-    wait_for("deliveries", lambda: place.rows(delivered)[0][0] > before)
-    return process
+
+    def start(name: str, *options: str) -> subprocess.Popen[str]:
+        # However long this one takes to start, the earlier ones are still at it afterwards; its
+        # own concurrency lets them go on.
+        pace(place, 0)
+        delivered = "SELECT count(*) FROM deliveries"
+        ((before,),) = place.rows(delivered)
+        process = place.start("publish", "--name", name, *SLOWLY, *options)
+        # Not its first delivery: the queue serves first what came first, of whichever publisher.
+        running = (
+            f"SELECT 1 FROM workflow_status WHERE workflow_uuid = '{name}-1' AND status = 'PENDING'"
+        )
+        wait_for(f"{name} runs", lambda: place.rows(running) == [(1,)])
+        wait_for("deliveries", lambda: place.rows(delivered)[0][0] > before)
+        return process
+
+    return start
 
 
 def pace(place: Place, concurrency: int) -> None:
@@ -61,10 +70,12 @@ def counts(place: Place, name: str) -> tuple[int, int]:
 @pytest.mark.parametrize(
     "guarantee", ["exactly-once", pytest.param("at-least-once", marks=pytest.mark.long)]
 )
-def test_two_processes_publish_at_once_and_one_is_killed(place: Place, guarantee: str) -> None:
+def test_two_processes_publish_at_once_and_one_is_killed(
+    place: Place, publishing: Publishing, guarantee: str
+) -> None:
     options = ("--guarantee", guarantee)
-    alpha = publishing(place, "alpha", *options)
-    beta = publishing(place, "beta", *options)
+    alpha = publishing("alpha", *options)
+    beta = publishing("beta", *options)
     alpha.kill()
     alpha.wait()
     faster(place)
@@ -82,8 +93,10 @@ def test_two_processes_publish_at_once_and_one_is_killed(place: Place, guarantee
 
 
 @MOSTLY_POSTGRES
-def test_what_a_living_process_runs_is_left_alone_and_said_to_be(place: Place) -> None:
-    alpha = publishing(place, "alpha")
+def test_what_a_living_process_runs_is_left_alone_and_said_to_be(
+    place: Place, publishing: Publishing
+) -> None:
+    alpha = publishing("alpha")
     os.kill(alpha.pid, signal.SIGSTOP)  # alive, and not about to end meanwhile
     try:
         resumed = place.run("resume", "--json")
@@ -120,8 +133,10 @@ def test_many_batches_at_once_do_not_wait_for_each_other_in_vain(sqlite_place: P
 
 
 @MOSTLY_POSTGRES
-def test_work_of_several_dead_executors_is_taken_over_in_one_resume(place: Place) -> None:
-    processes = [publishing(place, name) for name in ("alpha", "beta", "gamma")]
+def test_work_of_several_dead_executors_is_taken_over_in_one_resume(
+    place: Place, publishing: Publishing
+) -> None:
+    processes = [publishing(name) for name in ("alpha", "beta", "gamma")]
     for process in processes:
         process.kill()
         process.communicate()
@@ -134,9 +149,11 @@ def test_work_of_several_dead_executors_is_taken_over_in_one_resume(place: Place
 
 
 @MOSTLY_POSTGRES
-def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(place: Place) -> None:
+def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(
+    place: Place, publishing: Publishing
+) -> None:
     """Ctrl-C lets what is under way reach its checkpoint, even where it could be repeated."""
-    process = publishing(place, "alpha", "--guarantee", "at-least-once")
+    process = publishing("alpha", "--guarantee", "at-least-once")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -224,11 +241,11 @@ def test_a_batch_whose_process_died_before_its_start_is_started_by_the_next(plac
 
 @MOSTLY_SQLITE
 def test_a_waiting_publisher_takes_over_what_another_process_claimed_and_died_with(
-    place: Place,
+    place: Place, publishing: Publishing
 ) -> None:
     """Two share the queue, so the dead one holds messages of the living one's batch."""
-    alpha = publishing(place, "alpha")
-    beta = publishing(place, "beta")
+    alpha = publishing("alpha")
+    beta = publishing("beta")
     beta_s_messages = (
         "SELECT count(*) > 0 FROM workflow_status w JOIN lives l ON l.executor_id = w.executor_id"
         f" WHERE w.status = 'PENDING' AND w.parent_workflow_id = 'beta-1' AND l.pid = {alpha.pid}"
