@@ -66,24 +66,14 @@ def _carried(run: Observation) -> dict[Field, set[str]]:
     """By thing that a body says or gives, the values in it that the body itself made by chance."""
     sent = dict(messages_of(run))
     fields = fields_of(run) | _arguments(run) | sent
-    got = received(run.final)
-    returned = {
-        value
-        for step in run.final.left["steps"]
-        for what in ("output", "error")
-        for value in _values(compared(step, what))
-        if step["name"] != RECEIVED
-    }
-    returned |= {v for each in got.values() for text in each.values() for v in _values(text)} - {
-        value for key, texts in sent.items() for value in _values(texts) - _before(key, got)
-    }
+    recorded = _returned(run) | (_received(run) - _made_and_sent(run, sent))
     carried: dict[Field, set[str]] = {}
     for key, each in fields.items():
         if _is_of_a_body(key) and not _is_of_a_client(key, fields):
             # What a workflow was given is recorded, and the same in every life.
             given = fields.get(Field("workflow", key.workflow or key.name, "input"))
             own = set() if key.what == "input" else _values(given)
-            carried[key] = _values(each) - returned - own
+            carried[key] = _values(each) - recorded - own
     return {key: values for key, values in carried.items() if values}
 
 
@@ -96,10 +86,30 @@ def _arguments(run: Observation) -> dict[Field, list[str]]:
     return found
 
 
-def _before(message: Field, got: Mapping[str, Mapping[int, str]]) -> set[str]:
-    """What its sender had received before: a message may hand on what comes from outside."""
-    earlier = got.get(message.workflow, {}).items()
-    return {value for n, text in earlier if n < message.number for value in _values(text)}
+def _returned(run: Observation) -> set[str]:
+    """What steps returned: it was made there, or comes from outside."""
+    return {
+        value
+        for step in run.final.left["steps"]
+        for what in ("output", "error")
+        for value in _values(compared(step, what))
+        if step["name"] != RECEIVED
+    }
+
+
+def _received(run: Observation) -> set[str]:
+    numbered = received(run.final).values()
+    return _values([text for each in numbered for text in each.values()])
+
+
+def _made_and_sent(run: Observation, sent: Mapping[Field, list[str]]) -> set[str]:
+    """What bodies sent, but for what they only hand on: they had received it before."""
+    got = received(run.final)
+    made: set[str] = set()
+    for key, texts in sent.items():
+        earlier = (text for n, text in got.get(key.workflow, {}).items() if n < key.number)
+        made |= _values(texts) - _values(list(earlier))
+    return made
 
 
 def _is_of_a_client(key: Field, fields: Mapping[Field, Any]) -> bool:
