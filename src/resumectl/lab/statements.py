@@ -113,21 +113,27 @@ def tellings_of(
         is_dbos = table in _DATASOURCE_TABLES or (
             table in DBOS_TABLES and (dbos_schemas is None or schema in dbos_schemas)
         )
-        if (of_publisher and (verb, table) == ("INSERT", "deliveries")) or (
-            is_dbos and verb == "INSERT" and table in _TELLINGS_OF_ROWS
-        ):
-            found.append(functools.partial(_of_rows, *_TELLINGS_OF_ROWS[table]))
-        elif is_dbos and (verb, table) in _TELLINGS_OF_CONDITIONS:
-            # Three times for each workflow DBOS sets its owner, and nothing else.
-            if (verb, table) != ("UPDATE", "workflow_status") or _NAMES_STATUS.search(sql):
-                rule = _TELLINGS_OF_CONDITIONS[verb, table]
-                found.append(functools.partial(_of_conditions, rule))
-        elif not (is_dbos or (of_publisher and table in _PUBLISHER_TABLES)):
+        if is_dbos or (of_publisher and table in _PUBLISHER_TABLES):
+            telling = _telling_of_known(verb, table, sql)
+            if telling is not None:
+                found.append(telling)
+        else:
             kind = _VERBS[verb]
             does_more = _does_more_each_time(sql, kind)
             fact = Fact(named(table, kind), kind, does_more_each_time=does_more)
             found.append(functools.partial(_of_table, fact, sql))
     return tuple(found)
+
+
+def _telling_of_known(verb: str, table: str, sql: str) -> Telling | None:
+    """Of a table of DBOS's or of the publisher's; None if the write is bookkeeping."""
+    if verb == "INSERT" and table in _TELLINGS_OF_ROWS:
+        return functools.partial(_of_rows, *_TELLINGS_OF_ROWS[table])
+    tell = _TELLINGS_OF_CONDITIONS.get((verb, table))
+    # Three times for each workflow DBOS (3.4.0) sets its owner, and nothing else.
+    if tell is None or (tell is _status_changed and not _NAMES_STATUS.search(sql)):
+        return None
+    return functools.partial(_of_conditions, tell)
 
 
 def _of_rows(

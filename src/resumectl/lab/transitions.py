@@ -179,9 +179,7 @@ class Watch:
         self, carry_out: Callable[[], bool], conn: sa.Connection, sql: str, facts: list[Fact]
     ) -> None:
         driver = conn.connection.dbapi_connection
-        written = self._written.get(driver)
-        if written is None:
-            written = self._written[driver] = _Written()
+        written = self._written.setdefault(driver, _Written())
         if self._hold is not None:
             self._take_places(self._hold, written, facts)
         if not commits_by_itself(conn, driver, sql):
@@ -236,10 +234,7 @@ class Watch:
     def _commit(self, commit: Callable[[Any], Any], connection: sa.PoolProxiedConnection) -> None:
         driver = connection.dbapi_connection
         written = self._written.get(driver)
-        if written is None:
-            commit(connection)
-            return
-        if not written.facts:
+        if written is None or not written.facts:
             commit(connection)
             self._forget(driver)
             return
@@ -273,7 +268,7 @@ class Watch:
         try:
             roll_back(connection)
         finally:
-            if driver in self._written:
+            if driver in self._written:  # hardly ever: what only reads ends so as well
                 self._forget(driver)
 
     def _ended(self, driver: Any, *_how: Any) -> None:
