@@ -2,7 +2,9 @@
 
 import json
 import os
+import select
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,11 +12,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Place, swept, wait_for
+from conftest import DEADLINE_S, Place, swept, wait_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from resumectl.errors import ExitCode
 from resumectl.lab.databases import conninfo
+from resumectl.lab.zygotes import ZYGOTE_MODULE
 
 
 def lab_directory(processes: set[int]) -> Path:
@@ -46,14 +49,44 @@ def is_there(pid: int) -> bool:
         return False
 
 
-def test_a_killed_sweep_leaves_no_process_and_no_directory(sqlite_place: Place) -> None:
+# Which of them it is killed at decides what its fork servers are in the middle of.
+@pytest.mark.parametrize(
+    "trials", [0, 1, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 5, 8, 13, 21))]
+)
+def test_a_killed_sweep_leaves_no_process_no_directory_and_no_word(
+    sqlite_place: Place, trials: int
+) -> None:
+    """A word of its fork servers would come after the prompt of the shell."""
     sweep = sqlite_place.start("sweep", "--count", "5")
-    wait_for("two zygotes, and a life", lambda: len(processes_below(sweep.pid)) > 2)
+    wait_for("two fork servers, and a process", lambda: len(processes_below(sweep.pid)) > 2)
+    wait_for_trials(sqlite_place, trials)
     below = processes_below(sweep.pid)
     own = lab_directory(below)
     os.kill(sweep.pid, signal.SIGKILL)
-    sweep.communicate()
+    # Ends when the last process that has inherited it is gone.
+    out, err = sweep.communicate(timeout=60)
+    assert (out, err) == ("", "")
     wait_for("nothing left", lambda: not own.exists() and not any(map(is_there, below)))
+
+
+def test_a_fork_server_ends_quietly_where_nobody_read_its_answer(tmp_path: Path) -> None:
+    """The kernel then resets the connection, rather than closing it."""
+    root = tmp_path / "root"
+    root.mkdir()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        server = subprocess.Popen(
+            [sys.executable, "-m", ZYGOTE_MODULE, str(theirs.fileno()), str(root), "fork"],
+            pass_fds=(theirs.fileno(),),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    ours.sendall(b'{"id": 1, "preload": [], "environ": {}}\n')
+    assert select.select([ours], [], [], DEADLINE_S)[0]
+    ours.close()
+    _, err = server.communicate(timeout=DEADLINE_S)
+    assert (server.returncode, err) == (0, "")
+    assert not root.exists()
 
 
 def test_a_sweep_ends_with_whoever_reads_it(sqlite_place: Place) -> None:

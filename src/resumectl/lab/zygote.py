@@ -80,7 +80,7 @@ class Zygote:
                 os.read(wakeup, 4096)
                 self._reap()
             if self._control in ready:
-                part = self._control.recv(1 << 16)
+                part = self._received()
                 if not part:
                     break
                 *lines, rest = (rest + part).split(b"\n")
@@ -91,6 +91,13 @@ class Zygote:
         if self._owned is not None:
             with suppress(psycopg.OperationalError):  # the server has ended, as its own has
                 drop_owned_by(self._owned[1], self._owned[0])
+
+    def _received(self) -> bytes:
+        """Return what the experimenter sent; empty once it is gone."""
+        # Where it was killed with an answer unread, the kernel resets the connection.
+        with suppress(ConnectionError):
+            return self._control.recv(1 << 16)
+        return b""
 
     def _obey(self, told: dict[str, Any]) -> None:
         if told.get("kill"):
@@ -174,7 +181,7 @@ class Zygote:
             self._answer({"id": number, "code": seen.si_code, "status": seen.si_status})
 
     def _answer(self, document: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # nobody is there to hear it: the next read says so
+        with suppress(ConnectionError):  # nobody is there to hear it: the next read says so
             self._control.sendall(json.dumps(document).encode() + b"\n")
 
 
