@@ -77,9 +77,11 @@ def test_a_second_death_while_recovering_changes_nothing(sqlite_place: Place) ->
 def test_a_plan_that_matches_nothing_is_refused_with_the_nearest_names(
     sqlite_place: Place,
 ) -> None:
-    ran = sqlite_place.run("replay", "after:alpha-1/step-99", "--count", "2")
-    assert ran.code == ExitCode.REFUSED
-    assert "alpha-1/step-" in ran.err
+    """And with the line that shows all of them, of the same program."""
+    for asked in (("replay", "after:alpha-1/step-99"), ("sweep", "--only", "alpha-1/step-99")):
+        ran = sqlite_place.run(*asked, "--count", "2")
+        assert ran.code == ExitCode.REFUSED
+        assert "next:  resumectl points --count 2  shows all; the nearest are alpha-1/" in ran.err
 
 
 def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:
@@ -168,9 +170,10 @@ def test_a_life_does_not_end_between_a_commit_and_its_blow(sqlite_place: Place) 
 
 def test_workflows_that_no_plan_can_name_are_said_to_be_so(sqlite_place: Place) -> None:
     (sqlite_place.directory / "shop.py").write_text(POLLED)
-    ran = sqlite_place.run("sweep", "shop.py:random", "--json")
-    assert ran.code == ExitCode.NOTHING_PROVED
-    assert "another id in each run" in ran.document["error"]
+    for command in ("points", "sweep"):
+        ran = sqlite_place.run(command, "shop.py:random", "--json")
+        assert ran.code == ExitCode.NOTHING_PROVED
+        assert "another id in each run" in ran.document["error"]
 
 
 def test_a_seed_chooses_the_same_sample_whatever_the_order() -> None:
@@ -370,10 +373,12 @@ def test_the_line_that_a_finding_names_shows_it_again(sqlite_place: Place) -> No
         "def checkout(order, amount=0):\n"
         "    return charge(order, amount)\n"
     )
-    ran = sqlite_place.run(
-        "sweep", "shop.py:checkout", "--args", '["order 1"]', "--kwargs", '{"amount": 3}',
-        "--env", "SHOP=the corner", "--promise", "charge=exactly-once",
-    )  # fmt: skip
+    said = sqlite_place.ok(
+        "points", "shop.py:checkout", "--args", '["order 1"]', "--kwargs", '{"amount": 3}',
+        "--env", "SHOP=the corner",
+    ).err  # fmt: skip
+    words = shlex.split(said.partition("next:  resumectl ")[2].partition("  dies")[0])
+    ran = sqlite_place.run(*words, "--promise", "charge=exactly-once")
     assert ran.code == ExitCode.PROMISE_BROKEN, ran
     (line,) = [each for each in ran.out.splitlines() if "see it again with" in each]
     words = shlex.split(line.partition("with  ")[2])

@@ -2,6 +2,7 @@
 
 import unicodedata
 from datetime import datetime
+from shlex import quote
 
 # Categories that a terminal acts upon or hides: controls, formats (among them those that turn
 # the direction of text), surrogates, line and paragraph separators.
@@ -16,6 +17,14 @@ def literal(value: object) -> str:
         else each
         for each in str(value)
     )
+
+
+def shell_word(text: str) -> str:
+    """Return the text as a shell takes it for one word, with nothing in it that a terminal acts upon."""
+    if literal(text) == text:
+        return quote(text)
+    # Only bash, zsh, ksh and newer POSIX shells read this form; no other keeps the text exactly.
+    return "$'" + literal(text.replace("\\", "\\\\").replace("'", "\\'")) + "'"
 
 
 def clock(at_ms: int | None) -> str:

@@ -10,11 +10,8 @@ from resumectl.cli.subject import (
     Promises,
     ScenarioOptions,
     TrialOptions,
-    checked_database,
     checked_jobs,
-    checked_timeout,
     read_specification,
-    read_subject,
 )
 from resumectl.errors import ExitCode
 
@@ -38,12 +35,7 @@ def points(common: Common, scenario: ScenarioOptions) -> ExitCode:
     """
     from resumectl.cli.flows import experiment as flow
 
-    return flow.points(
-        common,
-        read_subject(scenario),
-        on=checked_database(scenario.on),
-        timeout_s=checked_timeout(scenario.timeout),
-    )
+    return flow.points(common, read_specification(scenario, TrialOptions()))
 
 
 def sweep(

@@ -53,12 +53,23 @@ def crash_points(
 
 
 def refuse_none(
-    plans: Sequence[CrashPlan], transitions: Sequence[Transition], only: str | None
+    plans: Sequence[CrashPlan],
+    transitions: Sequence[Transition],
+    only: str | None,
+    *,
+    points_line: str,
 ) -> None:
-    """A sweep without a crash point would prove nothing.
+    """Refuse to sweep a program without a crash point: that would prove nothing.
+
+    Args:
+        plans: One for each crash point.
+        transitions: The baseline's.
+        only: The pattern that chose among them; None for all.
+        points_line: The command line that shows the crash points.
 
     Raises:
-        NothingProved: So it is; why is told.
+        Refusal: The pattern covers nothing; the nearest names are told.
+        NothingProved: The program has no crash point.
     """
     if plans:
         return
@@ -67,8 +78,21 @@ def refuse_none(
             "every workflow has another id in each run, so that no crash point has a name",
             next_step="start them under ids that are made from the request: SetWorkflowID",
         )
-    what = f"is {only}" if only else "is a crash point"
-    raise NothingProved(f"nothing in an uninterrupted run {what}", next_step="resumectl points")
+    if only is None or not transitions:
+        raise NothingProved(
+            "an uninterrupted run makes nothing durable: there is no crash point",
+            next_step="let the program start a workflow, or name another one",
+        )
+    raise Refusal(
+        f"nothing in an uninterrupted run is {only}",
+        next_step=_nearest(only, transitions, points_line),
+    )
+
+
+def _nearest(pattern: str, transitions: Sequence[Transition], points_line: str) -> str:
+    names = [each.name for each in transitions]
+    near = get_close_matches(pattern, names, n=3) or names[:3]
+    return f"{points_line}  shows all; the nearest are {', '.join(near)}"
 
 
 def second_deaths(
@@ -91,21 +115,24 @@ def second_deaths(
     return plans
 
 
-def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition]) -> None:
-    """A plan whose first death matches nothing in the baseline would prove nothing.
+def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points_line: str) -> None:
+    """Refuse a plan whose first death matches nothing in the baseline: it would prove nothing.
+
+    Args:
+        plan: The one.
+        transitions: The baseline's.
+        points_line: The command line that shows the crash points.
 
     Raises:
         Refusal: So it is; the nearest names are told.
     """
     at = plan.deaths[0].at
-    names = [each.name for each in transitions]
     if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
         return
-    near = get_close_matches(at.pattern, names, n=3) or names[:3]
     what = f"nothing in an uninterrupted run is {at}"
-    if subject_of(at.pattern) and any(at.covers(name) for name in names):
+    if subject_of(at.pattern) and any(at.covers(t.name) for t in transitions):
         what = f"{at.pattern} does not happen {at.n} times in an uninterrupted run"
-    raise Refusal(what, next_step=f"resumectl points; the nearest are {', '.join(near)}")
+    raise Refusal(what, next_step=_nearest(at.pattern, transitions, points_line))
 
 
 def sample(plans: Sequence[CrashPlan], size: int | None, seed: int) -> list[CrashPlan]:

@@ -3,10 +3,8 @@
 Kept with the sweep, so that whichever process goes on with it, or judges it again, knows.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any, Self
 
 from resumectl.lab.plan import Edge
@@ -75,44 +73,4 @@ class Specification:
                 "promises": {name: Promise(each) for name, each in values["promises"].items()},
                 "edge": Edge(values["edge"]) if values["edge"] else None,
             }
-        )
-
-    def replay_line(self, plan: str, directory: str) -> str:
-        """What is typed to see one trial again; only what is not the default.
-
-        Args:
-            plan: Of the trial.
-            directory: Where it is to be typed.
-        """
-        subject, later, usual = self.subject, self.later, Subject()
-        target, later_target = (
-            ":".join(each.target or ()).removeprefix(f"{directory}/") for each in (subject, later)
-        )
-        options = {
-            "--args": json.dumps(list(subject.args)) if subject.args else None,
-            "--kwargs": json.dumps(dict(subject.kwargs)) if subject.kwargs else None,
-            "--count": subject.count if subject.count != usual.count else None,
-            "--guarantee": subject.guarantee if subject.guarantee != usual.guarantee else None,
-            "--concurrency": (
-                subject.concurrency if subject.concurrency != usual.concurrency else None
-            ),
-            "--next-life": later_target if later_target != target else None,
-            "--next-version": (
-                later.app_version if later.app_version != subject.app_version else None
-            ),
-            "--longest-sleep": (
-                f"{subject.longest_sleep_s:g}" if subject.longest_sleep_s is not None else None
-            ),
-            "--timeout": f"{self.timeout_s:g}" if self.timeout_s is not None else None,
-            "--on": self.on if self.on != "sqlite" else None,
-            "--isolation": self.isolation if self.isolation != "fork" else None,
-        }
-        repeated = [
-            *(("--env", f"{name}={value}") for name, value in subject.environ.items()),
-            *(("--promise", f"{name}={promise}") for name, promise in self.promises.items()),
-        ]
-        given = [(name, str(value)) for name, value in options.items() if value is not None]
-        words = ["resumectl", "replay", quote(plan), *([quote(target)] if target else [])]
-        return " ".join(
-            [*words, *(f"{name} {quote(value)}" for name, value in [*given, *repeated])]
         )

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.evidence_text import readable
 from resumectl.lab.outcome import site
 from resumectl.lab.plan import CrashPlan, Edge, subject_of
@@ -62,7 +63,7 @@ def told(
             )
             yield _left_sheet(life)
     yield from _meaning(judgement)
-    again = specification.replay_line(trial.plan, str(Path.cwd()))
+    again = command_line(Command.REPLAY, specification, str(Path.cwd()), plan=trial.plan)
     if judgement.verdict is Verdict.BROKEN:
         yield Text(literal(f"next:  {again} --times 20"), no_wrap=True)
         yield Text("tells how often it comes out so; then mend it, and sweep again")

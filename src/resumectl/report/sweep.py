@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resumectl.lab.baseline import Transition
+from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.trial import Finding, Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES, Cell, Column, Sheet, right, whole
 from resumectl.text import clock, duration, literal
@@ -112,7 +113,9 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
     for kind, found in by_kind.items():
         if len(found) > _SHOWN_MAX:
             yield Text(f"… and {len(found) - _SHOWN_MAX} more {kind} (--json has them all)")
-        line = result.kept.specification.replay_line(found[0][1], str(Path.cwd()))
+        line = command_line(
+            Command.REPLAY, result.kept.specification, str(Path.cwd()), plan=found[0][1]
+        )
         yield Text(literal(f"{kind}: see it again with  {line}"), no_wrap=True)
     void = [j for j in result.judged if j.verdict is Verdict.VOID]
     for judgement in void[:_SHOWN_MAX]:

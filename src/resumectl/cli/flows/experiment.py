@@ -1,45 +1,57 @@
 """`points` and `replay`: look at a scenario uninterrupted, and at one trial of it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, Refusal
-from resumectl.lab.crash_points import crash_points, refuse_unknown
+from resumectl.lab.command_line import Command, command_line
+from resumectl.lab.crash_points import crash_points, refuse_none, refuse_unknown
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Runner, open_lab
 from resumectl.lab.specification import Specification
-from resumectl.lab.subject import Subject
 from resumectl.lab.sweep import keeper, run_trials, verdicts
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.report import console, machine, story
 from resumectl.report.sweep import transitions_sheet
 
 
-def points(common: Common, subject: Subject, *, on: str, timeout_s: float | None) -> ExitCode:
-    """Show every transition of an uninterrupted run."""
+def points(common: Common, specification: Specification) -> ExitCode:
+    """Show every transition of an uninterrupted run.
+
+    Raises:
+        NothingProved: There is no crash point, so that a sweep would be refused as well.
+    """
     common.start_logging()
+    told = specification
     with open_lab(
-        common.settings(), on, "fork", jobs=1, with_publisher=subject.target is None
+        common.settings(), told.on, told.isolation, jobs=1, with_publisher=told.is_of_publisher
     ) as lab:
-        experiment = Experiment(Runner(lab, subject), {})
-        experiment.discover(timeout_s)
+        experiment = Experiment(Runner(lab, told.subject), {})
+        experiment.discover(told.timeout_s)
         transitions = experiment.baseline.transitions
     plans = crash_points(transitions)
+    document = {
+        "scenario": str(told.subject),
+        "transitions": [
+            {"name": t.name, "what": t.what, "commit": t.commit, "times": t.times}
+            for t in transitions
+        ],
+        "crash_points": list(map(str, plans)),
+    }
+    if not common.as_json and transitions:
+        console.show(transitions_sheet(str(told.subject), transitions))
+    try:
+        refuse_none(plans, transitions, only=None, points_line="")
+    except Refusal as refusal:
+        refusal.document = document
+        raise
     if common.as_json:
-        machine.show(
-            {
-                "scenario": str(subject),
-                "transitions": [
-                    {"name": t.name, "what": t.what, "commit": t.commit, "times": t.times}
-                    for t in transitions
-                ],
-                "crash_points": list(map(str, plans)),
-            }
-        )
+        machine.show(document)
         return ExitCode.DONE
-    console.show(transitions_sheet(str(subject), transitions), f"{len(plans)} crash points")
-    common.say("next:  resumectl sweep  dies at each of them")
+    console.show(f"{len(plans)} crash points")
+    common.say(f"next:  {command_line(Command.SWEEP, told, str(Path.cwd()))}  dies at each of them")
     return ExitCode.DONE
 
 
@@ -58,7 +70,11 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
         experiment.discover(told.timeout_s)
         if told.keep_in is not None:
             runner.keeper = keeper(experiment, told.keep_in)
-        refuse_unknown(plan, experiment.baseline.transitions)
+        refuse_unknown(
+            plan,
+            experiment.baseline.transitions,
+            points_line=command_line(Command.POINTS, told, str(Path.cwd())),
+        )
         trials: list[Observation] = []
 
         def on_trial(_number: int, trial: Observation) -> bool:

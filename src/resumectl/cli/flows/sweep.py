@@ -1,5 +1,7 @@
 """`sweep`: a trial for each crash point of a scenario, as a durable workflow."""
 
+from pathlib import Path
+
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
@@ -8,6 +10,7 @@ from resumectl.errors import ExitCode, Interrupted
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive
 from resumectl.lab.bench import Bench, workflow_id_of
+from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.crash_points import crash_points, refuse_none
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.runner import Runner
@@ -44,7 +47,12 @@ def _begin(common: Common, specification: Specification, bench: Bench, engine: s
     every = crash_points(
         experiment.baseline.transitions, edge=specification.edge, only=specification.only
     )
-    refuse_none(every, experiment.baseline.transitions, specification.only)
+    refuse_none(
+        every,
+        experiment.baseline.transitions,
+        specification.only,
+        points_line=command_line(Command.POINTS, specification, str(Path.cwd())),
+    )
     remote.register_publisher_queues(common.settings())
     with engine.begin() as connection:
         sweep_id = durable.begin(

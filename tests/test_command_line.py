@@ -1,0 +1,109 @@
+"""The command lines of "next" lines repeat everything that was asked for."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from resumectl.cli import app
+from resumectl.cli.subject import ChoiceOptions, ScenarioOptions, TrialOptions, read_specification
+from resumectl.lab.command_line import Command, command_line
+from resumectl.lab.specification import Specification
+
+# A value for each option of these commands that is not its default; an option without one fails.
+EXAMPLES: dict[str, list[str | None]] = {
+    "--args": ['["an order", 1]'],
+    "--kwargs": ['{"it\'s": true}'],
+    "--env": ["SHOP=the corner", "TWO=two\nlines"],
+    "--count": ["7"],
+    "--guarantee": ["idempotent"],
+    "--concurrency": ["3"],
+    "--on": ["postgres"],
+    "--longest-sleep": ["0.25"],
+    "--timeout": ["1234.56789"],
+    "--promise": ["charge=exactly-once", "ship it=at-most-once"],
+    "--next-life": ["edited shop.py:checkout"],
+    "--next-version": ["2; rm -rf x"],
+    "--isolation": ["spawn"],
+    "--keep": [None],
+    "--edge": ["before"],
+    "--only": ["*/step-1"],
+    "--max": ["5"],
+    "--seed": ["9"],
+    "--deaths": ["2"],
+    "--repeat": ["4"],
+    "--fail-fast": [None],
+}
+# How it is run and shown on this machine, rather than what is asked for.
+NOT_REPEATED = {
+    "--jobs", "--times", "--db-url", "--config", "--app-version", "--executor", "--json",
+    "--verbose", "--log-format", "--debug", "--help",
+}  # fmt: skip
+
+
+def options_of(command: Command) -> set[str]:
+    """The long options of a command, as its parser has them."""
+    group = typer.main.get_command(app)
+    found = group.commands[command].params  # type: ignore[attr-defined]
+    return {
+        next(name for name in each.opts if name.startswith("--"))
+        for each in found
+        if each.param_type_name == "option"
+    }
+
+
+def parsed(line: str) -> Specification:
+    """What a command line asks for, read by the parser itself; no command is run."""
+    program, name, *words = shlex.split(line)
+    assert program == "resumectl"
+    group = typer.main.get_command(app)
+    values = group.commands[name].make_context(name, words).params  # type: ignore[attr-defined]
+    groups = [
+        options(**{name: values[name] for name in options.__dataclass_fields__ if name in values})
+        for options in (ScenarioOptions, TrialOptions, ChoiceOptions)
+    ]
+    return read_specification(*groups)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", list(Command))
+def test_every_option_that_says_what_to_run_is_repeated(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("my shop.py", "edited shop.py"):
+        Path(name).touch()
+    plan = "after:checkout/step-1#2" if command is Command.REPLAY else None
+    options = options_of(command) - NOT_REPEATED
+    assert options <= set(EXAMPLES)
+    every = " ".join(
+        name if value is None else f"{name} {shlex.quote(value)}"
+        for name in sorted(options)
+        for value in EXAMPLES[name]
+    )
+    given = f"resumectl {command} {plan or ''} 'my shop.py:checkout' {every}"
+    asked = parsed(given)
+    line = command_line(command, asked, str(tmp_path), plan=plan)
+    assert all(name in line.split() for name in options), line
+    assert str(tmp_path) not in line
+    # A line break would end the line; bash reads the form in which it is written.
+    assert len(line.splitlines()) == 1
+    assert parsed(line.replace(r"$'TWO=two\nlines'", "'TWO=two\nlines'")) == asked
+
+
+def test_what_is_the_default_is_left_out() -> None:
+    usual = parsed("resumectl sweep")
+    assert command_line(Command.SWEEP, usual, "/") == "resumectl sweep"
+    assert command_line(Command.POINTS, usual, "/") == "resumectl points"
+
+
+def test_what_a_command_does_not_take_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("shop.py").touch()
+    asked = parsed("resumectl sweep shop.py:checkout --count 2 --keep --deaths 2")
+    shown = command_line(Command.POINTS, asked, str(tmp_path))
+    assert shown == "resumectl points shop.py:checkout --count 2"
+    shown = command_line(Command.REPLAY, asked, str(tmp_path), plan="before:a/step-1")
+    assert shown == "resumectl replay before:a/step-1 shop.py:checkout --count 2 --keep"
