@@ -17,10 +17,10 @@ from resumectl.database import open_engine
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.transitions import Watch
 from resumectl.publishing import batches
+from resumectl.publishing.limits import DEFAULT_CONCURRENCY
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.models import deliveries
 from resumectl.publishing.publisher import POLL_S
-from resumectl.publishing.remote import DEFAULT_CONCURRENCY
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import Guarantee
 from resumectl.settings import Settings

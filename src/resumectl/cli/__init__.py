@@ -18,19 +18,24 @@ from typing import NoReturn
 import typer
 
 from resumectl.cli import experimenting, housekeeping, inspecting, publishing
+from resumectl.cli.help import GroupedCommands, examples
 from resumectl.errors import ExitCode
 from resumectl.report import machine
 from resumectl.text import literal
 
-# \b keeps the lines as they are.
-_EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
+_EXIT_CODES = "Exit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
+_EXAMPLES = examples(
+    "publish --name alpha --count 20", "crash-after 7", "resume", "sweep shop.py:checkout"
+)
 
 app = typer.Typer(
     name="resumectl",
+    cls=GroupedCommands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Resumption experiments with DBOS: publish, die for real, resume, see what survived.",
-    epilog=_EXIT_CODES,
+    help="Crash and resumption experiments with DBOS: publish, kill the process, resume, see what "
+    "survived.",
+    epilog=f"{_EXIT_CODES}\n\n{_EXAMPLES}",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -38,7 +43,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: bool = typer.Option(False, "--version", help="Print the version, and exit."),
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
 ) -> None:
     if version:
         from resumectl import __version__

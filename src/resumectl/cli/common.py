@@ -5,7 +5,7 @@ import inspect
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resumectl.cli.help import COMMON, GroupedOptions, examples, option
 from resumectl.errors import ExitCode, MachineFailure, Refusal
 
 if TYPE_CHECKING:
     from resumectl.settings import Settings
-
-_SHARED = "Options of every command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +26,47 @@ class Common:
 
     db_url: Annotated[
         str | None,
-        typer.Option(help="The database; see the README for the other places.", show_default=False),
+        option(
+            group=COMMON,
+            metavar="URL",
+            help="URL of resumectl's database, SQLite or PostgreSQL. [default: "
+            "$DBOS_SYSTEM_DATABASE_URL, $POSTGRES_URL, the configuration file, then "
+            "sqlite:///resumectl.sqlite]",
+        ),
     ] = None
     config: Annotated[
         Path | None,
-        typer.Option(help="Another file than dbos-config.yaml.", show_default=False),
+        option(
+            group=COMMON, metavar="FILE", help="Configuration file. [default: dbos-config.yaml]"
+        ),
     ] = None
     app_version: Annotated[
         str | None,
-        typer.Option(help="The application version to be, for upgrades.", show_default=False),
+        option(
+            group=COMMON,
+            metavar="VERSION",
+            help="Application version of this process, for upgrades. [default: resumectl-1]",
+        ),
     ] = None
     executor: Annotated[
-        str | None, typer.Option(help="The executor id to hold.", show_default=False)
+        str | None,
+        option(
+            group=COMMON,
+            metavar="ID",
+            help="Executor id of this process. [default: the first free one of local, local-2, …]",
+        ),
     ] = None
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document on standard output.")
+        bool, option("--json", group=COMMON, help="Print one JSON document on standard output.")
     ] = False
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="A log line for each delivery.")
+        bool,
+        option("--verbose", "-v", group=COMMON, help="Log each delivery to standard error."),
     ] = False
     log_format: Annotated[
-        str, typer.Option(help="How log lines look: text or json.", metavar="text|json")
+        str, option(group=COMMON, metavar="text|json", help="Format of log lines.")
     ] = "text"
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False
+    debug: Annotated[bool, option("--debug", group=COMMON, help="Show tracebacks.")] = False
 
     @functools.cache  # noqa: B019 (one instance a process)
     def settings(self) -> "Settings":
@@ -98,15 +115,19 @@ class Common:
 Command = Callable[..., ExitCode]
 
 
-def command(app: typer.Typer, name: str, function: Command) -> None:
+def command(
+    app: typer.Typer, name: str, function: Command, *, group: str, example: Sequence[str]
+) -> None:
     """Add a command: its own parameters, and after them those of every command.
 
     A parameter that is a dataclass is a group of options, each of its fields one of them.
 
     Args:
-        app: Where to.
+        app: The program to which the command is added.
         name: What is typed.
         function: Takes a `Common` and its own parameters; returns how it ended.
+        group: The group of commands in which the help lists it.
+        example: Command lines for its help, without the program's name.
     """
     common, *own = inspect.signature(function, eval_str=True).parameters.values()
     given = [*own, common]
@@ -120,7 +141,7 @@ def command(app: typer.Typer, name: str, function: Command) -> None:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = function.__doc__
-    app.command(name)(run)
+    app.command(name, cls=GroupedOptions, rich_help_panel=group, epilog=examples(*example))(run)
 
 
 def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from resumectl.cli.common import Common, command, ends_in_order
+from resumectl.cli.help import EXPERIMENT, TRIALS, option
 from resumectl.cli.subject import (
     ChoiceOptions,
     Promises,
@@ -15,23 +16,39 @@ from resumectl.cli.subject import (
 )
 from resumectl.errors import ExitCode
 
-Jobs = Annotated[int | None, typer.Option(help="Trials at a time.", show_default="cores")]
+Jobs = Annotated[
+    int | None,
+    option(
+        group=TRIALS,
+        metavar="N",
+        help="Number of trials that run at a time. [default: the number of cores]",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    command(app, "points", points)
-    command(app, "sweep", sweep)
-    command(app, "replay", replay)
-    command(app, "check", check)
-    command(app, "sweeps", sweeps)
-    command(app, "selftest", selftest)
+    order = """shop.py:checkout --args '["order-1"]'"""
+    command(app, "points", points, group=EXPERIMENT, example=(f"points {order}",))
+    command(
+        app, "sweep", sweep, group=EXPERIMENT,
+        example=(f"sweep {order}", f"sweep {order} --promise charge=exactly-once"),
+    )  # fmt: skip
+    command(
+        app, "replay", replay, group=EXPERIMENT,
+        example=(f"replay before:checkout-1/step-1 {order}",),
+    )  # fmt: skip
+    command(
+        app, "check", check, group=EXPERIMENT, example=("check 1 --promise charge=at-least-once",)
+    )
+    command(app, "sweeps", sweeps, group=EXPERIMENT, example=("sweeps",))
+    command(app, "selftest", selftest, group=EXPERIMENT, example=("selftest",))
 
 
 def points(common: Common, scenario: ScenarioOptions) -> ExitCode:
-    """Show the crash points of a workflow.
+    """Show the crash points of a program.
 
-    Every durable transition of an uninterrupted run, in its order.
+    Runs the program without a crash and lists each durable transition in its order.
     """
     from resumectl.cli.flows import experiment as flow
 
@@ -45,9 +62,9 @@ def sweep(
     choice: ChoiceOptions,
     jobs: Jobs = None,
 ) -> ExitCode:
-    """Die at every crash point, resume, and judge.
+    """Kill at every crash point, resume and judge.
 
-    Each trial is a real SIGKILL and a real second process, on a database of its own.
+    Each trial is a real SIGKILL and a real second process in a sandbox of its own.
     """
     from resumectl.cli.flows import sweep as flow
 
@@ -58,12 +75,17 @@ def sweep(
 
 def replay(
     common: Common,
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="As `sweep` prints it.")],
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="Crash plan, as sweep prints it.")],
     scenario: ScenarioOptions,
     trial: TrialOptions,
-    times: Annotated[int, typer.Option(help="Repeat it, and count how it comes out.")] = 1,
+    times: Annotated[
+        int,
+        option(
+            group=TRIALS, metavar="N", help="Number of runs; with 2 or more, count the outcomes."
+        ),
+    ] = 1,
 ) -> ExitCode:
-    """Run one trial, and tell it as a story."""
+    """Run one trial and show what happened in its order."""
     from resumectl.cli.flows import experiment as flow
 
     return flow.replay(common, read_specification(scenario, trial), plan, times=times)
@@ -71,26 +93,26 @@ def replay(
 
 def check(
     common: Common,
-    sweep_id: Annotated[int, typer.Argument(metavar="SWEEP", help="Its number.")],
+    sweep_id: Annotated[int, typer.Argument(metavar="SWEEP", help="Number of the sweep.")],
     promise: Promises = None,
 ) -> ExitCode:
-    """Judge an earlier sweep again, without running anything."""
+    """Judge an earlier sweep again without running anything."""
     from resumectl.cli.flows import judge as flow
 
     return flow.check(common, sweep_id, promise or [])
 
 
 def sweeps(common: Common) -> ExitCode:
-    """List the sweeps, newest first."""
+    """List sweeps, newest first."""
     from resumectl.cli.flows import judge as flow
 
     return flow.sweeps(common)
 
 
 def selftest(common: Common, jobs: Jobs = None) -> ExitCode:
-    """Sweep the classic mistakes: each must be caught.
+    """Sweep known mistakes and check that each is found.
 
-    And each corrected twin must raise no alarm. So the tester is tested.
+    The corrected version of each mistake must come out KEPT.
     """
     from resumectl.cli.flows import selftest as flow
 

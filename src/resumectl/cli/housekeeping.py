@@ -5,18 +5,22 @@ from typing import Annotated
 import typer
 
 from resumectl.cli.common import Common, command
+from resumectl.cli.help import COMMAND, MAINTAIN, option
 from resumectl.errors import ExitCode, Refusal
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    command(app, "doctor", doctor)
-    command(app, "migrate", migrate)
-    command(app, "reset", reset)
+    command(app, "doctor", doctor, group=MAINTAIN, example=("doctor",))
+    command(
+        app, "migrate", migrate, group=MAINTAIN,
+        example=("migrate --db-url postgresql://owner@localhost/shop --grant-to shop",),
+    )  # fmt: skip
+    command(app, "reset", reset, group=MAINTAIN, example=("reset --yes",))
 
 
 def doctor(common: Common) -> ExitCode:
-    """Examine the database, and say what to do."""
+    """Check the database and say what to do."""
     from resumectl.cli.flows import doctor as flow
 
     return flow.examine(common)
@@ -26,12 +30,12 @@ def migrate(
     common: Common,
     grant_to: Annotated[
         str | None,
-        typer.Option(
-            metavar="ROLE", help="Let this role use the tables (PostgreSQL).", show_default=False
+        option(
+            group=COMMAND, metavar="ROLE", help="Role that may use the tables (PostgreSQL only)."
         ),
     ] = None,
 ) -> ExitCode:
-    """Create or migrate the tables, DBOS's as well."""
+    """Create or migrate the tables of resumectl and of DBOS."""
     from resumectl.cli.flows import migrate as flow
 
     return flow.migrate(common, grant_to=grant_to)
@@ -39,7 +43,9 @@ def migrate(
 
 def reset(
     common: Common,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, option("--yes", "-y", group=COMMAND, help="Do not ask for confirmation.")
+    ] = False,
 ) -> ExitCode:
     """Delete everything that was published."""
     from resumectl.cli.flows import reset as flow

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from resumectl.cli.common import Common, command
+from resumectl.cli.help import COMMAND, FILTERS, INSPECT, option
 from resumectl.errors import ExitCode, Refusal
 
 if TYPE_CHECKING:
@@ -23,26 +24,30 @@ if TYPE_CHECKING:
 LIMIT_MAX, OFFSET_MAX = 1_000_000, 1_000_000_000
 
 WorkflowId = Annotated[
-    str, typer.Argument(metavar="WORKFLOW_ID", help="As list-workflows shows it.")
+    str, typer.Argument(metavar="WORKFLOW_ID", help="Id, as list-workflows shows it.")
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    command(app, "state", state)
-    command(app, "list-workflows", list_workflows)
-    command(app, "steps", steps)
-    command(app, "cancel", cancel)
-    command(app, "fork", fork)
+    command(app, "state", state, group=INSPECT, example=("state", "state --check --json"))
+    command(
+        app, "list-workflows", list_workflows, group=INSPECT,
+        example=("list-workflows --limit 10", "list-workflows --tree --status SUCCESS --since 1h"),
+    )  # fmt: skip
+    command(app, "steps", steps, group=INSPECT, example=("steps alpha-1",))
+    command(app, "cancel", cancel, group=INSPECT, example=("cancel alpha-1",))
+    command(app, "fork", fork, group=INSPECT, example=("fork alpha-1 --from-step 2",))
 
 
 def state(
     common: Common,
     name: Annotated[
-        str | None, typer.Option(help="Only this publisher.", show_default=False)
+        str | None, option(group=FILTERS, metavar="NAME", help="Filter by publisher.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 if a guarantee was broken.")
+        bool,
+        option("--check", group=COMMAND, help="Exit with code 1 if a batch broke its guarantee."),
     ] = False,
 ) -> ExitCode:
     """Show what survived: deliveries and counters."""
@@ -73,29 +78,32 @@ def state(
 def list_workflows(
     common: Common,
     status: Annotated[
-        str | None, typer.Option(help="Only with this status.", show_default=False)
+        str | None, option(group=FILTERS, metavar="STATUS", help="Filter by workflow status.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Only with this in the name.", show_default=False)
+        str | None,
+        option(group=FILTERS, metavar="TEXT", help="Filter by workflow name (substring)."),
     ] = None,
     publisher: Annotated[
-        str | None, typer.Option(help="Only this publisher's.", show_default=False)
+        str | None, option(group=FILTERS, metavar="NAME", help="Filter by publisher.")
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(
+        option(
+            group=FILTERS,
             metavar="WHEN",
-            help="Only created since: 30s, 10m, 2h, 1d, or a date as 2026-01-31T12:00.",
-            show_default=False,
+            help="Filter by creation time: 30s, 10m, 2h or 1d ago, or since a date such as "
+            "2026-01-31T12:00.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
-    offset: Annotated[int, typer.Option(help="After so many.")] = 0,
+    limit: Annotated[int, option(group=COMMAND, metavar="N", help="Maximum number of rows.")] = 50,
+    offset: Annotated[int, option(group=COMMAND, metavar="N", help="Number of rows to skip.")] = 0,
     tree: Annotated[
-        bool, typer.Option("--tree", help="Children indented under their parents.")
+        bool,
+        option("--tree", group=COMMAND, help="Indent child workflows under their parents."),
     ] = False,
 ) -> ExitCode:
-    """List workflows, the newest first."""
+    """List workflows, newest first."""
     from resumectl.publishing import workflows
     from resumectl.publishing.dbos_tables import has_dbos_tables
     from resumectl.report import console, machine
@@ -198,7 +206,7 @@ def _since_ms(text: str) -> int:
 
 
 def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
-    """Show a workflow's steps, and who executed them."""
+    """Show the steps of a workflow and which process ran them."""
     from resumectl.publishing import records, workflows
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
@@ -227,7 +235,7 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
 def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
     """Cancel a workflow and its children.
 
-    A step under way runs to its end.
+    A step in progress runs to its end.
     """
     from resumectl.publishing import remote
     from resumectl.statuses import ENDED
@@ -245,12 +253,18 @@ def fork(
     common: Common,
     workflow_id: WorkflowId,
     from_step: Annotated[
-        int, typer.Option(help="The first step to execute again, from 1.", show_default=False)
+        int,
+        option(
+            group=COMMAND,
+            metavar="N",
+            help="First step to run again, from 1.",
+            show_default=False,
+        ),
     ],
 ) -> ExitCode:
-    """Begin a workflow again from one of its steps.
+    """Start a workflow again from one of its steps.
 
-    The new workflow has what the old one recorded before that step.
+    The new workflow keeps what the old one recorded before that step.
     """
     from resumectl.publishing import remote
 

@@ -5,40 +5,77 @@ from typing import Annotated
 import typer
 
 from resumectl.cli.common import Common, command, ends_in_order
+from resumectl.cli.help import COMMAND, CRASH, DELIVERY, MESSAGES, PUBLISH, option
 from resumectl.cli.request import DEFAULT_COUNT, DEFAULT_NAME, read_request
 from resumectl.errors import ExitCode
+from resumectl.publishing.limits import DEFAULT_CONCURRENCY
 
-Name = Annotated[str, typer.Option(help="The publisher's name.")]
+Name = Annotated[str, option(group=MESSAGES, metavar="NAME", help="Name of the publisher.")]
 Count = Annotated[
-    int | None, typer.Option(help="That many generated messages.", show_default=f"{DEFAULT_COUNT}")
+    int | None,
+    option(
+        group=MESSAGES,
+        metavar="N",
+        help=f"Number of generated messages. [default: {DEFAULT_COUNT}]",
+    ),
 ]
 From = Annotated[
     str | None,
-    typer.Option(
-        "--from", metavar="FILE", help="Messages from a file, one a line; - for standard input."
+    option(
+        "--from",
+        group=MESSAGES,
+        metavar="FILE",
+        help="Read the messages from a file, one per line; - for standard input.",
     ),
 ]
-BatchId = Annotated[str | None, typer.Option("--id", help="The batch's id.", show_default="NAME-K")]
+BatchId = Annotated[
+    str | None,
+    option(
+        "--id",
+        group=MESSAGES,
+        metavar="ID",
+        help="Id of the batch. [default: the name and the next free number, as in alpha-1]",
+    ),
+]
 GuaranteeName = Annotated[
     str,
-    typer.Option(
+    option(
+        group=DELIVERY,
         metavar="GUARANTEE",
-        help="exactly-once, idempotent, at-least-once or at-most-once.",
+        help="Delivery guarantee: exactly-once, idempotent, at-least-once or at-most-once.",
     ),
 ]
 Concurrency = Annotated[
     int | None,
-    typer.Option(help="Messages at work at a time, in each process.", show_default="10"),
+    option(
+        group=DELIVERY,
+        metavar="N",
+        help=f"Maximum number of messages in progress per process. [default: {DEFAULT_CONCURRENCY}]",
+    ),
 ]
-Delay = Annotated[float, typer.Option(help="Seconds that a delivery takes.")]
+Delay = Annotated[
+    float, option(group=DELIVERY, metavar="SECONDS", help="Duration of each delivery, in seconds.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    command(app, "publish", publish)
-    command(app, "crash-after", crash_after)
-    command(app, "resume", resume)
-    command(app, "worker", worker)
+    command(
+        app, "publish", publish, group=PUBLISH,
+        example=(
+            "publish --name alpha --count 20",
+            "publish --name orders --from messages.txt --guarantee idempotent",
+        ),
+    )  # fmt: skip
+    command(
+        app, "crash-after", crash_after, group=PUBLISH,
+        example=("crash-after 7", "crash-after 7 --when before-delivery --guarantee at-most-once"),
+    )  # fmt: skip
+    command(
+        app, "resume", resume, group=PUBLISH,
+        example=("resume", "resume alpha-1 --timeout 60"),
+    )  # fmt: skip
+    command(app, "worker", worker, group=PUBLISH, example=("worker --adopt-every 5",))
 
 
 def publish(
@@ -51,7 +88,8 @@ def publish(
     concurrency: Concurrency = None,
     delay: Delay = 0.0,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Enqueue only; leave the work to workers.")
+        bool,
+        option("--detach", group=DELIVERY, help="Enqueue the batch and exit; workers deliver it."),
     ] = False,
 ) -> ExitCode:
     """Publish a batch through a durable workflow."""
@@ -64,7 +102,7 @@ def publish(
 
 def crash_after(
     common: Common,
-    n: Annotated[int, typer.Argument(metavar="N", help="Die about the N-th delivery.")],
+    n: Annotated[int, typer.Argument(metavar="N", help="Number of the delivery at which to kill.")],
     name: Name = DEFAULT_NAME,
     count: Count = None,
     from_file: From = None,
@@ -74,19 +112,29 @@ def crash_after(
     delay: Delay = 0.0,
     when: Annotated[
         str,
-        typer.Option(metavar="WHEN", help="before-delivery, after-delivery or after-checkpoint."),
+        option(
+            group=CRASH,
+            metavar="WHEN",
+            help="Moment of the kill: before-delivery, after-delivery or after-checkpoint.",
+        ),
     ] = "after-delivery",
     signal_name: Annotated[
         str | None,
-        typer.Option("--signal", metavar="KILL|TERM", help="How to die.", show_default="KILL"),
+        option(
+            "--signal",
+            group=CRASH,
+            metavar="KILL|TERM",
+            help="Signal that ends the process. [default: KILL]",
+        ),
     ] = None,
     by_exit: Annotated[
-        bool, typer.Option("--exit", help="Die by os._exit instead of a signal.")
+        bool,
+        option("--exit", group=CRASH, help="End the process by os._exit instead of a signal."),
     ] = False,
 ) -> ExitCode:
-    """Publish, and die for real at the N-th delivery.
+    """Publish a batch and kill the process at the N-th delivery.
 
-    A child process publishes and is killed; this one survives, and shows what is left.
+    A child process publishes and is killed. This one survives and shows what is left.
     """
     from resumectl.cli.flows import crash_after as flow
 
@@ -100,17 +148,22 @@ def resume(
     workflow_ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WORKFLOW_ID]...",
-            help="Only these; also cancelled and dead-lettered ones.",
+            metavar="WORKFLOW_ID",
+            help="Workflows to resume, also cancelled and dead-lettered ones. [default: all that "
+            "is unfinished]",
             show_default=False,
         ),
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds to wait at most.", show_default="as long as it takes"),
+        option(
+            group=COMMAND,
+            metavar="SECONDS",
+            help="Maximum time to wait, in seconds. [default: no limit]",
+        ),
     ] = None,
 ) -> ExitCode:
-    """Take up everything unfinished, to its end."""
+    """Resume everything unfinished, and wait for its end."""
     from resumectl.cli.flows import resume as flow
 
     with ends_in_order():
@@ -120,15 +173,21 @@ def resume(
 def worker(
     common: Common,
     adopt_every: Annotated[
-        float, typer.Option(help="Seconds between looks for what dead processes left.")
+        float,
+        option(
+            group=COMMAND,
+            metavar="SECONDS",
+            help="Interval between searches for the work of dead processes, in seconds.",
+        ),
     ] = 5.0,
     no_adopt: Annotated[
-        bool, typer.Option("--no-adopt", help="Leave alone what dead processes left.")
+        bool,
+        option("--no-adopt", group=COMMAND, help="Do not take over the work of dead processes."),
     ] = False,
 ) -> ExitCode:
-    """Serve the queue until told to end.
+    """Serve the queues until stopped.
 
-    SIGTERM and Ctrl-C end it in order. It adopts what dead processes left.
+    SIGTERM and Ctrl-C stop it in order. It takes over the work of dead processes.
     """
     from resumectl.cli.flows import worker as flow
 

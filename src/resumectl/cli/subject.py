@@ -9,6 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from resumectl.cli.help import (
+    CRASH_POINTS,
+    JUDGING,
+    NEXT_RELEASE,
+    PUBLISHER,
+    TARGET,
+    TRIALS,
+    option,
+)
 from resumectl.errors import Refusal
 from resumectl.lab.plan import Edge
 from resumectl.lab.specification import Specification
@@ -29,48 +38,73 @@ class ScenarioOptions:
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SCENARIO]",
-            help="FILE.py:NAME or package.module:NAME; the built-in publisher if left out.",
+            metavar="TARGET",
+            help="Program under test: FILE.py:NAME or package.module:NAME. [default: the built-in "
+            "publisher]",
             show_default=False,
         ),
     ] = None
-    args: Annotated[str, typer.Option(metavar="JSON", help="The workflow's arguments, a list.")] = (
-        "[]"
-    )
-    kwargs: Annotated[str, typer.Option(metavar="JSON", help="Likewise by name, an object.")] = "{}"
+    args: Annotated[
+        str,
+        option(group=TARGET, metavar="JSON", help="Positional arguments of the workflow, a list."),
+    ] = "[]"
+    kwargs: Annotated[
+        str,
+        option(group=TARGET, metavar="JSON", help="Keyword arguments of the workflow, an object."),
+    ] = "{}"
     env: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
+            group=TARGET,
             metavar="NAME=VALUE",
-            help="For the process under test; {place} and {database_url} are filled in.",
-            show_default=False,
+            help="Environment variable of the target process; repeatable. {place} and "
+            "{database_url} become the directory and the database of the trial.",
         ),
     ] = None
-    count: Annotated[int, typer.Option(help="Messages of the built-in publisher's batch.")] = 5
+    count: Annotated[
+        int, option(group=PUBLISHER, metavar="N", help="Number of messages in the batch.")
+    ] = 5
     guarantee: Annotated[
-        str, typer.Option(metavar="GUARANTEE", help="Of the built-in publisher's batch.")
-    ] = "exactly-once"
-    concurrency: Annotated[int, typer.Option(help="Of the built-in publisher's queue.")] = 10
-    on: Annotated[
         str,
-        typer.Option(metavar="sqlite|postgres", help="Where each trial has its database."),
+        option(
+            group=PUBLISHER,
+            metavar="GUARANTEE",
+            help="Delivery guarantee: exactly-once, idempotent, at-least-once or at-most-once.",
+        ),
+    ] = "exactly-once"
+    concurrency: Annotated[
+        int,
+        option(group=PUBLISHER, metavar="N", help="Maximum number of messages in progress."),
+    ] = 10
+    on: Annotated[
+        str, option(group=TRIALS, metavar="sqlite|postgres", help="Database of each trial.")
     ] = "sqlite"
     longest_sleep: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="A longer DBOS.sleep lasts only so long."),
+        option(
+            group=TRIALS,
+            metavar="SECONDS",
+            help="Maximum duration of a DBOS.sleep, in seconds. [default: no limit]",
+        ),
     ] = None
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds for a life.", show_default="from the baseline")
+        float | None,
+        option(
+            group=TRIALS,
+            metavar="SECONDS",
+            help="Maximum duration of one process, in seconds. [default: from the baseline]",
+        ),
     ] = None
 
 
 Promises = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--promise",
-        metavar="EFFECT=PROMISE",
-        help="exactly-once, at-least-once or at-most-once.",
-        show_default=False,
+        group=JUDGING,
+        metavar="NAME=PROMISE",
+        help="Promise for an effect or a step: exactly-once, at-least-once or at-most-once; "
+        "repeatable.",
     ),
 ]
 
@@ -82,23 +116,34 @@ class TrialOptions:
     promise: Promises = None
     next_life: Annotated[
         str | None,
-        typer.Option(
-            metavar="SCENARIO", help="What the later lives run: the program after an edit."
+        option(
+            group=NEXT_RELEASE,
+            metavar="TARGET",
+            help="Program of the processes after the kill. [default: the same]",
         ),
     ] = None
     next_version: Annotated[
-        str | None, typer.Option(metavar="V", help="The application version of the later lives.")
+        str | None,
+        option(
+            group=NEXT_RELEASE,
+            metavar="VERSION",
+            help="Application version of the processes after the kill. [default: the same]",
+        ),
     ] = None
     isolation: Annotated[
         str,
-        typer.Option(
-            metavar="fork|spawn", help="spawn: a fresh interpreter for each life, slowly."
+        option(
+            group=TRIALS,
+            metavar="fork|spawn",
+            help="Start each process by fork, or slowly by a fresh interpreter.",
         ),
     ] = "fork"
     keep: Annotated[
         bool,
-        typer.Option(
-            "--keep", help="Keep what is left of trials that are not KEPT, in ./resumectl-kept."
+        option(
+            "--keep",
+            group=TRIALS,
+            help="Keep the sandboxes of trials that are not KEPT, in ./resumectl-kept.",
         ),
     ] = False
 
@@ -107,18 +152,45 @@ class TrialOptions:
 class ChoiceOptions:
     """Which of all trials are run."""
 
-    edge: Annotated[str | None, typer.Option(metavar="before|after", help="Only this edge.")] = None
-    only: Annotated[str | None, typer.Option(metavar="PATTERN", help="Only these transitions.")] = (
-        None
-    )
-    max_trials: Annotated[
-        int | None, typer.Option("--max", metavar="N", help="Only a sample of so many.")
+    edge: Annotated[
+        str | None,
+        option(
+            group=CRASH_POINTS,
+            metavar="before|after",
+            help="Kill only on this side of each commit. [default: both]",
+        ),
     ] = None
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 1
-    deaths: Annotated[int, typer.Option(help="2: crash, and crash again while recovering.")] = 1
-    repeat: Annotated[int, typer.Option(help="Trials of each crash point.")] = 1
+    only: Annotated[
+        str | None,
+        option(
+            group=CRASH_POINTS,
+            metavar="PATTERN",
+            help="Filter by transition, as in '*/step-1'; * and ? are wildcards.",
+        ),
+    ] = None
+    max_trials: Annotated[
+        int | None,
+        option(
+            "--max",
+            group=CRASH_POINTS,
+            metavar="N",
+            help="Maximum number of crash points; a random sample. [default: all]",
+        ),
+    ] = None
+    seed: Annotated[int, option(group=CRASH_POINTS, metavar="N", help="Random seed for --max.")] = 1
+    deaths: Annotated[
+        int,
+        option(
+            group=CRASH_POINTS,
+            metavar="1|2",
+            help="Number of kills in each trial; 2 kills again during the recovery.",
+        ),
+    ] = 1
+    repeat: Annotated[
+        int, option(group=CRASH_POINTS, metavar="N", help="Number of trials of each crash point.")
+    ] = 1
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="End at the first broken promise.")
+        bool, option("--fail-fast", group=JUDGING, help="Stop at the first broken promise.")
     ] = False
 
 

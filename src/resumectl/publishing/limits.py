@@ -7,6 +7,7 @@ from resumectl.errors import Refusal
 # More messages at work would wait for DBOS's 20 connections, and fail after 30 s (seen in
 # DBOS 3.4.0 with 300 messages on an unlimited queue).
 CONCURRENCY_MAX = 16
+DEFAULT_CONCURRENCY = 10  # messages in progress at a time, in each process
 
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 # An id is a name with room for the number of its batch.

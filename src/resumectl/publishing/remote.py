@@ -13,10 +13,10 @@ from dbos import DBOS, DBOSClient, SetWorkflowID
 
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
+from resumectl.publishing.limits import DEFAULT_CONCURRENCY
 from resumectl.publishing.publisher import POLL_S, Order, Publisher
 from resumectl.settings import Settings
 
-DEFAULT_CONCURRENCY = 10  # messages at work at a time, in each process
 _BATCHES_AT_A_TIME = 4
 # A detached batch may wait for half a second; a poll costs every process that publishes 3 ms.
 _BATCH_POLL_S = 0.5

@@ -1,0 +1,148 @@
+"""The pages of `--help`: options in named groups, and an example for each command.
+
+Plain text, also where rich is installed: it can be piped, copied and searched, and no line of it
+ends in blanks. Loads typer and nothing else.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+# Groups of options. Their order on a page is this one.
+TARGET: Final = "Target"
+PUBLISHER: Final = "Built-in publisher"
+MESSAGES: Final = "Messages"
+DELIVERY: Final = "Delivery"
+FILTERS: Final = "Filters"
+CRASH: Final = "Crash"
+CRASH_POINTS: Final = "Crash points"
+NEXT_RELEASE: Final = "Next release"
+OUTSIDE: Final = "Databases and services outside of the sandbox"
+TRIALS: Final = "Trials"
+JUDGING: Final = "Judging"
+COMMAND: Final = "Options"
+COMMON: Final = "Common options"
+_ORDER = (
+    TARGET, PUBLISHER, MESSAGES, DELIVERY, FILTERS, CRASH, CRASH_POINTS, NEXT_RELEASE, OUTSIDE,
+    TRIALS, JUDGING, COMMAND, COMMON,
+)  # fmt: skip
+
+# Groups of commands, in this order.
+PUBLISH: Final = "Publish, crash and resume"
+INSPECT: Final = "Inspect"
+EXPERIMENT: Final = "Test any DBOS program"
+MAINTAIN: Final = "Maintain"
+_COMMAND_ORDER = (PUBLISH, INSPECT, EXPERIMENT, MAINTAIN)
+
+# The parser's classes for contexts, formatters and parameters have moved between releases of typer.
+_Context = Any
+_Formatter = Any
+_Parameter = Any
+
+
+class _Plain:
+    """What both kinds of page have in common: a usage line and an epilog, as they are written."""
+
+    epilog: str | None
+
+    def format_usage(self, ctx: _Context, formatter: _Formatter) -> None:
+        """Write the usage line as one line, for a terminal to fold."""
+        words = [ctx.command_path, *ctx.command.collect_usage_pieces(ctx)]
+        formatter.write(f"Usage: {' '.join(words)}\n")
+
+    def format_epilog(self, ctx: _Context, formatter: _Formatter) -> None:  # noqa: ARG002
+        """Write the epilog line by line."""
+        if self.epilog:
+            formatter.write(f"\n{self.epilog}\n")
+
+
+class GroupedOptions(_Plain, TyperCommand):
+    """A command whose help names its arguments, then its options group by group."""
+
+    def collect_usage_pieces(self, ctx: _Context) -> list[str]:
+        """Return the words of the usage line: what may be left out is in brackets."""
+        arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
+        required = [
+            f"{p.opts[0]} {p.metavar}"
+            for p in self.get_params(ctx)
+            if p.param_type_name == "option" and p.required
+        ]
+        return [*map(_usage, arguments), *required, "[OPTIONS]"]
+
+    def format_options(self, ctx: _Context, formatter: _Formatter) -> None:
+        """Write the arguments and each group of options."""
+        parameters: list[_Parameter] = list(self.get_params(ctx))
+        arguments = [
+            (str(p.metavar), str(p.help)) for p in parameters if p.param_type_name == "argument"
+        ]
+        if arguments:
+            _write_section(formatter, "Arguments", arguments)
+        for group in _ORDER:
+            own = [p for p in parameters if p.param_type_name == "option" and group_of(p) == group]
+            records = [record for p in own if (record := p.get_help_record(ctx)) is not None]
+            if records:
+                _write_section(formatter, group, records)
+
+
+def group_of(option: _Parameter) -> str:
+    """Return the group of an option; the parser's own `--help` is one of the common options."""
+    return getattr(option, "rich_help_panel", None) or COMMON
+
+
+def _write_section(formatter: _Formatter, title: str, records: Sequence[tuple[str, str]]) -> None:
+    """Write names and what they mean, in two columns; no word is broken, as at a hyphen."""
+    width = max(len(name) for name, _ in records)
+    lines = [f"\n{title}:"]
+    for name, text in records:
+        lines.extend(
+            textwrap.wrap(
+                " ".join(text.split()),
+                formatter.width,
+                initial_indent=f"  {name:<{width}}  ",
+                subsequent_indent=" " * (width + 4),
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+    formatter.write("\n".join(lines) + "\n")
+
+
+def _usage(argument: _Parameter) -> str:
+    word = str(argument.metavar) + ("..." if argument.nargs == -1 else "")
+    return word if argument.required else f"[{word}]"
+
+
+class GroupedCommands(_Plain, TyperGroup):
+    """A program whose help names its commands group by group."""
+
+    def format_commands(self, ctx: _Context, formatter: _Formatter) -> None:  # noqa: ARG002
+        """Write each group of commands."""
+        width = max(map(len, self.commands))
+        for group in _COMMAND_ORDER:
+            rows = [
+                (f"{name:<{width}}", command.get_short_help_str(formatter.width))
+                for name, command in self.commands.items()
+                if getattr(command, "rich_help_panel", None) == group
+            ]
+            _write_section(formatter, group, rows)
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog that shows these command lines."""
+    return "\n".join(["Examples:", *(f"  $ resumectl {line}" for line in lines)])
+
+
+def option(*names: str, group: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+    """Declare an option in its group.
+
+    Args:
+        names: As it is typed, where that is not the name of the parameter.
+        group: One of the groups of this file.
+        help: One sentence. It names a default that the parser does not know.
+        metavar: Name of its value.
+        more: Passed on to typer.
+    """
+    return typer.Option(*names, rich_help_panel=group, help=help, metavar=metavar, **more)
