@@ -236,7 +236,7 @@ def checkout():
     for word in ("old", "new"):
         Path(sqlite_place.directory / f"{word}.py").write_text(program.replace("{word}", word))
     # What was recorded before the crash stays; what was not is done by the new program.
-    arguments = ("old.py:checkout", "--next-life")
+    arguments = ("old.py:checkout", "--app-version", "1", "--next-life")
     found = swept(sqlite_place, *arguments, "new.py:checkout")
     assert found["verdicts"]["KEPT"] == found["crash_points"] == 6
     (sqlite_place.directory / "new.py").write_text(program.replace("charge", "charge_card"))

@@ -301,7 +301,7 @@ def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
         code=ExitCode.PROMISE_BROKEN,
     )  # fmt: skip
     stuck = [each for each in found["findings"] if each["kind"] == "stuck"]
-    assert any("application version trial-1" in each["evidence"] for each in stuck)
+    assert any("this process trial-2" in each["evidence"] for each in stuck)
 
 
 def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_place: Place) -> None:

@@ -45,7 +45,7 @@ class Common:
         option(
             group=COMMON,
             metavar="VERSION",
-            help="Application version of this process, for upgrades. [default: resumectl-1]",
+            help="Application version of this process [default: resumectl-1]; of points, sweep and replay: of the program under test.",
         ),
     ] = None
     executor: Annotated[

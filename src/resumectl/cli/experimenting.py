@@ -1,5 +1,6 @@
 """The commands of the lab: points, sweep, replay, check, sweeps, selftest."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -45,6 +46,11 @@ def add_to(app: typer.Typer) -> None:
     command(app, "selftest", selftest, group=EXPERIMENT, example=("selftest",))
 
 
+def _own(common: Common) -> Common:
+    """Return the options of resumectl's own process: a version that is given is the target's."""
+    return replace(common, app_version=None)
+
+
 def points(common: Common, scenario: ScenarioOptions) -> ExitCode:
     """Show the crash points of a program.
 
@@ -52,7 +58,8 @@ def points(common: Common, scenario: ScenarioOptions) -> ExitCode:
     """
     from resumectl.cli.flows import experiment as flow
 
-    return flow.points(common, read_specification(scenario, TrialOptions()))
+    specification = read_specification(scenario, TrialOptions(), app_version=common.app_version)
+    return flow.points(_own(common), specification)
 
 
 def sweep(
@@ -68,9 +75,9 @@ def sweep(
     """
     from resumectl.cli.flows import sweep as flow
 
-    specification = read_specification(scenario, trial, choice)
+    specification = read_specification(scenario, trial, choice, common.app_version)
     with ends_in_order():
-        return flow.sweep(common, specification, jobs=checked_jobs(jobs))
+        return flow.sweep(_own(common), specification, jobs=checked_jobs(jobs))
 
 
 def replay(
@@ -88,7 +95,8 @@ def replay(
     """Run one trial and show what happened in its order."""
     from resumectl.cli.flows import experiment as flow
 
-    return flow.replay(common, read_specification(scenario, trial), plan, times=times)
+    specification = read_specification(scenario, trial, app_version=common.app_version)
+    return flow.replay(_own(common), specification, plan, times=times)
 
 
 def check(

@@ -194,8 +194,12 @@ class ChoiceOptions:
     ] = False
 
 
-def read_subject(given: ScenarioOptions) -> Subject:
+def read_subject(given: ScenarioOptions, app_version: str | None = None) -> Subject:
     """The scenario that the options name.
+
+    Args:
+        given: The options.
+        app_version: Application version of its processes; None: its own.
 
     Raises:
         Refusal: One of them is not what it must be.
@@ -219,6 +223,7 @@ def read_subject(given: ScenarioOptions) -> Subject:
         count=given.count,
         guarantee=given.guarantee,
         concurrency=given.concurrency,
+        app_version=app_version,
         longest_sleep_s=_checked_seconds(given.longest_sleep, "--longest-sleep", "0.5"),
     )
 
@@ -245,9 +250,18 @@ def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
 
 
 def read_specification(
-    scenario: ScenarioOptions, trial: TrialOptions, choice: ChoiceOptions | None = None
+    scenario: ScenarioOptions,
+    trial: TrialOptions,
+    choice: ChoiceOptions | None = None,
+    app_version: str | None = None,
 ) -> Specification:
     """What is to be run; without a choice, one trial.
+
+    Args:
+        scenario: The options that name the target.
+        trial: The options of each trial.
+        choice: The options that choose trials.
+        app_version: Application version of the target's processes; None: its own.
 
     Raises:
         Refusal: One of the options is not what it must be.
@@ -262,7 +276,7 @@ def read_specification(
             raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
     if trial.isolation not in ISOLATIONS:
         raise Refusal(f"the isolation {trial.isolation!r} is unknown", next_step="fork or spawn")
-    subject = read_subject(scenario)
+    subject = read_subject(scenario, app_version)
     return Specification(
         subject=subject,
         later=replace(

@@ -198,7 +198,7 @@ class Bench:
         runner = Runner(self.lab(told), told.subject, told.later)
         experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
         runner.preload(experiment.runs[0])
-        runner.timeout_s = told.timeout_s or experiment.life_timeout_s
+        experiment.set_limits(told.timeout_s)
         experiment.refuse_another_program(workflow_id_of(sweep_id))
         return _Swept.of(told, experiment)
 

@@ -74,7 +74,7 @@ def publisher_scenario(subject: Subject, database_url: str, *, poll_s: float = 1
     with engine.begin() as connection:
         life = sa.insert(lives).values(
             executor_id="local",
-            app_version=subject.app_version,
+            app_version=subject.app_version or "",
             command="sweep",
             pid=0,
             host="",

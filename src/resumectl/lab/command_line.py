@@ -90,6 +90,7 @@ _OPTIONS = (
     _Option("--concurrency", _ALL, _of_subject("concurrency")),
     _Option("--next-life", _WITH_TRIALS, lambda s: _unless(_name(s.later), _name(s.subject))),
     _Option("--longest-sleep", _ALL, _of_subject("longest_sleep_s")),
+    _Option("--app-version", _ALL, _of_subject("app_version")),
     _Option(
         "--next-version",
         _WITH_TRIALS,

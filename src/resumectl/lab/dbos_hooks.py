@@ -11,8 +11,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
+import dbos._core
 import dbos._dbos
 import dbos._queue
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
@@ -36,7 +38,9 @@ _NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
 
 # Internal names of DBOS 3.4.0 that are replaced here, and what must be there.
 _NAMES: Sequence[tuple[Any, str]] = (
+    (dbos._core.ActiveWorkflowById, "activeList"),
     (dbos._dbos, "queue_thread"),
+    (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
     (SystemDatabase, "await_workflow_result"),
     (SystemDatabase, "await_workflow_result_async"),
@@ -70,6 +74,14 @@ def check_names() -> None:
             raise LookupError(f"this release of dbos has no {owner.__name__}.{name}")
 
 
+# Settings of a program that do not hold in a trial: its database, and what talks to others.
+_NOT_IN_A_TRIAL = frozenset(
+    {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
+)
+# Settings that differ in every trial without any bearing on what the program does.
+_OF_NO_CONSEQUENCE = frozenset({"log_level", "run_migrations"})
+
+
 def configure(overrides: Mapping[str, Any]) -> None:
     """Let these settings win over whatever the application gives to `DBOS(config=…)`."""
     original = DBOS.__init__
@@ -79,14 +91,68 @@ def configure(overrides: Mapping[str, Any]) -> None:
         merged: Any = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
         merged.update(overrides)
         original(self, config=merged)
+        _process.replaced = sorted(
+            name
+            for name, value in config.items()
+            if value is not None
+            and name not in _OF_NO_CONSEQUENCE
+            and (name in _NOT_IN_A_TRIAL or overrides.get(name, value) != value)
+        )
+        _process.is_version_computed = not DBOS.application_version
+        _process.instance = self
 
     DBOS.__init__ = configured  # type: ignore[method-assign]
 
 
-# Another database, or a connection to DBOS Conductor.
-_NOT_IN_A_TRIAL = frozenset(
-    {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
-)
+class _Process:
+    """What this process's DBOS does, as far as no public name tells it."""
+
+    def __init__(self) -> None:
+        self.instance: Any = None
+        self.replaced: list[str] = []  # names of the program's settings
+        self.is_version_computed = False  # by DBOS, from the sources of the workflows
+        self.served: set[str] = set()  # names of queues
+        self.has_recovered = False
+
+
+_process = _Process()
+
+
+def replaced_settings() -> Sequence[str]:
+    """Return the names of the program's settings that do not hold in a trial."""
+    return _process.replaced
+
+
+def is_version_computed() -> bool:
+    """Return whether DBOS computes the application version from the sources of the workflows."""
+    return _process.is_version_computed
+
+
+def executing() -> frozenset[str]:
+    """Return the ids of the workflows that this process executes."""
+    return frozenset(_process.instance._active_workflows_set.activeList())
+
+
+def served_queues() -> frozenset[str]:
+    """Return the names of the queues that this process takes work from."""
+    return frozenset(_process.served)
+
+
+def has_recovered() -> bool:
+    """Return whether DBOS has put back everything that it recovers at its launch."""
+    return _process.has_recovered
+
+
+def note_recovery() -> None:
+    """Have the end of the recovery noted that DBOS begins at its launch."""
+    original = getattr(dbos._dbos, "startup_recovery_thread")  # noqa: B009 (not exported)
+
+    @functools.wraps(original)
+    def recovered(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        _process.has_recovered = True
+
+    setattr(dbos._dbos, "startup_recovery_thread", recovered)  # noqa: B010
 
 
 def shorten_sleeps(longest_s: float) -> None:
@@ -214,9 +280,13 @@ class Wakener:
 
     Args:
         backlog: Ids of the workflows that have not ended before the launch.
+        waits: Enters a wait for the result of the workflow of this id.
     """
 
-    def __init__(self, backlog: Sequence[str]) -> None:
+    def __init__(
+        self, backlog: Sequence[str], waits: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        self._waits = waits
         self._changed = threading.Condition()
         # Workflow to queue; None where it is not known, as of one that is put back.
         self._backlog: dict[str, str | None] = dict.fromkeys(backlog)
@@ -294,7 +364,9 @@ class Wakener:
 
         def serve_awake(stop: threading.Event, owner: Any, queue: Any) -> None:
             awake: Any = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
+            _process.served.add(queue.name)
             serve(awake, owner, queue)
+            _process.served.discard(queue.name)
 
         def manage_awake(stop: threading.Event, owner: Any) -> None:
             awake: Any = _Stop(stop, self.wait_for_queue)
@@ -303,19 +375,27 @@ class Wakener:
         def await_result(
             system: Any, workflow_id: str, polling_interval: float, **more: Any
         ) -> Any:
-            while True:
-                result = system.check_workflow_result(workflow_id, **more)
-                if type(result).__name__ != "NoResult":
-                    return result
-                self.wait_for_end(workflow_id, polling_interval)
+            with self._waits(workflow_id):
+                while True:
+                    result = system.check_workflow_result(workflow_id, **more)
+                    if type(result).__name__ != "NoResult":
+                        return result
+                    self.wait_for_end(workflow_id, polling_interval)
+
+        await_result_async = SystemDatabase.await_workflow_result_async
+
+        async def await_result_often(
+            system: Any, workflow_id: str, polling_interval: float, **more: Any
+        ) -> Any:
+            often_s = min(polling_interval, _SHORT_POLL_S)
+            with self._waits(workflow_id):
+                return await await_result_async(system, workflow_id, often_s, **more)
 
         setattr(dbos._queue, "queue_worker_thread", serve_awake)  # noqa: B010 (not its type)
         setattr(dbos._dbos, "queue_thread", manage_awake)  # noqa: B010
         setattr(SystemDatabase, "await_workflow_result", await_result)  # noqa: B010
-        for name in (
-            "await_workflow_result_async", "await_first_workflow_id",
-            "await_first_workflow_id_async",
-        ):  # fmt: skip
+        setattr(SystemDatabase, "await_workflow_result_async", await_result_often)  # noqa: B010
+        for name in ("await_first_workflow_id", "await_first_workflow_id_async"):
             _poll_often(name)
         self._notice_registrations()
         _remember_the_version()

@@ -6,7 +6,7 @@ that waits for quiet. Values are read as DBOS stored them; no code of theirs is 
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from resumectl.errors import MachineFailure
 from resumectl.lab.databases import conninfo
+from resumectl.lab.standstill import Unfinished
 from resumectl.statuses import UNFINISHED
 from resumectl.text import one_line
 
@@ -103,8 +104,19 @@ class Evidence:
 
     def unfinished(self) -> list[str]:
         """Ids of the workflows that have not ended."""
+        return list(self.standing())
+
+    def standing(self) -> dict[str, Unfinished]:
+        """Return the workflows that have not ended, by id."""
         rows = self._rows(
-            "SELECT workflow_uuid FROM {p}workflow_status"
-            f" WHERE status IN {UNFINISHED} ORDER BY workflow_uuid"
+            "SELECT workflow_uuid, status, queue_name, application_version"
+            f" FROM {{p}}workflow_status WHERE status IN {UNFINISHED} ORDER BY workflow_uuid"
         )
-        return [row[0] for row in rows]
+        return {row[0]: Unfinished(*row[1:]) for row in rows}
+
+    def missing(self, workflow_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these ids that no workflow has."""
+        if not workflow_ids:
+            return frozenset()
+        there = {row[0] for row in self._rows("SELECT workflow_uuid FROM {p}workflow_status")}
+        return frozenset(workflow_ids) - there

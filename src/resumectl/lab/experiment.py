@@ -28,6 +28,8 @@ from resumectl.lab.trial import (
 )
 
 BASELINES = 2
+# A process is looked at after as long as a whole uninterrupted run took, within these, in seconds.
+_PATIENCE_MIN_S, _PATIENCE_MAX_S = 0.3, 1.5
 # What differs from the baseline may differ by itself, as a random choice recorded in a step:
 # before that is called a finding, more uninterrupted runs are asked.
 # How many times as long as a death takes each of them pauses, the earliest longest: what comes
@@ -96,7 +98,17 @@ class Experiment:
                 if len(self.runs) == 1:
                     self.runner.preload(run)
         self.refuse_unknown_promises()
+        self.set_limits(timeout_s)
+
+    def set_limits(self, timeout_s: float | None) -> None:
+        """Give the runner the limits of a process, from what the uninterrupted runs took.
+
+        Args:
+            timeout_s: Maximum duration of one process, in seconds; None: from the baseline.
+        """
+        assert self.runner is not None
         self.runner.timeout_s = timeout_s or self.life_timeout_s
+        self.runner.patience_s = min(max(self.baseline.seconds, _PATIENCE_MIN_S), _PATIENCE_MAX_S)
 
     def refuse_another_program(self, sweep: str) -> None:
         """Make sure that what runs here is what the first runs were of: this may be another

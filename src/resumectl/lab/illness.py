@@ -15,12 +15,17 @@ def illness(run: Observation) -> str:
     life = run.final
     if life.failure:
         return life.failure
-    if not life.in_time:
+    if not life.has_settled:
         late = [
             f"{each['id']} stays {each['status']}{_where(life, each)}"
             for each in _unfinished(life)[:3]
         ] or ["its workflows have ended, and it goes on waiting"]
-        return f"it does not end within {run.seconds:.0f} s; {'; '.join(late)}"
+        how = (
+            "nothing in it can go on"
+            if life.in_time
+            else f"it does not end within {run.seconds:.0f} s"
+        )
+        return f"{how}; {'; '.join(late)}"
     answer = life.last("answered")
     if answer is None:
         return f"its process ended by itself: {life.ending}"
@@ -36,7 +41,7 @@ def illness(run: Observation) -> str:
 def remedy(run: Observation) -> str:
     """What to do about a run that is ill."""
     life = run.final
-    if life.in_time:
+    if life.has_settled:
         return "mend that first; where failing is right, catch it in a Scenario's request"
     # A workflow that was cancelled may sleep on, and who awaits it with it.
     pauses = {_pause(life, each["id"]) for each in _unfinished(life) or life.left["workflows"]}

@@ -6,7 +6,7 @@ each of it is asked for once more before its workflow ends.
 
 import signal
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from resumectl.statuses import RESUMABLE_BY_ID, UNFINISHED
 
 # Facts of which there is one for ever: another one is a checkpoint that did not hold.
 _ONCE = ("step-", "transaction-", "succeeded", "failed")
+_LISTED_MAX = 5  # ids in one finding
 # Of a workflow, once it is under way: nothing of a recovery changes it.
 _FOR_GOOD = ("input", "deadline", "priority", "user", "roles")
 
@@ -83,39 +84,58 @@ def why_void(trial: Observation) -> str:
     last = trial.final
     if last.failure:
         return f"the last life failed: {last.failure}"
-    if last.in_time and last.last("quiet") is None:
+    if last.has_settled and last.last("quiet") is None:
         return f"the last life ended by itself: {last.ending}"
     return ""
 
 
 def stuck(life: LifeSeen) -> Iterator[Finding]:
-    """What had not ended when time was up."""
-    if life.in_time:
+    """Yield a finding for each workflow that had not ended when the process could do no more."""
+    if life.has_settled:
         return
-    versions = {e.get("app_version") for e in life.events if e["kind"] == "launch"}
     unfinished = [w for w in life.left["workflows"] if w["status"] in UNFINISHED]
-    there = {None, *(w["id"] for w in life.left["workflows"])}
-    for workflow in unfinished:
-        reason = f"stays {workflow['status']}, executor {workflow['executor']}"
-        if workflow["queue"]:
-            reason += f", queue {workflow['queue']}"
-        if workflow["version"] not in versions:
-            reason += (
-                f": it is of application version {workflow['version']}, and only a process of that "
-                "version recovers it"
-            )
-        gone = {s["child"] for s in life.left["steps"] if s["workflow"] == workflow["id"]} - there
-        if gone:
-            reason += (
-                f"; {', '.join(sorted(gone))}, which it has begun, is deleted: whoever awaits that "
-                "after a crash waits for ever, since DBOS answers it from no record"
-            )
-        logged = life.logged_of(workflow["id"])
-        if logged:
-            reason += f"; DBOS logs: {logged}"
-        yield Finding(Kind.STUCK, workflow["id"], reason)
+    stranded = (life.last("stranded") or {"workflows": ()})["workflows"]
+    # What waits for a stranded workflow is a consequence, and only repeats what is said of that.
+    told = [w for w in unfinished if w["id"] in stranded] or unfinished
+    waiting = [w["id"] for w in unfinished if w not in told]
+    for workflow in told:
+        yield Finding(Kind.STUCK, workflow["id"], _why_stuck(life, workflow, waiting))
     if not unfinished:
         yield Finding(Kind.STUCK, "the request", "everything ended, and it got no answer")
+
+
+def _why_stuck(life: LifeSeen, workflow: Mapping[str, Any], waiting: Sequence[str]) -> str:
+    reason = f"stays {workflow['status']}, executor {workflow['executor']}"
+    if workflow["queue"]:
+        reason += f", queue {workflow['queue']}"
+    launched = life.last("launched") or {}
+    version, executor = workflow["version"], workflow["executor"]
+    if launched and version not in (None, launched["app_version"]):
+        reason += (
+            f": it has application version {version}, and this process {launched['app_version']}; "
+            f"DBOS recovers only workflows of its own version. A process of version {version} "
+            "takes it up, or DBOS.fork_workflow(…, application_version=…), or one "
+            "application_version that both releases set"
+        )
+    elif launched and workflow["status"] == "PENDING" and executor != launched["executor_id"]:
+        reason += (
+            f": this process is executor {launched['executor_id']}, and DBOS recovers only "
+            "workflows of its own executor id. Let the executor id be the same after a restart"
+        )
+    there = {None, *(w["id"] for w in life.left["workflows"])}
+    gone = {s["child"] for s in life.left["steps"] if s["workflow"] == workflow["id"]} - there
+    if gone:
+        reason += (
+            f"; {', '.join(sorted(gone))}, which it has begun, is deleted: whoever awaits that "
+            "after a crash waits for ever, since DBOS answers it from no record"
+        )
+    logged = life.logged_of(workflow["id"])
+    if logged:
+        reason += f"; DBOS logs: {logged}"
+    if waiting:
+        reason += f"; waiting for it: {', '.join(waiting[:_LISTED_MAX])}"
+        reason += " …" if len(waiting) > _LISTED_MAX else ""
+    return reason
 
 
 def _changed_after_the_crash(trial: Observation) -> Iterator[Finding]:

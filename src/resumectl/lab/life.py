@@ -4,6 +4,7 @@ Everything that it meets is written to its record; it ends by the blow, or by `o
 soon as all is quiet. `zygote` calls it in a forked child.
 """
 
+import functools
 import os
 import sys
 import time
@@ -29,6 +30,7 @@ from resumectl.lab.plan import CrashPlan
 from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
 from resumectl.lab.scenario import awaited, counted, digest_of, load, plain
 from resumectl.lab.server import advance_sequences
+from resumectl.lab.standstill_watch import StandstillWatch
 from resumectl.lab.statements import Fact
 from resumectl.lab.subject import Subject
 from resumectl.lab.transitions import Watch
@@ -36,7 +38,6 @@ from resumectl.lab.warm import shared_engine
 from resumectl.lab.whereabouts import follow, here, wait_for_strays
 from resumectl.text import one_line
 
-EXECUTOR_ID = "trial"
 ENDED_WELL = 0
 FAILED = 70  # the scenario could not be run: nothing is proved
 # A workflow that has ended may have left threads and tasks at work; so long they are waited for.
@@ -51,12 +52,14 @@ class Order:
     database_url: str
     record: str  # the file to append events to
     subject: dict[str, Any]
+    deployed_as: str | None  # the module of the release before this one
     death: str | None
-    app_version: str
+    app_version: str | None  # None: the program's own, or the one that DBOS computes
     core: int  # of the processor: where all of its threads run
     is_first: bool
     comes_back_late: bool  # the client asks again when the recovery can do no more
     tells_libraries: bool  # which ones the program has imported
+    patience_s: float  # without a commit, before it is looked whether anything can go on
     control: dict[str, Any] | None  # where to pause, and for how many seconds, instead of dying
 
     def as_plain(self) -> dict[str, Any]:
@@ -94,7 +97,12 @@ def _live(order: Order, recorder: Recorder) -> None:
     event.listen(sa.Engine, "handle_error", _end_with_the_disk)
     evidence = Evidence(order.database_url)
     backlog = evidence.unfinished()
-    wakener = dbos_hooks.Wakener(backlog)
+    standstill = StandstillWatch(order.database_url, order.patience_s)
+    wakener = dbos_hooks.Wakener(backlog, standstill.wait)
+
+    def survived(facts: Sequence[Fact]) -> None:
+        standstill.committed()
+        wakener.committed(facts)
 
     def committed(facts: Sequence[Fact]) -> None:
         more = _writes_of_bodies(facts)
@@ -108,7 +116,7 @@ def _live(order: Order, recorder: Recorder) -> None:
         order,
         recorder,
         on_commit=committed,
-        on_survived=wakener.committed,
+        on_survived=survived,
         of_publisher=subject.target is None,
     )
     _hook(order, recorder, wakener, watch)
@@ -116,23 +124,31 @@ def _live(order: Order, recorder: Recorder) -> None:
         dbos_hooks.shorten_sleeps(subject.longest_sleep_s)
     watch.arm()
     known_modules = set(sys.modules)
-    scenario = load(subject, order.database_url)
+    scenario = load(subject, order.database_url, order.deployed_as)
     if order.is_first:
         with watch.suspended():
             awaited(scenario.prepare())
     recorder.write(
         "launch",
         promises=dict(scenario.promises),
-        app_version=order.app_version,
         digest=digest_of(subject),
     )
     if order.control is not None:
         advance_sequences(order.database_url)
     DBOS(config={"name": "trial"})  # the application's own, where it has made one
     DBOS.launch()
+    recorder.write(
+        "launched",
+        app_version=DBOS.application_version,
+        is_version_computed=dbos_hooks.is_version_computed(),
+        executor_id=DBOS.executor_id,
+        replaced=dbos_hooks.replaced_settings(),
+    )
+    standstill.start(functools.partial(_end_stranded, recorder, watch))
     if order.comes_back_late:
         wakener.wait_for_standstill(backlog)
     _request(scenario, recorder)
+    standstill.has_answer = True
     still_running = _wait_for_quiet(evidence, wakener)
     watch.wait_for_blow()
     recorder.write("quiet", still_running=still_running)
@@ -141,6 +157,13 @@ def _live(order: Order, recorder: Recorder) -> None:
     with watch.suspended():
         _look(recorder, "observed", lambda: plain(awaited(scenario.observe())))
         _look(recorder, "counted", lambda: counted(awaited(scenario.effects())))
+
+
+def _end_stranded(recorder: Recorder, watch: Watch, workflow_ids: Sequence[str]) -> NoReturn:
+    """End the process: what is left can only be taken up by another one."""
+    watch.wait_for_blow()
+    recorder.write("stranded", workflows=list(workflow_ids))
+    os._exit(ENDED_WELL)
 
 
 def _watch(order: Order, recorder: Recorder, **more: Any) -> Watch:
@@ -203,13 +226,17 @@ def _end_with_the_disk(context: sa.ExceptionContext) -> None:
         os._exit(DISK_FULL_STATUS)
 
 
-def config_of(database_url: str, app_version: str) -> dict[str, Any]:
-    """What a life's DBOS is given, whatever the application says."""
+def config_of(database_url: str, app_version: str | None) -> dict[str, Any]:
+    """Return what a process's DBOS is given, whatever the application says.
+
+    The executor id stays the program's own, and so does the application version unless one is
+    given: whether a recovery finds what was left behind depends on both.
+    """
+    version = {} if app_version is None else {"application_version": app_version}
     return {
+        **version,
         "system_database_url": database_url,
         "dbos_system_schema": "dbos",
-        "application_version": app_version,
-        "executor_id": EXECUTOR_ID,
         "notification_listener_polling_interval_sec": dbos_hooks.LISTENER_POLL_S,
         "run_migrations": False,  # the database is a copy of one that is migrated
         "log_level": "WARNING",
@@ -223,6 +250,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
     config["system_database_engine"] = shared_engine(order.database_url)
     dbos_hooks.configure(config)
     wakener.install()
+    dbos_hooks.note_recovery()
 
     began_s = time.monotonic()
 

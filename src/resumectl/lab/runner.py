@@ -28,6 +28,8 @@ from resumectl.settings import Settings
 
 TEMPLATE_TIMEOUT_S = 60.0
 BASELINE_TIMEOUT_S = 30.0
+# Without a commit for so long, twice, a process is asked whether it can go on at all.
+BASELINE_PATIENCE_S = 1.0
 # At a plan whose blow had nothing to fall on: where a program's path is chosen by chance and
 # recorded, or a thread was faster, the next run of it may pass there.
 _ATTEMPTS = 16
@@ -187,6 +189,8 @@ class Runner:
 
     Attributes:
         timeout_s: Seconds for a life.
+        patience_s: Time without a commit before it is looked whether a process can go on, in
+            seconds.
         keeper: Asked of each trial whether its place is to be kept, and where; None keeps none.
     """
 
@@ -199,6 +203,7 @@ class Runner:
         self._lab = lab
         self._subjects = (subject, later or subject)
         self.timeout_s = BASELINE_TIMEOUT_S
+        self.patience_s = BASELINE_PATIENCE_S
         self.keeper: Callable[[Observation], Path | None] | None = None
 
     def baseline(
@@ -261,12 +266,14 @@ class Runner:
                     before = deaths[number - 2] if number > 1 else None
                     order = {
                         "subject": subject.as_plain(),
+                        "deployed_as": (self._subjects[0].target or (None,))[0],
                         "app_version": subject.app_version,
                         "death": death,
                         "core": core,
                         "is_first": number == 1,
                         "comes_back_late": before is not None and before.startswith(Edge.AFTER),
                         "tells_libraries": plan == BASELINE and control is None,
+                        "patience_s": self.patience_s,
                         "control": control.as_plain() if control is not None else None,
                     }
                     lives.append(self._life(zygote, place, number, order))
@@ -310,7 +317,7 @@ class Runner:
 
 def _is_decided(seen: Observation, deaths: int) -> bool:
     """Whether another attempt could not show more."""
-    return seen.deaths == deaths or bool(seen.final.failure) or not seen.final.in_time
+    return seen.deaths == deaths or bool(seen.final.failure) or not seen.final.has_settled
 
 
 def _events(record: Path) -> list[dict[str, Any]]:

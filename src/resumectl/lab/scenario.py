@@ -7,29 +7,27 @@ the publisher. The experimenter knows a scenario as text: see `subject`.
 import asyncio
 import functools
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
 from resumectl.lab.effects import Scenario
+from resumectl.lab.modules import import_target, locate
 from resumectl.lab.recorder import shown
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import Promise
 
 
-def load(subject: Subject, database_url: str) -> Scenario:
+def load(subject: Subject, database_url: str, deployed_as: str | None = None) -> Scenario:
     """Import what is under test.
 
     Args:
         subject: What the command line said.
         database_url: The trial's, for the built-in publisher.
+        deployed_as: Module or file of the release before this one, whose name it takes over.
 
     Raises:
         LookupError: There is no such file, module or name.
@@ -40,7 +38,7 @@ def load(subject: Subject, database_url: str) -> Scenario:
 
         return publisher_scenario(subject, database_url)
     module_name, name = subject.target
-    found: Any = _module(module_name)
+    found: Any = import_target(module_name, deployed_as)
     for part in name.split("."):
         try:
             found = getattr(found, part)
@@ -72,46 +70,11 @@ def _run(
         return DBOS.start_workflow(workflow, *args, **kwargs).get_result()
 
 
-def _module(name: str) -> Any:
-    if not name.endswith(".py"):
-        return importlib.import_module(name)
-    path = Path(name)
-    if not path.is_file():
-        raise LookupError(f"there is no file {name}")
-    if (path.parent / "__init__.py").exists():
-        # As a module of its package, so that relative imports find what they mean.
-        return importlib.import_module(_module_name(path))
-    # Modules beside the file can be imported, as when it is run.
-    sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise LookupError(f"{name} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _module_name(path: Path) -> str:
-    """The full name of a file of a package, whose parent is made one to import from."""
-    parts = [] if path.stem == "__init__" else [path.stem]
-    directory = path.parent
-    while (directory / "__init__.py").exists():
-        parts.insert(0, directory.name)
-        directory = directory.parent
-    sys.path.insert(0, str(directory))
-    return ".".join(parts)
-
-
 def digest_of(subject: Subject) -> str:
-    """Of the text of the file under test, which has been loaded; empty for the publisher."""
-    if subject.target is None:
-        return ""
-    name = subject.target[0]
-    file = name if name.endswith(".py") else sys.modules[name].__file__
-    if file is None:
-        return ""  # a namespace has no file, and a scenario in it has no name
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    """Return a digest of the text of the file under test; empty for the publisher."""
+    # A namespace has no file, and a scenario in it has no name.
+    file = locate(subject.target[0]).file if subject.target is not None else None
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
 
 
 def awaited(value: Any) -> Any:

@@ -19,7 +19,8 @@ class Subject:
         count: Messages of the publisher's batch.
         guarantee: Of the publisher's batch.
         concurrency: Of the publisher's queue.
-        app_version: To be in the first life.
+        app_version: Application version of the processes; None: the one that the program sets,
+            or else the one that DBOS computes from the workflows' sources.
         longest_sleep_s: Seconds that a longer `DBOS.sleep` lasts; None for as long as it says.
     """
 
@@ -30,7 +31,7 @@ class Subject:
     count: int = 5
     guarantee: str = "exactly-once"
     concurrency: int = 10
-    app_version: str = "trial-1"
+    app_version: str | None = None
     longest_sleep_s: float | None = None
 
     def as_plain(self) -> dict[str, Any]:

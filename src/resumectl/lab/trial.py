@@ -11,7 +11,7 @@ from resumectl.errors import Refusal
 BASELINE, LATER_BASELINE = "", "later"
 
 # Of a stored observation; a checker of another version refuses it.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class Verdict(StrEnum):
@@ -81,6 +81,16 @@ class LifeSeen:
     def failure(self) -> str | None:
         """Why the scenario could not be run."""
         return next((e["error"] for e in self.events if e["kind"] == "failed"), None)
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether it ended because nothing in it could go on with what was left."""
+        return self.last("stranded") is not None
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether it ended by itself, in time, with all of its workflows ended."""
+        return self.in_time and not self.is_stranded
 
     @property
     def digest(self) -> str | None:

@@ -13,10 +13,12 @@ from resumectl.lab.baseline import Transition
 from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.trial import Finding, Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES, Cell, Column, Sheet, right, whole
+from resumectl.report.sweep_header import header, settings_document
 from resumectl.text import clock, duration, literal
 
 if TYPE_CHECKING:
     from resumectl.lab.archive import SweepKept
+    from resumectl.lab.target_settings import TargetSettings
 
 # Of one kind, on a screen; the JSON document has all.
 _SHOWN_MAX = 12
@@ -29,6 +31,7 @@ class SweepResult:
     kept: "SweepKept"
     judged: Sequence[Judgement]
     masked: Sequence[str]  # what is compared in no trial
+    settings: tuple["TargetSettings | None", "TargetSettings | None"]  # before the crash, and after
 
     @property
     def not_compared(self) -> list[str]:
@@ -96,6 +99,7 @@ def transitions_sheet(scenario: str, transitions: Sequence[Transition]) -> Sheet
 
 def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
     """Everything that `sweep` shows."""
+    yield from header(result.kept.specification, *result.settings)
     findings = result.findings
     by_kind: defaultdict[str, list[tuple[Finding, str]]] = defaultdict(list)
     for finding, plan in findings:
@@ -187,6 +191,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
     return {
         "sweep": result.kept.id,
         "scenario": result.kept.scenario,
+        "settings": settings_document(result.kept.specification, *result.settings),
         "crash_points": result.kept.crash_points,
         "struck": result.struck,
         "deaths": result.deaths,

@@ -11,9 +11,10 @@ from resumectl.cli.flows.experiment import exit_code
 from resumectl.cli.subject import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
-from resumectl.lab.archive import Archive
+from resumectl.lab.archive import Archive, SweepKept
 from resumectl.lab.experiment import Experiment
-from resumectl.lab.trial import Verdict
+from resumectl.lab.target_settings import settings_of_target
+from resumectl.lab.trial import Judgement, Verdict
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.report import console, machine
 from resumectl.report import sweep as tables
@@ -24,9 +25,13 @@ def result_of(archive: Archive, sweep_id: int) -> SweepResult:
     """What a sweep proved, as its trials were judged when it ended."""
     (kept,) = archive.kept(sweep_id)
     judged = archive.judgements(sweep_id, kept.specification.deaths)
-    runs = archive.baselines(sweep_id)
-    masked = Experiment(None, kept.specification.promises, runs=runs).baseline.not_compared
-    return SweepResult(kept, judged, masked)
+    experiment = Experiment(None, kept.specification.promises, runs=archive.baselines(sweep_id))
+    return _result(kept, judged, experiment)
+
+
+def _result(kept: SweepKept, judged: Sequence[Judgement], experiment: Experiment) -> SweepResult:
+    settings = tuple(settings_of_target(experiment.runs, later=later) for later in (False, True))
+    return SweepResult(kept, judged, experiment.baseline.not_compared, (settings[0], settings[1]))
 
 
 def code_of(result: SweepResult) -> ExitCode:
@@ -62,7 +67,7 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
         trials = archive.observations(sweep_id, told.deaths)
         judged = [experiment.judge(trial) for _, trial in trials]
     asked = replace(kept, specification=told)
-    return show(common, SweepResult(asked, judged, experiment.baseline.not_compared))
+    return show(common, _result(asked, judged, experiment))
 
 
 def sweeps(common: Common) -> ExitCode:

@@ -1,0 +1,126 @@
+"""Import the module of a target, also under the name that an earlier release of it has.
+
+Runs in the target process. A deploy puts an edited file in the place of the old one, so the next
+release is imported under the old name. Under another name, what the first process pickled would
+import the old file again beside the new one, and DBOS would know each workflow twice.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a module is.
+
+    Attributes:
+        parts: Its full name, split at the dots.
+        file: Its file; None if it has none, as a namespace package or a built-in module.
+        root: The directory to import it from; None if Python finds it without.
+    """
+
+    parts: Sequence[str]
+    file: Path | None
+    root: Path | None
+
+    @property
+    def name(self) -> str:
+        """The full name."""
+        return ".".join(self.parts)
+
+
+def locate(name: str) -> Location:
+    """Find a module without importing it or any package around it.
+
+    Args:
+        name: `FILE.py` or `package.module`.
+
+    Raises:
+        LookupError: There is no such file.
+    """
+    if not name.endswith(".py"):
+        return Location(name.split("."), _file_of(name.split(".")), None)
+    path = Path(name)
+    if not path.is_file():
+        raise LookupError(f"there is no file {name}")
+    parts = [path.stem]
+    directory = path.parent
+    if path.stem == "__init__":
+        parts = []
+    while (directory / "__init__.py").exists():
+        parts.insert(0, directory.name)
+        directory = directory.parent
+    return Location(parts, path, directory)
+
+
+def import_target(name: str, deployed_as: str | None = None) -> ModuleType:
+    """Import a module.
+
+    Args:
+        name: `FILE.py` or `package.module`.
+        deployed_as: The module of an earlier release, in the same form: the name to have.
+
+    Raises:
+        LookupError: There is no such file.
+    """
+    location = locate(name)
+    if location.root is not None:
+        # Modules beside the file can be imported, as when it is run.
+        sys.path.insert(0, str(location.root))
+    parts = location.parts if deployed_as is None else locate(deployed_as).parts
+    is_in_a_package = location.root is None or len(location.parts) > 1
+    if location.file is None or (is_in_a_package and parts == location.parts):
+        return importlib.import_module(location.name)
+    return _import_as(location.file, location.parts, parts)
+
+
+def _import_as(file: Path, own: Sequence[str], name: Sequence[str]) -> ModuleType:
+    """Import a file under a full name, and the packages around it under the first parts of it.
+
+    A file that is in no package is imported so in any case: its name may be that of a module of
+    the standard library.
+    """
+    package: ModuleType | None = None
+    if len(own) == len(name):
+        # The directory of the outermost package is as many levels up as the name has parts.
+        inner = file.parent if file.stem != "__init__" else file.parent.parent
+        directories = [inner, *inner.parents][: len(own) - 1][::-1]
+        for level, directory in enumerate(directories, start=1):
+            package = _executed(".".join(name[:level]), directory / "__init__.py", package)
+    return _executed(".".join(name), file, package)
+
+
+def _executed(name: str, file: Path, package: ModuleType | None) -> ModuleType:
+    locations = [str(file.parent)] if file.stem == "__init__" else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
+    if spec is None or spec.loader is None:
+        raise LookupError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    if package is not None:
+        setattr(package, name.rpartition(".")[2], module)
+    return module
+
+
+def _file_of(parts: Sequence[str]) -> Path | None:
+    """Return the file of a dotted name; `find_spec` would import the packages around it."""
+    try:
+        spec = importlib.util.find_spec(parts[0])
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if len(parts) == 1:
+        return Path(spec.origin) if spec.has_location and spec.origin else None
+    for directory in spec.submodule_search_locations or ():
+        inner = Path(directory, *parts[1:])
+        for file in (inner.with_name(f"{inner.name}.py"), inner / "__init__.py"):
+            if file.is_file():
+                return file
+    return None

@@ -1,0 +1,90 @@
+"""End a process that can do no more for its workflows, before its time is up.
+
+Runs in the target process, in a thread of its own. Looks at the database only after a while in
+which nothing was committed, so it costs nothing in a process that goes on.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dbos import DBOS
+
+from resumectl.lab import dbos_hooks
+from resumectl.lab.evidence import Evidence
+from resumectl.lab.standstill import Standing, Wait, can_do_no_more, stranded
+
+
+class StandstillWatch:
+    """Finds out when the process can do no more.
+
+    Args:
+        database_url: URL of the trial's database, with its password.
+        patience_s: Time without a commit before each of two looks, in seconds.
+    """
+
+    def __init__(self, database_url: str, patience_s: float) -> None:
+        self._database_url = database_url
+        self._patience_s = patience_s
+        self._commits = 0
+        self._waits: Counter[Wait] = Counter()
+        self._lock = threading.Lock()
+        self.has_answer = False
+
+    def committed(self) -> None:
+        """Count a commit: whoever commits goes on."""
+        self._commits += 1
+
+    @contextmanager
+    def wait(self, workflow_id: str) -> Iterator[None]:
+        """Note that this workflow, or the client, waits for the result of another workflow."""
+        wait = (DBOS.workflow_id, workflow_id)
+        with self._lock:
+            self._waits[wait] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits[wait] -= 1
+
+    def start(self, ended: Callable[[list[str]], None]) -> None:
+        """Begin to look.
+
+        Args:
+            ended: Called once, with the ids of the stranded workflows, when the process can do
+                no more.
+        """
+        threading.Thread(
+            target=self._look, args=(ended,), daemon=True, name="standstill-watch"
+        ).start()
+
+    def _look(self, ended: Callable[[list[str]], None]) -> None:
+        evidence = Evidence(self._database_url)
+        before: Standing | None = None
+        while True:
+            commits = self._commits
+            # A pause without an event to end it: it is the absence of events that is looked for.
+            time.sleep(self._patience_s)
+            if commits != self._commits or not dbos_hooks.has_recovered():
+                before = None
+                continue
+            now = self._standing(evidence)
+            if now == before and commits == self._commits and can_do_no_more(now):
+                ended(sorted(stranded(now)))
+                return
+            before = now
+
+    def _standing(self, evidence: Evidence) -> Standing:
+        with self._lock:
+            waits = frozenset(+self._waits)
+        return Standing(
+            unfinished=evidence.standing(),
+            missing=evidence.missing({awaited for _, awaited in waits}),
+            executing=dbos_hooks.executing(),
+            served=dbos_hooks.served_queues(),
+            version=str(DBOS.application_version),
+            waits=waits,
+            has_answer=self.has_answer,
+        )

@@ -1,0 +1,139 @@
+"""What a restart and a deploy do to workflows in flight: versions, executor ids, edited files."""
+
+from typing import Any
+
+import pytest
+from conftest import Place, swept
+
+from resumectl.errors import ExitCode
+
+PARKED = """
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+
+@DBOS.workflow()
+def checkout(order):
+    answer = DBOS.recv("go", timeout_seconds=60)
+    return answer{edit}
+
+def request():
+    with SetWorkflowID("checkout-1"):
+        handle = DBOS.start_workflow(checkout, "order-1")
+    DBOS.send("checkout-1", "go", "go", idempotency_key="once")
+    return handle.get_result()
+
+scenario = Scenario(request=request)
+"""
+DEPLOY = ("old.py:scenario", "--next-life", "new.py:scenario")
+
+
+@pytest.fixture
+def parked(sqlite_place: Place) -> Place:
+    """A program that waits for a message, and the same after an edit of its body."""
+    for name, edit in (("old", ""), ("new", " or None")):
+        (sqlite_place.directory / f"{name}.py").write_text(PARKED.replace("{edit}", edit))
+    return sqlite_place
+
+
+def test_an_edited_body_strands_what_is_in_flight(parked: Place) -> None:
+    """As without resumectl: "No workflows to recover from application version …"."""
+    found = swept(parked, *DEPLOY, code=ExitCode.PROMISE_BROKEN)
+    before, after = (found["settings"][each] for each in ("before_crash", "after_crash"))
+    assert before["is_version_computed"]
+    assert after["is_version_computed"]
+    assert before["app_version"] != after["app_version"]
+    assert {each["kind"] for each in found["findings"]} == {"stuck"}
+    evidence = found["findings"][0]["evidence"]
+    for said in (before["app_version"], after["app_version"], "DBOS.fork_workflow"):
+        assert said in evidence
+    # Before it was accepted, and after it had ended, there is nothing to strand.
+    assert found["verdicts"]["KEPT"] == 2
+    # Uninterrupted, and under one version, there is nothing to say.
+    assert swept(parked, "old.py:scenario")["verdicts"]["BROKEN"] == 0
+    found = swept(parked, *DEPLOY, "--app-version", "1")
+    assert found["verdicts"]["KEPT"] == found["crash_points"]
+    assert found["settings"]["after_crash"]["app_version"] == "1"
+
+
+def replayed(place: Place, plan: str, *arguments: str) -> Any:
+    ran = place.run("replay", plan, *arguments, "--json")
+    assert ran.code == ExitCode.PROMISE_BROKEN, ran
+    return ran.document
+
+
+def test_a_trial_ends_as_soon_as_its_process_can_do_no_more(parked: Place) -> None:
+    document = replayed(parked, "after:checkout-1/accepted", *DEPLOY)
+    last = document["observation"]["lives"][-1]
+    assert last["in_time"]
+    (stranded,) = [each for each in last["events"] if each["kind"] == "stranded"]
+    assert stranded["workflows"] == ["checkout-1"]
+
+
+PROGRAM = """
+import os
+from dataclasses import dataclass
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+
+DBOS(config={"name": "shop", "executor_id": {executor}})
+
+@dataclass
+class Order:
+    name: str
+
+@DBOS.step()
+def charge(order):
+    return order.name
+
+@DBOS.workflow()
+def checkout(order):
+    return charge(order){edit}
+
+def request():
+    with SetWorkflowID("checkout-1"):
+        return DBOS.start_workflow(checkout, Order("first")).get_result()
+
+scenario = Scenario(request=request)
+"""
+
+
+def write_program(place: Place, name: str, *, executor: str = '"one"', edit: str = "") -> None:
+    text = PROGRAM.replace("{executor}", executor).replace("{edit}", edit)
+    path = place.directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_an_executor_id_that_changes_strands_what_is_in_flight(sqlite_place: Place) -> None:
+    write_program(sqlite_place, "shop.py", executor='f"shop-{os.getpid()}"')
+    document = replayed(sqlite_place, "after:checkout-1/accepted", "shop.py:scenario")
+    (finding,) = document["findings"]
+    assert finding["kind"] == "stuck"
+    assert "executor shop-" in finding["evidence"]
+    write_program(sqlite_place, "shop.py")
+    assert swept(sqlite_place, "shop.py:scenario")["settings"]["before_crash"]["executor_id"] == (
+        "one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("old.py", "new.py"),
+        pytest.param("a/shop/flows.py", "b/shop/flows.py", marks=pytest.mark.long),
+        ("shop_1/flows.py", "shop_2/flows.py"),
+    ],
+)
+def test_the_next_release_has_the_module_name_of_the_first(
+    sqlite_place: Place, old: str, new: str
+) -> None:
+    """What process 1 pickled names the classes of its own module."""
+    for name, edit in ((old, ""), (new, " or None")):
+        write_program(sqlite_place, name, edit=edit)
+        if "/" in name:
+            (sqlite_place.directory / name).with_name("__init__.py").touch()
+    found = swept(
+        sqlite_place, f"{old}:scenario", "--next-life", f"{new}:scenario", "--app-version", "1"
+    )
+    assert found["verdicts"]["KEPT"] == found["crash_points"]
+    assert found["findings"] == []

@@ -1,0 +1,61 @@
+"""When a process can do no more for its workflows; nothing is run."""
+
+from dataclasses import replace
+
+import pytest
+
+from resumectl.lab.standstill import CLIENT, Standing, Unfinished, can_do_no_more, stranded
+
+OURS = "1"
+IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False)
+
+
+def standing(**rows: Unfinished) -> Standing:
+    return replace(IDLE, unfinished=rows)
+
+
+@pytest.mark.parametrize(
+    ("row", "is_stranded"),
+    [
+        (Unfinished("PENDING", None, OURS), True),
+        (Unfinished("ENQUEUED", "shop", OURS), False),
+        (Unfinished("ENQUEUED", "shop", None), False),
+        (Unfinished("ENQUEUED", "shop", "2"), True),
+        (Unfinished("ENQUEUED", "mail", OURS), True),
+        (Unfinished("DELAYED", "mail", OURS), False),
+    ],
+)
+def test_a_workflow_is_stranded_where_nothing_takes_it_up(
+    row: Unfinished, is_stranded: bool
+) -> None:
+    assert stranded(standing(order=row)) == ({"order"} if is_stranded else set())
+
+
+def test_a_workflow_that_is_executed_is_not_stranded() -> None:
+    now = standing(order=Unfinished("PENDING", None, "2"))
+    assert stranded(replace(now, executing=("order",))) == set()
+
+
+PENDING = Unfinished("PENDING", None, OURS)
+
+
+def test_a_process_can_go_on_while_its_client_or_a_workflow_can() -> None:
+    now = standing(child=PENDING)
+    assert not can_do_no_more(now)  # the client may do something yet
+    assert can_do_no_more(replace(now, has_answer=True))
+    assert can_do_no_more(replace(now, waits=((CLIENT, "child"),)))
+    busy = replace(standing(child=PENDING, other=PENDING), has_answer=True)
+    assert not can_do_no_more(replace(busy, executing=("other",)))
+
+
+def test_a_wait_for_what_is_stranded_is_a_dead_end_itself() -> None:
+    now = standing(child=PENDING, parent=PENDING, grandparent=PENDING)
+    waits = ((CLIENT, "grandparent"), ("grandparent", "parent"), ("parent", "child"))
+    now = replace(now, executing=("parent", "grandparent"), waits=waits)
+    assert can_do_no_more(now)
+    assert not can_do_no_more(replace(now, waits=waits[:2]))
+
+
+def test_a_wait_for_a_workflow_that_does_not_exist_is_a_dead_end() -> None:
+    assert can_do_no_more(replace(IDLE, missing=("order",), waits=((CLIENT, "order"),)))
+    assert not can_do_no_more(IDLE)
