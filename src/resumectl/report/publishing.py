@@ -16,7 +16,17 @@ from resumectl.publishing.state import (
     broken_promises,
     verdict,
 )
-from resumectl.report.console import Cell, Column, Sheet, cell, right, whole
+from resumectl.report.sheet import (
+    Cell,
+    Sheet,
+    cell,
+    dates,
+    ids,
+    names,
+    right,
+    sentences,
+    words,
+)
 from resumectl.text import clock, duration, literal
 
 if TYPE_CHECKING:
@@ -24,9 +34,10 @@ if TYPE_CHECKING:
     from resumectl.publishing.takeover import Blocked
     from resumectl.publishing.workflows import StepSeen, WorkflowSeen
 
-_COUNT_COLUMNS = [right(name) for name in (
-    "expected", "delivered", "repeated", "missing", "failed", "pending", "ignored",
-)]  # fmt: skip
+_COUNT_COLUMNS = [
+    right("expected", dispensable=1), right("delivered"), right("repeated"), right("missing"),
+    right("failed", dispensable=3), right("pending"), right("ignored", dispensable=4),
+]  # fmt: skip
 
 
 def _counts(counts: Counts) -> list[Cell]:
@@ -50,7 +61,7 @@ def batches_sheet(batches: Sequence[BatchState], *, title: str, totals: Counts |
     shown = slice(None) if any(b.counts.ignored for b in batches) else slice(-1)
     return Sheet(
         title,
-        [whole("batch"), Column("guarantee"), Column("status"), *_COUNT_COLUMNS[shown]],
+        [ids("batch"), words("guarantee", dispensable=2), words("status"), *_COUNT_COLUMNS[shown]],
         [[b.id, b.guarantee, b.status, *_counts(b.counts)[shown]] for b in batches],
         footer=None if totals is None else ["total", "", "", *_counts(totals)[shown]],
     )
@@ -75,7 +86,7 @@ def statuses_sheet(statuses: Mapping[str, int]) -> Sheet:
     """How many workflows have each status."""
     return Sheet(
         "Workflows",
-        [Column("status"), right("workflows")],
+        [words("status"), right("workflows")],
         [[status, count] for status, count in sorted(statuses.items())],
     )
 
@@ -101,7 +112,7 @@ def resumed_sheet(rows: Sequence[Resumed]) -> Sheet:
     return Sheet(
         "Resumed",
         [
-            whole("workflow"), Column("before"), Column("after"), right("replayed"),
+            ids("workflow"), words("before"), words("after"), right("replayed"),
             right("executed"), right("repeated"),
         ],
         [
@@ -152,8 +163,8 @@ def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
         "Counters: in memory they end with their life, durable ones do not"
         + (f"; without {more} older lives (--json has them)" if more > 0 else ""),
         [
-            Column("publisher"), Column("counter"), Column("of"), Column("executor"),
-            right("pid"), Column("ended"), right("local"), right("global"),
+            ids("publisher"), words("counter"), words("of", dispensable=1),
+            ids("executor", dispensable=3), right("pid", dispensable=2), words("ended"), right("local"), right("global"),
         ],
         rows,
     )  # fmt: skip
@@ -203,9 +214,10 @@ def verdict_line(state: State) -> Text:
 def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int]) -> Sheet:
     """Workflows, each indented by its depth in the tree; errors only if there are any."""
     columns = [
-        whole("id"), Column("name"), Column("publisher"), Column("status"), Column("queue"),
-        right("steps"), right("attempts"), Column("executor"), Column("version"),
-        Column("created", unfolded=len("2026-01-31")), right("duration"), whole("error"),
+        ids("id"), names("name"), ids("publisher", dispensable=2), words("status"),
+        ids("queue", dispensable=5), right("steps"), right("attempts", dispensable=3),
+        ids("executor", dispensable=4), ids("version", dispensable=6), dates("created"),
+        right("duration", dispensable=1), sentences("error"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -224,8 +236,8 @@ def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
     return Sheet(
         f"{workflow.id}: {workflow.status}, {len(steps)} steps recorded",
         [
-            right("step"), Column("name"), whole("child"), Column("outcome"), Column("started"),
-            right("took"), Column("life"),
+            right("step"), names("name"), ids("child"), words("outcome"), dates("started", dispensable=1),
+            right("took", dispensable=2), words("life"),
         ],
         [
             [
@@ -248,8 +260,9 @@ def lives_sheet(lives: Sequence["LifeSeen"], *, title: str) -> Sheet:
     return Sheet(
         title,
         [
-            right("life"), Column("command"), Column("executor"), Column("version"), right("pid"),
-            Column("host"), Column("started"), Column("ended"),
+            right("life"), words("command"), ids("executor"), ids("version", dispensable=2),
+            right("pid"),
+            ids("host", dispensable=1), dates("started"), words("ended"),
         ],
         [
             [each.id, each.command, each.executor, each.app_version, each.pid, each.host,

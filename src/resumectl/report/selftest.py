@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from resumectl.report.console import Column, Sheet, right, whole
+from resumectl.report.sheet import Sheet, ids, right, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ def selftest_view(rows: Sequence[SelftestRow]) -> Iterator[RenderableType]:
     """Every pitfall, and the sentence that sums up."""
     yield Sheet(
         "Selftest",
-        [Column("pitfall"), Column("scenario"), Column("expected"), Column("found"),
-         right("trials"), whole("seen at")],
+        [words("pitfall"), words("scenario"), words("expected"), words("found"),
+         right("trials"), ids("seen at")],
         [
             [
                 row.name, row.scenario, row.expected or "nothing",

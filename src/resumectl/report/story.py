@@ -14,7 +14,8 @@ from resumectl.lab.outcome import site
 from resumectl.lab.plan import CrashPlan, Edge, subject_of
 from resumectl.lab.specification import Specification
 from resumectl.lab.trial import Judgement, Kind, LifeSeen, Observation, Verdict
-from resumectl.report.console import VERDICT_STYLES, Cell, Column, Sheet, right, whole
+from resumectl.report.console import VERDICT_STYLES
+from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
 from resumectl.text import literal
 
 _LISTED_MAX = 8
@@ -91,7 +92,7 @@ def _life_sheet(number: int, life: LifeSeen) -> Sheet:
     rows.extend(
         ["", Text("cut off", style="yellow"), step, "a step body"] for step in _cut_off(life)
     )
-    columns = [right("at"), Column("what"), whole("of"), whole("detail")]
+    columns = [right("at"), words("what"), words("of"), sentences("detail")]
     return Sheet(f"Life {number}", columns, rows)
 
 
@@ -167,8 +168,8 @@ def _left_sheet(life: LifeSeen) -> Sheet:
         steps[step["workflow"]] += 1
     return Sheet(
         "What the crash left in the database",
-        [whole("workflow"), Column("status"), Column("queue"), right("attempts"), right("steps"),
-         whole("result")],
+        [ids("workflow"), words("status"), ids("queue"), right("attempts"), right("steps"),
+         sentences("result")],
         [
             [w["id"], w["status"], w["queue"], w["attempts"], steps[w["id"]],
              readable(w["output"] or w["error"])]
@@ -181,7 +182,7 @@ def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
     if judgement.findings:
         yield Sheet(
             "What differs from uninterrupted runs, or from what is promised",
-            [Column("kind"), whole("of"), whole("evidence")],
+            [ids("kind"), words("of"), sentences("evidence")],
             [[Text(f.kind, style="red"), f.subject, f.evidence] for f in judgement.findings],
         )
         for kind in dict.fromkeys(f.kind for f in judgement.findings):
@@ -235,6 +236,6 @@ def outcomes_sheet(judged: Sequence[Judgement]) -> Sheet:
         counts[str(judgement.verdict), what or judgement.why_void] += 1
     return Sheet(
         f"{judged[0].plan}, {len(judged)} times",
-        [Column("verdict"), Column("what"), right("times")],
+        [ids("verdict"), sentences("what"), right("times")],
         [[verdict, what, times] for (verdict, what), times in sorted(counts.items())],
     )

@@ -12,7 +12,8 @@ from rich.text import Text
 from resumectl.lab.baseline import Transition
 from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.trial import Finding, Judgement, Verdict
-from resumectl.report.console import VERDICT_STYLES, Cell, Column, Sheet, right, whole
+from resumectl.report.console import VERDICT_STYLES
+from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
 from resumectl.report.sweep_header import header, settings_document
 from resumectl.text import clock, duration, literal
 
@@ -92,7 +93,7 @@ def transitions_sheet(scenario: str, transitions: Sequence[Transition]) -> Sheet
     """Every transition of an uninterrupted run; those of one commit have one number."""
     return Sheet(
         f"Transitions of {scenario}",
-        [right("commit"), whole("transition"), Column("what"), right("times")],
+        [right("commit"), ids("transition"), sentences("what"), right("times")],
         [[Text(str(t.commit)), t.name, t.what, t.times] for t in transitions],
     )
 
@@ -107,7 +108,7 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
     if findings:
         yield Sheet(
             "Findings",
-            [Column("kind"), whole("of"), whole("evidence"), whole("first seen at")],
+            [ids("kind"), words("of"), sentences("evidence"), ids("first seen at")],
             [
                 [Text(finding.kind, style="red"), finding.subject, finding.evidence, plan]
                 for found in by_kind.values()
@@ -127,7 +128,7 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
     if result.exposures:
         yield Sheet(
             "Exposures: what the promises allow to happen another number of times",
-            [whole("of"), right("worst"), whole("seen at"), Column("payload")],
+            [words("of"), right("worst"), ids("seen at"), words("payload")],
             [
                 [effect, Text(f"{times} times"), plan, "differs" if differs else ""]
                 for effect, times, differs, plan in result.exposures[:_SHOWN_MAX]
@@ -219,9 +220,10 @@ def kept_sheet(kept: Sequence["SweepKept"]) -> Sheet:
     return Sheet(
         "Sweeps",
         [
-            right("sweep"), Column("scenario"), Column("promises"), Column("started"),
+            right("sweep"), words("scenario"), words("promises", dispensable=2),
+            dates("started", dispensable=1),
             right("crash points"), right("trials"), *(right(verdict) for verdict in Verdict),
-            Column("ended"),
+            right("took", dispensable=3),
         ],
         [
             [
@@ -229,7 +231,7 @@ def kept_sheet(kept: Sequence["SweepKept"]) -> Sheet:
                 ", ".join(f"{name}={promise}" for name, promise in each.specification.promises.items()),
                 clock(each.started_at_ms), each.crash_points, each.trials,
                 *(_count(v, (each.verdicts or {}).get(v, 0)) for v in Verdict),
-                "no" if each.seconds is None else duration(round(each.seconds * 1000)),
+                "unfinished" if each.seconds is None else duration(round(each.seconds * 1000)),
             ]
             for each in kept
         ],

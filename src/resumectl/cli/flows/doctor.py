@@ -13,7 +13,7 @@ from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
-from resumectl.report.console import Column, Sheet, whole
+from resumectl.report.sheet import Sheet, sentences, words
 from resumectl.settings import URL_VARIABLES, Settings
 
 
@@ -60,7 +60,7 @@ def examine(common: Common) -> ExitCode:
         console.show(
             Sheet(
                 "Doctor",
-                [Column("what"), whole("seen"), whole("next")],
+                [words("what"), sentences("seen"), sentences("next")],
                 [[f.what, f.seen, f.next_step or "nothing to do"] for f in findings],
             )
         )
