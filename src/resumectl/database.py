@@ -8,7 +8,7 @@ import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NewType
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -30,6 +30,10 @@ CONNECT_TIMEOUT_S = 10
 SQLITE_POOL_SIZE = 500
 # A statement takes a bounded number of parameters (SQLite: 32,766).
 _PARAMETERS_MAX = 10_000
+
+# A connection inside `snapshot`. A function that runs more than one statement and compares what
+# they return asks for this type, so that the type checker finds a caller without a snapshot.
+Snapshot = NewType("Snapshot", sa.Connection)
 
 
 def open_engine(settings: Settings) -> sa.Engine:
@@ -87,6 +91,31 @@ def set_up_sqlite(engine: sa.Engine) -> None:
         connection.isolation_level = "IMMEDIATE"
         connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[Snapshot]:
+    """Open a read transaction in which every statement sees the database of one moment.
+
+    Without it each statement sees another database: Python's SQLite driver begins a transaction
+    only before a write, and PostgreSQL's default isolation takes a new snapshot for each
+    statement. Counts and statuses that are read so do not belong together.
+
+    The moment is that of the first statement. Writers are not blocked (write-ahead log,
+    multi-version rows). But what they write can be neither checkpointed nor vacuumed before the
+    end: read what is needed, leave, and only then compute and print.
+
+    Args:
+        engine: From `open_engine`.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        yield Snapshot(connection)
 
 
 @contextmanager

@@ -16,9 +16,8 @@ from resumectl.cli.help import COMMAND, FILTERS, INSPECT, option
 from resumectl.errors import ExitCode, Refusal
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from resumectl.publishing.lives import ExecutorLocks
+    from resumectl.database import Snapshot
+    from resumectl.publishing.view import View
     from resumectl.publishing.workflows import WorkflowSeen
 
 LIMIT_MAX, OFFSET_MAX = 1_000_000, 1_000_000_000
@@ -57,10 +56,9 @@ def state(
     from resumectl.report import publishing as tables
 
     found = State(())
-    with reading(common) as open_:
-        if open_ is not None:
-            connection, locks = open_
-            found = records.read_state(connection, common.settings(), locks, name=name)
+    with reading(common) as view:
+        if view is not None:
+            found = records.read_state(view, common.settings(), name=name)
     if name is not None and not found.publishers:
         raise Refusal(f"there is no publisher {name}", next_step="resumectl state  shows them all")
     if common.as_json:
@@ -122,10 +120,10 @@ def list_workflows(
     found: list[WorkflowSeen] = []
     depths: list[int] = []
     is_more = False
-    with reading(common) as open_:
-        if open_ is not None and has_dbos_tables(open_[0], common.settings()):
+    with reading(common) as view:
+        if view is not None and has_dbos_tables(view.connection, common.settings()):
             found = workflows.list_workflows(
-                open_[0],
+                view.connection,
                 status=status.upper() if status else None,
                 name=name,
                 publisher=publisher,
@@ -137,7 +135,7 @@ def list_workflows(
             is_more, found = len(found) > limit, found[:limit]
             depths = [0] * len(found)
             if tree:
-                found, depths = _with_children(open_[0], found)
+                found, depths = _with_children(view.connection, found)
         elif since:
             _since_ms(since)
     if common.as_json:
@@ -162,7 +160,7 @@ def list_workflows(
 
 
 def _with_children(
-    connection: "Connection", roots: Sequence["WorkflowSeen"]
+    connection: "Snapshot", roots: Sequence["WorkflowSeen"]
 ) -> tuple[list["WorkflowSeen"], list[int]]:
     """Roots and everything below them, depth first; children oldest first, as they were made."""
     from resumectl.publishing import workflows
@@ -211,11 +209,11 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
 
-    with reading(common) as open_:
-        workflow = _existing(common, open_, workflow_id)
-        assert open_ is not None
-        lives = records.read_lives(*open_)
-        found = workflows.list_steps(open_[0], workflow_id, lives)
+    with reading(common) as view:
+        workflow = _existing(common, view, workflow_id)
+        assert view is not None
+        lives = records.read_lives(view)
+        found = workflows.list_steps(view.connection, workflow_id, lives)
     if common.as_json:
         machine.show(
             {
@@ -296,18 +294,16 @@ def _find(common: Common, workflow_id: str) -> "WorkflowSeen | None":
 
 
 def _look_up(common: Common, workflow_id: str) -> "WorkflowSeen":
-    with reading(common) as open_:
-        return _existing(common, open_, workflow_id)
+    with reading(common) as view:
+        return _existing(common, view, workflow_id)
 
 
-def _existing(
-    common: Common, open_: "tuple[Connection, ExecutorLocks] | None", workflow_id: str
-) -> "WorkflowSeen":
+def _existing(common: Common, view: "View | None", workflow_id: str) -> "WorkflowSeen":
     from resumectl.publishing import workflows
     from resumectl.publishing.dbos_tables import has_dbos_tables
 
-    if open_ is not None and has_dbos_tables(open_[0], common.settings()):
-        found = workflows.list_workflows(open_[0], workflow_ids=[workflow_id])
+    if view is not None and has_dbos_tables(view.connection, common.settings()):
+        found = workflows.list_workflows(view.connection, workflow_ids=[workflow_id])
         if found:
             return found[0]
     raise Refusal(f"there is no workflow {workflow_id}", next_step="resumectl list-workflows")
@@ -327,24 +323,29 @@ def _show_one(common: Common, workflow_id: str, next_step: str) -> ExitCode:
 
 
 @contextmanager
-def reading(common: Common) -> "Iterator[tuple[Connection, ExecutorLocks] | None]":
-    """A connection to look through, and the locks; None where nothing has been written yet.
+def reading(common: Common) -> "Iterator[View | None]":
+    """The database at one moment; None where nothing has been written yet.
 
     Looking creates no database, and changes none.
     """
     from resumectl.database import failures_explained, open_engine
-    from resumectl.publishing.lives import executor_locks
     from resumectl.publishing.migration import is_migrated
+    from resumectl.publishing.view import viewing
 
     settings = common.settings()
     common.start_logging()
     if settings.is_sqlite and not settings.sqlite_path.exists():
         yield None
         return
-    engine, locks = open_engine(settings), executor_locks(settings)
+    engine = open_engine(settings)
     try:
-        with failures_explained(settings), engine.connect() as connection:
-            yield (connection, locks) if is_migrated(connection) else None
+        with failures_explained(settings):
+            with engine.connect() as connection:
+                is_there = is_migrated(connection)
+            if not is_there:
+                yield None
+                return
+            with viewing(settings, engine) as view:
+                yield view
     finally:
-        locks.close()
         engine.dispose()

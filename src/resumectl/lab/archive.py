@@ -8,11 +8,13 @@ import json
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
+from resumectl.database import Snapshot, snapshot
 from resumectl.errors import Refusal
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.specification import Specification
@@ -48,6 +50,23 @@ class Archive:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._frozen: Snapshot | None = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[Self]:
+        """Yield an archive that reads everything as it is at one moment, and writes nothing."""
+        with snapshot(self._engine) as connection:
+            found = type(self)(self._engine)
+            found._frozen = connection
+            yield found
+
+    @contextmanager
+    def _reading(self) -> Iterator[Snapshot]:
+        if self._frozen is not None:
+            yield self._frozen
+            return
+        with snapshot(self._engine) as connection:
+            yield connection
 
     # --- a sweep begins, is planned, and ends
 
@@ -117,7 +136,7 @@ class Archive:
 
     def numbers(self, sweep_id: int, round_number: int) -> list[int]:
         """The numbers of the trials of a round."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return list(connection.scalars(self._planned(sweep_id, round_number)))
 
     def end(self, sweep_id: int, *, round_number: int) -> None:
@@ -143,7 +162,7 @@ class Archive:
 
     def specification(self, sweep_id: int) -> Specification:
         """What it was told."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             found = connection.execute(sa.select(_s.specification).where(_s.id == sweep_id))
             return Specification.from_plain(found.scalar_one())
 
@@ -153,7 +172,7 @@ class Archive:
         Raises:
             Refusal: They were stored by another version.
         """
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             stored = connection.scalar(sa.select(_s.baselines).where(_s.id == sweep_id))
         return list(_read(sweep_id, stored))
 
@@ -177,7 +196,7 @@ class Archive:
             )
             .order_by(_t.number)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [(row.number, CrashPlan.parse(row.plan)) for row in connection.execute(query)]
 
     def keep(self, sweep_id: int, number: int, trial: Observation, judgement: Judgement) -> None:
@@ -211,22 +230,23 @@ class Archive:
             .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.ended_at_ms.is_not(None))
             .order_by(_t.number)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Judgement.from_plain(each) for each in connection.scalars(query)]
 
     def observations(self, sweep_id: int, round_number: int) -> Iterator[tuple[int, Observation]]:
-        """Number and observation of each trial of a round, one at a time.
+        """Number and observation of each trial of a round, unpacked one at a time.
 
         Raises:
             Refusal: They were stored by another version.
         """
-        for number in self.numbers(sweep_id, round_number):
-            with self._engine.connect() as connection:
-                stored = connection.scalar(
-                    sa.select(_t.observation).where(_t.sweep_id == sweep_id, _t.number == number)
-                )
-            if stored is not None:
-                yield from ((number, each) for each in _read(sweep_id, stored))
+        query = (
+            sa.select(_t.number, _t.observation)
+            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.observation.is_not(None))
+            .order_by(_t.number)
+        )
+        with self._reading() as connection:
+            stored = connection.execute(query).all()
+        return ((number, each) for number, packed in stored for each in _read(sweep_id, packed))
 
     def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
         """How many trials are planned, and how many came out how so far."""
@@ -235,7 +255,7 @@ class Archive:
             .where(_t.sweep_id == sweep_id)
             .group_by(_t.verdict)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             found = {verdict: int(n) for verdict, n in connection.execute(query)}
         planned = sum(found.values())
         found.pop(None, None)
@@ -258,7 +278,7 @@ class Archive:
         ).order_by(_s.id.desc())  # fmt: skip
         if sweep_id is not None:
             query, rounds = query.where(_s.id == sweep_id), rounds.where(_t.sweep_id == sweep_id)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             counts = {
                 (sweep, n): (planned, run) for sweep, n, planned, run in connection.execute(rounds)
             }

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from dbos import DBOS
 
+from resumectl.database import snapshot
 from resumectl.lab.archive import Archive
 from resumectl.lab.bench import PREFIX, Bench, chosen, workflow_id_of
 from resumectl.lab.plan import CrashPlan
@@ -76,7 +77,7 @@ def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) ->
         sweeps: Those that are to be run.
     """
     wanted = list(map(workflow_id_of, sweeps))
-    with engine.connect() as connection:
+    with snapshot(engine) as connection:
         there = workflows.queue_names(connection, PREFIX)
         statuses = workflows.statuses(connection, there)
     missing = [name for name in wanted if name not in there]

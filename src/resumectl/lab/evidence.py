@@ -73,6 +73,9 @@ class Evidence:
             self._error = psycopg.Error
             with self._explained():
                 self._connection = psycopg.connect(conninfo(url), autocommit=True)
+            # Of the transaction that `read` begins.
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
 
     def close(self) -> None:
         """Leave it as it was."""
@@ -88,19 +91,34 @@ class Evidence:
                 next_step="free some space, or see to the server; then  resumectl resume",
             ) from error
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read everything as it is at one moment: a step and its workflow belong together."""
+        with self._explained():
+            if not self._prefix:
+                self._connection.execute("BEGIN")
+                try:
+                    yield
+                finally:
+                    self._connection.rollback()
+                return
+            with self._connection.transaction():
+                yield
+
     def _rows(self, sql: str) -> list[Sequence[Any]]:
         with self._explained():
             return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
 
     def read(self) -> dict[str, Any]:
         """Workflows and steps, and what workflows said to others."""
-        workflows = [dict(zip(_WORKFLOW_KEYS, r, strict=True)) for r in self._rows(_WORKFLOWS)]
-        steps = [dict(zip(_STEP_KEYS, r, strict=True)) for r in self._rows(_STEPS)]
-        said = {
-            kind: [dict(zip(_SAID_KEYS, row, strict=True)) for row in self._rows(sql)]
-            for kind, sql in _SAID.items()
-        }
+        with self._snapshot():
+            workflows = self._as_dicts(_WORKFLOW_KEYS, _WORKFLOWS)
+            steps = self._as_dicts(_STEP_KEYS, _STEPS)
+            said = {kind: self._as_dicts(_SAID_KEYS, sql) for kind, sql in _SAID.items()}
         return {"workflows": workflows, "steps": steps, **said}
+
+    def _as_dicts(self, keys: Sequence[str], sql: str) -> list[dict[str, Any]]:
+        return [dict(zip(keys, row, strict=True)) for row in self._rows(sql)]
 
     def unfinished(self) -> list[str]:
         """Ids of the workflows that have not ended."""

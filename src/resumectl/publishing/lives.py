@@ -9,8 +9,9 @@ No heartbeat, no guess by pid.
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,11 +22,38 @@ from resumectl.database import open_engine
 from resumectl.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Which executor ids were held at one moment, and by which lives."""
+
+    # A life's number; None while the holder has not said any, as before its row is there.
+    _lives: Mapping[str | int, int | None]
+    _key: Callable[[str], str | int]
+
+    def __contains__(self, executor_id: object) -> bool:
+        return isinstance(executor_id, str) and self._key(executor_id) in self._lives
+
+    def life(self, executor_id: str) -> int | None:
+        """Return the number of the life that holds the executor id, if it has said any."""
+        return self._lives.get(self._key(executor_id))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody holds any."""
+        return not self._lives
+
+
 class ExecutorLocks(Protocol):
-    """The locks of one database. Each is held by one life, under an executor id."""
+    """The locks of one database. Each is held by one process, under an executor id."""
 
     def acquire(self, executor_id: str) -> bool:
         """Hold the executor id until `release`, or until this process dies; False if held."""
+
+    def say_life(self, executor_id: str, life_id: int) -> None:
+        """Say, before the life's row is there, that an executor id is held by this life.
+
+        Whoever takes over a dead process's work holds its executor id as well, and is not it.
+        """
 
     def release(self, executor_id: str) -> None:
         """Give it up."""
@@ -33,8 +61,8 @@ class ExecutorLocks(Protocol):
     def holds(self, executor_id: str) -> bool:
         """Whether the lock is certainly still this process's (a connection can be lost)."""
 
-    def alive(self, executor_ids: Iterable[str]) -> set[str]:
-        """Those that a living life holds, this process included; takes none of them."""
+    def held(self) -> Held:
+        """Look at all of them, this process's included; takes none."""
 
     def close(self) -> None:
         """Release everything."""
@@ -45,6 +73,9 @@ def executor_locks(settings: Settings) -> ExecutorLocks:
     if settings.is_sqlite:
         return FileLocks(settings.sqlite_path)
     return AdvisoryLocks(settings)
+
+
+_SUFFIX = ".lock"
 
 
 class FileLocks:
@@ -61,10 +92,14 @@ class FileLocks:
         with self._guard():
             descriptor = os.open(self._path(executor_id), os.O_RDWR | os.O_CREAT, 0o644)
             if _try_flock(descriptor):
+                os.truncate(descriptor, 0)  # the number of the life that held it before
                 self._held[executor_id] = descriptor
                 return True
             os.close(descriptor)
             return False
+
+    def say_life(self, executor_id: str, life_id: int) -> None:
+        os.pwrite(self._held[executor_id], f"{life_id}\n".encode(), 0)
 
     def release(self, executor_id: str) -> None:
         os.close(self._held.pop(executor_id))
@@ -74,28 +109,23 @@ class FileLocks:
         # A lock on a file that somebody has deleted keeps nobody out any more.
         return descriptor is not None and os.fstat(descriptor).st_nlink > 0
 
-    def alive(self, executor_ids: Iterable[str]) -> set[str]:
-        if not self._directory.is_dir():
-            return set()
-        with self._guard():
-            return {each for each in executor_ids if self._is_locked(each)}
+    def held(self) -> Held:
+        found: dict[str | int, int | None] = {}
+        if self._directory.is_dir():
+            with self._guard():
+                for path in self._directory.glob(f"*{_SUFFIX}"):
+                    text = _read_if_locked(path)
+                    if text is not None:
+                        number = text.strip()
+                        found[path.name.removesuffix(_SUFFIX)] = int(number) if number else None
+        return Held(found, lambda executor_id: executor_id)
 
     def close(self) -> None:
         for executor_id in list(self._held):
             self.release(executor_id)
 
     def _path(self, executor_id: str) -> Path:
-        return self._directory / f"{executor_id}.lock"
-
-    def _is_locked(self, executor_id: str) -> bool:
-        try:
-            descriptor = os.open(self._path(executor_id), os.O_RDONLY)
-        except FileNotFoundError:
-            return False
-        try:
-            return not _try_flock(descriptor)
-        finally:
-            os.close(descriptor)
+        return self._directory / f"{executor_id}{_SUFFIX}"
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -107,6 +137,18 @@ class FileLocks:
             yield
         finally:
             os.close(descriptor)
+
+
+def _read_if_locked(path: Path) -> str | None:
+    """Return what the holder of the lock has written; None if nobody holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return None if _try_flock(descriptor) else os.read(descriptor, 32).decode()
+    finally:
+        os.close(descriptor)
 
 
 def _try_flock(descriptor: int) -> bool:
@@ -126,6 +168,7 @@ class AdvisoryLocks:
         self._engine = engine
         self._connection: sa.Connection | None = None
         self._held: set[str] = set()
+        self._lives: dict[str, int] = {}
 
     def acquire(self, executor_id: str) -> bool:
         if executor_id in self._held:
@@ -135,8 +178,16 @@ class AdvisoryLocks:
             self._held.add(executor_id)
         return bool(taken)
 
+    def say_life(self, executor_id: str, life_id: int) -> None:
+        # Two numbers are another lock than one (PostgreSQL documentation, advisory locks).
+        self._lives[executor_id] = life_id
+        self._ask(sa.func.pg_try_advisory_lock(*_life_keys(executor_id, life_id)))
+
     def release(self, executor_id: str) -> None:
         self._held.remove(executor_id)
+        life_id = self._lives.pop(executor_id, None)
+        if life_id is not None:
+            self._ask(sa.func.pg_advisory_unlock(*_life_keys(executor_id, life_id)))
         self._ask(sa.func.pg_advisory_unlock(_lock_key(executor_id)))
 
     def holds(self, executor_id: str) -> bool:
@@ -144,12 +195,12 @@ class AdvisoryLocks:
             return False
         try:
             # On the connection that holds it: another one could not tell a lost session.
-            return executor_id in self._locked_keys([executor_id], mine_only=True)
+            return executor_id in self._locked(mine_only=True)
         except SQLAlchemyError:
             return False
 
-    def alive(self, executor_ids: Iterable[str]) -> set[str]:
-        return self._locked_keys(executor_ids, mine_only=False)
+    def held(self) -> Held:
+        return self._locked(mine_only=False)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -158,6 +209,7 @@ class AdvisoryLocks:
             self._connection.close()
             self._connection = None
         self._held.clear()
+        self._lives.clear()
         self._engine.dispose()
 
     def _ask(self, question: Any) -> Any:
@@ -165,23 +217,35 @@ class AdvisoryLocks:
             self._connection = self._engine.connect()
         return self._connection.scalar(sa.select(question))
 
-    def _locked_keys(self, executor_ids: Iterable[str], *, mine_only: bool) -> set[str]:
+    def _locked(self, *, mine_only: bool) -> Held:
         if self._connection is None:
             self._connection = self._engine.connect()
-        # A bigint key is shown as two halves, objsubid 1 (PostgreSQL documentation, pg_locks).
-        locked = self._connection.execute(
+        # A bigint key is shown as two halves, objsubid 1; two integers are shown as they are,
+        # objsubid 2 (PostgreSQL documentation, pg_locks).
+        rows = self._connection.execute(
             sa.text(
-                "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks"
-                " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+                "SELECT objsubid, classid::bigint, objid::bigint FROM pg_locks"
+                " WHERE locktype = 'advisory' AND granted"
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
                 " AND (NOT :mine_only OR pid = pg_backend_pid())"
             ),
             {"mine_only": mine_only},
-        )
-        keys = set(locked.scalars())
-        return {each for each in executor_ids if _lock_key(each) in keys}
+        ).all()
+        lives = {high: low for kind, high, low in rows if kind == 2}
+        found: dict[str | int, int | None] = {}
+        for kind, high, low in rows:
+            if kind == 1:
+                key = (high << 32) | low
+                found[key] = lives.get(high)
+        return Held(found, lambda executor_id: _lock_key(executor_id) % 2**64)
 
 
 def _lock_key(executor_id: str) -> int:
     digest = hashlib.sha256(f"resumectl life {executor_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _life_keys(executor_id: str, life_id: int) -> tuple[sa.ColumnElement[int], ...]:
+    """Return the two keys of the lock that says which life holds an executor id."""
+    high = _lock_key(executor_id) >> 32  # the half by which pg_locks shows that it is this one's
+    return sa.cast(high, sa.Integer), sa.cast(life_id, sa.Integer)

@@ -14,9 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from resumectl.database import in_parts
+from resumectl.database import Snapshot, in_parts
 from resumectl.publishing.dbos_tables import has_dbos_tables, workflow_status
-from resumectl.publishing.lives import ExecutorLocks
 from resumectl.publishing.models import batches, deliveries, failures, lives, publishers
 from resumectl.publishing.state import (
     NOT_STARTED,
@@ -26,6 +25,7 @@ from resumectl.publishing.state import (
     PublisherState,
     State,
 )
+from resumectl.publishing.view import View
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
 
@@ -52,9 +52,8 @@ def unstarted_batches(connection: sa.Connection) -> list[str]:
 
 
 def read_state(
-    connection: sa.Connection,
+    view: View,
     settings: Settings,
-    locks: ExecutorLocks,
     *,
     name: str | None = None,
     batch_ids: Sequence[str] | None = None,
@@ -62,12 +61,12 @@ def read_state(
     """Count what survived.
 
     Args:
-        connection: To a database with resumectl's tables.
+        view: Of a database with resumectl's tables.
         settings: Where it is.
-        locks: To tell the lives that run from those that died.
         name: Only this publisher.
         batch_ids: Only these batches.
     """
+    connection = view.connection
     query = sa.select(batches).order_by(batches.c.created_at_ms, batches.c.id)
     if name is not None:
         query = query.where(batches.c.publisher == name)
@@ -99,7 +98,7 @@ def read_state(
                 failures=tuple(found[:FAILURES_SHOWN_MAX]),
             )
         )
-    counters = _counters_by_publisher(connection, locks)
+    counters = _counters_by_publisher(view)
     if batch_ids is not None:
         names = sorted(states)
     else:
@@ -118,7 +117,7 @@ def read_state(
     )
 
 
-def read_counts(connection: sa.Connection, batch_ids: Sequence[str]) -> Counts:
+def read_counts(connection: Snapshot, batch_ids: Sequence[str]) -> Counts:
     """The counts of these batches together; cheap enough to be asked again and again."""
     rows = connection.execute(
         sa.select(batches.c.id, batches.c.expected, _ws.status)
@@ -140,7 +139,7 @@ def read_counts(connection: sa.Connection, batch_ids: Sequence[str]) -> Counts:
     return total
 
 
-def deliveries_made(connection: sa.Connection, workflow_ids: Sequence[str]) -> dict[str, int]:
+def deliveries_made(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, int]:
     """How many deliveries each workflow has made; those that made none are left out."""
     wanted = set(workflow_ids)
     d = deliveries.c
@@ -201,7 +200,7 @@ def _deliveries_by_batch(
     return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
 
 
-def _status_by_batch(connection: sa.Connection, settings: Settings) -> dict[str, str]:
+def _status_by_batch(connection: Snapshot, settings: Settings) -> dict[str, str]:
     if not has_dbos_tables(connection, settings):
         return {}
     query = sa.select(batches.c.id, _ws.status).join(
@@ -245,17 +244,14 @@ def _last_counts() -> sa.Select[Any]:
     )
 
 
-def _counters_by_publisher(
-    connection: sa.Connection, locks: ExecutorLocks
-) -> dict[str, list[LifeCounters]]:
+def _counters_by_publisher(view: View) -> dict[str, list[LifeCounters]]:
     query = _last_counts()
-    rows = [
-        (life, publisher, int(a), int(b)) for life, publisher, a, b in connection.execute(query)
-    ]
+    found_rows = view.connection.execute(query)
+    rows = [(life, publisher, int(a), int(b)) for life, publisher, a, b in found_rows]
     totals: dict[int, int] = {}
     for life, _, _, total in rows:
         totals[life] = max(total, totals.get(life, 0))
-    known = {life.id: life for life in read_lives(connection, locks)}
+    known = {life.id: life for life in read_lives(view)}
     found: defaultdict[str, list[LifeCounters]] = defaultdict(list)
     for life_id, publisher, local, _ in rows:
         life = known[life_id]
@@ -289,12 +285,9 @@ class LifeSeen:
     ended: str  # running, died, or how it ended
 
 
-def read_lives(connection: sa.Connection, locks: ExecutorLocks) -> list[LifeSeen]:
+def read_lives(view: View) -> list[LifeSeen]:
     """Every life, oldest first; one that left no end and holds no lock has died."""
-    rows = connection.execute(sa.select(lives).order_by(lives.c.id)).all()
-    alive = locks.alive({row.executor_id for row in rows if row.how is None})
-    # Of the lives without an end under one executor id, only the newest can hold its lock.
-    newest = {row.executor_id: row.id for row in rows}
+    rows = view.connection.execute(sa.select(lives).order_by(lives.c.id)).all()
     return [
         LifeSeen(
             id=row.id,
@@ -305,12 +298,7 @@ def read_lives(connection: sa.Connection, locks: ExecutorLocks) -> list[LifeSeen
             host=row.host,
             started_at_ms=row.started_at_ms,
             ended_at_ms=row.ended_at_ms,
-            ended=row.how
-            or (
-                "running"
-                if row.executor_id in alive and newest[row.executor_id] == row.id
-                else "died"
-            ),
+            ended=row.how or ("running" if view.is_running(row.executor_id, row.id) else "died"),
         )
         for row in rows
     ]

@@ -24,6 +24,7 @@ from resumectl.database import (
     failures_explained,
     is_storage_failure,
     open_engine,
+    snapshot,
 )
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import batches as batch_book
@@ -141,7 +142,7 @@ class Life:
         with self.engine.begin() as connection:
             self.id = self._record_start(connection)
             names = list(connection.scalars(sa.select(publishers.c.name)))
-        with self.engine.connect() as connection:
+        with snapshot(self.engine) as connection:
             is_first = not workflows.queue_exists(connection, self.settings, BATCH_QUEUE_NAME)
         if is_first:
             remote.register_publisher_queues(self.settings)
@@ -207,7 +208,9 @@ class Life:
             )
             .returning(lives.c.id)
         )
-        return int(connection.execute(statement).scalar_one())
+        life_id = int(connection.execute(statement).scalar_one())
+        self.locks.say_life(self.executor_id, life_id)
+        return life_id
 
     def check(self) -> None:
         """Make sure that this life can go on.
@@ -293,7 +296,7 @@ class Life:
                 # What is waited for may have been claimed by a process that has died since.
                 self.adopt()
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
-            with self.engine.connect() as connection:
+            with snapshot(self.engine) as connection:
                 seen = workflows.statuses(connection, workflow_ids)
             every_poll(seen)
             if all(seen.get(each) in ENDED for each in workflow_ids):
@@ -345,7 +348,7 @@ class Life:
 
     def revive(self, workflow_ids: Sequence[str]) -> None:
         """Begin again what was cancelled or dead-lettered, messages within the queue's limit."""
-        with self.engine.connect() as connection:
+        with snapshot(self.engine) as connection:
             found = workflows.list_workflows(connection, workflow_ids=workflow_ids)
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
         for workflow in found:

@@ -7,11 +7,9 @@ the rest stays PENDING and nothing says so. Here it is said.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
 from resumectl.publishing import records, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.lives import ExecutorLocks
+from resumectl.publishing.view import View
 from resumectl.publishing.workflows import Unfinished
 from resumectl.settings import Settings
 
@@ -45,12 +43,13 @@ class Survey:
         return not self.available and not self.unstarted
 
 
-def survey(connection: sa.Connection, settings: Settings, locks: ExecutorLocks) -> Survey:
+def survey(view: View, settings: Settings) -> Survey:
     """Look at all unfinished work, and take none of it."""
+    connection = view.connection
     if not has_dbos_tables(connection, settings):
         return Survey((), (), tuple(records.all_batches(connection)))
     found = workflows.unfinished(connection, settings)
-    alive = locks.alive({each.executor for each in found if each.executor})
+    alive = {each.executor for each in found if each.executor and view.is_alive(each.executor)}
     available, blocked = divide(found, alive, settings.app_version)
     return Survey(tuple(available), tuple(blocked), tuple(records.unstarted_batches(connection)))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from resumectl.database import SCHEMA, in_parts
+from resumectl.database import SCHEMA, Snapshot, in_parts
 from resumectl.publishing import records
 from resumectl.publishing.dbos_tables import (
     PUBLISHER_CLASS,
@@ -27,7 +27,7 @@ from resumectl.statuses import UNFINISHED
 _ws = workflow_status.c
 
 
-def queue_exists(connection: sa.Connection, settings: Settings, name: str) -> bool:
+def queue_exists(connection: Snapshot, settings: Settings, name: str) -> bool:
     """Whether the queue is registered."""
     if not has_dbos_tables(connection, settings):
         return False
@@ -107,7 +107,7 @@ def pending_of(
     return [(row.workflow_uuid, row.queue_name) for row in connection.execute(query)]
 
 
-def count_statuses(connection: sa.Connection, settings: Settings, batch_id: str) -> dict[str, int]:
+def count_statuses(connection: Snapshot, settings: Settings, batch_id: str) -> dict[str, int]:
     """How many workflows of a batch, itself included, have each status."""
     if not has_dbos_tables(connection, settings):
         return {}
@@ -119,7 +119,13 @@ def count_statuses(connection: sa.Connection, settings: Settings, batch_id: str)
     return {status: int(count) for status, count in connection.execute(query)}
 
 
-def statuses(connection: sa.Connection, workflow_ids: Sequence[str]) -> dict[str, str]:
+def exists(connection: sa.Connection, workflow_id: str) -> bool:
+    """Whether there is a workflow of that id."""
+    query = sa.select(_ws.workflow_uuid).where(_ws.workflow_uuid == workflow_id)
+    return connection.scalar(query) is not None
+
+
+def statuses(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, str]:
     """The status of each of the workflows that exist."""
     found: dict[str, str] = {}
     for part in in_parts(workflow_ids):
@@ -128,14 +134,14 @@ def statuses(connection: sa.Connection, workflow_ids: Sequence[str]) -> dict[str
     return found
 
 
-def all_workflow_ids(connection: sa.Connection, settings: Settings) -> list[str]:
+def all_workflow_ids(connection: Snapshot, settings: Settings) -> list[str]:
     """Every workflow of every publisher."""
     if not has_dbos_tables(connection, settings):
         return []
     return list(connection.scalars(sa.select(_ws.workflow_uuid).where(_ours(settings))))
 
 
-def recorded_steps(connection: sa.Connection, workflow_ids: Sequence[str]) -> dict[str, int]:
+def recorded_steps(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, int]:
     """How many steps of each workflow are recorded; those with none are left out."""
     o = operation_outputs.c
     found: dict[str, int] = {}
@@ -175,7 +181,7 @@ class WorkflowSeen:
 
 
 def list_workflows(
-    connection: sa.Connection,
+    connection: Snapshot,
     *,
     workflow_ids: Sequence[str] | None = None,
     parents: Sequence[str] | None = None,
@@ -253,7 +259,7 @@ def list_workflows(
     ]
 
 
-def _errors_by_workflow(connection: sa.Connection, rows: Sequence[Any]) -> dict[str, str]:
+def _errors_by_workflow(connection: Snapshot, rows: Sequence[Any]) -> dict[str, str]:
     """Why messages failed, as the batch wrote it down: DBOS's own record is pickled."""
     parents = sorted({row.parent_workflow_id for row in rows if row.parent_workflow_id})
     if not parents or not sa.inspect(connection).has_table(
@@ -281,7 +287,7 @@ class StepSeen:
 
 
 def list_steps(
-    connection: sa.Connection, workflow_id: str, seen_lives: Sequence[records.LifeSeen]
+    connection: Snapshot, workflow_id: str, seen_lives: Sequence[records.LifeSeen]
 ) -> list[StepSeen]:
     """The recorded steps of a workflow, in order.
 

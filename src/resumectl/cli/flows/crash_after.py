@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from resumectl.cli.common import Common
-from resumectl.cli.flows.publish import look_around, read, say_what_is_resumed
+from resumectl.cli.flows.publish import look_around, say_what_is_resumed
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, NothingProved, Refusal
@@ -12,11 +14,12 @@ from resumectl.lab.plan import Blow, CrashPlan, Edge, delivery_plan
 from resumectl.lab.victim_specification import Specification
 from resumectl.publishing import records, workflows
 from resumectl.publishing.batches import Batch
-from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.state import Guarantee
+from resumectl.publishing.view import viewing
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
+from resumectl.settings import Settings
 from resumectl.text import literal
 
 _WHEN = {
@@ -68,7 +71,7 @@ def crash_after(common: Common, request: Request, n: int, how: HowToDie) -> Exit
     with failures_explained(settings):
         ensure_migrated(settings, engine)
         before = look_around(settings, engine)
-        _refuse_if_not_alone(common)
+        _refuse_if_not_alone(settings, engine)
         with engine.begin() as connection:
             batch = request.write_down(connection)
         if not batch.is_new:
@@ -107,16 +110,10 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
         )
 
 
-def _refuse_if_not_alone(common: Common) -> None:
+def _refuse_if_not_alone(settings: Settings, engine: sa.Engine) -> None:
     """Another process on the same queue would take messages, and the count would not be exact."""
-    settings = common.settings()
-    engine, locks = open_engine(settings), executor_locks(settings)
-    try:
-        with engine.connect() as connection:
-            running = [x for x in records.read_lives(connection, locks) if x.ended == "running"]
-    finally:
-        locks.close()
-        engine.dispose()
+    with viewing(settings, engine) as view:
+        running = [x for x in records.read_lives(view) if x.ended == "running"]
     if running:
         life = running[0]
         raise Refusal(
@@ -137,12 +134,12 @@ def _plan(batch: Batch, n: int, how: HowToDie) -> CrashPlan:
 
 def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> ExitCode:
     settings = common.settings()
-    state = read(settings, [batch.id])
-    (left,) = state.batches
     engine = open_engine(settings)
-    with failures_explained(settings), engine.connect() as connection:
-        statuses = workflows.count_statuses(connection, settings, batch.id)
+    with failures_explained(settings), viewing(settings, engine) as view:
+        state = records.read_state(view, settings, batch_ids=[batch.id])
+        statuses = workflows.count_statuses(view.connection, settings, batch.id)
     engine.dispose()
+    (left,) = state.batches
     proved = ending.is_as_planned(plan)
     document = {
         "batch": batch.id,

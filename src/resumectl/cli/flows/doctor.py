@@ -9,8 +9,8 @@ from resumectl.database import explain, failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing import records, takeover, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
+from resumectl.publishing.view import viewing
 from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
 from resumectl.report.sheet import Sheet, sentences, words
@@ -70,17 +70,19 @@ def examine(common: Common) -> ExitCode:
 def _look(settings: Settings) -> list[Finding]:
     if settings.is_sqlite and not settings.sqlite_path.exists():
         return [Finding("reachable", "not there yet", "resumectl publish  creates it")]
-    engine, locks = open_engine(settings), executor_locks(settings)
+    engine = open_engine(settings)
     try:
         with failures_explained(settings), engine.connect() as connection:
             found = [_version(connection)]
             if not is_migrated(connection):
                 return [*found, Finding("migrations", "missing", "resumectl migrate")]
             found.append(Finding("migrations", "up to date"))
+        with failures_explained(settings), viewing(settings, engine) as view:
+            connection = view.connection
             if not has_dbos_tables(connection, settings):
                 return [*found, Finding("DBOS's tables", "missing", "resumectl migrate")]
-            seen = takeover.survey(connection, settings, locks)
-            lives = records.read_lives(connection, locks)
+            seen = takeover.survey(view, settings)
+            lives = records.read_lives(view)
             status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
             # A batch comes with its messages, so it is the one to name.
             dead_lettered = workflows.list_workflows(
@@ -89,7 +91,6 @@ def _look(settings: Settings) -> list[Finding]:
     except sa.exc.SQLAlchemyError as error:
         raise explain(error, settings) from error
     finally:
-        locks.close()
         engine.dispose()
     running = [life for life in lives if life.ended == "running"]
     waiting = len(seen.available) + len(seen.unstarted)

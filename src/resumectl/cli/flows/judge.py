@@ -23,10 +23,11 @@ from resumectl.report.sweep import SweepResult
 
 def result_of(archive: Archive, sweep_id: int) -> SweepResult:
     """What a sweep proved, as its trials were judged when it ended."""
-    (kept,) = archive.kept(sweep_id)
-    judged = archive.judgements(sweep_id, kept.specification.deaths)
-    experiment = Experiment(None, kept.specification.promises, runs=archive.baselines(sweep_id))
-    return _result(kept, judged, experiment)
+    with archive.frozen() as seen:
+        (kept,) = seen.kept(sweep_id)
+        judged = seen.judgements(sweep_id, kept.specification.deaths)
+        runs = seen.baselines(sweep_id)
+    return _result(kept, judged, Experiment(None, kept.specification.promises, runs=runs))
 
 
 def _result(kept: SweepKept, judged: Sequence[Judgement], experiment: Experiment) -> SweepResult:
@@ -58,13 +59,14 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
     given = read_promises(promises)
     common.start_logging()
     with archived(common) as engine:
-        archive = Archive(engine)
-        (kept,) = archive.kept(sweep_id)
+        with Archive(engine).frozen() as seen:
+            (kept,) = seen.kept(sweep_id)
+            runs = seen.baselines(sweep_id)
+            trials = seen.observations(sweep_id, kept.specification.deaths)
         # As if it had been told these, so that the replay lines name them too.
         told = replace(kept.specification, promises={**kept.specification.promises, **given})
-        experiment = Experiment(None, told.promises, runs=archive.baselines(sweep_id))
+        experiment = Experiment(None, told.promises, runs=runs)
         experiment.refuse_unknown_promises()
-        trials = archive.observations(sweep_id, told.deaths)
         judged = [experiment.judge(trial) for _, trial in trials]
     asked = replace(kept, specification=told)
     return show(common, _result(asked, judged, experiment))

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from resumectl.cli.common import Common
 from resumectl.cli.request import Request
-from resumectl.database import failures_explained, open_engine
+from resumectl.database import failures_explained, open_engine, snapshot
 from resumectl.errors import ExitCode, Interrupted, Refusal
 from resumectl.publishing import records, remote, takeover, workflows
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
+from resumectl.publishing.view import viewing
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import Look, Progress, Seen, progress_bar
@@ -63,12 +63,8 @@ def run(common: Common, request: Request, batch: Batch, resumed: list[str]) -> N
 
 def look_around(settings: Settings, engine: "Engine") -> Survey:
     """What is unfinished, before this process takes up any of it."""
-    locks = executor_locks(settings)
-    try:
-        with engine.connect() as connection:
-            return takeover.survey(connection, settings, locks)
-    finally:
-        locks.close()
+    with viewing(settings, engine) as view:
+        return takeover.survey(view, settings)
 
 
 def say_what_is_resumed(common: Common, resumed: list[str]) -> None:
@@ -88,7 +84,7 @@ def look(engine: "Engine", ids: list[str]) -> Look:
     """How far the messages of batches have come."""
 
     def seen() -> Seen:
-        with engine.connect() as connection:
+        with snapshot(engine) as connection:
             counts = records.read_counts(connection, ids)
         return Seen("delivering", counts.delivered + counts.missing, counts.expected)
 
@@ -107,7 +103,7 @@ def _refuse_if_out_of_reach(batch: Batch, survey: Survey) -> None:
 def _has_ended(settings: Settings, engine: "Engine", batch: Batch) -> bool:
     if batch.is_new:
         return False
-    with failures_explained(settings), engine.connect() as connection:
+    with failures_explained(settings), snapshot(engine) as connection:
         if not has_dbos_tables(connection, settings):
             return False
         return workflows.statuses(connection, [batch.id]).get(batch.id) in ENDED
@@ -120,7 +116,7 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
         remote.set_concurrency(settings, request.concurrency)
     with engine.begin() as connection:
         batch = request.write_down(connection)
-        if batch.is_new or not workflows.statuses(connection, [batch.id]):
+        if batch.is_new or not workflows.exists(connection, batch.id):
             remote.enqueue(settings, connection, batch)
     common.say(f"enqueued {batch.id}; it is delivered by  resumectl worker")
     return show_batches(common, [batch.id])
@@ -128,12 +124,11 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
 
 def read(settings: Settings, ids: list[str]) -> State:
     """The state of these batches."""
-    engine, locks = open_engine(settings), executor_locks(settings)
+    engine = open_engine(settings)
     try:
-        with failures_explained(settings), engine.connect() as connection:
-            return records.read_state(connection, settings, locks, batch_ids=ids)
+        with failures_explained(settings), viewing(settings, engine) as view:
+            return records.read_state(view, settings, batch_ids=ids)
     finally:
-        locks.close()
         engine.dispose()
 
 

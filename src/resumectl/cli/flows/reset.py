@@ -7,9 +7,9 @@ from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab import durable
 from resumectl.publishing import records, remote, workflows
-from resumectl.publishing.lives import executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.publishing.models import metadata
+from resumectl.publishing.view import viewing
 from resumectl.report import machine
 
 
@@ -33,14 +33,15 @@ def reset(common: Common) -> ExitCode:
 
 def _delete_everything(common: Common) -> bool:
     settings = common.settings()
-    engine, locks = open_engine(settings), executor_locks(settings)
+    engine = open_engine(settings)
     try:
         with failures_explained(settings):
             with engine.connect() as connection:
                 if not is_migrated(connection):
                     return False
-                _refuse_if_in_use(records.read_lives(connection, locks))
-                workflow_ids = workflows.all_workflow_ids(connection, settings)
+            with viewing(settings, engine) as view:
+                _refuse_if_in_use(records.read_lives(view))
+                workflow_ids = workflows.all_workflow_ids(view.connection, settings)
             # First the workflows: without its batch, one of them could not be told again.
             remote.delete(settings, workflow_ids)
             with engine.begin() as connection:
@@ -49,7 +50,6 @@ def _delete_everything(common: Common) -> bool:
             durable.tend_queues(settings, engine, [])
             return True
     finally:
-        locks.close()
         engine.dispose()
 
 

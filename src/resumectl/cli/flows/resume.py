@@ -5,29 +5,31 @@ from dataclasses import dataclass
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows import judge, sweep
-from resumectl.cli.flows.publish import look, look_around, read
+from resumectl.cli.flows.publish import look
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive
 from resumectl.lab.bench import Bench, sweep_ids, workflow_id_of
-from resumectl.publishing import records, workflows
+from resumectl.publishing import records, takeover, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
+from resumectl.publishing.view import View, viewing
 from resumectl.publishing.workflows import WorkflowSeen
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
-from resumectl.report.sweep import SweepResult, sweep_document, sweep_view
+from resumectl.report.sweep import sweep_document, sweep_view
+from resumectl.settings import Settings
 from resumectl.statuses import ENDED, RESUMABLE_BY_ID, UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Recorded:
     """What was recorded of some workflows at one moment."""
 
     statuses: Mapping[str, str]
@@ -46,13 +48,14 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
     engine = open_engine(settings)
     with failures_explained(settings):
         ensure_migrated(settings, engine)
-        survey = look_around(settings, engine)
-        named = _named(common, ids) if ids else []
-        if (survey.is_empty or ids) and not _takeable(named, survey):
+        with viewing(settings, engine) as view:
+            survey = takeover.survey(view, settings)
+            named = _named(view, settings, ids) if ids else []
+            wanted = _takeable(named, survey) if ids else _all(survey)
+            before = _recorded(view, settings, wanted)
+        if not wanted:
             engine.dispose()
             return _nothing(common, survey, named)
-        wanted = _takeable(named, survey) if ids else _all(survey)
-        before = _snapshot(common, wanted)
         durable.tend_queues(settings, engine, sweep_ids(wanted))
     engine.dispose()
     in_time = _live(common, wanted, before, timeout_s=timeout_s)
@@ -64,22 +67,17 @@ def _all(survey: Survey) -> list[str]:
     return list(dict.fromkeys([*survey.batches, *ids]))
 
 
-def _named(common: Common, ids: Sequence[str]) -> list[WorkflowSeen]:
+def _named(view: View, settings: Settings, ids: Sequence[str]) -> list[WorkflowSeen]:
     """The named workflows and, of batches, their messages.
 
     Raises:
         Refusal: One of them does not exist.
     """
-    settings = common.settings()
-    engine = open_engine(settings)
-    with engine.connect() as connection:
-        found = (
-            workflows.list_workflows(connection, workflow_ids=ids)
-            if has_dbos_tables(connection, settings)
-            else []
-        )
-        children = workflows.list_workflows(connection, parents=ids) if found else []
-    engine.dispose()
+    found: list[WorkflowSeen] = []
+    children: list[WorkflowSeen] = []
+    if has_dbos_tables(view.connection, settings):
+        found = workflows.list_workflows(view.connection, workflow_ids=ids)
+        children = workflows.list_workflows(view.connection, parents=ids)
     missing = [each for each in ids if each not in {w.id for w in found}]
     if missing:
         raise Refusal(f"there is no workflow {missing[0]}", next_step="resumectl list-workflows")
@@ -93,24 +91,18 @@ def _takeable(named: Sequence[WorkflowSeen], survey: Survey) -> list[str]:
     ]
 
 
-def _snapshot(common: Common, ids: Sequence[str]) -> Snapshot:
-    settings = common.settings()
-    engine = open_engine(settings)
-    try:
-        with failures_explained(settings), engine.connect() as connection:
-            if not has_dbos_tables(connection, settings):
-                return Snapshot({}, {}, {})
-            return Snapshot(
-                workflows.statuses(connection, ids),
-                workflows.recorded_steps(connection, ids),
-                records.deliveries_made(connection, ids),
-            )
-    finally:
-        engine.dispose()
+def _recorded(view: View, settings: Settings, ids: Sequence[str]) -> Recorded:
+    if not has_dbos_tables(view.connection, settings):
+        return Recorded({}, {}, {})
+    return Recorded(
+        workflows.statuses(view.connection, ids),
+        workflows.recorded_steps(view.connection, ids),
+        records.deliveries_made(view.connection, ids),
+    )
 
 
 def _live(
-    common: Common, wanted: Sequence[str], before: Snapshot, *, timeout_s: float | None
+    common: Common, wanted: Sequence[str], before: Recorded, *, timeout_s: float | None
 ) -> bool:
     revived = [each for each in wanted if before.statuses.get(each) in RESUMABLE_BY_ID]
     bench = Bench(common.settings())
@@ -132,7 +124,7 @@ def _live(
         ) from None
 
 
-def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resumed]:
+def _rows(wanted: Sequence[str], before: Recorded, after: Recorded) -> list[Resumed]:
     return [
         Resumed(
             workflow_id=each,
@@ -150,15 +142,22 @@ def _rows(wanted: Sequence[str], before: Snapshot, after: Snapshot) -> list[Resu
 def _show(
     common: Common,
     wanted: Sequence[str],
-    before: Snapshot,
+    before: Recorded,
     survey: Survey,
     *,
     late_after_s: float | None,
 ) -> ExitCode:
-    rows = _rows(wanted, before, _snapshot(common, wanted))
+    settings = common.settings()
     ids = sorted(set(wanted) | {each.rpartition("-")[0] for each in wanted})
-    state = read(common.settings(), ids)
-    sweeps = _sweeps(common, wanted)
+    engine = open_engine(settings)
+    try:
+        with failures_explained(settings):
+            with viewing(settings, engine) as view:
+                rows = _rows(wanted, before, _recorded(view, settings, wanted))
+                state = records.read_state(view, settings, batch_ids=ids)
+            sweeps = [judge.result_of(Archive(engine), each) for each in sweep_ids(wanted)]
+    finally:
+        engine.dispose()
     document = {
         **machine.state_document(state),
         "workflows": [machine.resumed_document(row) for row in rows],
@@ -187,18 +186,6 @@ def _show(
     if any(broken_promises(batch) for batch in state.batches):
         codes.append(ExitCode.PROMISE_BROKEN)
     return min((each for each in codes if each is not ExitCode.DONE), default=ExitCode.DONE)
-
-
-def _sweeps(common: Common, wanted: Sequence[str]) -> list[SweepResult]:
-    ids = sweep_ids(wanted)
-    if not ids:
-        return []
-    engine = open_engine(common.settings())
-    try:
-        with failures_explained(common.settings()):
-            return [judge.result_of(Archive(engine), each) for each in ids]
-    finally:
-        engine.dispose()
 
 
 def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> ExitCode:

@@ -1,0 +1,336 @@
+"""What a command says is of one moment, wherever another process writes meanwhile.
+
+Each reader is run once for each statement that it executes. Right after that statement a second
+connection ends the batch, delivers the rest and releases the lock of its process. The answer must
+be the one of before or the one of after, never one that was true at no time.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from conftest import MOSTLY_SQLITE, Place
+from sqlalchemy import event
+from test_commands import look
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows import crash_after, judge, publish
+from resumectl.database import open_engine
+from resumectl.lab.archive import Archive
+from resumectl.lab.crash import Ending
+from resumectl.lab.evidence import Evidence
+from resumectl.lab.plan import CrashPlan
+from resumectl.publishing import batches, records, takeover, workflows
+from resumectl.publishing.lives import ExecutorLocks, executor_locks
+
+MESSAGES, DELIVERED = 5, 2
+LEFT = range(DELIVERED + 1, MESSAGES + 1)
+
+
+@dataclass
+class Scene:
+    """A batch that a living process has delivered a part of."""
+
+    place: Place
+    locks: ExecutorLocks
+
+    def write(self, *statements: str) -> None:
+        """Write through the driver itself: in no way a statement of the reader."""
+        if self.place.settings.is_sqlite:
+            import sqlite3
+
+            path = self.place.settings.sqlite_path
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.execute("PRAGMA busy_timeout=30000")
+                connection.executescript(f"BEGIN IMMEDIATE; {'; '.join(statements)}; COMMIT")
+            return
+        url = self.place.settings.url.set(drivername="postgresql")
+        with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
+            connection.execute("SET LOCAL search_path TO resumectl, dbos")
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def set(self) -> None:
+        """Put everything there, as it is while the process is at work."""
+        self.write(
+            "DELETE FROM deliveries", "DELETE FROM operation_outputs", "DELETE FROM workflow_status",
+            *_workflow("alpha-1", "publish_batch", None, "PENDING"),
+            *(_delivered(n) for n in range(1, DELIVERED + 1)),
+            *(s for n in range(1, MESSAGES + 1) for s in _message(n)),
+            "UPDATE lives SET how = NULL, ended_at_ms = NULL WHERE id = 1",
+        )  # fmt: skip
+        if not self.locks.holds("local"):
+            assert self.locks.acquire("local")
+            self.locks.say_life("local", 1)
+
+    def end(self) -> None:
+        """Deliver the rest, end the batch, and end the process in order."""
+        self.write(
+            *(_delivered(n) for n in LEFT),
+            *(_step(f"alpha-1-{n}", 1, "deliver") for n in LEFT),
+            *(_step("alpha-1", MESSAGES + n, "DBOS.getResult") for n in range(1, MESSAGES + 1)),
+            "UPDATE workflow_status SET status = 'SUCCESS', completed_at = 9000",
+            *_workflow("alpha-2", "publish_batch", None, "SUCCESS"),
+            "UPDATE lives SET how = 'done', ended_at_ms = 9000 WHERE id = 1",
+        )
+        self.locks.release("local")
+
+
+def _workflow(workflow_id: str, name: str, parent: str | None, status: str) -> list[str]:
+    parent_id = f"'{parent}'" if parent else "NULL"
+    return [
+        "INSERT INTO workflow_status (workflow_uuid, name, class_name, config_name, status,"
+        " executor_id, application_version, application_name, recovery_attempts, created_at,"
+        " updated_at, parent_workflow_id, queue_name)"
+        f" VALUES ('{workflow_id}', 'Publisher.{name}', 'Publisher', 'alpha', '{status}', 'local',"
+        f" 'resumectl-1', 'resumectl', 1, 1000, 1000, {parent_id}, NULL)"
+    ]
+
+
+def _message(number: int) -> list[str]:
+    status = "SUCCESS" if number <= DELIVERED else "PENDING"
+    steps = [_step(f"alpha-1-{number}", 1, "deliver")] if number <= DELIVERED else []
+    return [
+        *_workflow(f"alpha-1-{number}", "deliver_message", "alpha-1", status),
+        _step("alpha-1", number, "Publisher.deliver_message"),
+        *steps,
+    ]
+
+
+def _step(workflow_id: str, number: int, name: str) -> str:
+    return (
+        "INSERT INTO operation_outputs (workflow_uuid, function_id, function_name,"
+        " started_at_epoch_ms, completed_at_epoch_ms)"
+        f" VALUES ('{workflow_id}', {number}, '{name}', 2000, 2000)"
+    )
+
+
+def _delivered(number: int) -> str:
+    return (
+        "INSERT INTO deliveries (batch_id, message_number, body, publisher, workflow_id, life_id,"
+        " local_count, global_count, delivered_at_ms)"
+        f" VALUES ('alpha-1', {number}, '1', 'alpha', 'alpha-1-{number}', 1, {number}, {number},"
+        " 2000)"
+    )
+
+
+@pytest.fixture
+def scene(place: Place) -> Iterator[Scene]:
+    place.ok("migrate")
+    engine = open_engine(place.settings)
+    with engine.begin() as connection:
+        batches.create(
+            connection,
+            publisher="alpha",
+            guarantee="exactly-once",
+            bodies=batches.generated(MESSAGES),
+        )
+    engine.dispose()
+    place.execute(
+        "INSERT INTO lives (executor_id, app_version, command, pid, host, started_at_ms)"
+        " VALUES ('local', 'resumectl-1', 'publish', 1, 'here', 1000)"
+    )
+    with closing(executor_locks(place.settings)) as locks:
+        yield Scene(place, locks)
+
+
+@contextmanager
+def let_in(after: int, writer: Callable[[], None]) -> Iterator[list[str]]:
+    """Run the writer after that many statements of this process; yields the statements."""
+    seen: list[str] = []
+
+    def count(_c: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        seen.append(sql)
+        if len(seen) == after:
+            writer()
+
+    event.listen(sa.Engine, "after_cursor_execute", count)
+    try:
+        yield seen
+    finally:
+        event.remove(sa.Engine, "after_cursor_execute", count)
+
+
+def answers_between(
+    set_up: Callable[[], None],
+    writer: Callable[[], None],
+    read: Callable[[], Any],
+    letting_in: Callable[[int, Callable[[], None]], Any] = let_in,
+) -> None:
+    """Assert that the answer is of before or of after, whichever statement the writer follows."""
+    set_up()
+    before = read()
+    writer()
+    after = read()
+    assert before != after
+    set_up()
+    with letting_in(0, writer) as statements:
+        assert read() == before
+    for number in range(1, len(statements) + 1):
+        set_up()
+        with letting_in(number, writer):
+            found = read()
+        assert found in (before, after), f"after statement {number}, {statements[number - 1]}"
+
+
+COMMANDS = (
+    ("state", "--check"),
+    ("state", "--name", "alpha"),
+    ("list-workflows", "--tree"),
+    ("list-workflows", "--limit", "3"),
+    ("steps", "alpha-1"),
+    ("doctor",),
+    ("resume",),
+)
+
+
+@MOSTLY_SQLITE
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_what_a_command_says_was_true_at_one_moment(scene: Scene, command: Sequence[str]) -> None:
+    def read() -> tuple[int, Any]:
+        ran = look(scene.place, *command, "--json")
+        return ran.code, ran.document
+
+    answers_between(scene.set, scene.end, read)
+
+
+def test_a_progress_bar_counts_at_one_moment(scene: Scene) -> None:
+    engine = open_engine(scene.place.settings)
+    answers_between(scene.set, scene.end, publish.look(engine, ["alpha-1"]))
+    engine.dispose()
+
+
+def test_what_a_crash_left_is_of_one_moment(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = Common(db_url=scene.place.url, as_json=True)
+    plan = CrashPlan.parse("after:alpha-1-2/delivered")
+    ending = Ending(pid=1, signal=9, exit_status=None, struck=str(plan))
+
+    batch = batches.Batch("alpha-1", "alpha", "exactly-once", MESSAGES, 0.0, is_new=True)
+
+    def read() -> str:
+        crash_after._report(common, batch, plan, ending)
+        return capsys.readouterr().out
+
+    answers_between(scene.set, scene.end, read)
+
+
+def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
+    """Its process is dead, but a server may still be at what it was asked for last."""
+    statements: list[str] = []
+    let: tuple[int, Callable[[], None]] = 0, scene.end
+
+    class Interrupted(Evidence):
+        def _rows(self, sql: str) -> list[Sequence[Any]]:
+            rows = super()._rows(sql)
+            statements.append(sql)
+            if len(statements) == let[0]:
+                let[1]()
+            return rows
+
+    @contextmanager
+    def letting_in(after: int, writer: Callable[[], None]) -> Iterator[list[str]]:
+        nonlocal let
+        statements.clear()
+        let = after, writer
+        yield statements
+
+    def read() -> dict[str, Any]:
+        with closing(Interrupted(scene.place.url)) as evidence:
+            return evidence.read()
+
+    answers_between(scene.set, scene.end, read, letting_in)
+
+
+def test_what_is_listed_of_a_sweep_is_of_one_moment(place: Place) -> None:
+    place.ok("sweep", "--count", "1", "--only", "*accepted*")
+    half = "UPDATE trials SET verdict = NULL, ended_at_ms = NULL WHERE number > 1"
+    scene = Scene(place, executor_locks(place.settings))
+    kept = place.rows("SELECT number, verdict, ended_at_ms FROM trials WHERE number > 1")
+    assert kept
+    whole = [
+        f"UPDATE trials SET verdict = '{verdict}', ended_at_ms = {at} WHERE number = {number}"
+        for number, verdict, at in kept
+    ]
+    engine = open_engine(place.settings)
+
+    def read() -> tuple[int, int]:
+        result = judge.result_of(Archive(engine), 1)
+        return result.kept.trials, len(result.judged)
+
+    answers_between(lambda: scene.write(half), lambda: scene.write(*whole), read)
+    engine.dispose()
+
+
+# ------------------------------------------------------------- locks, which no snapshot holds
+
+
+def test_a_process_that_begins_meanwhile_is_not_told_as_dead(scene: Scene) -> None:
+    scene.set()
+
+    def forget() -> None:
+        scene.write("DELETE FROM lives WHERE id = 2")
+        if scene.locks.holds("local-2"):
+            scene.locks.release("local-2")
+
+    def begin() -> None:
+        assert scene.locks.acquire("local-2")
+        scene.locks.say_life("local-2", 2)
+        scene.write(
+            "INSERT INTO lives (id, executor_id, app_version, command, pid, host, started_at_ms)"
+            " VALUES (2, 'local-2', 'resumectl-1', 'worker', 2, 'here', 1000)"
+        )
+
+    def running() -> str:
+        findings = look(scene.place, "doctor", "--json").document["findings"]
+        (seen,) = (each["seen"] for each in findings if each["what"] == "running")
+        return str(seen)
+
+    answers_between(forget, begin, running)
+
+
+def test_a_dead_process_stays_dead_while_another_takes_over_its_work(scene: Scene) -> None:
+    def ended() -> list[str]:
+        (publisher,) = look(scene.place, "state", "--json").document["publishers"]
+        return [life["ended"] for life in publisher["counters"]["lives"]]
+
+    scene.set()
+    assert ended() == ["running"]
+    scene.locks.release("local")
+    assert ended() == ["died"]
+    assert scene.locks.acquire("local")  # as an adopter does, and a process that begins
+    assert ended() == ["died"]
+
+
+# ------------------------------------------------------------- whoever is to read next
+
+
+@pytest.mark.parametrize("module", [records, workflows, takeover])
+def test_whoever_asks_more_than_once_asks_for_a_snapshot(module: ModuleType) -> None:
+    """A function that uses a plain connection twice would compare what does not belong together."""
+    several = [
+        function.name
+        for function in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(function, ast.FunctionDef)
+        for argument in function.args.args
+        if argument.annotation and ast.unparse(argument.annotation) == "sa.Connection"
+        if _uses(function, argument.arg) > 1
+    ]
+    assert several == []
+
+
+def _uses(node: ast.AST, name: str) -> int:
+    if isinstance(node, ast.Name):
+        return int(node.id == name)
+    repeated = node.body if isinstance(node, ast.For | ast.While) else []
+    return sum(
+        _uses(child, name) * (2 if child in repeated else 1) for child in ast.iter_child_nodes(node)
+    )
