@@ -123,7 +123,7 @@ def _delivered(number: int) -> str:
 
 @pytest.fixture
 def scene(place: Place) -> Iterator[Scene]:
-    place.ok("migrate")
+    assert look(place, "migrate").code == 0
     engine = open_engine(place.settings)
     with engine.begin() as connection:
         batches.create(
@@ -250,6 +250,7 @@ def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
     answers_between(scene.set, scene.end, read, letting_in)
 
 
+@MOSTLY_SQLITE
 def test_what_is_listed_of_a_sweep_is_of_one_moment(place: Place) -> None:
     place.ok("sweep", "--count", "1", "--only", "*accepted*")
     half = "UPDATE trials SET verdict = NULL, ended_at_ms = NULL WHERE number > 1"
