@@ -164,14 +164,13 @@ def _with_children(
 ) -> tuple[list["WorkflowSeen"], list[int]]:
     """Roots and everything below them, depth first; children oldest first, as they were made."""
     from resumectl.publishing import workflows
+    from resumectl.publishing.natural_order import natural_key
 
     below: dict[str, list[WorkflowSeen]] = {}
     level = list(roots)
     while level:
         children = workflows.list_workflows(connection, parents=[each.id for each in level])
-        for child in sorted(
-            children, key=lambda w: (w.created_at_ms, workflows.natural_order(w.id))
-        ):
+        for child in sorted(children, key=lambda w: (w.created_at_ms, natural_key(w.id))):
             below.setdefault(str(child.parent), []).append(child)
         level = children
     found: list[WorkflowSeen] = []

@@ -21,6 +21,7 @@ from resumectl.publishing.dbos_tables import (
     workflow_status,
 )
 from resumectl.publishing.models import failures
+from resumectl.publishing.natural_order import natural_order
 from resumectl.settings import Settings
 from resumectl.statuses import UNFINISHED
 
@@ -155,11 +156,6 @@ def recorded_steps(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[st
     return found
 
 
-def natural_order(workflow_id: str) -> list[tuple[int, str]]:
-    """A key to sort by, with alpha-1-2 before alpha-1-10."""
-    return [(len(part) if part.isdigit() else 0, part) for part in workflow_id.split("-")]
-
-
 @dataclass(frozen=True, slots=True)
 class WorkflowSeen:
     """One workflow, of any application, without what it was given or gave back."""
@@ -193,7 +189,7 @@ def list_workflows(
     offset: int = 0,
     roots_only: bool = False,
 ) -> list[WorkflowSeen]:
-    """Workflows, newest first.
+    """Return workflows, newest first; those of the same time by the natural order of their ids.
 
     Args:
         connection: To a database with DBOS's tables.
@@ -220,7 +216,15 @@ def list_workflows(
         _ws.created_at,
         _ws.completed_at,
         _ws.parent_workflow_id,
-    ).order_by(_ws.created_at.desc(), _ws.workflow_uuid.desc())
+    ).order_by(
+        # Many are created at the same time, as the clock of the database tells it: SQLite before
+        # 3.42 knows seconds. Sorting by id among these costs little: there is an index on the
+        # time, so that only the rows of the same time are sorted, page by page. The id itself
+        # comes last: without a total order, a row could be on two pages or on none.
+        _ws.created_at.desc(),
+        natural_order(connection, _ws.workflow_uuid).desc(),
+        _ws.workflow_uuid.desc(),
+    )
     if workflow_ids is not None:
         query = query.where(_ws.workflow_uuid.in_(workflow_ids))
     if parents is not None:

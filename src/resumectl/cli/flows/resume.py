@@ -14,6 +14,7 @@ from resumectl.lab.bench import Bench, sweep_ids, workflow_id_of
 from resumectl.publishing import records, takeover, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.natural_order import natural_key
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
@@ -135,7 +136,7 @@ def _rows(wanted: Sequence[str], before: Recorded, after: Recorded) -> list[Resu
             repeated=max(0, after.deliveries.get(each, 0) - 1)
             - max(0, before.deliveries.get(each, 0) - 1),
         )
-        for each in sorted(wanted, key=workflows.natural_order)
+        for each in sorted(wanted, key=natural_key)
     ]
 
 
