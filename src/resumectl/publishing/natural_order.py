@@ -29,7 +29,11 @@ def natural_order(
     if connection.dialect.name == "sqlite":
         driver = connection.connection.driver_connection
         assert driver is not None
-        driver.create_function(_FUNCTION, 1, natural_key, deterministic=True)
+        # Once for each of the driver's connections: SQLite does not replace a function while a
+        # statement is being read.
+        if _FUNCTION not in connection.info:
+            driver.create_function(_FUNCTION, 1, natural_key, deterministic=True)
+            connection.info[_FUNCTION] = True
         return sa.Function(_FUNCTION, column, type_=sa.Text())
     padded = sa.func.regexp_replace(column, "([0-9]+)", "0" * _DIGITS + r"\1", "g")
     cut = sa.func.regexp_replace(padded, f"[0-9]*([0-9]{{{_DIGITS}}})", r"\1", "g", type_=sa.Text)
