@@ -27,6 +27,17 @@ def shell_word(text: str) -> str:
     return "$'" + literal(text.replace("\\", "\\\\").replace("'", "\\'")) + "'"
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: "1 workflow", "2 workflows".
+
+    Args:
+        number: How many.
+        noun: For one.
+        plural: For any other number, where that is not the noun with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def clock(at_ms: int | None) -> str:
     """A Unix time in milliseconds as local date and time."""
     if at_ms is None:

@@ -14,6 +14,7 @@ import typer
 from resumectl.cli.common import Common, command
 from resumectl.cli.help import COMMAND, FILTERS, INSPECT, option
 from resumectl.errors import ExitCode, Refusal
+from resumectl.text import counted
 
 if TYPE_CHECKING:
     from resumectl.database import Snapshot
@@ -270,7 +271,7 @@ def fork(
         raise Refusal(f"{workflow_id} is of a sweep", next_step="resumectl sweep  begins another")
     if not 1 <= from_step <= original.steps + 1:
         raise Refusal(
-            f"{workflow_id} has {original.steps} steps: it cannot begin at step {from_step}",
+            f"{workflow_id} has {counted(original.steps, 'step')}: it cannot begin at step {from_step}",
             next_step=f"resumectl steps {workflow_id}",
         )
     fork_id = _free_fork_id(common, workflow_id)

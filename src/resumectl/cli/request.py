@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from resumectl.cli.common import Common
 from resumectl.errors import Refusal
+from resumectl.text import counted
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -83,7 +84,7 @@ def read_request(
     else:
         bodies, blank = _read(from_file)
         if blank:
-            common.say(f"{from_file}: {blank} blank lines passed over")
+            common.say(f"{from_file}: {counted(blank, 'blank line')} passed over")
     return Request(name, bodies, batch_id, guarantee, concurrency, delay_s)
 
 

@@ -270,7 +270,7 @@ def read_specification(
     if chosen.edge is not None and chosen.edge not in set(Edge):
         raise Refusal(f"the edge {chosen.edge!r} is unknown", next_step="before or after")
     if chosen.deaths not in (1, 2):
-        raise Refusal(f"{chosen.deaths} deaths are not 1 or 2", next_step="as in  --deaths 2")
+        raise Refusal(f"--deaths {chosen.deaths} is not 1 or 2", next_step="as in  --deaths 2")
     for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
         if number is not None and not 1 <= number <= 1_000_000:
             raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")

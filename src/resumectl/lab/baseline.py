@@ -20,6 +20,7 @@ from resumectl.lab.paths import Path, distinct, paths_of
 from resumectl.lab.plan import subject_of
 from resumectl.lab.relations import Pair, carried_together
 from resumectl.lab.trial import Observation
+from resumectl.text import counted
 
 MISSING = object()  # stands for a value that is not there
 
@@ -200,7 +201,8 @@ class Baseline:
                 f"the steps of {workflow}, which is cancelled"
             )  # fmt: skip
         if self.left_running:
-            said.append(f"what {self.left_running} threads or tasks do that never end")
+            left = counted(self.left_running, "thread or task", "threads or tasks")
+            said.append(f"the unfinished work of {left}")
         return said
 
 

@@ -37,6 +37,7 @@ from resumectl.lab.trial import (
     Promise,
     Verdict,
 )
+from resumectl.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class Checker:
                     yield Finding(
                         Kind.DUPLICATED,
                         f"{key.name}, {key.about}",
-                        f"ran {times} times within life {number}; uninterrupted, {usual}: one "
+                        f"ran {counted(times, 'time')} within life {number}; uninterrupted, {usual}: one "
                         "workflow was executed twice at a time",
                     )
 
@@ -246,7 +247,9 @@ class Checker:
                 differs = len(payloads.get((key.name, key.about), ())) > 1
                 if most == 0 and key.kind == "effect":
                     yield Finding(
-                        Kind.UNEXPECTED, subject, f"happened {n} times; uninterrupted, never"
+                        Kind.UNEXPECTED,
+                        subject,
+                        f"happened {counted(n, 'time')}; uninterrupted, never",
                     )
                 elif promise is Promise.AT_LEAST_ONCE:
                     # What ran once after the crash, and never without one, repeats nothing.
@@ -257,7 +260,7 @@ class Checker:
                     yield Finding(
                         Kind.DUPLICATED,
                         subject,
-                        f"{verb} {n} times{again}; uninterrupted, {most}; promised {promise}"
+                        f"{verb} {counted(n, 'time')}{again}; uninterrupted, {most}; promised {promise}"
                         + ("" if promised_name(key) in self.promises else _why_so(key, places)),
                     )
             elif n < least and complete and not (key.kind == "effect" and cannot_count):
@@ -267,7 +270,9 @@ class Checker:
                     # Of what never happened in this trial nothing tells where it belongs.
                     promised = f"; promised {promise}" if told or key in found else ""
                     yield Finding(
-                        Kind.LOST, subject, f"{verb} {n} times; uninterrupted, {least}{promised}"
+                        Kind.LOST,
+                        subject,
+                        f"{verb} {counted(n, 'time')}; uninterrupted, {least}{promised}",
                     )
 
     def _never_ended(self, trial: Observation) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from resumectl.lab.aliases import has_parent
 from resumectl.lab.baseline import Transition, transitions_of
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
 from resumectl.lab.trial import Observation
+from resumectl.text import counted
 
 
 def crash_points(
@@ -131,7 +132,7 @@ def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points
         return
     what = f"nothing in an uninterrupted run is {at}"
     if subject_of(at.pattern) and any(at.covers(t.name) for t in transitions):
-        what = f"{at.pattern} does not happen {at.n} times in an uninterrupted run"
+        what = f"{at.pattern} does not happen {counted(at.n, 'time')} in an uninterrupted run"
     raise Refusal(what, next_step=_nearest(at.pattern, transitions, points_line))
 
 

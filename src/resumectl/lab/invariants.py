@@ -15,6 +15,7 @@ from resumectl.lab.paths import never_asked_for
 from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, subject_of
 from resumectl.lab.trial import Finding, Kind, LifeSeen, Observation
 from resumectl.statuses import RESUMABLE_BY_ID, UNFINISHED
+from resumectl.text import counted
 
 # Facts of which there is one for ever: another one is a checkpoint that did not hold.
 _ONCE = ("step-", "transaction-", "succeeded", "failed")
@@ -237,4 +238,4 @@ def _never_recorded(trial: Observation) -> Iterator[Finding]:
 def _written_twice(trial: Observation) -> Iterator[Finding]:
     for name, number in Counter(committed(trial)).items():
         if number > 1 and name.rpartition("/")[2].startswith(_ONCE):
-            yield Finding(Kind.DUPLICATED, name, f"was committed {number} times")
+            yield Finding(Kind.DUPLICATED, name, f"was committed {counted(number, 'time')}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Self
 
+from resumectl.text import counted
+
 # Between writing a batch down and starting its workflow; resumectl's word, not DBOS's.
 NOT_STARTED = "NOT_STARTED"
 SUCCESS = "SUCCESS"
@@ -151,7 +153,7 @@ def verdict(state: State) -> str:
     if totals.missing:
         parts.append(f"{totals.missing} missing, as at-most-once or a cancellation allows")
     if totals.ignored:
-        parts.append(f"{totals.ignored} second attempts ignored")
+        parts.append(f"{counted(totals.ignored, 'second attempt')} ignored")
     if totals.pending:
         return f"unfinished: {', '.join(parts)}, {totals.pending} pending"
     return f"kept: {', '.join(parts)}"

@@ -27,7 +27,7 @@ from resumectl.report.sheet import (
     sentences,
     words,
 )
-from resumectl.text import clock, duration, literal
+from resumectl.text import clock, counted, duration, literal
 
 if TYPE_CHECKING:
     from resumectl.publishing.records import LifeSeen
@@ -127,9 +127,10 @@ def resumed_totals(rows: Sequence[Resumed]) -> Iterable[RenderableType]:
     if len(rows) > _RESUMED_SHOWN_MAX:
         yield Text(f"… and {len(rows) - _RESUMED_SHOWN_MAX} more (--json has them all)")
     yield Text(
-        f"{len(rows)} workflows: {sum(r.replayed for r in rows)} steps replayed, "
+        f"{counted(len(rows), 'workflow')}: "
+        f"{counted(sum(r.replayed for r in rows), 'step')} replayed, "
         f"{sum(r.executed for r in rows)} executed, "
-        f"{sum(r.repeated for r in rows)} deliveries repeated"
+        f"{counted(sum(r.repeated for r in rows), 'delivery', 'deliveries')} repeated"
     )
 
 
@@ -161,7 +162,7 @@ def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
         rows = [row for index, row in enumerate(rows) if index >= more or row[1] == "durable"]
     return Sheet(
         "Counters: in memory they end with their life, durable ones do not"
-        + (f"; without {more} older lives (--json has them)" if more > 0 else ""),
+        + (f"; without {counted(more, 'older life', 'older lives')} (--json has them)" if more > 0 else ""),
         [
             ids("publisher"), words("counter"), words("of", dispensable=1),
             ids("executor", dispensable=3), right("pid", dispensable=2), words("ended"), right("local"), right("global"),
@@ -234,7 +235,7 @@ def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int
 def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
     """The recorded steps of one workflow, and which life executed each."""
     return Sheet(
-        f"{workflow.id}: {workflow.status}, {len(steps)} steps recorded",
+        f"{workflow.id}: {workflow.status}, {counted(len(steps), 'step')} recorded",
         [
             right("step"), names("name"), ids("child"), words("outcome"), dates("started", dispensable=1),
             right("took", dispensable=2), words("life"),

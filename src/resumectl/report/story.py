@@ -16,7 +16,7 @@ from resumectl.lab.specification import Specification
 from resumectl.lab.trial import Judgement, Kind, LifeSeen, Observation, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
-from resumectl.text import literal
+from resumectl.text import counted, literal
 
 _LISTED_MAX = 8
 
@@ -190,7 +190,8 @@ def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
     for each in judgement.exposures:
         other = ", with another payload" if each.payload_differs else ""
         yield Text(
-            literal(f"allowed: {each.effect} happened {each.times} times{other}"), style="yellow"
+            literal(f"allowed: {each.effect} happened {counted(each.times, 'time')}{other}"),
+            style="yellow",
         )
     if judgement.by_chance:
         yield Text(
@@ -235,7 +236,7 @@ def outcomes_sheet(judged: Sequence[Judgement]) -> Sheet:
         what = "; ".join(sorted({f"{f.kind} {f.subject}" for f in judgement.findings}))
         counts[str(judgement.verdict), what or judgement.why_void] += 1
     return Sheet(
-        f"{judged[0].plan}, {len(judged)} times",
+        f"{judged[0].plan}, {counted(len(judged), 'time')}",
         [ids("verdict"), sentences("what"), right("times")],
         [[verdict, what, times] for (verdict, what), times in sorted(counts.items())],
     )

@@ -15,7 +15,7 @@ from resumectl.lab.trial import Finding, Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
 from resumectl.report.sweep_header import header, settings_document
-from resumectl.text import clock, duration, literal
+from resumectl.text import clock, counted, duration, literal
 
 if TYPE_CHECKING:
     from resumectl.lab.archive import SweepKept
@@ -130,7 +130,7 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
             "Exposures: what the promises allow to happen another number of times",
             [words("of"), right("worst"), ids("seen at"), words("payload")],
             [
-                [effect, Text(f"{times} times"), plan, "differs" if differs else ""]
+                [effect, Text(counted(times, "time")), plan, "differs" if differs else ""]
                 for effect, times, differs, plan in result.exposures[:_SHOWN_MAX]
             ],
         )
@@ -170,19 +170,19 @@ def _sentence(result: SweepResult) -> Text:
     n = result.verdicts
     if n[Verdict.BROKEN]:
         return Text(
-            f"BROKEN: {n[Verdict.BROKEN]} of {len(result.judged)} deaths broke a promise",
+            f"BROKEN: {n[Verdict.BROKEN]} of {counted(len(result.judged), 'death')} broke a promise",
             style=VERDICT_STYLES["BROKEN"],
         )
     if n[Verdict.VOID] or len(result.judged) < result.kept.planned:
         return Text(
-            f"VOID: {n[Verdict.VOID]} of {len(result.judged)} trials proved nothing",
+            f"VOID: {n[Verdict.VOID]} of {counted(len(result.judged), 'trial')} proved nothing",
             style=VERDICT_STYLES["VOID"],
         )
     part = "" if result.kept.planned >= result.kept.crash_points else (
-        f", a sample of {result.kept.crash_points} crash points"
+        f", a sample of {result.kept.crash_points:,}"
     )  # fmt: skip
     return Text(
-        f"KEPT: every promise, at {result.struck} crash points{part}",
+        f"KEPT: every promise, at {counted(result.struck, 'crash point')}{part}",
         style=VERDICT_STYLES["KEPT"],
     )
 

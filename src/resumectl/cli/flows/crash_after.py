@@ -20,7 +20,7 @@ from resumectl.publishing.view import viewing
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.settings import Settings
-from resumectl.text import literal
+from resumectl.text import counted, literal
 
 _WHEN = {
     "before-delivery": Edge.BEFORE,
@@ -105,7 +105,7 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
         raise Refusal(f"there is no delivery {n}", next_step="as in  resumectl crash-after 7")
     if n > count:
         raise NothingProved(
-            f"the batch has {count} messages: there is no delivery {n} to die at",
+            f"the batch has {counted(count, 'message')}: there is no delivery {n} to die at",
             next_step=f"resumectl crash-after {count}, or a larger --count",
         )
 

@@ -15,6 +15,7 @@ from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
 from resumectl.report.sheet import Sheet, sentences, words
 from resumectl.settings import URL_VARIABLES, Settings
+from resumectl.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,16 @@ def _look(settings: Settings) -> list[Finding]:
         engine.dispose()
     running = [life for life in lives if life.ended == "running"]
     waiting = len(seen.available) + len(seen.unstarted)
-    found.append(Finding("running", f"{len(running)} lives"))
+    found.append(Finding("running", counted(len(running), "life", "lives")))
     found.append(
-        Finding("unfinished", f"{waiting} workflows", "resumectl resume" if waiting else "")
+        Finding("unfinished", counted(waiting, "workflow"), "resumectl resume" if waiting else "")
     )
     for reason, next_step in dict.fromkeys((b.reason, b.next_step) for b in seen.blocked):
         count = sum(b.reason == reason for b in seen.blocked)
         found.append(
             Finding(
                 "stranded" if "version" in reason else "in hand",
-                f"{count} workflows {reason}",
+                f"{counted(count, 'workflow')} {reason}",
                 next_step,
             )
         )

@@ -15,6 +15,7 @@ from resumectl.lab.sweep import keeper, run_trials, verdicts
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.report import console, machine, story
 from resumectl.report.sweep import transitions_sheet
+from resumectl.text import counted
 
 
 def points(common: Common, specification: Specification) -> ExitCode:
@@ -50,7 +51,7 @@ def points(common: Common, specification: Specification) -> ExitCode:
     if common.as_json:
         machine.show(document)
         return ExitCode.DONE
-    console.show(f"{len(plans)} crash points")
+    console.show(counted(len(plans), "crash point"))
     common.say(f"next:  {command_line(Command.SWEEP, told, str(Path.cwd()))}  dies at each of them")
     return ExitCode.DONE
 
