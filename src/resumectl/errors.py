@@ -10,7 +10,13 @@ from typing import Any
 
 
 class ExitCode(IntEnum):
-    """How a command ended; the help text and the README are made from this table."""
+    """How a command ended; the help text and the README are made from this table.
+
+    One mistake has one code, wherever it is noticed. What was typed can never be carried out: 2,
+    also where only a run of the program shows it, as with a pattern that covers nothing. A program
+    or an experiment ran, and says nothing about the promises: 3. The same command line may succeed
+    once the database, the disk or the machine is in order, or with more time: 4.
+    """
 
     meaning: str
 
@@ -20,12 +26,12 @@ class ExitCode(IntEnum):
         member.meaning = meaning
         return member
 
-    DONE = 0, "done"
+    DONE = 0, "done; what was checked was kept"
     PROMISE_BROKEN = 1, "a promise was broken"
     REFUSED = 2, "the command line cannot be carried out"
-    NOTHING_PROVED = 3, "nothing was proved"
-    MACHINE_FAILED = 4, "the database or the machine failed"
-    INTERRUPTED = 130, "interrupted"
+    NOTHING_PROVED = 3, "the experiment ran, and nothing was proved"
+    MACHINE_FAILED = 4, "the database or the machine failed, or time was up"
+    INTERRUPTED = 130, "interrupted by Ctrl-C or SIGTERM"
 
 
 class Refusal(Exception):
@@ -57,12 +63,12 @@ class Interrupted(Refusal):
 
 
 class NothingProved(Refusal):
-    """The crash never landed, or the process died otherwise than planned."""
+    """A program or an experiment ran, and says nothing about the promises."""
 
     exit_code = ExitCode.NOTHING_PROVED
 
 
 class MachineFailure(Refusal):
-    """The database, the disk or the machine failed; the command line was fine."""
+    """The database, the disk or the machine failed, or the time was up; the command line is fine."""
 
     exit_code = ExitCode.MACHINE_FAILED

@@ -10,14 +10,13 @@ import gc
 # of the start-up would go into collections that find nothing (0.06 of 0.62 s for `state`).
 gc.set_threshold(100_000)
 
-import io
 import os
 import sys
 from typing import NoReturn
 
 import typer
 
-from resumectl.cli import experimenting, housekeeping, inspecting, publishing
+from resumectl.cli import experimenting, housekeeping, inspecting, publishing, streams
 from resumectl.cli.help import GroupedCommands, examples
 from resumectl.errors import ExitCode
 from resumectl.report import machine
@@ -84,36 +83,21 @@ def _run() -> int:
 
 def main() -> NoReturn:
     """Run the command line, and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that knows few letters is shown the others' numbers, and is no failure.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    streams.open_streams()
     status: int = ExitCode.INTERRUPTED
     try:
         status = _run()
-        status = _flush() or status
-    except (BrokenPipeError, SystemExit):
-        pass  # whoever read has gone: nothing can be said any more (typer makes an exit of it)
+        error = streams.flush()
+        if error is not None and status != ExitCode.MACHINE_FAILED:  # not told already
+            status = streams.fail(error)
+    except SystemExit as ending:  # as of what prints the completion of a shell
+        status = ending.code if isinstance(ending.code, int) else ExitCode.DONE
+    except OSError as failure:  # of the parser's own help; a command explains what fails in it
+        status = streams.fail(failure)
     except BaseException:  # noqa: BLE001 (it is shown, and the threads are not to outlive it)
         sys.excepthook(*sys.exc_info())
-        status = ExitCode.NOTHING_PROVED
+        status = ExitCode.MACHINE_FAILED
     finally:
         # Not sys.exit: workflows cut off wait in threads of DBOS's executor, which Python would
         # join, also those that are daemons; and taking the modules apart costs 0.03 s.
         os._exit(status)
-
-
-def _flush() -> int:
-    """Send off what was said; an exit code if it cannot be."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        pass  # whoever read has seen enough
-    except OSError as error:
-        print(
-            f"error: standard output: {error.strerror}\nnext:  free some space, and repeat it",
-            file=sys.stderr,
-        )
-        return ExitCode.MACHINE_FAILED
-    sys.stderr.flush()
-    return ExitCode.DONE

@@ -173,8 +173,6 @@ def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
     except KeyboardInterrupt:
         common.say("interrupted")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return ExitCode.DONE  # whoever read has seen enough
     except Exception as error:  # noqa: BLE001 (the last to see it; nothing is dropped)
         if common.debug:
             common.say_traceback()

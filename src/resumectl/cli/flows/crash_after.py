@@ -104,7 +104,7 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
     if n < 1:
         raise Refusal(f"there is no delivery {n}", next_step="as in  resumectl crash-after 7")
     if n > count:
-        raise NothingProved(
+        raise Refusal(
             f"the batch has {counted(count, 'message')}: there is no delivery {n} to die at",
             next_step=f"resumectl crash-after {count}, or a larger --count",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resumectl.cli.common import Common
-from resumectl.errors import ExitCode, NothingProved
+from resumectl.errors import ExitCode, MachineFailure
 from resumectl.lab.crash_points import crash_points
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.runner import Lab, Runner
@@ -51,7 +51,7 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
     rows: list[tables.SelftestRow] = []
     collection = pitfalls()
     if not collection:
-        raise NothingProved("the pitfalls are not installed", next_step="install resumectl again")
+        raise MachineFailure("the pitfalls are not installed", next_step="install resumectl again")
     cases = [
         (each, scenario)
         for each in collection

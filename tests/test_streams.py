@@ -1,0 +1,75 @@
+"""What a command does where nobody reads it, or where there is nothing to write to."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import Place, Ran
+
+from resumectl.errors import ExitCode
+
+
+def run_unread(place: Place, *arguments: str) -> Ran:
+    """Run a command whose standard output is a pipe that nobody reads, as after `| head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = place.start(*arguments, stdout=writer)
+    os.close(writer)
+    _, err = process.communicate(timeout=120)
+    return Ran(process.returncode, "", err)
+
+
+def test_the_exit_code_is_the_same_where_nobody_reads(sqlite_place: Place) -> None:
+    place = sqlite_place
+    place.ok("publish", "--count", "3")
+    for arguments in (
+        ("steps", "alpha-1"), ("state", "--json"), ("--help",), ("--version",), ("doctor",),
+        ("list-workflows",),
+    ):  # fmt: skip
+        ran = run_unread(place, *arguments)
+        assert (ran.code, ran.err) == (ExitCode.DONE, ""), arguments
+    assert run_unread(place, "steps", "nobody").code == ExitCode.REFUSED
+    place.execute("DELETE FROM deliveries WHERE message_number = 2")
+    assert run_unread(place, "state", "--check").code == ExitCode.PROMISE_BROKEN
+
+
+def test_a_long_output_is_cut_off_quietly(sqlite_place: Place) -> None:
+    """Longer than the buffer of a pipe: it is written while the reader is already gone."""
+    sqlite_place.ok("publish", "--count", "2")
+    sqlite_place.execute("UPDATE workflow_status SET name = hex(zeroblob(200000))")
+    process = sqlite_place.start("list-workflows")
+    assert process.stdout is not None
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(60) == ExitCode.DONE
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_closed_streams_are_no_failure_and_no_database_takes_their_place(
+    sqlite_place: Place, closed: tuple[int, ...]
+) -> None:
+    place = sqlite_place
+    redirected = " ".join(f"{descriptor}>&-" for descriptor in closed)
+    shown = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m resumectl publish --count 2 {redirected}', sys.executable],
+        cwd=place.directory,
+        env=place.environ,
+        capture_output=True,
+        check=False,
+    )
+    assert shown.returncode == ExitCode.DONE, shown
+    assert place.document("state")["totals"]["delivered"] == 2
+    assert place.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_full_disk_behind_standard_output_is_told(sqlite_place: Place) -> None:
+    for arguments in (("--help",), ("--version",), ("state",), ("state", "--json")):
+        with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
+            process = sqlite_place.start(*arguments, stdout=full)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == ExitCode.MACHINE_FAILED
+        assert len(err.splitlines()) == 2
+        assert "next:  " in err
