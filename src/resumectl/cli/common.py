@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import signal
 import sys
 import traceback
@@ -15,6 +16,7 @@ import typer
 
 from resumectl.cli.help import COMMON, GroupedOptions, examples, option
 from resumectl.errors import ExitCode, MachineFailure, Refusal
+from resumectl.text import literal, shell_word
 
 if TYPE_CHECKING:
     from resumectl.settings import Settings
@@ -98,9 +100,40 @@ class Common:
 
     def say(self, text: str) -> None:
         """Tell the user something that is not the result: on standard error."""
-        from resumectl.text import literal
-
         print(literal(text), file=sys.stderr, flush=True)
+
+    def say_next(self, text: str) -> None:
+        """Tell the user what to type next: on standard error."""
+        self.say(f"next:  {self.retyped(text)}")
+
+    def retyped(self, text: str) -> str:
+        """Return a text with every command line in it completed: the next command is to work on
+        the same database, from the same file and as the same version as this one.
+
+        Args:
+            text: Holds command lines, as in "resumectl resume".
+        """
+        words = [f"{name} {shell_word(value)}" for name, value in self._given()]
+        return _COMMAND_LINE.sub(lambda line: self._completed(line, words), text)
+
+    def _completed(self, line: re.Match[str], words: Sequence[str]) -> str:
+        if line[1] not in _names:
+            return line[0]
+        # What a text says itself is meant: doctor names the version that would take the work.
+        return " ".join([line[0], *(w for w in words if f"{w.split()[0]} " not in line.string)])
+
+    def _given(self) -> Iterator[tuple[str, str]]:
+        if self.db_url is not None:
+            yield "--db-url", self.settings().shown_url if self._is_secret else self.db_url
+        if self.config is not None:
+            yield "--config", str(self.config)
+        if self.app_version is not None:
+            yield "--app-version", self.app_version
+
+    @property
+    def _is_secret(self) -> bool:
+        """Whether the URL that was given holds a password; it is not shown, nor is a broken URL."""
+        return bool(self.settings().secrets)
 
     def say_traceback(self) -> None:
         """Tell where the error at hand was raised, without any password."""
@@ -113,6 +146,9 @@ class Common:
 
 
 Command = Callable[..., ExitCode]
+
+_names: set[str] = set()  # of the commands
+_COMMAND_LINE = re.compile(r"\bresumectl ([a-z][a-z-]*)")
 
 
 def command(
@@ -141,6 +177,7 @@ def command(
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = function.__doc__
+    _names.add(name)
     app.command(name, cls=GroupedOptions, rich_help_panel=group, epilog=examples(*example))(run)
 
 
@@ -181,11 +218,14 @@ def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
 
 def _said(common: Common, refusal: Refusal) -> int:
     common.say(f"{refusal.label}: {refusal.what}")
-    common.say(f"next:  {refusal.next_step}")
+    next_step = refusal.next_step
+    with suppress(Refusal):  # the URL that was given may be what is wrong
+        next_step = common.retyped(next_step)
+    common.say(f"next:  {next_step}")
     if common.as_json:
         from resumectl.report import machine
 
-        machine.show({**refusal.document, "error": refusal.what, "next": refusal.next_step})
+        machine.show({**refusal.document, "error": refusal.what, "next": next_step})
     return refusal.exit_code
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ import typer
 from resumectl.cli.common import Common, command
 from resumectl.cli.help import COMMAND, FILTERS, INSPECT, option
 from resumectl.errors import ExitCode, Refusal
-from resumectl.text import counted
+from resumectl.text import counted, shell_word
 
 if TYPE_CHECKING:
     from resumectl.database import Snapshot
@@ -67,9 +66,9 @@ def state(
     else:
         console.show(*tables.state_view(found))
         if not found.publishers:
-            common.say("next:  resumectl publish --name alpha --count 20")
+            common.say_next("resumectl publish --name alpha --count 20")
         elif found.totals.pending:
-            common.say("next:  resumectl resume")
+            common.say_next("resumectl resume")
     broken = any(broken_promises(batch) for batch in found.batches)
     return ExitCode.PROMISE_BROKEN if check and broken else ExitCode.DONE
 
@@ -155,8 +154,10 @@ def list_workflows(
             "--limit": limit,
             "--offset": offset + limit,
         }
-        asked = (f"{option} {quote(str(v))}" for option, v in question.items() if v is not None)
-        common.say(f"next:  resumectl list-workflows{' --tree' * tree} {' '.join(asked)}")
+        asked = (
+            f"{option} {shell_word(str(v))}" for option, v in question.items() if v is not None
+        )
+        common.say_next(f"resumectl list-workflows{' --tree' * tree} {' '.join(asked)}")
     return ExitCode.DONE
 
 
@@ -244,7 +245,7 @@ def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
             f"{workflow_id} has ended: {before.status}", next_step=f"resumectl steps {workflow_id}"
         )
     remote.cancel(common.settings(), workflow_id)
-    return _show_one(common, workflow_id, f"next:  resumectl resume {workflow_id}  takes it up")
+    return _show_one(common, workflow_id, f"resumectl resume {workflow_id}  takes it up")
 
 
 def fork(
@@ -276,7 +277,7 @@ def fork(
         )
     fork_id = _free_fork_id(common, workflow_id)
     remote.fork(common.settings(), workflow_id, from_step=from_step, fork_id=fork_id)
-    return _show_one(common, fork_id, "next:  resumectl resume  (or a worker) executes it")
+    return _show_one(common, fork_id, "resumectl resume  (or a worker) executes it")
 
 
 def _free_fork_id(common: Common, workflow_id: str) -> str:
@@ -318,7 +319,7 @@ def _show_one(common: Common, workflow_id: str, next_step: str) -> ExitCode:
         machine.show({"workflows": [machine.workflow_document(workflow)]})
     else:
         console.show(tables.workflows_sheet([workflow], depths=[0]))
-    common.say(next_step)
+    common.say_next(next_step)
     return ExitCode.DONE
 
 

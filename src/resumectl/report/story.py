@@ -1,7 +1,7 @@
 """One trial, told in its order: as a story, as JSON, and how it came out when repeated."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ _WHY = {
 
 
 def told(
-    trial: Observation, judgement: Judgement, specification: Specification
+    trial: Observation,
+    judgement: Judgement,
+    specification: Specification,
+    retyped: Callable[[str], str] = str,
 ) -> Iterator[RenderableType]:
     """One trial in the order in which it happened, what it means, and what to type next.
 
@@ -50,6 +53,7 @@ def told(
         trial: What was seen.
         judgement: What is made of it.
         specification: What was asked for.
+        retyped: Complete a command line with the options of every command that were given.
     """
     yield Text(literal(f"One trial of {specification.subject}: {trial.plan}"), style="bold")
     yield Text(literal(_course(trial)))
@@ -66,7 +70,7 @@ def told(
     yield from _meaning(judgement)
     again = command_line(Command.REPLAY, specification, str(Path.cwd()), plan=trial.plan)
     if judgement.verdict is Verdict.BROKEN:
-        yield Text(literal(f"next:  {again} --times 20"), no_wrap=True)
+        yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)
         yield Text("tells how often it comes out so; then mend it, and sweep again")
 
 

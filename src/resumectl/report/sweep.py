@@ -1,7 +1,7 @@
 """What a sweep proved, as tables and as JSON."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,8 +98,15 @@ def transitions_sheet(scenario: str, transitions: Sequence[Transition]) -> Sheet
     )
 
 
-def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
-    """Everything that `sweep` shows."""
+def sweep_view(
+    result: SweepResult, retyped: Callable[[str], str] = str
+) -> Iterator[RenderableType]:
+    """Yield everything that `sweep` shows.
+
+    Args:
+        result: What was proved.
+        retyped: Complete a command line with the options of every command that were given.
+    """
     yield from header(result.kept.specification, *result.settings)
     findings = result.findings
     by_kind: defaultdict[str, list[tuple[Finding, str]]] = defaultdict(list)
@@ -121,7 +128,7 @@ def sweep_view(result: SweepResult) -> Iterator[RenderableType]:
         line = command_line(
             Command.REPLAY, result.kept.specification, str(Path.cwd()), plan=found[0][1]
         )
-        yield Text(literal(f"{kind}: see it again with  {line}"), no_wrap=True)
+        yield Text(literal(f"{kind}: see it again with  {retyped(line)}"), no_wrap=True)
     void = [j for j in result.judged if j.verdict is Verdict.VOID]
     for judgement in void[:_SHOWN_MAX]:
         yield Text(literal(f"void: {judgement.plan}: {judgement.why_void}"), style="yellow")

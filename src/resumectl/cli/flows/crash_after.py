@@ -168,5 +168,5 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> Ex
         )
     if common.as_json:
         machine.show(document)
-    common.say("next:  resumectl resume")
+    common.say_next("resumectl resume")
     return ExitCode.DONE

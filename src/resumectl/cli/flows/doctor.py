@@ -1,6 +1,6 @@
 """`doctor`: what is right and what is not about a database, each with what to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -48,6 +48,7 @@ def examine(common: Common) -> ExitCode:
     except Refusal as refusal:
         failure = refusal
         findings.append(Finding("usable", f"no: {refusal.what}", refusal.next_step))
+    findings = [replace(each, next_step=common.retyped(each.next_step)) for each in findings]
     if common.as_json:
         machine.show(
             {

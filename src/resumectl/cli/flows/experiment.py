@@ -52,7 +52,7 @@ def points(common: Common, specification: Specification) -> ExitCode:
         machine.show(document)
         return ExitCode.DONE
     console.show(counted(len(plans), "crash point"))
-    common.say(f"next:  {command_line(Command.SWEEP, told, str(Path.cwd()))}  dies at each of them")
+    common.say_next(f"{command_line(Command.SWEEP, told, str(Path.cwd()))}  dies at each of them")
     return ExitCode.DONE
 
 
@@ -91,7 +91,7 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
         document["outcomes"] = outcomes
         machine.show(document)
     elif times == 1:
-        console.show(*story.told(trials[0], judged[0], told))
+        console.show(*story.told(trials[0], judged[0], told, common.retyped))
     else:
         console.show(story.outcomes_sheet(judged))
     if told.keep_in is not None and outcomes[Verdict.KEPT] < times:

@@ -47,7 +47,7 @@ def show(common: Common, result: SweepResult) -> ExitCode:
     if common.as_json:
         machine.show(tables.sweep_document(result))
     else:
-        console.show(*tables.sweep_view(result))
+        console.show(*tables.sweep_view(result, common.retyped))
     kept_in = result.kept.specification.keep_in
     if kept_in and result.verdicts[Verdict.BROKEN] + result.verdicts[Verdict.VOID]:
         common.say(f"what these trials left is kept in {kept_in}")

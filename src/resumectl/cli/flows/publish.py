@@ -118,7 +118,7 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
         batch = request.write_down(connection)
         if batch.is_new or not workflows.exists(connection, batch.id):
             remote.enqueue(settings, connection, batch)
-    common.say(f"enqueued {batch.id}; it is delivered by  resumectl worker")
+    common.say(common.retyped(f"enqueued {batch.id}; it is delivered by  resumectl worker"))
     return show_batches(common, [batch.id])
 
 
@@ -150,7 +150,7 @@ def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = 
             )
         console.show(tables.verdict_line(state))
     if any(b.counts.failed for b in state.batches if b.id in ids):
-        common.say("next:  resumectl list-workflows --status ERROR")
+        common.say_next("resumectl list-workflows --status ERROR")
     broken = any(broken_promises(batch) for batch in state.batches)
     return ExitCode.PROMISE_BROKEN if broken else ExitCode.DONE
 

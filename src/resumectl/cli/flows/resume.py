@@ -1,7 +1,7 @@
 """`resume`: a new process takes up everything unfinished, sees it through, and shows how."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows import judge, sweep
@@ -50,7 +50,7 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
     with failures_explained(settings):
         ensure_migrated(settings, engine)
         with viewing(settings, engine) as view:
-            survey = takeover.survey(view, settings)
+            survey = _retyped(common, takeover.survey(view, settings))
             named = _named(view, settings, ids) if ids else []
             wanted = _takeable(named, survey) if ids else _all(survey)
             before = _recorded(view, settings, wanted)
@@ -61,6 +61,11 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
     engine.dispose()
     in_time = _live(common, wanted, before, timeout_s=timeout_s)
     return _show(common, wanted, before, survey, late_after_s=None if in_time else timeout_s)
+
+
+def _retyped(common: Common, survey: Survey) -> Survey:
+    blocked = (replace(b, next_step=common.retyped(b.next_step)) for b in survey.blocked)
+    return replace(survey, blocked=tuple(blocked))
 
 
 def _all(survey: Survey) -> list[str]:
@@ -174,7 +179,7 @@ def _show(
         if batches:
             console.show(tables.verdict_line(state))
         for each in sweeps:
-            console.show(*sweep_view(each))
+            console.show(*sweep_view(each, common.retyped))
     if late_after_s is not None:
         raise MachineFailure(
             f"not everything has ended within {late_after_s} s",
@@ -204,5 +209,5 @@ def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> E
         console.show("nothing to resume", *tables.blocked_lines(survey.blocked))
         for workflow in ended[:1]:
             common.say(f"{workflow.id} has ended: {workflow.status}")
-            common.say(f"next:  resumectl fork {workflow.id} --from-step N  begins it again")
+            common.say_next(f"resumectl fork {workflow.id} --from-step N  begins it again")
     return ExitCode.DONE
