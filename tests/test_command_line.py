@@ -20,6 +20,7 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--guarantee": ["idempotent"],
     "--concurrency": ["3"],
     "--on": ["postgres"],
+    "--after-launch": ["my shop.py:set_up"],
     "--longest-sleep": ["0.25"],
     "--timeout": ["1234.56789"],
     "--promise": ["charge=exactly-once", "ship it=at-most-once"],

@@ -221,7 +221,8 @@ def _said(common: Common, refusal: Refusal) -> int:
     next_step = refusal.next_step
     with suppress(Refusal):  # the URL that was given may be what is wrong
         next_step = common.retyped(next_step)
-    common.say(f"next:  {next_step}")
+    for line in f"next:  {next_step}".split("\n"):  # further ones are to be pasted
+        common.say(line)
     if common.as_json:
         from resumectl.report import machine
 

@@ -87,6 +87,15 @@ class ScenarioOptions:
             help="Maximum duration of a DBOS.sleep, in seconds. [default: no limit]",
         ),
     ] = None
+    after_launch: Annotated[
+        str | None,
+        option(
+            group=TARGET,
+            metavar="FUNCTION",
+            help="FILE.py:FUNCTION to call in each process after DBOS.launch, as main does: it "
+            "registers queues, applies schedules, creates tables. [default: none]",
+        ),
+    ] = None
     timeout: Annotated[
         float | None,
         option(
@@ -219,13 +228,25 @@ def read_subject(given: ScenarioOptions, app_version: str | None = None) -> Subj
         target=None if given.target is None else located(given.target),
         args=_json(given.args, list, "--args", "'[\"order-1\"]'"),
         kwargs=_json(given.kwargs, dict, "--kwargs", "'{\"order\": 1}'"),
-        environ=dict(_pair(each, "--env") for each in given.env or ()),
+        environ=_environ(given.env or ()),
         count=given.count,
         guarantee=given.guarantee,
         concurrency=given.concurrency,
         app_version=app_version,
         longest_sleep_s=_checked_seconds(given.longest_sleep, "--longest-sleep", "0.5"),
+        after_launch=located(given.after_launch) if given.after_launch else None,
     )
+
+
+def _environ(given: Sequence[str]) -> dict[str, str]:
+    """Return the variables for the target process; directories to import from, absolute."""
+    environ = dict(_pair(each, "--env") for each in given)
+    if "PYTHONPATH" in environ:
+        entries = environ["PYTHONPATH"].split(os.pathsep)
+        environ["PYTHONPATH"] = os.pathsep.join(
+            each if each.startswith("{") else str(Path(each).absolute()) for each in entries if each
+        )
+    return environ
 
 
 def located(text: str) -> tuple[str, str]:
@@ -277,11 +298,13 @@ def read_specification(
     if trial.isolation not in ISOLATIONS:
         raise Refusal(f"the isolation {trial.isolation!r} is unknown", next_step="fork or spawn")
     subject = read_subject(scenario, app_version)
+    next_target = located(trial.next_life) if trial.next_life else subject.target
     return Specification(
         subject=subject,
         later=replace(
             subject,
-            target=located(trial.next_life) if trial.next_life else subject.target,
+            target=next_target,
+            after_launch=_of_next_program(subject, next_target),
             app_version=trial.next_version or subject.app_version,
         ),
         promises=read_promises(trial.promise),
@@ -297,6 +320,16 @@ def read_specification(
         fail_fast=chosen.fail_fast,
         keep_in=str(Path(KEPT_DIRECTORY).absolute()) if trial.keep else None,
     )
+
+
+def _of_next_program(
+    subject: Subject, next_target: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    """Return what later processes call after launch: of the next file, where it is of the first's."""
+    if subject.after_launch is None or subject.target is None or next_target is None:
+        return subject.after_launch
+    file, function = subject.after_launch
+    return (next_target[0] if file == subject.target[0] else file, function)
 
 
 def checked_database(on: str) -> str:

@@ -74,7 +74,11 @@ def _json(field: str) -> Callable[[Specification], Sequence[str]]:
 
 
 def _name(subject: Subject) -> str:
-    return ":".join(subject.target or ())
+    return _typed(subject.target)
+
+
+def _typed(pair: tuple[str, str] | None) -> str:
+    return ":".join(pair or ())
 
 
 def _pairs(pairs: Mapping[str, object]) -> list[str]:
@@ -89,6 +93,7 @@ _OPTIONS = (
     _Option("--guarantee", _ALL, _of_subject("guarantee")),
     _Option("--concurrency", _ALL, _of_subject("concurrency")),
     _Option("--next-life", _WITH_TRIALS, lambda s: _unless(_name(s.later), _name(s.subject))),
+    _Option("--after-launch", _ALL, lambda s: _unless(_typed(s.subject.after_launch), "")),
     _Option("--longest-sleep", _ALL, _of_subject("longest_sleep_s")),
     _Option("--app-version", _ALL, _of_subject("app_version")),
     _Option(
@@ -138,7 +143,8 @@ def command_line(
 
 def _below(directory: str, subject: Subject) -> Subject:
     """Return the subject with its file named from this directory, if it is below that."""
-    if subject.target is None:
-        return subject
-    module, name = subject.target
-    return replace(subject, target=(module.removeprefix(f"{directory}/"), name))
+
+    def below(pair: tuple[str, str] | None) -> tuple[str, str] | None:
+        return pair and (pair[0].removeprefix(f"{directory}/"), pair[1])
+
+    return replace(subject, target=below(subject.target), after_launch=below(subject.after_launch))

@@ -18,6 +18,7 @@ import dbos._core
 import dbos._dbos
 import dbos._queue
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
+from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
@@ -39,6 +40,9 @@ _NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
 # Internal names of DBOS 3.4.0 that are replaced here, and what must be there.
 _NAMES: Sequence[tuple[Any, str]] = (
     (dbos._core.ActiveWorkflowById, "activeList"),
+    (WorkflowHandleFuture, "get_result"),
+    (WorkflowHandleAsyncTask, "get_result"),
+    (dbos._dbos, "_get_or_create_dbos_registry"),
     (dbos._dbos, "queue_thread"),
     (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
@@ -164,6 +168,36 @@ def shorten_sleeps(longest_s: float) -> None:
             return original(min(seconds, longest_s))
 
         setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
+
+
+# ------------------------------------------------------------- what is registered
+
+# The attribute in which DBOS 3.4.0 keeps a function's registered name, and what it puts before
+# the name of the workflow that runs a step by itself.
+_REGISTERED_NAME = "dbos_function_name"
+_OF_STEP = "<temp>."
+
+
+def is_workflow(found: Any) -> bool:
+    """Return whether this is a function, or a bound method, that DBOS knows as a workflow."""
+    return _registered_name(found) in _registered()
+
+
+def is_step(found: Any) -> bool:
+    """Return whether this is a function, or a bound method, that DBOS knows as a step."""
+    name = _registered_name(found)
+    return name is not None and f"{_OF_STEP}{name}" in _registered()
+
+
+def _registered_name(found: Any) -> str | None:
+    # A type delegates to nothing, and a stand-in for anything has every attribute.
+    name = getattr(found, _REGISTERED_NAME, None) if callable(found) else None
+    return name if isinstance(name, str) else None
+
+
+def _registered() -> Mapping[str, Any]:
+    known: Mapping[str, Any] = dbos._dbos._get_or_create_dbos_registry().workflow_info_map
+    return known
 
 
 # ------------------------------------------------------------- step bodies
@@ -397,8 +431,26 @@ class Wakener:
         setattr(SystemDatabase, "await_workflow_result_async", await_result_often)  # noqa: B010
         for name in ("await_first_workflow_id", "await_first_workflow_id_async"):
             _poll_often(name)
+        self._notice_waits_in_process()
         self._notice_registrations()
         _remember_the_version()
+
+    def _notice_waits_in_process(self) -> None:
+        """Note also who waits for a workflow that was started here: no poll tells of that."""
+        wait, wait_async = WorkflowHandleFuture.get_result, WorkflowHandleAsyncTask.get_result
+
+        @functools.wraps(wait)
+        def get_result(handle: Any, *args: Any, **kwargs: Any) -> Any:
+            with self._waits(handle.workflow_id):
+                return wait(handle, *args, **kwargs)
+
+        @functools.wraps(wait_async)
+        async def get_result_async(handle: Any, *args: Any, **kwargs: Any) -> Any:
+            with self._waits(handle.workflow_id):
+                return await wait_async(handle, *args, **kwargs)
+
+        setattr(WorkflowHandleFuture, "get_result", get_result)  # noqa: B010
+        setattr(WorkflowHandleAsyncTask, "get_result", get_result_async)  # noqa: B010
 
     def _notice_registrations(self) -> None:
         upsert = SystemDatabase.upsert_queue

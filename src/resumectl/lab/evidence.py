@@ -50,6 +50,15 @@ _SAID = {
 _SAID_KEYS = ("workflow", "key", "value")
 
 
+# Those on a queue that is in no database; a name of DBOS's own queues begins so.
+_UNREGISTERED = """
+SELECT w.workflow_uuid, w.queue_name FROM {p}workflow_status w
+WHERE w.status = 'ENQUEUED' AND substr(w.queue_name, 1, 6) <> '_dbos_'
+  AND NOT EXISTS (SELECT 1 FROM {p}queues q WHERE q.name = w.queue_name)
+ORDER BY w.created_at, w.workflow_uuid
+"""
+
+
 class Evidence:
     """A database that is looked at.
 
@@ -138,3 +147,7 @@ class Evidence:
             return frozenset()
         there = {row[0] for row in self._rows("SELECT workflow_uuid FROM {p}workflow_status")}
         return frozenset(workflow_ids) - there
+
+    def unregistered(self) -> list[tuple[str, str]]:
+        """Return the enqueued workflows whose queue is not registered, each with its queue."""
+        return [(row[0], row[1]) for row in self._rows(_UNREGISTERED)]

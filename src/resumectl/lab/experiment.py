@@ -9,12 +9,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 
 from resumectl.errors import NothingProved, Refusal
+from resumectl.lab.advice import advise
 from resumectl.lab.aliases import aliased, stable_ids
 from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker, promised_name
-from resumectl.lab.illness import illness, remedy
+from resumectl.lab.illness import illness
 from resumectl.lab.outcome import Count, sites_of_effects
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
 from resumectl.lab.runner import Control, Runner
@@ -43,6 +45,7 @@ _TIMES_AGAIN = 2
 _DOUBTED_MAX = 4
 _OFTEN = 24
 _OFTEN_MAX_S = 10.0
+_CHANGED = "its file was changed since the first run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +303,7 @@ def _first(program: str, runs: Sequence[Observation]) -> Observation:
 def _ill_beside(run: Observation, runs: Sequence[Observation]) -> str:
     """What is wrong with an uninterrupted run, beside the first of its program; empty if nothing."""
     is_of_its_file = run.digest == _first(run.plan, runs).digest
-    return illness(run) or ("" if is_of_its_file else "its file was changed since the first run")
+    return illness(run) or ("" if is_of_its_file else _CHANGED)
 
 
 def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
@@ -313,10 +316,12 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
     Raises:
         NothingProved: It is ill; the cause is the program's own traceback.
     """
-    ill = _ill_beside(run, runs)
-    if not ill:
+    if not illness(run):
+        if _ill_beside(run, runs):
+            raise NothingProved(_CHANGED, next_step="begin again, and leave it as it is meanwhile")
         return
-    failed = run.final.last("failed")
-    raise NothingProved(
-        f"the scenario fails without any crash: {ill}", next_step=remedy(run)
-    ) from (RuntimeError(f"in the program:\n{failed['traceback']}") if failed else None)
+    advice = advise(run, str(Path.cwd()))
+    told = next((e for e in map(run.final.last, ("failed", "answered")) if e), {})
+    raise NothingProved(advice.what, next_step=advice.next_step) from (
+        RuntimeError(f"in the program:\n{told['traceback']}") if told.get("traceback") else None
+    )

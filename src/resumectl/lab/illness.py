@@ -39,18 +39,26 @@ def illness(run: Observation) -> str:
 
 
 def remedy(run: Observation) -> str:
-    """What to do about a run that is ill."""
+    """Return what to do about a run that did not end in time, or that could not be looked at."""
     life = run.final
     if life.has_settled:
-        return "mend that first; where failing is right, catch it in a Scenario's request"
+        return "correct the Scenario's observe, or its effects"
     # A workflow that was cancelled may sleep on, and who awaits it with it.
     pauses = {_pause(life, each["id"]) for each in _unfinished(life) or life.left["workflows"]}
+    waiting = {each["status"]: each["queue"] for each in _unfinished(life)}
+    logged = any(life.logged_of(each["id"]) for each in _unfinished(life))
     if _ASLEEP in pauses:
         first = "let no DBOS.sleep last longer than this:  --longest-sleep 0.5"
     elif _WAITING in pauses:
         first = "send it what it waits for in a Scenario's request"
+    elif "DELAYED" in waiting:
+        first = "enqueue it with a shorter delay_seconds"
+    elif logged:
+        first = "correct what DBOS logs"
+    elif "ENQUEUED" in waiting:
+        first = f"let the queue {waiting['ENQUEUED']} run more at a time, or register it"
     else:
-        first = "mend that first"
+        first = "correct what waits for ever"
     return f"{first}; or let it take longer:  --timeout 300"
 
 
@@ -62,7 +70,7 @@ def _where(life: LifeSeen, workflow: Mapping[str, Any]) -> str:
     if workflow["status"] == "DELAYED":
         return f" on queue {workflow['queue']}, since its delay is longer than that"
     if workflow["status"] == "ENQUEUED":
-        return f" on queue {workflow['queue']}, which nothing registers or which is full"
+        return f" on queue {workflow['queue']}, which is full or not served"
     pause, logged = _pause(life, workflow["id"]), life.logged_of(workflow["id"])
     return (f" {pause}" if pause else "") + (f"; DBOS logs: {logged}" if logged else "")
 

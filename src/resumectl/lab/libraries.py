@@ -11,11 +11,12 @@ import json
 import os
 import signal
 import sys
-import sysconfig
 import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from resumectl.lab.user_code import INSTALLED
 
 _IMPORT_MAX_S = 120
 
@@ -43,14 +44,9 @@ def _knows_dbos(module: object) -> bool:
     return False
 
 
-_PLACES = tuple(
-    f"{Path(sysconfig.get_path(name))}{os.sep}" for name in ("stdlib", "purelib", "platlib")
-)
-
-
 def _is_installed(name: str) -> bool:
     spec = getattr(sys.modules[name], "__spec__", None)
-    return spec is not None and spec.name == name and str(spec.origin).startswith(_PLACES)
+    return spec is not None and spec.name == name and str(spec.origin).startswith(INSTALLED)
 
 
 def preload(names: Sequence[str], environ: Mapping[str, str]) -> None:

@@ -8,7 +8,6 @@ import functools
 import os
 import sys
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,11 +23,13 @@ from resumectl.lab import dbos_hooks
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.error_log import tell_errors
 from resumectl.lab.evidence import Evidence
+from resumectl.lab.failure import facts_of
 from resumectl.lab.libraries import libraries_since
+from resumectl.lab.lookout import ENDED_WELL, Lookout
 from resumectl.lab.payload import named_values, payload_of
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
-from resumectl.lab.scenario import awaited, counted, digest_of, load, plain
+from resumectl.lab.scenario import after_launch, awaited, counted, digest_of, load, plain
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.standstill_watch import StandstillWatch
 from resumectl.lab.statements import Fact
@@ -38,7 +39,6 @@ from resumectl.lab.warm import shared_engine
 from resumectl.lab.whereabouts import follow, here, wait_for_strays
 from resumectl.text import one_line
 
-ENDED_WELL = 0
 FAILED = 70  # the scenario could not be run: nothing is proved
 # A workflow that has ended may have left threads and tasks at work; so long they are waited for.
 _STRAYS_MAX_S = 2.0
@@ -61,6 +61,7 @@ class Order:
     tells_libraries: bool  # which ones the program has imported
     patience_s: float  # without a commit, before it is looked whether anything can go on
     control: dict[str, Any] | None  # where to pause, and for how many seconds, instead of dying
+    time_limit_s: float | None  # how long it may take, where it is told what it waits for
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -76,16 +77,19 @@ def live(order: Order) -> NoReturn:
     """Live, and never return."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     recorder = Recorder(os.open(order.record, flags, 0o600))
+    roots = [Path.cwd()]  # where the command was typed: before the sandbox is entered
+    if order.subject["target"] is not None:
+        roots.append(Path(order.subject["target"][0]).parent)
     try:
         os.sched_setaffinity(0, {order.core})
-        _live(order, recorder)
+        _live(order, recorder, Lookout(recorder, roots, order.time_limit_s))
     except BaseException as error:  # noqa: BLE001 (the record is where it is told)
-        recorder.write("failed", error=one_line(error), traceback=traceback.format_exc())
+        recorder.write("failed", **facts_of(error, roots=roots))
         os._exit(FAILED)
     os._exit(ENDED_WELL)
 
 
-def _live(order: Order, recorder: Recorder) -> None:
+def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     subject = Subject.from_plain(order.subject)
     place = Path(order.place)
     os.chdir(place)
@@ -94,6 +98,9 @@ def _live(order: Order, recorder: Recorder) -> None:
         os.environ[name] = value.replace("{place}", order.place).replace(
             "{database_url}", order.database_url
         )
+    if "PYTHONPATH" in subject.environ:
+        # The interpreter reads it as it starts, and this one has been forked.
+        sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)
     event.listen(sa.Engine, "handle_error", _end_with_the_disk)
     evidence = Evidence(order.database_url)
     backlog = evidence.unfinished()
@@ -124,10 +131,14 @@ def _live(order: Order, recorder: Recorder) -> None:
         dbos_hooks.shorten_sleeps(subject.longest_sleep_s)
     watch.arm()
     known_modules = set(sys.modules)
+    lookout.begin("import", target=subject.target)
     scenario = load(subject, order.database_url, order.deployed_as)
+    set_up = after_launch(subject)
     if order.is_first:
+        lookout.begin("prepare")
         with watch.suspended():
             awaited(scenario.prepare())
+    lookout.begin("launch")
     recorder.write(
         "launch",
         promises=dict(scenario.promises),
@@ -144,9 +155,13 @@ def _live(order: Order, recorder: Recorder) -> None:
         executor_id=DBOS.executor_id,
         replaced=dbos_hooks.replaced_settings(),
     )
-    standstill.start(functools.partial(_end_stranded, recorder, watch))
+    if set_up is not None:
+        lookout.begin("after-launch")
+        awaited(set_up())
+    standstill.start(functools.partial(_end_stranded, order, lookout, watch))
     if order.comes_back_late:
         wakener.wait_for_standstill(backlog)
+    lookout.begin("request")
     _request(scenario, recorder)
     standstill.has_answer = True
     still_running = _wait_for_quiet(evidence, wakener)
@@ -159,11 +174,12 @@ def _live(order: Order, recorder: Recorder) -> None:
         _look(recorder, "counted", lambda: counted(awaited(scenario.effects())))
 
 
-def _end_stranded(recorder: Recorder, watch: Watch, workflow_ids: Sequence[str]) -> NoReturn:
+def _end_stranded(
+    order: Order, lookout: Lookout, watch: Watch, workflow_ids: Sequence[str]
+) -> NoReturn:
     """End the process: what is left can only be taken up by another one."""
     watch.wait_for_blow()
-    recorder.write("stranded", workflows=list(workflow_ids))
-    os._exit(ENDED_WELL)
+    lookout.end_stranded(workflow_ids, order.database_url)
 
 
 def _watch(order: Order, recorder: Recorder, **more: Any) -> Watch:
@@ -291,7 +307,7 @@ def _request(scenario: Scenario, recorder: Recorder) -> None:
     try:
         answer = awaited(scenario.request())
     except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
-        recorder.write("answered", error=one_line(error))
+        recorder.write("answered", **facts_of(error))
     else:
         recorder.write("answered", value=plain(answer))
 

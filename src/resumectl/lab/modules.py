@@ -79,6 +79,22 @@ def import_target(name: str, deployed_as: str | None = None) -> ModuleType:
     return _import_as(location.file, location.parts, parts)
 
 
+def import_once(name: str) -> ModuleType:
+    """Return a module: the one that was imported from the same file, if there is one.
+
+    Args:
+        name: `FILE.py` or `package.module`.
+
+    Raises:
+        LookupError: There is no such file.
+    """
+    file = locate(name).file
+    for module in list(sys.modules.values()) if file is not None else ():
+        if getattr(module, "__file__", None) == str(file):
+            return module
+    return import_target(name)
+
+
 def _import_as(file: Path, own: Sequence[str], name: Sequence[str]) -> ModuleType:
     """Import a file under a full name, and the packages around it under the first parts of it.
 

@@ -275,6 +275,9 @@ class Runner:
                         "tells_libraries": plan == BASELINE and control is None,
                         "patience_s": self.patience_s,
                         "control": control.as_plain() if control is not None else None,
+                        "time_limit_s": (
+                            self.timeout_s if deaths == [None] and control is None else None
+                        ),
                     }
                     lives.append(self._life(zygote, place, number, order))
                     if death is not None and lives[-1].struck is None:

@@ -10,12 +10,15 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
+from resumectl.lab.candidates import arguments_of, refuse_what_is_no_workflow, workflow_names
 from resumectl.lab.effects import Scenario
-from resumectl.lab.modules import import_target, locate
+from resumectl.lab.failure import Unrunnable
+from resumectl.lab.modules import import_once, import_target, locate
 from resumectl.lab.recorder import shown
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import Promise
@@ -30,34 +33,82 @@ def load(subject: Subject, database_url: str, deployed_as: str | None = None) ->
         deployed_as: Module or file of the release before this one, whose name it takes over.
 
     Raises:
-        LookupError: There is no such file, module or name.
-        TypeError: It is neither a workflow nor a Scenario.
+        LookupError: There is no such file or module.
+        Unrunnable: It is neither a workflow nor a Scenario, or its arguments do not fit.
     """
     if subject.target is None:
         from resumectl.lab.builtin import publisher_scenario
 
         return publisher_scenario(subject, database_url)
     module_name, name = subject.target
-    found: Any = import_target(module_name, deployed_as)
-    for part in name.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            names = [each for each in dir(found) if not each.startswith("_")]
-            near = ", ".join(get_close_matches(part, names, n=3, cutoff=0.0))
-            raise LookupError(f"{module_name} has no {name}; the nearest are {near}") from None
+    module = import_target(module_name, deployed_as)
+    owner, found = _named(module, subject.target)
     if isinstance(found, Scenario):
         if subject.args or subject.kwargs:
-            raise TypeError(f"{name} is a Scenario: its request takes no --args")
+            raise Unrunnable(
+                "scenario-with-arguments", f"{name} is a Scenario, and takes no --args"
+            )
         for each, promise in found.promises.items():
             Promise.named(promise, of=each)
         return found
-    if not callable(found):
-        raise TypeError(f"{module_name}:{name} is neither a workflow nor a Scenario")
+    refuse_what_is_no_workflow(subject, module, owner, found)
+    args, kwargs = arguments_of(found, subject, module)
     workflow_id = f"{name.rpartition('.')[2]}-1"
-    return Scenario(
-        request=functools.partial(_run, found, workflow_id, subject.args, subject.kwargs)
-    )
+    return Scenario(request=functools.partial(_run, found, workflow_id, args, kwargs))
+
+
+def after_launch(subject: Subject) -> Callable[[], Any] | None:
+    """Return the function that the program's `main` would call after launch; None if there is none.
+
+    Raises:
+        Unrunnable: There is no such function, or it takes arguments.
+    """
+    if subject.after_launch is None:
+        return None
+    module_name, name = subject.after_launch
+    _, found = _named(import_once(module_name), subject.after_launch, option="--after-launch ")
+    if not callable(found):
+        raise Unrunnable(
+            "not-a-function", f"--after-launch {name} is no function", file=module_name, name=name
+        )
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise Unrunnable(
+            "not-a-function",
+            f"--after-launch {name}{inspect.signature(found)} is called without arguments: {error}",
+            file=module_name,
+            name=name,
+        ) from None
+    return found  # type: ignore[no-any-return]
+
+
+def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[Any, Any]:
+    """Return what a dotted name means in a module, after the object that it was looked up in.
+
+    Args:
+        module: The module.
+        target: Its file or name, and the dotted name.
+        option: What is typed ahead of them.
+    """
+    file, name = target
+    owner, found = None, module
+    for part in name.split("."):
+        try:
+            owner, found = found, getattr(found, part)
+        except AttributeError:
+            names = [each for each in dir(found) if not each.startswith("_")]
+            near = get_close_matches(part, names, n=3, cutoff=0.0)
+            raise Unrunnable(
+                "unknown-name",
+                f"{Path(file).name} has no {name}; the nearest are {', '.join(near)}",
+                file=file,
+                name=name,
+                nearest=get_close_matches(part, names, n=1),
+                workflows=[] if option else list(workflow_names(module)),
+                option=option,
+            ) from None
+    return owner, found
 
 
 def _run(

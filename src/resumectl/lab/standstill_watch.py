@@ -4,6 +4,7 @@ Runs in the target process, in a thread of its own. Looks at the database only a
 which nothing was committed, so it costs nothing in a process that goes on.
 """
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from dbos import DBOS
 
 from resumectl.lab import dbos_hooks
 from resumectl.lab.evidence import Evidence
-from resumectl.lab.standstill import Standing, Wait, can_do_no_more, stranded
+from resumectl.lab.standstill import CLIENT, Standing, Wait, can_do_no_more, stranded
 
 
 class StandstillWatch:
@@ -40,14 +41,16 @@ class StandstillWatch:
     @contextmanager
     def wait(self, workflow_id: str) -> Iterator[None]:
         """Note that this workflow, or the client, waits for the result of another workflow."""
-        wait = (DBOS.workflow_id, workflow_id)
+        waits: set[Wait] = {(DBOS.workflow_id, workflow_id)}
+        if _is_clients_thread():
+            waits.add((CLIENT, workflow_id))  # a workflow that it has called itself waits
         with self._lock:
-            self._waits[wait] += 1
+            self._waits.update(waits)
         try:
             yield
         finally:
             with self._lock:
-                self._waits[wait] -= 1
+                self._waits.subtract(waits)
 
     def start(self, ended: Callable[[list[str]], None]) -> None:
         """Begin to look.
@@ -88,3 +91,14 @@ class StandstillWatch:
             waits=waits,
             has_answer=self.has_answer,
         )
+
+
+def _is_clients_thread() -> bool:
+    """Return whether nobody but the client is at work in this thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    return False  # other tasks of the loop may go on

@@ -22,6 +22,8 @@ class Subject:
         app_version: Application version of the processes; None: the one that the program sets,
             or else the one that DBOS computes from the workflows' sources.
         longest_sleep_s: Seconds that a longer `DBOS.sleep` lasts; None for as long as it says.
+        after_launch: Module (or absolute path of a file) and function to call in each process
+            after DBOS is launched; None for none.
     """
 
     target: tuple[str, str] | None = None
@@ -33,6 +35,7 @@ class Subject:
     concurrency: int = 10
     app_version: str | None = None
     longest_sleep_s: float | None = None
+    after_launch: tuple[str, str] | None = None
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -41,8 +44,8 @@ class Subject:
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Self:
         """Read it back."""
-        target = values["target"]
-        return cls(**{**values, "target": tuple(target) if target else None})
+        pairs = {name: values[name] for name in ("target", "after_launch")}
+        return cls(**{**values, **{n: tuple(pair) if pair else None for n, pair in pairs.items()}})
 
     def __str__(self) -> str:
         if self.target is None:

@@ -84,8 +84,8 @@ class LifeSeen:
 
     @property
     def is_stranded(self) -> bool:
-        """Whether it ended because nothing in it could go on with what was left."""
-        return self.last("stranded") is not None
+        """Whether it ended because nothing in it could go on, with what was left or with itself."""
+        return self.last("stranded") is not None or self.last("stalled") is not None
 
     @property
     def has_settled(self) -> bool:

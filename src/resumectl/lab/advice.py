@@ -1,0 +1,490 @@
+"""What to tell a user whose program fails without any crash: what is wrong, what to type next.
+
+One table of cases; each is a function from what was recorded to advice, or to nothing. Pure.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resumectl.lab.illness import illness, remedy
+from resumectl.lab.old_dbos import what_changed
+from resumectl.lab.trial import LifeSeen, Observation
+
+_MAIN = 'if __name__ == "__main__":'
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The two parts of an error.
+
+    Args:
+        what: What is wrong, one line.
+        next_step: What to type next; further lines are to be pasted.
+    """
+
+    what: str
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What was recorded of an uninterrupted run that went wrong.
+
+    Args:
+        run: All of it.
+        directory: Where the command was typed; files below it are named without it.
+    """
+
+    run: Observation
+    directory: str
+
+    @property
+    def life(self) -> LifeSeen:
+        """Return the process that ran."""
+        return self.run.final
+
+    @property
+    def error(self) -> Mapping[str, Any]:
+        """Return the facts of the error that ended it; empty if none did."""
+        for kind in ("failed", "answered"):
+            event = self.life.last(kind)
+            if event is not None and "error" in event:
+                return event
+        return {}
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Return what is known of the error beyond its message."""
+        found: Mapping[str, Any] = self.error.get("about", {})
+        return found
+
+    @property
+    def message(self) -> str:
+        """Return what the error says; empty where it is none of Python's."""
+        return str(self.error.get("message", ""))
+
+    @property
+    def phase(self) -> str:
+        """Return what the process had begun last."""
+        found = ""
+        for event in self.life.events:
+            if event["kind"] == "began":
+                found = event["what"]
+            elif event["kind"] == "answered":
+                found = "answered"
+        return found
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """Return the file or module under test, and the name in it."""
+        began = next((e for e in self.life.events if e["kind"] == "began"), {})
+        module, name = began.get("target") or ("", "")
+        return self.short(module), name
+
+    def short(self, path: str) -> str:
+        """Return a path as it is typed in the command's directory."""
+        return "." if path == self.directory else path.removeprefix(f"{self.directory}/")
+
+    def place(self, where: Mapping[str, Any] | None = None) -> str:
+        """Return `FILE:LINE` of the user's code; empty where none is known."""
+        found = where or self.error.get("where")
+        return f"{self.short(found['file'])}:{found['line']}" if found else ""
+
+    def line(self, where: Mapping[str, Any]) -> str:
+        """Return `FILE:LINE` with the text of the line."""
+        return f"{self.place(where)}" + (f": {where['text']}" if where["text"] else "")
+
+
+Case = Callable[[Situation], Advice | None]
+
+
+def advise(run: Observation, directory: str) -> Advice:
+    """Return what is wrong with an uninterrupted run that is ill, and what to do.
+
+    Args:
+        run: For which `illness` has an answer.
+        directory: Where the command was typed.
+    """
+    situation = Situation(run, directory)
+    return next(found for case in _CASES if (found := case(situation)) is not None)
+
+
+# ------------------------------------------------------------- what does not end
+
+
+def _queue_not_registered(at: Situation) -> Advice | None:
+    stranded = at.life.last("stranded")
+    if stranded is None or not stranded["unregistered"]:
+        return None
+    first = stranded["unregistered"][0]
+    queue, setup = first["queue"], first["setup"]
+    what = f"{first['workflow']} waits on the queue {queue}, which no process registers"
+    if setup is None:
+        return Advice(what, _after_launch(f"DBOS.register_queue({json.dumps(queue)})"))
+    place = f"{at.short(setup['file'])}:{setup['line']}"
+    return Advice(
+        f"{what}: {place} does, in {setup['function'] or 'the main program'}, which is not run here",
+        _set_up_by(at, setup, f"DBOS.register_queue({json.dumps(queue)})"),
+    )
+
+
+def _after_launch(*lines: str) -> str:
+    return _paste(
+        "do it in a function that each process runs after launch:  --after-launch setup.py:setup",
+        "from dbos import DBOS", "", "", "def setup():", *(f"    {line}" for line in lines),
+    )  # fmt: skip
+
+
+def _set_up_by(at: Situation, setup: Mapping[str, Any], *lines: str) -> str:
+    """Return how to run what a program does after launch."""
+    if setup["is_callable"]:
+        return f"--after-launch {at.short(setup['file'])}:{setup['function']}"
+    return _after_launch(*lines)
+
+
+def _import_does_not_end(at: Situation) -> Advice | None:
+    stood = at.life.last("stalled") or at.life.last("stands")
+    if at.error or at.life.last("answered") or at.phase not in _BEFORE_LAUNCH:
+        return None
+    if stood is None and at.life.in_time:
+        return None
+    doing = _BEFORE_LAUNCH[at.phase].format(*at.target)
+    where = stood["where"] if stood else None
+    serves = stood is not None and stood.get("why") == "serves"
+    what = f"{doing} does not end"
+    if where:
+        what += f": it {'serves' if serves else 'stands'} at {at.line(where)}"
+    if at.phase == "import":
+        return Advice(
+            what,
+            f"put what only a program run by itself does under  {_MAIN}"
+            + ("" if serves else "   or let it take longer:  --timeout 300"),
+        )
+    return Advice(what, "let it end by itself;  or let it take longer:  --timeout 300")
+
+
+_BEFORE_LAUNCH = {
+    "import": "importing {0}",
+    "prepare": "the prepare of {0}:{1}",
+    "launch": "the launch of DBOS",
+    "after-launch": "what runs after launch",
+}
+
+
+def _does_not_end(at: Situation) -> Advice | None:
+    if at.life.has_settled or at.error:
+        return None
+    stood = at.life.last("stands")
+    what = f"the scenario fails without any crash: {illness(at.run)}"
+    if stood is not None and at.phase == "request" and stood["where"]:
+        what += f"; its request stands at {at.line(stood['where'])}"
+    if stood is not None and stood["others"]:
+        what += f"; the program stands at {'; '.join(map(at.line, stood['others']))}"
+    return Advice(what, remedy(at.run))
+
+
+# ------------------------------------------------------------- what cannot be run
+
+
+def _unknown_name(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "unknown-name":
+        return None
+    file, workflows = at.short(at.about["file"]), at.about["workflows"]
+    near = at.about["nearest"]
+    better = [each for each in near if each in workflows] or workflows or near
+    if not better:
+        return Advice(at.error["error"], "correct the name")
+    return Advice(at.error["error"], f"as in  {at.about['option']}{file}:{better[0]}")
+
+
+def _method_of_class(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "method-of-class":
+        return None
+    about = at.about
+    file, name, method = at.short(about["file"]), about["class_name"], about["method"]
+    if about["instances"]:
+        return Advice(
+            at.error["error"], f"name an instance, as in  {file}:{about['instances'][0]}.{method}"
+        )
+    return Advice(
+        at.error["error"],
+        _paste(
+            f"make an instance where {_base(file)} is imported, before launch, and name its method:  "
+            f"{file}:{name.lower()}.{method}",
+            f'{name.lower()} = {name}("one")',
+        ),
+    )
+
+
+def _not_a_workflow(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "not-a-workflow":
+        return None
+    about = at.about
+    file, name, workflows = at.short(about["file"]), about["name"], about["workflows"]
+    known = f"{file}:{workflows[0]}" if workflows else ""
+    what = at.error["error"]
+    if about["defined"]:
+        what += f" ({at.short(about['defined'])})"
+    lines = _scenario_lines(about)
+    if not lines:
+        return Advice(
+            what,
+            f"name a workflow, as in  {known}"
+            if known
+            else "name a function that has the decorator  @DBOS.workflow()",
+        )
+    first = f"name the workflow, as in  {known};  or give" if known else "give"
+    return Advice(what, _scenario(f"{first} what calls {name} a Scenario", file, lines))
+
+
+def _scenario_lines(about: Mapping[str, Any]) -> list[str]:
+    """Return the lines that make a scenario of what is no workflow; none where nothing can be run."""
+    imported = f"from {about['module']} import {about['name'].partition('.')[0]}"
+    if about["what"] == "function":
+        return [
+            "from resumectl import Scenario", imported, "",
+            f"scenario = Scenario(request=lambda: {about['call']})",
+        ]  # fmt: skip
+    if about["what"] == "step":
+        call = about["call"].replace("(", ", ", 1).removesuffix(", )").removesuffix(")")
+        return [
+            "from dbos import DBOS, SetWorkflowID", "from resumectl import Scenario", imported, "",
+            "", "def request():", f'    with SetWorkflowID("{about["name"]}-1"):',
+            f"        return DBOS.start_workflow({call}).get_result()", "",
+            "", "scenario = Scenario(request=request)",
+        ]  # fmt: skip
+    if about["what"] == "application":
+        return [
+            "from fastapi.testclient import TestClient", "from resumectl import Scenario", imported,
+            "", "", "def request():",
+            f'    return TestClient({about["name"]}).post("/PATH", json={{}}).json()', "",
+            "", "scenario = Scenario(request=request)",
+        ]  # fmt: skip
+    return []
+
+
+def _scenario_with_arguments(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "scenario-with-arguments":
+        return None
+    return Advice(at.error["error"], "leave out --args and --kwargs: its request has what it needs")
+
+
+def _wrong_arguments(at: Situation) -> Advice | None:
+    if at.error.get("problem") not in ("wrong-arguments", "wrong-value"):
+        return None
+    defined = f" ({at.short(at.about['defined'])})" if at.about["defined"] else ""
+    example = json.dumps(at.about["example"], ensure_ascii=False)
+    return Advice(
+        f"the arguments do not fit {at.error['error']}{defined}"
+        if at.error["problem"] == "wrong-arguments"
+        else f"{at.error['error']}{defined}",
+        f"as in  --args '{example}'" if at.about["example"] else "leave out --args and --kwargs",
+    )
+
+
+def _cannot_build(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "cannot-build":
+        return None
+    about = at.about
+    file, name, built = at.short(about["file"]), about["name"], about["built"]
+    call = ", ".join(built if each == about["parameter"] else "..." for each in about["parameters"])
+    annotation = about["annotation"].partition("[")[0]
+    names = [name.partition(".")[0], *([annotation] if annotation.isidentifier() else [])]
+    lines = [
+        "from dbos import DBOS, SetWorkflowID", "from resumectl import Scenario",
+        f"from {about['module']} import {', '.join(names)}", "",
+        "", "def request():", f'    with SetWorkflowID("{name.rpartition(".")[2]}-1"):',
+        f"        return DBOS.start_workflow({name}, {call}).get_result()", "",
+        "", "scenario = Scenario(request=request)",
+    ]  # fmt: skip
+    return Advice(at.error["error"], _scenario("build it in a Scenario", file, lines))
+
+
+def _not_a_function(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "not-a-function":
+        return None
+    return Advice(
+        at.error["error"], "name a function without parameters, as in  --after-launch main.py:setup"
+    )
+
+
+# ------------------------------------------------------------- exceptions
+
+
+def _module_missing(at: Situation) -> Advice | None:
+    if "module" not in at.about:
+        return None
+    module, place = at.about["module"], at.place()
+    source, project = at.about.get("source"), at.about.get("project")
+    who = f"{place} imports {module}" if place else f"the module {module} is to be imported"
+    if source is None:
+        top = module.partition(".")[0]
+        return Advice(
+            f"{who}, which is not installed",
+            f"pip install {top}  in the environment that runs resumectl;  "
+            f"or, where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
+        )
+    install = f"pip install -e {at.short(project)}" if project else ""
+    return Advice(
+        f"{who}, which is in {at.short(source)} and is not installed",
+        (f"{install};  or  " if install else "") + f"--env PYTHONPATH={at.short(source)}",
+    )
+
+
+def _syntax(at: Situation) -> Advice | None:
+    if not at.error.get("type", "").endswith(("SyntaxError", "IndentationError", "TabError")):
+        return None
+    where = at.error.get("where")
+    if where is None:
+        return None
+    return Advice(
+        f"{at.place()} is not valid Python: {at.message.partition(' (')[0]}: {where['text']}",
+        f"correct line {where['line']} of {at.short(where['file'])}",
+    )
+
+
+def _variable_missing(at: Situation) -> Advice | None:
+    unset = at.about.get("unset")
+    if not unset or at.phase in ("request", "answered"):
+        return None
+    is_said = at.error["type"].endswith("KeyError")
+    names = ", ".join(unset)
+    variables = f"the environment variable {names}" if len(unset) == 1 else f"the variables {names}"
+    what = f"{at.place()} needs {variables}, which {'is' if len(unset) == 1 else 'are'} not set"
+    if not is_said:
+        what = f"{_fails(at)}; {variables}, for which it asks, {'is' if len(unset) == 1 else 'are'} not set"
+    options = " ".join(f"--env {name}=VALUE" for name in unset)
+    return Advice(what, f"{options};  {{database_url}} and {{place}} are filled in")
+
+
+def _written_for_another_dbos(at: Situation) -> Advice | None:
+    found = what_changed(at.error.get("type", ""), at.message)
+    if found is None:
+        return None
+    place = f"{at.place()}: " if at.place() else ""
+    return Advice(f"{place}{found.what}; installed is dbos {at.about['dbos']}", found.instead)
+
+
+_NO_TABLE = re.compile(r'no such table: (?:\w+\.)?"?(\w+)|relation "([\w.]+)" does not exist')
+
+
+def _table_missing(at: Situation) -> Advice | None:
+    found = _NO_TABLE.search(at.message)
+    if found is None:
+        return None
+    table, setup = found[1] or found[2], at.about.get("setup")
+    place = f"{at.place()} uses" if at.place() else "the program uses"
+    what = f"{place} the table {table}, which does not exist in the database of a trial"
+    if setup is None:
+        return Advice(
+            what,
+            "create it in a function that each process runs after launch:  "
+            "--after-launch setup.py:setup;  or in a Scenario's prepare",
+        )
+    made = f"{at.short(setup['file'])}:{setup['line']}"
+    return Advice(
+        f"{what}: {made} creates tables, in {setup['function'] or 'the main program'}, "
+        "which is not run here",
+        _set_up_by(at, setup, f"...  # what {made} does"),
+    )
+
+
+def _too_early(at: Situation) -> Advice | None:
+    said = ("No DBOS was created yet", "accessed before DBOS was launched")
+    if not any(each in at.message for each in said) or at.phase != "import":
+        return None
+    where = at.error.get("where")
+    line = where["text"] if where else "..."
+    return Advice(f"{at.place()} needs DBOS to be launched: {line}", _after_launch(line))
+
+
+def _ends_itself(at: Situation) -> Advice | None:
+    if at.error.get("type") != "builtins.SystemExit":
+        return None
+    return Advice(
+        f"importing {at.target[0]} ends the process: sys.exit at {at.place() or 'a library'}",
+        f"put what reads the command line, or exits, under  {_MAIN}",
+    )
+
+
+def _fails(at: Situation) -> str:
+    """Return what failed where, and how."""
+    doing = {
+        "import": "importing {0} fails",
+        "prepare": "the prepare of {0}:{1} fails",
+        "launch": "the launch of DBOS fails",
+        "after-launch": "what runs after launch fails",
+    }.get(at.phase, "the scenario fails without any crash").format(*at.target)
+    where = at.error.get("where")
+    function = where["function"] if where else ""
+    inside = f", in {function}" if function and function != "<module>" else ""
+    return f"{doing}: {at.error['error']}" + (f" ({at.place()}{inside})" if where else "")
+
+
+def _exception(at: Situation) -> Advice | None:
+    if not at.error:
+        return None
+    place = at.place()
+    correct = f"correct {place}" if place else "correct the program"
+    if at.phase != "answered":
+        return Advice(_fails(at), correct)
+    return Advice(
+        _fails(at), f"{correct};  where failing is right, catch it in a Scenario's request"
+    )
+
+
+def _ended_by_itself(at: Situation) -> Advice | None:
+    if at.life.last("answered") is not None or at.phase not in _BEFORE_LAUNCH:
+        return None
+    doing = _BEFORE_LAUNCH[at.phase].format(*at.target)
+    return Advice(
+        f"{doing} ends its process: {at.life.ending}",
+        f"see what ends it:  python -X faulthandler {at.target[0]}",
+    )
+
+
+def _otherwise(at: Situation) -> Advice | None:
+    return Advice(f"the scenario fails without any crash: {illness(at.run)}", remedy(at.run))
+
+
+# The first that has an answer gives it.
+_CASES: Sequence[Case] = (
+    _queue_not_registered,
+    _import_does_not_end,
+    _does_not_end,
+    _unknown_name,
+    _method_of_class,
+    _not_a_workflow,
+    _scenario_with_arguments,
+    _wrong_arguments,
+    _cannot_build,
+    _not_a_function,
+    _module_missing,
+    _syntax,
+    _written_for_another_dbos,
+    _table_missing,
+    _too_early,
+    _variable_missing,
+    _ends_itself,
+    _exception,
+    _ended_by_itself,
+    _otherwise,
+)
+
+
+def _scenario(first: str, file: str, lines: Sequence[str]) -> str:
+    """Return how a scenario of these lines is swept."""
+    directory = file.rpartition("/")[0] if file.endswith(".py") else ""
+    name = f"{directory}/scenario.py" if directory else "scenario.py"
+    return _paste(f"{first}:  {name}:scenario  with these lines in {name}", *lines)
+
+
+def _paste(first: str, *lines: str) -> str:
+    return "\n".join([first, "", *(f"    {line}" if line else "" for line in lines)])
+
+
+def _base(file: str) -> str:
+    return file.rpartition("/")[2]

@@ -1,0 +1,225 @@
+"""Tell what a name of the program is, and which names of its module can be swept.
+
+Runs in the target process, after the program was imported. Refuses what cannot be run, with the
+facts that `advice` needs.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from resumectl.lab.build_arguments import (
+    CannotBuild,
+    build_arguments,
+    example,
+    fields_of,
+    hints_of,
+    named,
+    refuse_unbuildable,
+)
+from resumectl.lab.dbos_hooks import is_step, is_workflow
+from resumectl.lab.failure import Unrunnable
+from resumectl.lab.subject import Subject
+
+# Classes of web frameworks whose object is often named where a workflow is meant.
+_APPLICATIONS = frozenset({"FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar"})
+_SHOWN_MAX = 5
+
+
+def refuse_what_is_no_workflow(subject: Subject, module: Any, owner: Any, found: Any) -> None:
+    """Make sure that what is named is a workflow that can be started.
+
+    Args:
+        subject: What the command line named.
+        module: The module of it.
+        owner: What the last part of the name was looked up in.
+        found: What was found there.
+
+    Raises:
+        Unrunnable: It is something else.
+    """
+    assert subject.target is not None
+    name = subject.target[1]
+    last = name.rpartition(".")[2]
+    about = {
+        "module": import_name(module),
+        "file": subject.target[0],
+        "name": name,
+        "workflows": _workflows_like(found, module)[:_SHOWN_MAX],
+        "defined": _definition(found),
+    }
+    if isinstance(owner, type) and isinstance(vars(owner).get(last), FunctionType):
+        raise Unrunnable(
+            "method-of-class",
+            f"{name} is a method of the class {owner.__name__}, and is named without an instance",
+            **about,
+            instances=[n for n, each in vars(module).items() if isinstance(each, owner)],
+            class_name=owner.__name__,
+            method=last,
+        )
+    if is_workflow(found):
+        return
+    kind = _kind(found)
+    raise Unrunnable(
+        "not-a-workflow",
+        f"{name} is {kind[1]}, not a workflow",
+        **about,
+        what=kind[0],
+        call=_call(name, found, subject),
+        is_async=inspect.iscoroutinefunction(found),
+    )
+
+
+def _workflows_like(found: Any, module: Any) -> list[str]:
+    """Return the names that can be swept, first those of the class that is named."""
+    names = list(workflow_names(module))
+    of_class = [
+        each
+        for each in names
+        if isinstance(found, type) and isinstance(vars(module).get(each.partition(".")[0]), found)
+    ]
+    return [*of_class, *(each for each in names if each not in of_class)]
+
+
+def _kind(found: Any) -> tuple[str, str]:
+    """Return what something is, as a word for `advice`, and as a phrase for people."""
+    names = {each.__name__ for each in type(found).__mro__}
+    if names & _APPLICATIONS:
+        return "application", f"a {type(found).__name__} application"
+    if isinstance(found, type):
+        return "class", "a class"
+    if is_step(found):
+        return "step", "a step"
+    if callable(found) and hasattr(found, "__code__"):
+        return "function", "a plain function"
+    return "object", f"an object of {type(found).__name__}"
+
+
+def _call(name: str, found: Any, subject: Subject) -> str:
+    """Return Python text that calls something with what was given, or with what it needs."""
+    given = [*map(repr, subject.args), *(f"{k}={v!r}" for k, v in subject.kwargs.items())]
+    if not given:
+        given = [f"{each}=..." for each in _required(found)]
+    return f"{name}({', '.join(given)})"
+
+
+def _required(found: Any) -> list[str]:
+    """Return the names of the parameters that must be given; none where nothing tells them."""
+    try:
+        parameters = inspect.signature(found).parameters
+    except (TypeError, ValueError):
+        return []
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, each in parameters.items()
+        if each.default is inspect.Parameter.empty and each.kind not in several
+    ]
+
+
+def _definition(found: Any) -> str:
+    """Return the file and line where something is defined; empty where nothing tells it."""
+    try:
+        inner = inspect.unwrap(getattr(found, "__func__", found))
+        return f"{inspect.getsourcefile(inner)}:{inspect.getsourcelines(inner)[1]}"
+    except (TypeError, OSError):
+        return ""
+
+
+def import_name(module: Any) -> str:
+    """Return the name under which another file imports a module."""
+    return str(getattr(module, "__name__", ""))
+
+
+def workflow_names(module: Any) -> Iterator[str]:
+    """Yield the names in a module that can be swept: workflows, and those of classes and objects."""
+    for name, value in list(vars(module).items()):
+        if name.startswith("_"):
+            continue
+        if is_workflow(value):
+            yield name
+        elif isinstance(value, type):
+            members = ((m, each) for m, each in vars(value).items() if not m.startswith("_"))
+            yield from (
+                f"{name}.{member}"
+                for member, each in members
+                if isinstance(each, staticmethod | classmethod)
+                and is_workflow(getattr(value, member))
+            )
+        elif _is_instance_of_program(value, module):
+            yield from (
+                f"{name}.{member}"
+                for member, each in vars(type(value)).items()
+                if isinstance(each, FunctionType) and is_workflow(each)
+            )
+
+
+def _is_instance_of_program(value: Any, module: Any) -> bool:
+    return hasattr(value, "config_name") and not callable(value) and value is not module
+
+
+def arguments_of(
+    function: Callable[..., Any], subject: Subject, module: Any
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of the workflow, built from what the command line gives.
+
+    Raises:
+        Unrunnable: They do not fit, or cannot be built.
+    """
+    assert subject.target is not None
+    name = subject.target[1]
+    signature = f"{name}{inspect.signature(function)}"
+    about = {
+        "module": import_name(module),
+        "file": subject.target[0],
+        "name": name,
+        "signature": signature,
+        "defined": _definition(function),
+        "example": _example_of(function),
+    }
+    try:
+        refuse_unbuildable(function)
+        return build_arguments(function, subject.args, subject.kwargs)
+    except CannotBuild as error:
+        raise Unrunnable(
+            "wrong-value" if error.is_value else "cannot-build",
+            f"the argument {error.parameter} of {signature}: {error.reason}",
+            **about,
+            parameter=error.parameter,
+            annotation=named(error.annotation),
+            built=_recipe(error.annotation),
+            parameters=list(inspect.signature(function).parameters),
+        ) from None
+    except TypeError as error:
+        raise Unrunnable("wrong-arguments", f"{signature}: {error}", **about) from None
+
+
+def _example_of(function: Callable[..., Any]) -> list[Any]:
+    """Return what `--args` may look like: a value for each parameter that must be given."""
+    hints = hints_of(function)
+    parameters = inspect.signature(function).parameters
+    return [
+        example(hints.get(name, str))
+        for name in _required(function)
+        if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+
+
+def _recipe(annotation: Any) -> str:
+    """Return Python text that makes a value of an annotation, to be completed by its reader."""
+    name = named(annotation)
+    fields = fields_of(annotation)
+    if not fields and isinstance(annotation, type):
+        try:
+            fields = dict(inspect.signature(annotation).parameters)
+        except (TypeError, ValueError):
+            fields = {}
+    return f"{name}({', '.join(f'{each}=...' for each in fields)})"
+
+
+def file_of(module: Any) -> Path | None:
+    """Return the file of a module; None for a namespace."""
+    file = getattr(module, "__file__", None)
+    return Path(file) if file else None

@@ -1,0 +1,167 @@
+"""What is recorded of an error in the target process: facts from which advice is made later.
+
+Runs in the target process. Decides nothing and advises nothing: see `advice`.
+"""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from resumectl.lab.setup_code import find_setup
+from resumectl.lab.user_code import innermost_in_traceback, is_user_file
+from resumectl.text import one_line
+
+_MESSAGE_MAX = 2_000
+# A name that the program asks the environment for, without saying what to do where it is not set.
+_ASKED = re.compile(r"""(?:getenv|environ\.get)\(\s*["'](\w+)["']\s*\)""")
+# How SQLite and PostgreSQL say that a table is missing.
+_NO_TABLE = ("no such table", "UndefinedTable")
+_OS_FILES = (os.__file__, "<frozen os>")
+_SOURCES = ("", "src", "lib", "app")
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+
+
+class Unrunnable(Exception):
+    """What the command line names cannot be run.
+
+    Args:
+        problem: Which case of `advice` this is.
+        said: What is wrong, one line.
+        facts: What the advice is made from; plain data.
+    """
+
+    def __init__(self, problem: str, said: str, **facts: Any) -> None:
+        super().__init__(said)
+        self.problem = problem
+        self.facts = facts
+
+
+def facts_of(error: BaseException, *, roots: Sequence[Path] = ()) -> dict[str, Any]:
+    """Return what an event tells of an error.
+
+    Args:
+        error: As it was caught.
+        roots: Directories from which a module that is missing may have been meant.
+    """
+    if isinstance(error, Unrunnable):
+        return {
+            "error": str(error),
+            "problem": error.problem,
+            "where": None,
+            "about": error.facts,
+            "traceback": "",
+        }
+    kind = type(error)
+    return {
+        "error": one_line(error),
+        "problem": "exception",
+        "type": f"{kind.__module__}.{kind.__qualname__}",
+        "message": str(error)[:_MESSAGE_MAX],
+        "where": _where(error),
+        "about": dict(_about(error, roots)),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _where(error: BaseException) -> dict[str, Any] | None:
+    if isinstance(error, SyntaxError) and error.filename:
+        text = (error.text or "").strip()
+        return {"file": error.filename, "line": error.lineno or 0, "function": "", "text": text}
+    return innermost_in_traceback(error.__traceback__)
+
+
+def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:
+    """Yield what this kind of error says beyond its message."""
+    yield "dbos", _version_of("dbos")
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        yield "module", error.name
+        found = source_directory(error.name, roots)
+        if found is not None:
+            yield "source", str(found)
+            yield "project", _project_of(found)
+    if any(each in str(error) for each in _NO_TABLE):
+        yield "setup", find_setup(source_files(roots))
+    name = _missing_variable(error)
+    if name is not None:
+        yield "unset", [name]
+    else:
+        yield "unset", sorted(_unset_variables(error.__traceback__))
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def source_directory(module: str, roots: Sequence[Path]) -> Path | None:
+    """Return the directory from which a module could be imported, were it on the path.
+
+    Args:
+        module: Full name of the module.
+        roots: Directories to begin at; those above them are looked at too.
+    """
+    top = module.partition(".")[0]
+    for root in roots:
+        for directory in (root, *root.parents[:4]):
+            for name in _SOURCES:
+                place = directory / name
+                if (place / top).is_dir() or (place / f"{top}.py").is_file():
+                    return place
+    return None
+
+
+def _project_of(source: Path) -> str | None:
+    for directory in (source, *source.parents[:1]):
+        if any((directory / name).is_file() for name in _PROJECT_FILES):
+            return str(directory)
+    return None
+
+
+def _missing_variable(error: BaseException) -> str | None:
+    """Return the environment variable that an error says is not set."""
+    frames = list(_frames(error.__traceback__))
+    if isinstance(error, KeyError) and frames and error.args:
+        innermost = frames[-1].tb_frame.f_code
+        if innermost.co_filename in _OS_FILES and innermost.co_name == "__getitem__":
+            return str(error.args[0])
+    return None
+
+
+def _frames(at: TracebackType | None) -> Iterator[TracebackType]:
+    while at is not None:
+        yield at
+        at = at.tb_next
+
+
+def _unset_variables(at: TracebackType | None) -> set[str]:
+    """Return the variables that the files of a traceback ask for and that are not set."""
+    files = {each.tb_frame.f_code.co_filename for each in _frames(at)}
+    return {
+        name
+        for file in files
+        if is_user_file(file)
+        for name in _ASKED.findall(_text_of(file))
+        if name not in os.environ
+    }
+
+
+def _text_of(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def source_files(roots: Sequence[Path]) -> list[Path]:
+    """Return the files of the user's modules that were imported, and those beside the target."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    imported = [Path(each) for each in files if isinstance(each, str) and is_user_file(each)]
+    return [*imported, *(sorted(roots[-1].glob("*.py")) if roots else ())]

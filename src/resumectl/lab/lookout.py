@@ -1,0 +1,140 @@
+"""Notice, in the target process, that an uninterrupted run will not end, and where it stands.
+
+A thread looks at the main thread twice a second. Before DBOS is launched it ends a process that
+serves or stands; later it records where the main thread stands, shortly before the time is up.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from resumectl.lab.evidence import Evidence
+from resumectl.lab.failure import source_files
+from resumectl.lab.recorder import Recorder
+from resumectl.lab.setup_code import find_setup
+from resumectl.lab.user_code import innermost_in_stack, outward
+
+ENDED_WELL = 0
+_LOOK_EVERY_S = 0.5
+# So many looks in a row see the same: a process that gets no processor does not look either.
+_LOOKS_AT_SERVER = 2
+# Of the time that a run may take, so much may be spent at one line before DBOS is launched.
+_STANDS_PART = 1 / 3
+_CPU_MAX_S = 0.2  # what a process that only waits uses meanwhile
+_LAST_LOOK_S = 1.0  # before the time is up
+_OTHERS_MAX = 3
+
+# Module and function of what serves until it is told to end.
+_SERVERS = frozenset({
+    ("socketserver", "serve_forever"), ("uvicorn.server", "run"), ("hypercorn.run", "run"),
+    ("aiohttp.web", "run_app"), ("waitress.server", "run"), ("gunicorn.arbiter", "run"),
+})  # fmt: skip
+_BEFORE_LAUNCH = frozenset({"import", "prepare", "after-launch"})
+
+
+class Lookout:
+    """Looks at the main thread, and records what the run has begun.
+
+    Args:
+        recorder: Of this process.
+        roots: Directories of the program.
+        time_limit_s: Maximum duration of the run, in seconds; None: nobody looks.
+    """
+
+    def __init__(
+        self, recorder: Recorder, roots: Sequence[Path], time_limit_s: float | None
+    ) -> None:
+        self._recorder = recorder
+        self._roots = roots
+        self._phase = ""
+        self._time_limit_s = time_limit_s or 0.0
+        if time_limit_s is not None:
+            threading.Thread(target=self._look_out, daemon=True, name="lookout").start()
+
+    def begin(self, phase: str, **more: Any) -> None:
+        """Record that a part of the run begins."""
+        self._phase = phase
+        self._recorder.write("began", what=phase, **more)
+
+    def end_stranded(self, workflow_ids: Sequence[str], database_url: str) -> NoReturn:
+        """Record which workflows nothing in this process will execute, and end it.
+
+        Args:
+            workflow_ids: Of these workflows.
+            database_url: URL of the trial's database, with its password.
+        """
+        evidence = Evidence(database_url)
+        files = source_files(self._roots)
+        unregistered = [
+            {"workflow": workflow, "queue": queue, "setup": find_setup(files, queue=queue)}
+            for workflow, queue in evidence.unregistered()
+            if workflow in workflow_ids
+        ]
+        self._recorder.write("stranded", workflows=list(workflow_ids), unregistered=unregistered)
+        os._exit(ENDED_WELL)
+
+    def _look_out(self) -> None:
+        deadline = time.monotonic() + max(self._time_limit_s - _LAST_LOOK_S, self._time_limit_s / 2)
+        serves = _Row(_LOOKS_AT_SERVER)
+        stands = _Row(max(_LOOKS_AT_SERVER, int(self._time_limit_s * _STANDS_PART / _LOOK_EVERY_S)))
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            frame = sys._current_frames().get(threading.main_thread().ident or 0)
+            where = innermost_in_stack(frame)
+            if self._phase in _BEFORE_LAUNCH:
+                if serves.holds(self._phase if _is_serving(frame) else None):
+                    self._end_stalled(why="serves", where=where)
+                stack = tuple((each.f_code, each.f_lineno) for each in outward(frame))
+                if stands.holds((self._phase, stack)) and not stands.has_worked:
+                    self._end_stalled(why="stands", where=where)
+            if time.monotonic() > deadline:
+                self._recorder.write("stands", where=where, others=_others())
+                return
+
+    def _end_stalled(self, **facts: Any) -> NoReturn:
+        self._recorder.write("stalled", **facts)
+        os._exit(ENDED_WELL)
+
+
+class _Row:
+    """Counts how often in a row the same was seen.
+
+    Args:
+        length: How many looks in a row are enough.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._seen: object = None
+        self._times = 0
+        self._cpu_s = 0.0
+
+    def holds(self, seen: object) -> bool:
+        """Return whether this was seen often enough; None is never."""
+        if seen is None or seen != self._seen:
+            self._seen, self._times, self._cpu_s = seen, 0, time.process_time()
+        self._times += 1
+        return seen is not None and self._times > self._length
+
+    @property
+    def has_worked(self) -> bool:
+        """Return whether the process has used the processor since the first of these looks."""
+        return time.process_time() - self._cpu_s > _CPU_MAX_S
+
+
+def _is_serving(frame: FrameType | None) -> bool:
+    return any(
+        (each.f_globals.get("__name__"), each.f_code.co_name) in _SERVERS for each in outward(frame)
+    )
+
+
+def _others() -> list[dict[str, Any]]:
+    """Return where other threads stand in the user's code."""
+    main = threading.main_thread().ident
+    found = [innermost_in_stack(f) for ident, f in sys._current_frames().items() if ident != main]
+    return [each for each in found if each is not None][:_OTHERS_MAX]

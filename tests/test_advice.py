@@ -1,0 +1,438 @@
+"""A program that fails without any crash: what is wrong is said, with its line, and what to type.
+
+Most cases run one uninterrupted process each, in one lab.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Place, swept
+
+from resumectl.errors import ExitCode, NothingProved
+from resumectl.lab.advice import Advice, advise
+from resumectl.lab.experiment import Experiment
+from resumectl.lab.runner import Lab, Runner
+from resumectl.lab.subject import Subject
+from resumectl.lab.trial import BASELINE, LifeSeen, Observation
+
+# ------------------------------------------------------------- from recorded events
+
+HERE = {"file": "/home/shop/flows.py", "line": 12, "function": "checkout", "text": "charge(order)"}
+
+
+def observed(*events: Mapping[str, Any], in_time: bool = True, **left: Any) -> Observation:
+    """An uninterrupted run that recorded these events."""
+    nothing: dict[str, Any] = {"workflows": [], "steps": [], "event": [], "stream": [], "inbox": []}
+    life = LifeSeen(events, "exit status 70", None, 70, in_time, {**nothing, **left})
+    return Observation(BASELINE, [life], 30.0)
+
+
+def began(what: str) -> dict[str, Any]:
+    event: dict[str, Any] = {"kind": "began", "what": what}
+    return event | ({"target": ["/home/shop/flows.py", "checkout"]} if what == "import" else {})
+
+
+def failed(kind: str, message: str, **more: Any) -> dict[str, Any]:
+    about = {"dbos": "3.4.0", "unset": [], **more.pop("about", {})}
+    return {
+        "kind": "failed", "problem": "exception", "error": f"{kind}: {message}", "where": HERE,
+        "type": f"builtins.{kind}", "message": message, "about": about, "traceback": "", **more,
+    }  # fmt: skip
+
+
+def stands(**more: Any) -> dict[str, Any]:
+    return {"kind": "stands", "where": HERE, "others": [], **more}
+
+
+def stranded(**more: Any) -> dict[str, Any]:
+    return {"kind": "stranded", "workflows": ["a-1"], "unregistered": [{"workflow": "a-1", **more}]}
+
+
+SETUP = {"file": "/home/shop/main.py", "line": 9, "function": "set_up", "is_callable": True}
+
+RECORDED: dict[str, tuple[Observation, str, str]] = {
+    "exception at import": (
+        observed(began("import"), failed("KeyError", "'b'")),
+        "importing flows.py fails: KeyError: 'b' (flows.py:12, in checkout)",
+        "correct flows.py:12",
+    ),
+    "exception in prepare": (
+        observed(began("import"), began("prepare"), failed("KeyError", "'b'")),
+        "the prepare of flows.py:checkout fails: KeyError: 'b'",
+        "correct flows.py:12",
+    ),
+    "exception in the function after launch": (
+        observed(began("import"), began("after-launch"), failed("KeyError", "'b'")),
+        "what runs after launch fails: KeyError: 'b' (flows.py:12",
+        "correct flows.py:12",
+    ),
+    "answer that is an error": (
+        observed(began("import"), began("request"), failed("ValueError", "no stock") | {"kind": "answered"}),
+        "the scenario fails without any crash: ValueError: no stock (flows.py:12, in checkout)",
+        "catch it in a Scenario's request",
+    ),
+    "import that was cut off": (
+        observed(began("import"), stands(), in_time=False),
+        "importing flows.py does not end: it stands at flows.py:12: charge(order)",
+        '--timeout 300',
+    ),
+    "import that was cut off before it could be looked at": (
+        observed(began("import"), in_time=False),
+        "importing flows.py does not end",
+        '__name__ == "__main__"',
+    ),
+    "import that serves": (
+        observed(began("import"), {"kind": "stalled", "why": "serves", "where": HERE}),
+        "importing flows.py does not end: it serves at flows.py:12",
+        '__name__ == "__main__"',
+    ),
+    "process that ends at import": (
+        observed(began("import")),
+        "importing flows.py ends its process: exit status 70",
+        "python -X faulthandler flows.py",
+    ),
+    "request that waits": (
+        observed(began("import"), began("request"), stands(), in_time=False),
+        "it goes on waiting; its request stands at flows.py:12: charge(order)",
+        "--timeout 300",
+    ),
+    "workflow that waits": (
+        observed(began("import"), began("request"), stands(where=None, others=[HERE]), in_time=False),
+        "the program stands at flows.py:12: charge(order)",
+        "--timeout 300",
+    ),
+    "queue that main registers": (
+        observed(
+            began("import"), began("request"),
+            stranded(queue="mails", setup=SETUP | {"is_callable": False}),
+        ),
+        "a-1 waits on the queue mails, which no process registers: main.py:9 does, in set_up",
+        'DBOS.register_queue("mails")',
+    ),
+    "queue that a function registers": (
+        observed(
+            began("import"), began("request"),
+            stranded(queue="mails", setup=SETUP),
+        ),
+        "main.py:9 does, in set_up, which is not run here",
+        "--after-launch main.py:set_up",
+    ),
+    "table that nothing creates": (
+        observed(
+            began("import"), began("request"),
+            failed("OperationalError", '(sqlite3.OperationalError) no such table: orders', about={"setup": None}),
+        ),
+        "flows.py:12 uses the table orders, which does not exist in the database of a trial",
+        "--after-launch setup.py:setup",
+    ),
+    "table of a schema on PostgreSQL": (
+        observed(
+            began("import"), began("request"),
+            failed("ProgrammingError", 'UndefinedTable: relation "shop.orders" does not exist', about={"setup": SETUP}),
+        ),
+        "the table shop.orders, which does not exist in the database of a trial: main.py:9 creates",
+        "--after-launch main.py:set_up",
+    ),
+    "module that is nowhere": (
+        observed(began("import"), failed("ModuleNotFoundError", "No module named 'a'", about={"module": "a.b"})),
+        "flows.py:12 imports a.b, which is not installed",
+        "pip install a  ",
+    ),
+    "module of a src layout": (
+        observed(
+            began("import"),
+            failed(
+                "ModuleNotFoundError", "", about={"module": "a", "source": "/home/shop/src", "project": "/home/shop"}
+            ),
+        ),
+        "flows.py:12 imports a, which is in src and is not installed",
+        "pip install -e .;  or  --env PYTHONPATH=src",
+    ),
+    "module beside no project": (
+        observed(
+            began("import"),
+            failed("ModuleNotFoundError", "", about={"module": "a", "source": "/home/lib", "project": None}),
+        ),
+        "which is in /home/lib and is not installed",
+        "--env PYTHONPATH=/home/lib",
+    ),
+    "variable that is not set": (
+        observed(began("import"), failed("KeyError", "'KEY'", about={"unset": ["KEY"]})),
+        "flows.py:12 needs the environment variable KEY, which is not set",
+        "--env KEY=VALUE",
+    ),
+    "variable that is None": (
+        observed(began("import"), failed("TypeError", "got None", about={"unset": ["A", "B"]})),
+        "TypeError: got None (flows.py:12, in checkout); the variables A, B, for which it asks, are not set",
+        "--env A=VALUE --env B=VALUE",
+    ),
+    "launched too early": (
+        observed(began("import"), failed("DBOSException", "DBOS Error: No DBOS was created yet")),
+        "flows.py:12 needs DBOS to be launched: charge(order)",
+        "        charge(order)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_failure_has_advice_of_its_own(name: str) -> None:
+    run, what, next_step = RECORDED[name]
+    advice = advise(run, "/home/shop")
+    assert what in advice.what
+    assert next_step in advice.next_step
+    assert "\n" not in advice.what
+
+
+API = [
+    ("TypeError", "DBOS.__new__() missing 1 required keyword-only argument: 'config'", "DBOS 0"),
+    ("TypeError", "DBOS.__new__() got an unexpected keyword argument 'fastapi'", "DBOS(fastapi=…)"),
+    ("DBOSException", "Queue objects cannot be constructed directly. Declare", "register_queue"),
+    ("AttributeError", "type object 'DBOS' has no attribute 'transaction'", "run_tx_step"),
+    ("AttributeError", "type object 'DBOS' has no attribute 'scheduled'", "apply_schedules"),
+    ("AttributeError", "type object 'DBOS' has no attribute 'nothing'", "there is no such name"),
+    ("ImportError", "cannot import name 'load_config' from 'dbos' (/x/y.py)", "DBOS(config="),
+    ("TypeError", "DBOS.step() got an unexpected keyword argument 'a'", "this release takes"),
+]
+
+
+@pytest.mark.parametrize(("kind", "message", "said"), API)
+def test_program_for_an_earlier_dbos_is_told_what_changed(
+    kind: str, message: str, said: str
+) -> None:
+    advice: Advice = advise(observed(began("import"), failed(kind, message)), "/home/shop")
+    assert advice.what.startswith("flows.py:12: ")
+    assert advice.what.endswith("installed is dbos 3.4.0")
+    assert said in f"{advice.what} {advice.next_step}"
+
+
+# ------------------------------------------------------------- with processes
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as opened:
+        yield opened
+
+
+def refused(
+    lab: Lab, directory: Path, target: str, timeout_s: float, **given: Any
+) -> NothingProved:
+    """What a program is refused with whose first uninterrupted run must not go well."""
+    file, _, name = target.rpartition(":")
+    path = str(directory / file) if file.endswith(".py") else file
+    experiment = Experiment(Runner(lab, Subject(target=(path, name), **given)), {})
+    with pytest.raises(NothingProved) as error:
+        experiment.discover(timeout_s)
+    return error.value
+
+
+SHOP = """
+import datetime, uuid
+from dataclasses import dataclass
+from dbos import DBOS, DBOSConfiguredInstance
+
+@dataclass
+class Order:
+    id: uuid.UUID
+    due: datetime.datetime
+
+class Session:
+    def __init__(self, user): pass
+
+class Flask:
+    pass
+
+app = Flask()
+
+@DBOS.step()
+def charge(order): pass
+
+@DBOS.workflow()
+def checkout(order: Order, times: int = 1): pass
+
+@DBOS.workflow()
+def login(session: Session, name: str): pass
+
+def handler(order_id):
+    return DBOS.start_workflow(checkout, order_id)
+
+@DBOS.dbos_class()
+class Publisher(DBOSConfiguredInstance):
+    @DBOS.workflow()
+    def publish(self, n: int): pass
+
+    @staticmethod
+    @DBOS.workflow()
+    def all(): pass
+
+alpha = Publisher("alpha")
+"""
+TABLE = """
+import os, sqlalchemy as sa
+from dbos import DBOS
+
+engine = sa.create_engine(os.environ["RESUMECTL_PLACE"].join(("sqlite:///", "/shop.sqlite")))
+metadata = sa.MetaData()
+orders = sa.Table("orders", metadata, sa.Column("id", sa.Integer, primary_key=True))
+
+@DBOS.step()
+def store():
+    with engine.begin() as connection:
+        connection.execute(sa.insert(orders))
+
+@DBOS.workflow()
+def checkout():
+    store()
+
+def set_up():
+    metadata.create_all(engine)
+"""
+QUEUE = """
+from dbos import DBOS
+
+@DBOS.workflow()
+def child(n):
+    return n
+
+@DBOS.workflow()
+def parent():
+    return [DBOS.enqueue_workflow("mails", child, n).get_result() for n in range(2)]
+
+def main():
+    DBOS(config={"name": "shop"})
+    DBOS.launch()
+    DBOS.register_queue("mails")
+    parent()
+"""
+LONG = pytest.mark.long
+
+
+def case(  # a row of the table below
+    text: str, target: str, what: str, next_step: str, *marks: Any, **given: Any
+) -> Any:
+    return pytest.param(text, target, what, next_step, given, marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "what", "next_step", "given"),
+    [
+        case(
+            "from stock.flows import restock\n", "shop.py:restock",
+            "shop.py:1 imports stock, which is in src and is not installed",
+            "pip install -e .;  or  --env PYTHONPATH=src",
+        ),
+        case("def f(:\n", "shop.py:f", "shop.py:1 is not valid Python: invalid syntax: def f(:",
+             "correct line 1 of shop.py"),
+        case("x = {}\nx['a']\n", "shop.py:f", "importing shop.py fails: KeyError: 'a' (shop.py:2)",
+             "correct shop.py:2"),
+        case("import os\nkey = os.environ['SHOP_KEY']\n", "shop.py:f",
+             "shop.py:2 needs the environment variable SHOP_KEY, which is not set",
+             "--env SHOP_KEY=VALUE"),
+        case("import os\nopen(os.getenv('SHOP_FILE'))\n", "shop.py:f",
+             "the environment variable SHOP_FILE, for which it asks, is not set",
+             "--env SHOP_FILE=VALUE", LONG),
+        case("import sys\nsys.exit(2)\n", "shop.py:f",
+             "importing shop.py ends the process: sys.exit at shop.py:2", "__main__", LONG),
+        case("import os\nos._exit(3)\n", "shop.py:f",
+             "importing shop.py ends its process: exit status 3", "faulthandler shop.py", LONG),
+        case("from socketserver import *\nTCPServer(('', 0), None).serve_forever()\n", "shop.py:f",
+             "importing shop.py does not end: it serves at shop.py:2", "__main__"),
+        case("import time\ntime.sleep(600)\n", "shop.py:f",
+             "importing shop.py does not end: it stands at shop.py:2: time.sleep(600)",
+             "--timeout 300", timeout_s=4.0),
+        case("from dbos import DBOS\nDBOS()\n", "shop.py:f",
+             "shop.py:2: DBOS() without a configuration is of DBOS 0", 'DBOS(config={"name"'),
+        case("from dbos import Queue\nQueue('a')\n", "shop.py:f", "Queue(…) is of DBOS 2",
+             "DBOS.register_queue(NAME)", LONG),
+        case("from dbos import DBOS\n@DBOS.transaction()\ndef f(): pass\n", "shop.py:f",
+             "shop.py:2: DBOS.transaction is of DBOS 2", "run_tx_step", LONG),
+        case("from dbos import DBOS\nDBOS.register_queue('mails')\n", "shop.py:f",
+             "shop.py:2 needs DBOS to be launched", "--after-launch", LONG),
+        case(TABLE, "shop.py:checkout", "uses the table orders, which does not exist",
+             "--after-launch shop.py:set_up"),
+        case(QUEUE, "shop.py:parent",
+             "parent-1-1 waits on the queue mails, which no process registers: shop.py:15 does, in main",
+             'DBOS.register_queue("mails")'),
+        case(SHOP, "shop.py:chekout", "shop.py has no chekout; the nearest are checkout",
+             "as in  shop.py:checkout", LONG),
+        case(SHOP, "shop.py:app", "app is a Flask application, not a workflow",
+             "scenario = Scenario(request=request)", LONG),
+        case(SHOP, "shop.py:charge", "charge is a step, not a workflow (shop.py:19)",
+             "shop.py:checkout;  or", LONG),
+        case(SHOP, "shop.py:handler", "handler is a plain function, not a workflow (shop.py:28)",
+             "Scenario(request=lambda: handler(order_id=...))"),
+        case(SHOP, "shop.py:Publisher", "Publisher is a class, not a workflow",
+             "shop.py:alpha.publish", LONG),
+        case(SHOP, "shop.py:Publisher.publish", "is a method of the class Publisher",
+             "shop.py:alpha.publish"),
+        case(SHOP, "shop.py:Order", "Order is a class, not a workflow", "shop.py:checkout", LONG),
+        case(SHOP, "shop.py:DBOS", "DBOS is a class, not a workflow", "shop.py:checkout", LONG),
+        case(SHOP, "shop.py:checkout",
+             "do not fit checkout(order: shop.Order, times: int = 1): missing a required argument",
+             """as in  --args '[{"id": "00000000-0000-4000-8000-000000000001", "due": "2026-""", LONG),
+        case(SHOP, "shop.py:Publisher.all", "too many positional", "leave out --args", LONG,
+             args=[1]),
+        case(SHOP, "shop.py:checkout", """['id']: "x" is not a UUID""", "as in  --args '[{", LONG,
+             args=[{"id": "x"}]),
+        case(SHOP, "shop.py:login", "JSON has nothing that becomes Session",
+             "DBOS.start_workflow(login, Session(user=...), ...).get_result()", args=["a", "b"]),
+        case(SHOP, "shop.py:alpha.publish", "shop.py has no set_upp", "correct the name", LONG,
+             args=[1], after_launch="set_upp"),
+        case(SHOP, "shop.py:alpha.publish", "handler(order_id) is called without arguments",
+             "as in  --after-launch", LONG, args=[1], after_launch="handler"),
+    ],
+)  # fmt: skip
+def test_broken_program_is_told_what_is_wrong_and_what_to_type(
+    lab: Lab,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    target: str,
+    what: str,
+    next_step: str,
+    given: dict[str, Any],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "src" / "stock"
+    package.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    (package / "flows.py").touch()
+    (tmp_path / "shop.py").write_text(text)
+    if "after_launch" in given:
+        given = {**given, "after_launch": (str(tmp_path / "shop.py"), given["after_launch"])}
+    # So long that what is not noticed by itself ends the test by the time that it takes.
+    timeout_s = given.get("timeout_s", 60.0)
+    more = {name: value for name, value in given.items() if name != "timeout_s"}
+    error = refused(lab, tmp_path, target, timeout_s, **more)
+    assert what in error.what
+    assert next_step in error.next_step
+
+
+def test_lines_to_paste_are_shown_as_lines(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "shop.py").write_text(SHOP)
+    ran = sqlite_place.run("points", "shop.py:handler")
+    assert ran.code == ExitCode.NOTHING_PROVED
+    assert "\n    from shop import handler\n\n    scenario = Scenario(" in ran.err
+
+
+def test_what_main_does_after_launch_is_done_in_every_process(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "shop.py").write_text(f"{TABLE}\n{QUEUE}")
+    (sqlite_place.directory / "setup.py").write_text(
+        "import shop\n\nasync def both():\n"
+        "    shop.set_up()\n    await shop.DBOS.register_queue_async('mails')\n"
+    )
+    for name in ("checkout", "parent"):
+        found = swept(sqlite_place, f"shop.py:{name}", "--after-launch", "setup.py:both")
+        assert found["verdicts"]["KEPT"] == found["crash_points"] > 0
+
+
+def test_module_of_a_src_layout_is_found_by_pythonpath(sqlite_place: Place) -> None:
+    package = sqlite_place.directory / "src" / "stock"
+    package.mkdir(parents=True)
+    (package / "flows.py").write_text(
+        "from dbos import DBOS\n\n@DBOS.workflow()\ndef restock(): return 1\n"
+    )
+    found = sqlite_place.document("points", "stock.flows:restock", "--env", "PYTHONPATH=src")
+    assert found["crash_points"]
