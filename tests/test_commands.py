@@ -17,6 +17,7 @@ from resumectl import __version__
 from resumectl.cli import app
 from resumectl.errors import ExitCode
 from resumectl.statuses import STATUSES
+from resumectl.text import shell_word
 
 pytestmark = pytest.mark.long
 
@@ -514,7 +515,8 @@ def findings(place: Place) -> dict[str, tuple[str, str]]:
     """What was looked at, to what was seen and what to do."""
     document = seen(place, "doctor")
     assert document["healthy"] is True
-    return {f["what"]: (f["seen"], f["next"]) for f in document["findings"]}
+    database = f" --db-url {shell_word(place.url)}"  # as `look` gives it
+    return {f["what"]: (f["seen"], f["next"].replace(database, "")) for f in document["findings"]}
 
 
 def test_a_doctor_says_what_is_right_and_what_to_do(place: Place) -> None:

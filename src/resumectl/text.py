@@ -49,6 +49,8 @@ def duration(milliseconds: int | None) -> str:
     """A span of time, to three digits or so."""
     if milliseconds is None:
         return ""
+    if milliseconds < 100:
+        return f"{milliseconds} ms"
     seconds = milliseconds / 1000
     if seconds < 60:
         return f"{seconds:.2f} s"
@@ -57,6 +59,19 @@ def duration(milliseconds: int | None) -> str:
         return f"{minutes} min {seconds:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def between(start_ms: int | None, end_ms: int | None) -> str:
+    """Return the span between two Unix times in milliseconds; empty where one is not known.
+
+    Where both are whole seconds, as SQLite before 3.42 tells the time, so is the span.
+    """
+    if start_ms is None or end_ms is None:
+        return ""
+    span_ms = end_ms - start_ms
+    if span_ms < 60_000 and start_ms % 1000 == 0 and end_ms % 1000 == 0:
+        return f"{span_ms // 1000} s"
+    return duration(span_ms)
 
 
 def one_line(error: BaseException) -> str:

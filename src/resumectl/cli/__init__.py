@@ -17,6 +17,7 @@ from typing import NoReturn
 import typer
 
 from resumectl.cli import experimenting, housekeeping, inspecting, publishing, streams
+from resumectl.cli.common import command_names
 from resumectl.cli.help import GroupedCommands, examples
 from resumectl.errors import ExitCode
 from resumectl.report import machine
@@ -72,13 +73,19 @@ def _run() -> int:
         if explain is None:
             raise
         context = getattr(error, "ctx", None)
-        path = context.command_path if context is not None else "resumectl"
+        path = context.command_path if context is not None else _path_typed()
         what, next_step = literal(explain()).rstrip("."), f"{path} --help"
         print(f"error: {what}\nnext:  {next_step}", file=sys.stderr)
         if "--json" in sys.argv:  # the parser that would know has given up
             machine.show({"error": what, "next": next_step})
         return ExitCode.REFUSED
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _path_typed() -> str:
+    """Return the program and, where one was typed, its command."""
+    typed = [each for each in sys.argv[1:2] if each in command_names()]
+    return " ".join(["resumectl", *typed])
 
 
 def main() -> NoReturn:

@@ -117,7 +117,7 @@ class Common:
         return _COMMAND_LINE.sub(lambda line: self._completed(line, words), text)
 
     def _completed(self, line: re.Match[str], words: Sequence[str]) -> str:
-        if line[1] not in _names:
+        if line[1] not in command_names():
             return line[0]
         # What a text says itself is meant: doctor names the version that would take the work.
         return " ".join([line[0], *(w for w in words if f"{w.split()[0]} " not in line.string)])
@@ -147,7 +147,14 @@ class Common:
 
 Command = Callable[..., ExitCode]
 
-_names: set[str] = set()  # of the commands
+_names: set[str] = set()
+
+
+def command_names() -> frozenset[str]:
+    """Return the names of the commands."""
+    return frozenset(_names)
+
+
 _COMMAND_LINE = re.compile(r"\bresumectl ([a-z][a-z-]*)")
 
 

@@ -1,5 +1,6 @@
 """The commands that keep house: doctor, migrate, reset."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -60,4 +61,5 @@ def _is_sure(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:  # nobody there to answer
+        print(file=sys.stderr)  # what follows is not to stand behind the question
         return False

@@ -142,7 +142,8 @@ def list_workflows(
         machine.show({"workflows": [machine.workflow_document(each) for each in found]})
         return ExitCode.DONE
     if not found:
-        console.show("no workflows" + (" match" if any((status, name, publisher, since)) else ""))
+        narrow = " match" if any((status, name, publisher, since)) else ""
+        console.show(f"no workflows{narrow}" + (f" after the first {offset:,}" if offset else ""))
     else:
         console.show(tables.workflows_sheet(found, depths=depths))
     if is_more:
@@ -330,7 +331,7 @@ def reading(common: Common) -> "Iterator[View | None]":
     Looking creates no database, and changes none.
     """
     from resumectl.database import failures_explained, open_engine
-    from resumectl.publishing.migration import is_migrated
+    from resumectl.publishing.migration import is_readable
     from resumectl.publishing.view import viewing
 
     settings = common.settings()
@@ -342,7 +343,7 @@ def reading(common: Common) -> "Iterator[View | None]":
     try:
         with failures_explained(settings):
             with engine.connect() as connection:
-                is_there = is_migrated(connection)
+                is_there = is_readable(connection)
             if not is_there:
                 yield None
                 return

@@ -293,8 +293,13 @@ class Archive:
                     )
                 )  # fmt: skip
         if sweep_id is not None and not found:
-            raise Refusal(f"there is no sweep {sweep_id}", next_step="resumectl sweeps")
+            raise no_sweep(sweep_id)
         return found
+
+
+def no_sweep(sweep_id: int) -> Refusal:
+    """Return the refusal of a sweep that is not there."""
+    return Refusal(f"there is no sweep {sweep_id}", next_step="resumectl sweeps")
 
 
 def _busy_ms(spans: Sequence[tuple[float, float]]) -> float:

@@ -56,6 +56,23 @@ def is_migrated(connection: sa.Connection) -> bool:
     return revision == SCHEMA_REVISION
 
 
+def is_readable(connection: sa.Connection) -> bool:
+    """Whether there is something to look at; a command that only looks migrates nothing.
+
+    Raises:
+        Refusal: The tables are those of another release of resumectl.
+    """
+    if is_migrated(connection):
+        return True
+    revision = current_revision(connection)
+    if revision is not None:
+        raise Refusal(
+            f"the database is of an older resumectl (migration {revision}, needed {SCHEMA_REVISION})",
+            next_step="resumectl migrate",
+        )
+    return False
+
+
 def ensure_migrated(settings: Settings, engine: sa.Engine) -> None:
     """Apply what is missing; nothing to do costs one query.
 

@@ -27,7 +27,7 @@ from resumectl.report.sheet import (
     sentences,
     words,
 )
-from resumectl.text import clock, counted, duration, literal
+from resumectl.text import between, clock, counted, literal
 
 if TYPE_CHECKING:
     from resumectl.publishing.records import LifeSeen
@@ -224,7 +224,7 @@ def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int
         [
             Text("  " * depth).append_text(cell(w.id)), w.name, w.publisher, w.status, w.queue,
             w.steps, w.attempts, w.executor, w.version, clock(w.created_at_ms),
-            duration(w.completed_at_ms - w.created_at_ms if w.completed_at_ms else None), w.error,
+            between(w.created_at_ms, w.completed_at_ms), w.error,
         ]
         for w, depth in zip(workflows, depths, strict=True)
     ]  # fmt: skip
@@ -244,11 +244,7 @@ def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
             [
                 Text(str(s.number)), s.name, s.child, "failed" if s.failed else "recorded",
                 clock(s.started_at_ms),
-                duration(
-                    s.completed_at_ms - s.started_at_ms
-                    if s.completed_at_ms is not None and s.started_at_ms is not None
-                    else None
-                ),
+                between(s.started_at_ms, s.completed_at_ms),
                 " or ".join(map(str, s.lives)),
             ]
             for s in steps

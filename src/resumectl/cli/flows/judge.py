@@ -11,11 +11,11 @@ from resumectl.cli.flows.experiment import exit_code
 from resumectl.cli.subject import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
-from resumectl.lab.archive import Archive, SweepKept
+from resumectl.lab.archive import Archive, SweepKept, no_sweep
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.target_settings import settings_of_target
 from resumectl.lab.trial import Judgement, Verdict
-from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.migration import ensure_migrated, is_readable
 from resumectl.report import console, machine
 from resumectl.report import sweep as tables
 from resumectl.report.sweep import SweepResult
@@ -58,8 +58,10 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
     """Judge what a sweep observed once more, without running anything."""
     given = read_promises(promises)
     common.start_logging()
-    with archived(common) as engine:
-        with Archive(engine).frozen() as seen:
+    with _looked_at(common) as archive:
+        if archive is None:
+            raise no_sweep(sweep_id)
+        with archive.frozen() as seen:
             (kept,) = seen.kept(sweep_id)
             runs = seen.baselines(sweep_id)
             trials = seen.observations(sweep_id, kept.specification.deaths)
@@ -75,13 +77,30 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
 def sweeps(common: Common) -> ExitCode:
     """List what has been swept."""
     common.start_logging()
-    with archived(common) as engine:
-        found = Archive(engine).kept()
+    with _looked_at(common) as archive:
+        found = [] if archive is None else archive.kept()
     if common.as_json:
         machine.show({"sweeps": [tables.kept_document(each) for each in found]})
     else:
         console.show(tables.kept_sheet(found) if found else "nothing has been swept yet")
     return ExitCode.DONE
+
+
+@contextmanager
+def _looked_at(common: Common) -> Iterator[Archive | None]:
+    """The archive; None where nothing has been written yet. Looking creates no database."""
+    settings = common.settings()
+    if settings.is_sqlite and not settings.sqlite_path.exists():
+        yield None
+        return
+    engine = open_engine(settings)
+    try:
+        with failures_explained(settings):
+            with engine.connect() as connection:
+                is_there = is_readable(connection)
+            yield Archive(engine) if is_there else None
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -44,8 +44,10 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
         raise Refusal(f"the timeout {timeout_s} is not positive", next_step="as in  --timeout 60")
     common.start_logging()
     settings = common.settings()
-    if settings.is_sqlite and not settings.sqlite_path.exists() and not ids:
-        return _nothing(common, Survey((), (), ()), [])  # and no database is made to say so
+    if settings.is_sqlite and not settings.sqlite_path.exists():  # and none is made to say so
+        if ids:
+            raise _no_workflow(ids[0])
+        return _nothing(common, Survey((), (), ()), [])
     engine = open_engine(settings)
     with failures_explained(settings):
         ensure_migrated(settings, engine)
@@ -86,8 +88,12 @@ def _named(view: View, settings: Settings, ids: Sequence[str]) -> list[WorkflowS
         children = workflows.list_workflows(view.connection, parents=ids)
     missing = [each for each in ids if each not in {w.id for w in found}]
     if missing:
-        raise Refusal(f"there is no workflow {missing[0]}", next_step="resumectl list-workflows")
+        raise _no_workflow(missing[0])
     return [*children, *found]
+
+
+def _no_workflow(workflow_id: str) -> Refusal:
+    return Refusal(f"there is no workflow {workflow_id}", next_step="resumectl list-workflows")
 
 
 def _takeable(named: Sequence[WorkflowSeen], survey: Survey) -> list[str]:
