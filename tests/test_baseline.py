@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from observations import PLAN, Steps, crashed, life, run, trial
 
 from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker
@@ -14,66 +15,15 @@ from resumectl.lab.experiment import Experiment
 from resumectl.lab.outcome import sites_of_effects
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Control
+from resumectl.lab.stability import TIMES_AGAIN
 from resumectl.lab.trial import (
     LATER_BASELINE,
     Judgement,
     Kind,
-    LifeSeen,
     Observation,
     Promise,
     Verdict,
 )
-
-Steps = Sequence[tuple[str, str]]  # name and output
-PLAN = "before:w-1/step-1"
-
-
-def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> LifeSeen:
-    """A life that recorded these steps; `ran` are the numbers of the bodies that it executed."""
-    opaque, payload = more.pop("opaque", ()), more.pop("payload", "'x'")
-    timeless = [[0, more.pop("timeless")]] if "timeless" in more else []
-    payloads = [payload] * len(steps) if isinstance(payload, str) else payload
-    numbers = range(1, len(steps) + 1) if ran is None else ran
-    kinds = ["ran"] if more.pop("is_cut_off", False) else ["ran", "ended"]
-    events: list[Mapping[str, Any]] = [
-        {"kind": "launch", "at_us": 0, "promises": {}, "digest": more.pop("digest", "d")},
-        *(
-            {
-                "kind": kind, "at_us": n, "step": steps[n - 1][0], "workflow": "w-1", "number": n,
-                "payload": [payloads[n - 1]], "opaque": opaque, "timeless": timeless,
-                "transaction": False, "begun_in": None, "is_retry": False,
-            }
-            for n in numbers
-            for kind in kinds
-        ),
-        *({"kind": "replayed", "workflow": "w-1", "number": n} for n in range(1, len(steps) + 1)),
-        *more.pop("events", ()),
-        {"kind": "quiet", "at_us": 9, "still_running": 0},
-        {"kind": "answered", "value": more.pop("answer", "ok")},
-    ]  # fmt: skip
-    workflow = {
-        "id": "w-1", "name": "work", "status": more.pop("status", "SUCCESS"), "output": None,
-        "error": None, "parent": None, "input": "1", "deadline": None, "priority": 0, "user": None,
-        "roles": None, "queue": None, "executor": "trial", "version": "trial-1",
-        "timeout_ms": None, "partition": None,
-    }  # fmt: skip
-    rows = [
-        {"workflow": "w-1", "number": n, "name": name, "output": text, "error": None, "child": None}
-        for n, (name, text) in enumerate(steps, start=1)
-    ]
-    left = {"workflows": [workflow], "steps": rows, "event": [], "stream": [], "inbox": []}
-    return LifeSeen(events, "ended", None, 0, True, left)
-
-
-def run(steps: Steps, *, plan: str = "", **more: Any) -> Observation:
-    return Observation(plan, [life(steps, **more)], 1.0)
-
-
-def trial(steps: Steps, *, first: Steps = (), **more: Any) -> Observation:
-    """Died before its first record, or with the first ones; then lived to its end."""
-    died = life(first, events=[{"kind": "struck", "at": PLAN}], status="PENDING")
-    died = LifeSeen(died.events, "killed by SIGKILL", 9, None, True, died.left)
-    return Observation(PLAN, [died, life(steps, **more)], 1.0)
 
 
 def kinds(runs: Sequence[Observation], seen: Observation) -> set[Kind]:
@@ -111,13 +61,6 @@ def test_a_retry_is_no_second_execution(is_retry: bool, found: set[Kind]) -> Non
     runs = [run([("charge", "x")]) for _ in range(2)]
     again = dict(next(e for e in runs[0].final.events if e["kind"] == "ran"), is_retry=is_retry)
     assert kinds(runs, trial([("charge", "x")], events=[again])) == found
-
-
-def crashed(first: LifeSeen, later: LifeSeen) -> Observation:
-    """Two lives, the first of which was struck when it had done all that it tells."""
-    events = [*first.events, {"kind": "struck", "at": PLAN}]
-    first = replace(first, events=events, ending="killed by SIGKILL", signal=9, exit_status=None)
-    return Observation(PLAN, [first, later], 1.0)
 
 
 CHARGE = [("charge", "ok")]
@@ -199,7 +142,8 @@ class Controls:
         self.paused_at.append(control.at)
         return next(self._runs)
 
-    def trial(self, plan: CrashPlan) -> Observation:
+    def trial(self, plan: CrashPlan, *, is_repeated: bool) -> Observation:
+        assert is_repeated
         assert str(plan) == PLAN
         return next(self._again)
 
@@ -218,9 +162,9 @@ def test_only_a_healthy_control_excuses_what_differs(
 ) -> None:
     runs = [run([("look", "usual")]) for _ in range(2)]
     differing = trial([("look", "other")], answer="other")
-    runner: Any = Controls(control, again=[differing] * 2)
+    runner: Any = Controls(control, again=[differing] * TIMES_AGAIN)
     experiment = Experiment(runner, {}, runs=tuple(runs))
-    (judgement,) = experiment.judged([differing])
+    (judgement,) = experiment.judged([differing]).trials
     assert judgement.verdict is verdict, judgement.findings
     assert not experiment.ask_again([judgement])  # once is enough
     assert set(runner.paused_at) == {PLAN}  # nothing is known of what precedes it
@@ -232,10 +176,10 @@ USUAL, RARE = run([("look", "usual")]), run([("look", "rare")])
 @pytest.mark.parametrize(
     ("again", "often", "verdict", "asked_often"),
     [
-        (["rare", "rare"], [], Verdict.BROKEN, 0),  # each time: the crash does it
-        (["rare", "usual"], [USUAL] * 9 + [RARE], Verdict.KEPT, 10),
-        (["usual"], [USUAL] * 9 + [RARE], Verdict.KEPT, 10),
-        (["usual"], [USUAL], Verdict.BROKEN, 10),  # a race that only a crash lets be lost
+        (["rare"] * 4, [], Verdict.BROKEN, 0),  # each time: the crash does it
+        (["rare", "usual", "rare", "rare"], [USUAL] * 9 + [RARE], Verdict.KEPT, 10),
+        (["usual"] * 4, [USUAL] * 9 + [RARE], Verdict.KEPT, 10),
+        (["usual"] * 4, [USUAL], Verdict.UNSTABLE, 10),  # a race that only a crash lets be lost
     ],
 )
 def test_what_does_not_come_out_again_is_asked_often(
@@ -244,11 +188,13 @@ def test_what_does_not_come_out_again_is_asked_often(
     trials = {text: trial([("look", text)]) for text in ("usual", "rare")}
     runner: Any = Controls(USUAL, again=[trials[each] for each in again], often=often)
     experiment = Experiment(runner, {}, runs=(USUAL, USUAL))
-    judgement, other = experiment.judged([trials["rare"], trials["usual"]])
-    assert (judgement.verdict, other.verdict) == (verdict, Verdict.KEPT), judgement.findings
+    judged = experiment.judged([trials["rare"]])
+    (judgement,) = judged.trials
+    assert judgement.verdict is verdict, judgement.findings
+    assert len(judged.repeated) == TIMES_AGAIN == len(again)
     assert runner.asked_often == asked_often
     if asked_often:
-        assert not experiment.ask_often([judgement])  # once is enough
+        assert not experiment.ask_often(judged.trials, judged.repeated)  # once is enough
 
 
 @pytest.mark.parametrize(
@@ -307,7 +253,7 @@ def test_the_baseline_is_asked_often_where_another_course_was_taken() -> None:
     rare = [("look", "rare")]
     runner: Any = Controls(USUAL, often=[USUAL])
     experiment = Experiment(runner, {}, runs=(USUAL, USUAL))
-    (judgement,) = experiment.judged([trial(rare, first=rare, ran=[], answer="other")])
+    (judgement,) = experiment.judged([trial(rare, first=rare, ran=[], answer="other")]).trials
     assert (judgement.verdict, judgement.by_chance) == (Verdict.KEPT, ("w-1/step-1: output",))
     assert (len(runner.paused_at), runner.asked_often) == (6, 10)
 
@@ -318,7 +264,7 @@ def test_what_is_begun_again_later_is_asked_ahead_of_its_step() -> None:
     runs = [run([("look", "usual")], events=commits) for _ in range(2)]
     runner: Any = Controls(run([("look", "other")], answer="other", events=commits))
     experiment = Experiment(runner, {}, runs=tuple(runs))
-    (judgement,) = experiment.judged([trial([("look", "other")], answer="other")])
+    (judgement,) = experiment.judged([trial([("look", "other")], answer="other")]).trials
     assert judgement.verdict is Verdict.KEPT, judgement.findings
     assert runner.paused_at == [PLAN, "after:w-1/accepted"] * 3
 
@@ -342,3 +288,20 @@ def test_who_awaits_what_is_deleted_is_told_of_it(is_there: bool) -> None:
     judgement = Checker(Baseline.of(runs, set()), set(), {}).judge(trial)
     (evidence,) = {f.evidence for f in judgement.findings if f.subject == "w-1"}
     assert ("w-1-1, which it has begun, is deleted" in evidence) is not is_there
+
+
+def test_an_effect_with_the_name_of_its_step_has_a_payload_of_its_own() -> None:
+    """The step is called with an order and an amount, and its effect is about the order alone."""
+    charged: Mapping[str, Any] = {
+        "kind": "effect", "at_us": 1, "name": "charge", "about": ["order-1"], "workflow": "w-1",
+        "number": 1, "begun_in": None,
+    }  # fmt: skip
+    steps = [("charge", "ok")]
+    baseline = Baseline.of([run(steps, events=[charged])] * 2, set())
+    first = life(steps, events=[charged], status="PENDING")
+    first = replace(first, left={**first.left, "steps": []})
+    judgement = Checker(baseline, set(), {}).judge(crashed(first, life(steps, events=[charged])))
+    assert {e.effect: (e.times, e.payload_differs) for e in judgement.exposures} == {
+        "charge(order-1)": (2, False),
+        "charge, w-1/step-1": (2, False),
+    }

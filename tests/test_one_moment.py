@@ -265,7 +265,7 @@ def test_what_is_listed_of_a_sweep_is_of_one_moment(place: Place) -> None:
 
     def read() -> tuple[int, int]:
         result = judge.result_of(Archive(engine), 1)
-        return result.kept.trials, len(result.judged)
+        return result.kept.trials, len(result.trials)
 
     answers_between(lambda: scene.write(half), lambda: scene.write(*whole), read)
     engine.dispose()

@@ -101,7 +101,7 @@ def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:
     ):
         assert said in " ".join(ran.out.split()), said
     times = sqlite_place.document("replay", "before:alpha-1/step-1", "--count", "2", "--times", "5")
-    assert times["outcomes"] == {"KEPT": 5, "BROKEN": 0, "VOID": 0}
+    assert times["outcomes"] == {"KEPT": 5, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
 
 
 BY_CHANCE = """
@@ -165,7 +165,7 @@ def test_a_life_does_not_end_between_a_commit_and_its_blow(sqlite_place: Place) 
     ran = sqlite_place.document(
         "replay", "after:order-1/succeeded", "shop.py:polled", "--times", "20"
     )
-    assert ran["outcomes"] == {"KEPT": 20, "BROKEN": 0, "VOID": 0}
+    assert ran["outcomes"] == {"KEPT": 20, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
 
 
 def test_workflows_that_no_plan_can_name_are_said_to_be_so(sqlite_place: Place) -> None:

@@ -143,7 +143,7 @@ def test_a_killed_sweep_is_finished_by_resume(
     assert listed["status"] in ("PENDING", "ENQUEUED")
 
     (found,) = place.document("resume")["sweeps"]
-    assert found["verdicts"] == {"KEPT": _POINTS, "BROKEN": 0, "VOID": 0}
+    assert found["verdicts"] == {"KEPT": _POINTS, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
     assert found["trials"] == found["struck"] == found["crash_points"] == _POINTS
     # None was lost, none counted twice, and what was there was not run again.
     after = place.rows("SELECT number, ended_at_ms FROM trials")
@@ -167,7 +167,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_place: Place) -> None:
     assert sweep.returncode == ExitCode.DONE, err
     found = json.loads(out)
     assert found["crash_points"] == found["struck"] == 4
-    assert found["verdicts"] == {"KEPT": 80, "BROKEN": 0, "VOID": 0}
+    assert found["verdicts"] == {"KEPT": 80, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
     executors = postgres_place.rows(
         "SELECT DISTINCT executor_id FROM workflow_status WHERE name = 'Sweep.trials'"
     )
@@ -228,7 +228,7 @@ def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     assert trials_kept(place) == before
     program.write_text(CHECKOUT)
     (found,) = place.document("resume")["sweeps"]
-    assert found["verdicts"] == {"KEPT": 64, "BROKEN": 0, "VOID": 0}
+    assert found["verdicts"] == {"KEPT": 64, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
 
 
 # What it says is another thing from the third run on, crash or no crash.
@@ -280,7 +280,7 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
     # One is judged again by now, and two are not. The others said so before they died.
     assert verdicts == ["KEPT", "BROKEN", "BROKEN", "KEPT", "KEPT", "KEPT"]
     (found,) = place.document("resume")["sweeps"]
-    assert found["verdicts"] == {"KEPT": len(verdicts), "BROKEN": 0, "VOID": 0}
+    assert found["verdicts"] == {"KEPT": len(verdicts), "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
     assert place.document("check", "1")["verdicts"] == found["verdicts"]
 
 
@@ -332,8 +332,9 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_place: Place) -> N
         for name in names:
             connection.execute(f"DROP DATABASE {name}".encode())
     # A killed one neither.
+    run_before = trials_kept(place)
     sweep = place.start("sweep", "--on", "postgres", "--count", "2")
-    wait_for_trials(place, found["trials"] + 1)
+    wait_for_trials(place, run_before + 1)
     below = processes_below(sweep.pid)
     assert lab_databases(place) - others
     os.kill(sweep.pid, signal.SIGKILL)

@@ -7,6 +7,7 @@ has ended, and once only, so that a sweep that is killed has lost none and count
 import json
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from resumectl.database import Snapshot, snapshot
 from resumectl.errors import Refusal
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.specification import Specification
+from resumectl.lab.stability import Judged, settled
 from resumectl.lab.trial import Judgement, Observation, Verdict
 from resumectl.publishing.models import sweeps, trials
 
 # A pause longer than this, as of a sweep that was dead, is no part of the time that it took.
 _PAUSE_MIN_MS = 1_000
+# The round of the trials that repeat others.
+REPEATED = 0
 _s, _t = sweeps.c, trials.c
 
 
@@ -113,6 +117,20 @@ class Archive:
         """
         if connection.scalar(self._planned(sweep_id, round_number)) is not None:
             return
+        self._append(connection, sweep_id, round_number, plans)
+        connection.execute(
+            sa.update(sweeps).where(_s.id == sweep_id).values(crash_points=crash_points)
+        )
+
+    def plan_again(self, sweep_id: int, plans: Sequence[CrashPlan]) -> None:
+        """Write down trials that repeat others of the sweep, in addition to those there are."""
+        with self._engine.begin() as connection:
+            self._append(connection, sweep_id, REPEATED, plans)
+
+    @staticmethod
+    def _append(
+        connection: sa.Connection, sweep_id: int, round_number: int, plans: Sequence[CrashPlan]
+    ) -> None:
         last = connection.scalar(sa.select(sa.func.max(_t.number)).where(_t.sweep_id == sweep_id))
         if plans:
             connection.execute(
@@ -122,9 +140,6 @@ class Archive:
                     for n, plan in enumerate(plans, start=(last or 0) + 1)
                 ],
             )
-        connection.execute(
-            sa.update(sweeps).where(_s.id == sweep_id).values(crash_points=crash_points)
-        )
 
     @staticmethod
     def _planned(sweep_id: int, round_number: int) -> sa.Select[Any]:
@@ -139,18 +154,25 @@ class Archive:
         with self._reading() as connection:
             return list(connection.scalars(self._planned(sweep_id, round_number)))
 
+    def judged(self, sweep_id: int, round_number: int) -> Judged:
+        """Return what the trials of a round proved, and what the repeated ones did."""
+        found = self._judgements(sweep_id, (round_number, REPEATED))
+        trials, repeated = (
+            [each for of_round, each in found if of_round == wanted]
+            for wanted in (round_number, REPEATED)
+        )
+        return settled(trials, repeated)
+
     def end(self, sweep_id: int, *, round_number: int) -> None:
         """Write down how it ended."""
+        found = Counter(str(each.verdict) for each in self.judged(sweep_id, round_number).trials)
         with self._engine.begin() as connection:
             rows = connection.execute(
-                sa.select(_t.seconds, _t.ended_at_ms, _t.verdict, _t.round).where(
+                sa.select(_t.seconds, _t.ended_at_ms).where(
                     _t.sweep_id == sweep_id, _t.ended_at_ms.is_not(None)
                 )
             ).all()
-            verdicts = dict.fromkeys(map(str, Verdict), 0)
-            for row in rows:
-                if row.round == round_number:
-                    verdicts[row.verdict] += 1
+            verdicts = {str(verdict): found[verdict] for verdict in Verdict}
             seconds = _busy_ms([(r.ended_at_ms - 1000 * r.seconds, r.ended_at_ms) for r in rows])
             connection.execute(
                 sa.update(sweeps)
@@ -225,13 +247,20 @@ class Archive:
 
     def judgements(self, sweep_id: int, round_number: int) -> list[Judgement]:
         """What was made of each trial of a round, in the order of the plans."""
+        return [each for _, each in self._judgements(sweep_id, (round_number,))]
+
+    def _judgements(self, sweep_id: int, rounds: Sequence[int]) -> list[tuple[int, Judgement]]:
+        """Return round and judgement of each trial of these rounds, read in one statement."""
         query = (
-            sa.select(_t.judgement)
-            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.ended_at_ms.is_not(None))
+            sa.select(_t.round, _t.judgement)
+            .where(_t.sweep_id == sweep_id, _t.round.in_(rounds), _t.ended_at_ms.is_not(None))
             .order_by(_t.number)
         )
         with self._reading() as connection:
-            return [Judgement.from_plain(each) for each in connection.scalars(query)]
+            return [
+                (row.round, Judgement.from_plain(row.judgement))
+                for row in connection.execute(query)
+            ]
 
     def observations(self, sweep_id: int, round_number: int) -> Iterator[tuple[int, Observation]]:
         """Number and observation of each trial of a round, unpacked one at a time.

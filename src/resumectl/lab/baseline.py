@@ -148,15 +148,24 @@ class Baseline:
             digests=(self.digests[0], other.digests[0]),
         )
 
-    def opened_by(self, trial: Observation) -> "Baseline":
-        """As it is for one trial: where messages came in another order, other steps follow."""
-        others: dict[str, int] = {}
+    def opened_by(self, trial: Observation, interrupted: Mapping[str, int]) -> "Baseline":
+        """Return the baseline for one trial, in which other steps may follow.
+
+        Args:
+            trial: In which messages may have come in another order.
+            interrupted: Workflow to the number of a step that the crash interrupted, and that
+                answered otherwise when it ran again.
+        """
+        # The step itself is no more compared than those behind it.
+        others = {workflow: number - 1 for workflow, number in interrupted.items()}
         for workflow, numbered in received(trial.final).items():
             usual = self.received.get(workflow, {})
             differing = [n for n, message in numbered.items() if usual.get(n) != message]
             if differing:
-                others[workflow] = min(differing)
-        return replace(self, open_from=_earliest(self.open_from, others))
+                others[workflow] = min(*differing, others.get(workflow, differing[0]))
+        opened = replace(self, open_from=_earliest(self.open_from, others))
+        together = {pair for pair in self.together if not any(map(opened.is_open, pair))}
+        return replace(opened, together=frozenset(together))
 
     def wholly_open(self) -> "Baseline":
         """As it is for one trial that had taken another course before anything died."""
@@ -171,7 +180,20 @@ class Baseline:
             return True
         if key.kind == "write":
             return key.workflow in self.open_from
+        if self._is_of_open_child(key.workflow or key.name):
+            return True
         return key.number > self.open_from.get(key.workflow, key.number)
+
+    def _is_of_open_child(self, workflow: str) -> bool:
+        """Return whether a workflow is the child, or a child's child, of a step that is open.
+
+        DBOS names a child after its parent and the number of the step: `checkout-1-3`.
+        """
+        for parent, number in self.open_from.items():
+            step, _, _ = workflow.removeprefix(f"{parent}-").partition("-")
+            if workflow.startswith(f"{parent}-") and step.isdigit() and int(step) > number:
+                return True
+        return False
 
     def is_open_at(self, where: str) -> bool:
         """The same of a place, as in `checkout-1/step-2`, or elsewhere than in a step."""

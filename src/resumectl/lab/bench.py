@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from resumectl.database import open_engine
-from resumectl.lab.archive import Archive
+from resumectl.lab.archive import REPEATED, Archive
 from resumectl.lab.crash_points import sample, second_deaths
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.runner import Lab, Runner, open_lab
 from resumectl.lab.specification import Specification
+from resumectl.lab.stability import TIMES_AGAIN, Stability
 from resumectl.lab.sweep import keeper, run_trials
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.publishing.publisher import LifeEnding
@@ -217,10 +218,9 @@ class Bench:
             experiment = swept.experiment
             judgement = experiment.judge(trial)
             if told.fail_fast and judgement.verdict is Verdict.BROKEN:
-                for ask in (experiment.ask_again, experiment.ask_often):
-                    if ask([judgement]):
-                        self.archive.set_baselines(sweep_id, experiment.runs)
-                    judgement = experiment.judge(trial)  # the other group may have asked
+                if experiment.ask_again([judgement]):
+                    self.archive.set_baselines(sweep_id, experiment.runs)
+                judgement = experiment.judge(trial)  # the other group may have asked
             self.archive.keep(sweep_id, number, trial, judgement)
             return not self._is_ending and not (
                 told.fail_fast and judgement.verdict is Verdict.BROKEN
@@ -254,12 +254,40 @@ class Bench:
         # Also where it was asked before, by a process that died before it had judged anew.
         if experiment.was_asked_again:
             self._judge_anew(sweep_id)
-            if experiment.ask_often(self.archive.judgements(sweep_id, rounds)):
-                self.archive.set_baselines(sweep_id, experiment.runs)
-                self._judge_anew(sweep_id)
+        self._repeat(sweep_id)
+        judged = self.archive.judged(sweep_id, rounds)
+        if experiment.ask_often(judged.trials, judged.repeated):
+            self.archive.set_baselines(sweep_id, experiment.runs)
+            self._judge_anew(sweep_id)
         self.archive.end(sweep_id, round_number=rounds)
+
+    def _repeat(self, sweep_id: int) -> None:
+        """Run trials again, until it is known which of their findings are stable."""
+        rounds = self.swept(sweep_id).specification.deaths
+        while not self._is_ending:
+            # Also those that a process had planned that died.
+            self._run_all(sweep_id, self.archive.numbers(sweep_id, REPEATED))
+            judged = self.archive.judged(sweep_id, rounds)
+            plans = Stability(judged.trials, judged.repeated).to_repeat()
+            if not plans:
+                return
+            again = [CrashPlan.parse(plan) for plan in plans for _ in range(TIMES_AGAIN)]
+            self.archive.plan_again(sweep_id, again)
+
+    def _run_all(self, sweep_id: int, numbers: Sequence[int]) -> None:
+        """Run those of these trials that have not been run, whatever they show."""
+        swept = self.swept(sweep_id)
+
+        def on_trial(number: int, trial: Observation) -> bool:
+            self.archive.keep(sweep_id, number, trial, swept.experiment.judge(trial))
+            return not self._is_ending
+
+        if numbers:
+            left = self.archive.to_run(sweep_id, min(numbers), max(numbers))
+            run_trials(swept.runner, left, jobs=self._jobs, on_trial=on_trial, are_repeated=True)
 
     def _judge_anew(self, sweep_id: int) -> None:
         swept = self.swept(sweep_id)
-        for number, trial in self.archive.observations(sweep_id, swept.specification.deaths):
-            self.archive.judge_again(sweep_id, number, swept.experiment.judge(trial))
+        for round_number in (swept.specification.deaths, REPEATED):
+            for number, trial in self.archive.observations(sweep_id, round_number):
+                self.archive.judge_again(sweep_id, number, swept.experiment.judge(trial))

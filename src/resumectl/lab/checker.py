@@ -12,6 +12,7 @@ from typing import Any
 from resumectl.lab import invariants
 from resumectl.lab.baseline import MISSING, Baseline
 from resumectl.lab.chance import another_course
+from resumectl.lab.interrupted import OtherAnswer, counts_by_name, other_answers
 from resumectl.lab.messages import unread_repeats
 from resumectl.lab.outcome import (
     Count,
@@ -58,15 +59,23 @@ class Checker:
         """What the trial proves."""
         why_void = invariants.why_void(trial) or self._why_of_another_program(trial)
         if why_void:
-            return Judgement(trial.plan, Verdict.VOID, why_void=why_void, deaths=trial.deaths)
-        baseline = self.baseline.opened_by(trial)
+            return Judgement(
+                trial.plan, Verdict.VOID,
+                why_void=why_void, deaths=trial.deaths, attempts=trial.attempts,
+            )  # fmt: skip
+        others = list(other_answers(trial, self.baseline.fields))
+        interrupted: dict[str, int] = {}
+        for each in others:
+            earliest = interrupted.get(each.workflow, each.number)
+            interrupted[each.workflow] = min(earliest, each.number)
+        baseline = self.baseline.opened_by(trial, interrupted)
         by_chance = another_course(invariants.without(trial, baseline.begun_anew), baseline)
         if by_chance:
             baseline = baseline.wholly_open()
-        judgement = replace(self, baseline=baseline)._judge(trial)
+        judgement = replace(self, baseline=baseline)._judge(trial, others)
         return replace(judgement, by_chance=by_chance)
 
-    def _judge(self, trial: Observation) -> Judgement:
+    def _judge(self, trial: Observation, others: Sequence[OtherAnswer]) -> Judgement:
         stuck = list(invariants.stuck(trial.final))
         by_itself = invariants.without(trial, self.baseline.begun_anew)
         exposures: set[Exposure] = set()
@@ -81,13 +90,15 @@ class Checker:
             *torn_apart(by_itself, self.baseline.together),
             *(() if stuck else self._never_ended(trial)),
             *self._repeated(trial, exposures, complete=not stuck),
+            *(() if stuck else self._otherwise_by_name(trial, others)),
         ]
         return Judgement(
             trial.plan,
             Verdict.BROKEN if findings else Verdict.KEPT,
             tuple(sorted(set(findings))),
-            tuple(sorted(exposures)),
+            tuple(sorted(_noted(exposures, others))),
             deaths=trial.deaths,
+            attempts=trial.attempts,
         )
 
     def _why_of_another_program(self, trial: Observation) -> str:
@@ -227,7 +238,7 @@ class Checker:
         found, expected = counts_of(trial, self.by_site), self.baseline.counts
         effects = {key.name for key in expected if key.kind == "effect"}
         cannot_count = "error" in (trial.final.last("counted") or {})
-        payloads = _payloads(trial)
+        payloads = _payloads(trial, self.by_site)
         places = _places_of_effects(trial, self.by_site)
         for key in sorted({*found, *expected} - self.baseline.masked):
             n = found.get(key, 0)
@@ -244,7 +255,7 @@ class Checker:
             subject = f"{key.name}({key.about})" if key.kind == "effect" else f"{key.name}, {key.about}"  # fmt: skip
             verb = {"effect": "happened", "executions": "ran", "write": "was committed"}[key.kind]
             if n > most:
-                differs = len(payloads.get((key.name, key.about), ())) > 1
+                differs = len(payloads.get(key, ())) > 1
                 if most == 0 and key.kind == "effect":
                     yield Finding(
                         Kind.UNEXPECTED,
@@ -275,6 +286,24 @@ class Checker:
                         f"{verb} {counted(n, 'time')}; uninterrupted, {least}{promised}",
                     )
 
+    def _otherwise_by_name(
+        self, trial: Observation, others: Sequence[OtherAnswer]
+    ) -> Iterator[Finding]:
+        """Behind a step that answered otherwise, steps are counted by name, not by number."""
+        found = executions(trial, "ran")
+        for workflow in sorted({each.workflow for each in others}):
+            for count in counts_by_name(workflow, found, self.baseline.counts):
+                promise = self.promises.get(count.step, Promise.AT_LEAST_ONCE)
+                said = f"ran {count.times} times in this workflow; uninterrupted, "
+                if count.times < count.least and promise is not Promise.AT_MOST_ONCE:
+                    yield Finding(Kind.LOST, f"{count.step}, {workflow}", f"{said}{count.least}")
+                if count.times > max(count.most, 1) and promise is not Promise.AT_LEAST_ONCE:
+                    yield Finding(
+                        Kind.DUPLICATED,
+                        f"{count.step}, {workflow}",
+                        f"{said}{count.most}; promised {promise}",
+                    )
+
     def _never_ended(self, trial: Observation) -> Iterator[Finding]:
         """Steps whose execution was cut off, in a task that nobody awaits, and not begun again."""
         cut_off = executions(trial, "ran").keys() - executions(trial, "ended").keys()
@@ -286,6 +315,15 @@ class Checker:
                     f"{key.name}, {key.about}",
                     "was cut off by the crash, and is not done again; uninterrupted, it ends",
                 )
+
+
+def _noted(exposures: set[Exposure], others: Sequence[OtherAnswer]) -> Iterator[Exposure]:
+    """Yield the exposures, with the other answers of steps that were interrupted."""
+    notes = {each.subject: str(each) for each in others}
+    for exposure in exposures:
+        yield replace(exposure, note=notes.pop(exposure.effect, ""))
+    # Where a promise of the step makes its repetition a finding, the other answer is still told.
+    yield from (Exposure(subject, 2, note=note) for subject, note in notes.items())
 
 
 # Where what the scenario itself counts has happened.
@@ -355,10 +393,12 @@ def _places_of_effects(
     }
 
 
-def _payloads(trial: Observation) -> dict[tuple[str, str], set[tuple[str, ...]]]:
-    found: defaultdict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
+def _payloads(trial: Observation, by_site: set[str]) -> dict[Count, set[tuple[str, ...]]]:
+    """Return with what each step's body was called, and each effect recorded."""
+    found: defaultdict[Count, set[tuple[str, ...]]] = defaultdict(set)
     for each in events_of(trial, "ran"):
-        found[each["step"], site(each)].add(tuple(each["payload"]))
+        found[Count("executions", each["step"], site(each))].add(tuple(each["payload"]))
     for each in events_of(trial, "effect"):
-        found[each["name"], site(each)].add(tuple(each["about"]))
+        about = site(each) if each["name"] in by_site else ", ".join(each["about"])
+        found[Count("effect", each["name"], about)].add(tuple(each["about"]))
     return found

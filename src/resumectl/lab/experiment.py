@@ -20,6 +20,7 @@ from resumectl.lab.illness import illness
 from resumectl.lab.outcome import Count, sites_of_effects
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
 from resumectl.lab.runner import Control, Runner
+from resumectl.lab.stability import TIMES_AGAIN, Judged, Stability, settled
 from resumectl.lab.trial import (
     BASELINE,
     LATER_BASELINE,
@@ -38,11 +39,9 @@ _PATIENCE_MIN_S, _PATIENCE_MAX_S = 0.3, 1.5
 # behind a result that varies is seen to depend on it.
 _PAUSES = (6, 4, 3, 2, 1, 1)
 _BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAILED})
-# So many times the trial that differs is run again, for so many different findings at most; and
-# where one of them does not come out each time, so many uninterrupted runs are asked, within so
-# many seconds: of what happens one time in ten, 32 runs in all see nothing once in 29 times.
-_TIMES_AGAIN = 2
-_DOUBTED_MAX = 4
+# Where a difference does not come out each time that its trial is run, so many uninterrupted runs
+# are asked, within so many seconds: of what happens one time in ten, 32 runs in all see nothing once
+# in 29 times.
 _OFTEN = 24
 _OFTEN_MAX_S = 10.0
 _CHANGED = "its file was changed since the first run"
@@ -212,36 +211,29 @@ class Experiment:
                 self._run_uninterrupted(number, later=programs[program], control=control)
             return True
 
-    def ask_often(self, judgements: Sequence[Judgement]) -> bool:
+    def ask_often(self, judgements: Sequence[Judgement], repeated: Sequence[Judgement]) -> bool:
         """Ask the baseline many times more, where a trial that differs from it does not do so
         each time that it is run; whether it was asked.
 
         A step may by chance answer one time in ten what it did not answer in any uninterrupted
         run so far. To be called when `ask_again` was, and the trials were judged anew.
+
+        Args:
+            judgements: What the trials proved.
+            repeated: What those proved that were run again; see `Stability.to_repeat`.
         """
         with self._asking:
             if self.runner is None or not self.was_asked_again or self.was_asked_often:
                 return False
-            varies = any(each.by_chance for each in judgements)
-            if not varies and self._come_out_again(self.runner, judgements):
+            unstable = Stability(judgements, repeated).unstable
+            varies = any(kind in _BY_COMPARISON for kind, _ in unstable)
+            if not varies and not any(each.by_chance for each in judgements):
                 return False
             programs = _programs(self.runner)
             times = min(_OFTEN, math.ceil(_OFTEN_MAX_S / self.baseline.seconds))
             for number, later in itertools.product(range(times), programs):
                 self._run_uninterrupted(number, later=later)
             return True
-
-    def _come_out_again(self, runner: Runner, judgements: Sequence[Judgement]) -> bool:
-        """Whether what differs does so each time that its trial is run."""
-        differing: dict[frozenset[tuple[Kind, str]], str] = {}  # to the first that shows them
-        for each in judgements:
-            if each.findings and all(f.kind in _BY_COMPARISON for f in each.findings):
-                differing.setdefault(_told(each), each.plan)
-        return all(
-            told & _told(self.judge(runner.trial(CrashPlan.parse(plan))))
-            for told, plan in list(differing.items())[:_DOUBTED_MAX]
-            for _ in range(_TIMES_AGAIN)
-        )
 
     def _run_uninterrupted(
         self, number: int, *, later: bool, control: Control | None = None
@@ -265,17 +257,32 @@ class Experiment:
     def _begun_with(self) -> int:
         return BASELINES * len({run.plan for run in self.runs})
 
-    def judged(self, trials: Sequence[Observation]) -> list[Judgement]:
-        """Judge; and where a difference from the baseline is found, ask that again."""
-        found = [self.judge(trial) for trial in trials]
-        for ask in (self.ask_again, self.ask_often):
-            if ask(found):
-                found = [self.judge(trial) for trial in trials]
-        return found
+    def judged(self, trials: Sequence[Observation], *, repeat: bool = True) -> Judged:
+        """Judge trials, and repeat those with findings until it is known which are stable.
 
+        Args:
+            trials: What was observed.
+            repeat: Whether to run trials again.
+        """
+        again: list[Observation] = []
 
-def _told(judgement: Judgement) -> frozenset[tuple[Kind, str]]:
-    return frozenset((finding.kind, finding.subject) for finding in judgement.findings)
+        def judge_all() -> tuple[list[Judgement], list[Judgement]]:
+            return [self.judge(each) for each in trials], [self.judge(each) for each in again]
+
+        found, repeated = judge_all()
+        if self.ask_again(found):
+            found, repeated = judge_all()
+        runner = self.runner if repeat else None
+        while runner is not None and (plans := Stability(found, repeated).to_repeat()):
+            for plan in plans:
+                again += [
+                    runner.trial(CrashPlan.parse(plan), is_repeated=True)
+                    for _ in range(TIMES_AGAIN)
+                ]
+            found, repeated = judge_all()
+        if self.ask_often(found, repeated):
+            found, repeated = judge_all()
+        return settled(found, repeated)
 
 
 def _ahead_of(at: str, baseline: Baseline) -> str:

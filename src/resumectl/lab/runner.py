@@ -3,6 +3,7 @@
 The experimenter: starts and observes, and judges nothing. Imports neither dbos nor a scenario.
 """
 
+import itertools
 import json
 import os
 import threading
@@ -236,14 +237,20 @@ class Runner:
         first, later = self._subjects
         return replace(later, app_version=first.app_version) != first
 
-    def trial(self, plan: CrashPlan) -> Observation:
-        """Die as the plan says, live on, and see; again where the blow had nothing to fall on."""
+    def trial(self, plan: CrashPlan, *, is_repeated: bool = False) -> Observation:
+        """Die as the plan says, live on, and see; again where the blow had nothing to fall on.
+
+        Args:
+            plan: Where to die.
+            is_repeated: Whether it repeats another trial, whose sandbox is kept already.
+        """
         deaths = [str(death) for death in plan.deaths]
-        for _ in range(_ATTEMPTS - 1):
-            seen = self._run(str(plan), [*deaths, None], is_last=False)
-            if _is_decided(seen, len(deaths)):
-                return seen
-        return self._run(str(plan), [*deaths, None])
+        for attempt in itertools.count(1):
+            is_last = attempt == _ATTEMPTS
+            seen = self._run(str(plan), [*deaths, None], is_last=is_last, is_kept=not is_repeated)
+            if is_last or _is_decided(seen, len(deaths)):
+                break
+        return replace(seen, attempts=attempt)
 
     def _run(
         self,
@@ -253,6 +260,7 @@ class Runner:
         first_zygote: int = 0,
         control: Control | None = None,
         is_last: bool = True,
+        is_kept: bool = True,
     ) -> Observation:
         lives: list[LifeSeen] = []
         with self._lab.turn() as core:
@@ -283,7 +291,7 @@ class Runner:
                     if death is not None and lives[-1].struck is None:
                         break  # it never died as planned: there is nothing to recover from
                 seen = Observation(plan, lives, time.monotonic() - began)
-                is_kept = is_last or _is_decided(seen, len(deaths) - 1)
+                is_kept &= is_last or _is_decided(seen, len(deaths) - 1)
                 keep_at = self.keeper(seen) if self.keeper is not None and is_kept else None
                 if keep_at is not None:
                     self._lab.places.keep(place, keep_at)

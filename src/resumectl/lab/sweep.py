@@ -36,6 +36,7 @@ def run_trials(
     *,
     jobs: int,
     on_trial: Callable[[int, Observation], bool],
+    are_repeated: bool = False,
 ) -> None:
     """Run a trial for each plan, some at a time.
 
@@ -45,6 +46,7 @@ def run_trials(
         jobs: How many at a time.
         on_trial: Given number and observation of each as it ends, in this thread; returns
             whether to go on.
+        are_repeated: Whether they repeat other trials.
     """
     left = iter(plans)
     stop = threading.Event()
@@ -56,7 +58,7 @@ def run_trials(
                 if plan is None:
                     stop.set()
                     break
-                running[pool.submit(runner.trial, plan)] = number
+                running[pool.submit(runner.trial, plan, is_repeated=are_repeated)] = number
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -19,6 +19,7 @@ class Verdict(StrEnum):
 
     KEPT = "KEPT"
     BROKEN = "BROKEN"
+    UNSTABLE = "UNSTABLE"  # a promise was broken, and was not in each repetition of the trial
     VOID = "VOID"  # nothing: the crash never landed, or the lab itself failed
 
 
@@ -115,6 +116,7 @@ class Observation:
     plan: str
     lives: Sequence[LifeSeen]
     seconds: float
+    attempts: int = 1  # runs until a process was killed as the plan says; the last one is this
 
     @property
     def deaths(self) -> int:
@@ -137,6 +139,7 @@ class Observation:
             "schema": SCHEMA_VERSION,
             "plan": self.plan,
             "seconds": round(self.seconds, 4),
+            "attempts": self.attempts,
             "lives": [
                 {
                     "events": list(life.events),
@@ -160,7 +163,7 @@ class Observation:
         if values["schema"] != SCHEMA_VERSION:
             raise ValueError(f"an observation of schema {values['schema']}, not {SCHEMA_VERSION}")
         lives = [LifeSeen(**life) for life in values["lives"]]
-        return cls(values["plan"], lives, values["seconds"])
+        return cls(values["plan"], lives, values["seconds"], values["attempts"])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -179,6 +182,7 @@ class Exposure:
     effect: str
     times: int
     payload_differs: bool = False
+    note: str = ""  # what else is to be known of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,7 @@ class Judgement:
     # What its first life had recorded otherwise than uninterrupted runs, before it died: the trial
     # is not compared with these.
     by_chance: Sequence[str] = ()
+    attempts: int = 1
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -201,10 +206,11 @@ class Judgement:
             "plan": self.plan,
             "verdict": str(self.verdict),
             "findings": [[str(f.kind), f.subject, f.evidence] for f in self.findings],
-            "exposures": [[e.effect, e.times, e.payload_differs] for e in self.exposures],
+            "exposures": [[e.effect, e.times, e.payload_differs, e.note] for e in self.exposures],
             "why_void": self.why_void,
             "deaths": self.deaths,
             "by_chance": list(self.by_chance),
+            "attempts": self.attempts,
         }
 
     @classmethod
@@ -216,6 +222,6 @@ class Judgement:
                 "verdict": Verdict(values["verdict"]),
                 "findings": tuple(Finding(Kind(k), *rest) for k, *rest in values["findings"]),
                 "exposures": tuple(Exposure(*each) for each in values["exposures"]),
-                "by_chance": tuple(values.get("by_chance", ())),
+                "by_chance": tuple(values["by_chance"]),
             }
         )

@@ -11,7 +11,12 @@ from resumectl.report.folding import fold
 from resumectl.report.sheet import Sheet
 from resumectl.text import literal
 
-VERDICT_STYLES = {"KEPT": "bold green", "BROKEN": "bold red", "VOID": "bold yellow"}
+VERDICT_STYLES = {
+    "KEPT": "bold green",
+    "BROKEN": "bold red",
+    "UNSTABLE": "bold yellow",
+    "VOID": "bold yellow",
+}
 # A pipe has no width: a row stays on its line, for grep.
 _PIPE_WIDTH = 1_000_000
 

@@ -13,9 +13,11 @@ from resumectl.lab.evidence_text import readable
 from resumectl.lab.outcome import site
 from resumectl.lab.plan import CrashPlan, Edge, subject_of
 from resumectl.lab.specification import Specification
+from resumectl.lab.stability import Judged, Shown, Topic, topic_of
 from resumectl.lab.trial import Judgement, Kind, LifeSeen, Observation, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
+from resumectl.report.sweep_result import repeated
 from resumectl.text import counted, literal
 
 _LISTED_MAX = 8
@@ -43,7 +45,7 @@ _WHY = {
 
 def told(
     trial: Observation,
-    judgement: Judgement,
+    judged: Judged,
     specification: Specification,
     retyped: Callable[[str], str] = str,
 ) -> Iterator[RenderableType]:
@@ -51,12 +53,15 @@ def told(
 
     Args:
         trial: What was seen.
-        judgement: What is made of it.
+        judged: What is made of it, and of its repetitions.
         specification: What was asked for.
         retyped: Complete a command line with the options of every command that were given.
     """
+    judgement = judged.trials[0]
     yield Text(literal(f"One trial of {specification.subject}: {trial.plan}"), style="bold")
     yield Text(literal(_course(trial)))
+    if trial.attempts > 1:
+        yield Text(f"The process was killed at attempt {trial.attempts}.")
     for number, life in enumerate(trial.lives, start=1):
         yield _life_sheet(number, life)
         if number > 1:
@@ -67,9 +72,9 @@ def told(
                 style="bold red",
             )
             yield _left_sheet(life)
-    yield from _meaning(judgement)
+    yield from _meaning(judgement, judged.shown)
     again = command_line(Command.REPLAY, specification, str(Path.cwd()), plan=trial.plan)
-    if judgement.verdict is Verdict.BROKEN:
+    if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):
         yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)
         yield Text("tells how often it comes out so; then mend it, and sweep again")
 
@@ -182,17 +187,21 @@ def _left_sheet(life: LifeSeen) -> Sheet:
     )  # fmt: skip
 
 
-def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
+def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[RenderableType]:
     if judgement.findings:
         yield Sheet(
             "What differs from uninterrupted runs, or from what is promised",
-            [ids("kind"), words("of"), sentences("evidence")],
-            [[Text(f.kind, style="red"), f.subject, f.evidence] for f in judgement.findings],
+            [ids("kind"), words("of"), sentences("evidence"), sentences("repeated")],
+            [
+                [Text(f.kind, style="red"), f.subject, f.evidence, repeated(shown.get(topic_of(f)))]
+                for f in judgement.findings
+            ],
         )
         for kind in dict.fromkeys(f.kind for f in judgement.findings):
             yield Text(literal(f"{kind}: {_WHY[kind]}"))
     for each in judgement.exposures:
         other = ", with another payload" if each.payload_differs else ""
+        other += f"; {each.note}" if each.note else ""
         yield Text(
             literal(f"allowed: {each.effect} happened {counted(each.times, 'time')}{other}"),
             style="yellow",
@@ -209,28 +218,44 @@ def _meaning(judgement: Judgement) -> Iterator[RenderableType]:
         Verdict.KEPT: "every promise"
         + ("" if judgement.by_chance else "; it ended as uninterrupted runs do"),
         Verdict.BROKEN: "a promise was not kept",
+        Verdict.UNSTABLE: "a promise was broken, and is not in each repetition of this trial",
         Verdict.VOID: judgement.why_void,
     }[judgement.verdict]
     style = VERDICT_STYLES[judgement.verdict]
     yield Text(literal(f"{judgement.verdict}: {said}"), style=style)
 
 
-def judgement_document(judgement: Judgement) -> dict[str, Any]:
+def judgement_document(judgement: Judgement, shown: Mapping[Topic, Shown]) -> dict[str, Any]:
     """One trial's judgement."""
     return {
         "plan": judgement.plan,
         "verdict": str(judgement.verdict),
         "why_void": judgement.why_void,
         "findings": [
-            {"kind": f.kind, "subject": f.subject, "evidence": f.evidence}
+            {
+                "kind": f.kind,
+                "subject": f.subject,
+                "evidence": f.evidence,
+                "repeated": _repeated_document(shown.get(topic_of(f))),
+            }
             for f in judgement.findings
         ],
         "exposures": [
-            {"effect": e.effect, "times": e.times, "payload_differs": e.payload_differs}
+            {
+                "effect": e.effect,
+                "times": e.times,
+                "payload_differs": e.payload_differs,
+                "note": e.note,
+            }
             for e in judgement.exposures
         ],
         "by_chance": list(judgement.by_chance),
+        "attempts": judgement.attempts,
     }
+
+
+def _repeated_document(shown: Shown | None) -> dict[str, int] | None:
+    return {"shown": shown.times, "of": shown.of} if shown else None
 
 
 def outcomes_sheet(judged: Sequence[Judgement]) -> Sheet:

@@ -84,16 +84,16 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
 
         run_trials(runner, [(n, plan) for n in range(times)], jobs=1, on_trial=on_trial)
         judged = experiment.judged(trials)
-    outcomes = verdicts(judged)
+    outcomes = verdicts(judged.trials)
     if common.as_json:
-        document = story.judgement_document(judged[0])
+        document = story.judgement_document(judged.trials[0], judged.shown)
         document["observation"] = trials[0].as_plain()
         document["outcomes"] = outcomes
         machine.show(document)
     elif times == 1:
-        console.show(*story.told(trials[0], judged[0], told, common.retyped))
+        console.show(*story.told(trials[0], judged, told, common.retyped))
     else:
-        console.show(story.outcomes_sheet(judged))
+        console.show(story.outcomes_sheet(judged.trials))
     if told.keep_in is not None and outcomes[Verdict.KEPT] < times:
         common.say(f"what it left is kept in {told.keep_in}")
     return exit_code(outcomes)
@@ -103,4 +103,6 @@ def exit_code(found: Mapping[str, int]) -> ExitCode:
     """What a command ends with whose trials came out so."""
     if found[Verdict.BROKEN]:
         return ExitCode.PROMISE_BROKEN
+    if found[Verdict.UNSTABLE]:
+        return ExitCode.UNSTABLE
     return ExitCode.NOTHING_PROVED if found[Verdict.VOID] else ExitCode.DONE

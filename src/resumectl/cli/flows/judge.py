@@ -11,26 +11,27 @@ from resumectl.cli.flows.experiment import exit_code
 from resumectl.cli.subject import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
-from resumectl.lab.archive import Archive, SweepKept, no_sweep
+from resumectl.lab.archive import REPEATED, Archive, SweepKept, no_sweep
 from resumectl.lab.experiment import Experiment
+from resumectl.lab.stability import Judged, settled
 from resumectl.lab.target_settings import settings_of_target
-from resumectl.lab.trial import Judgement, Verdict
+from resumectl.lab.trial import Verdict
 from resumectl.publishing.migration import ensure_migrated, is_readable
 from resumectl.report import console, machine
 from resumectl.report import sweep as tables
-from resumectl.report.sweep import SweepResult
+from resumectl.report.sweep_result import SweepResult
 
 
 def result_of(archive: Archive, sweep_id: int) -> SweepResult:
     """What a sweep proved, as its trials were judged when it ended."""
     with archive.frozen() as seen:
         (kept,) = seen.kept(sweep_id)
-        judged = seen.judgements(sweep_id, kept.specification.deaths)
+        judged = seen.judged(sweep_id, kept.specification.deaths)
         runs = seen.baselines(sweep_id)
     return _result(kept, judged, Experiment(None, kept.specification.promises, runs=runs))
 
 
-def _result(kept: SweepKept, judged: Sequence[Judgement], experiment: Experiment) -> SweepResult:
+def _result(kept: SweepKept, judged: Judged, experiment: Experiment) -> SweepResult:
     settings = tuple(settings_of_target(experiment.runs, later=later) for later in (False, True))
     return SweepResult(kept, judged, experiment.baseline.not_compared, (settings[0], settings[1]))
 
@@ -38,7 +39,7 @@ def _result(kept: SweepKept, judged: Sequence[Judgement], experiment: Experiment
 def code_of(result: SweepResult) -> ExitCode:
     """What a command ends with that shows it."""
     code = exit_code(result.verdicts)
-    is_whole = len(result.judged) == result.kept.planned
+    is_whole = len(result.trials) == result.kept.planned
     return ExitCode.NOTHING_PROVED if code is ExitCode.DONE and not is_whole else code
 
 
@@ -49,7 +50,7 @@ def show(common: Common, result: SweepResult) -> ExitCode:
     else:
         console.show(*tables.sweep_view(result, common.retyped))
     kept_in = result.kept.specification.keep_in
-    if kept_in and result.verdicts[Verdict.BROKEN] + result.verdicts[Verdict.VOID]:
+    if kept_in and result.verdicts[Verdict.KEPT] < len(result.trials):
         common.say(f"what these trials left is kept in {kept_in}")
     return code_of(result)
 
@@ -64,14 +65,19 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
         with archive.frozen() as seen:
             (kept,) = seen.kept(sweep_id)
             runs = seen.baselines(sweep_id)
-            trials = seen.observations(sweep_id, kept.specification.deaths)
+            trials, repeated = (
+                seen.observations(sweep_id, round_number)
+                for round_number in (kept.specification.deaths, REPEATED)
+            )
         # As if it had been told these, so that the replay lines name them too.
         told = replace(kept.specification, promises={**kept.specification.promises, **given})
         experiment = Experiment(None, told.promises, runs=runs)
         experiment.refuse_unknown_promises()
-        judged = [experiment.judge(trial) for _, trial in trials]
+        judged, again = (
+            [experiment.judge(trial) for _, trial in each] for each in (trials, repeated)
+        )
     asked = replace(kept, specification=told)
-    return show(common, _result(asked, judged, experiment))
+    return show(common, _result(asked, settled(judged, again), experiment))
 
 
 def sweeps(common: Common) -> ExitCode:

@@ -1,6 +1,7 @@
 """`selftest`: sweep the classic mistakes and their corrected twins, and see each told apart."""
 
 import ast
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def _tried(lab: Lab, pitfall: Pitfall, scenario: str) -> tables.SelftestRow:
     return _row(pitfall, scenario, _swept(lab, pitfall, scenario))
 
 
-def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> list[Judgement]:
+def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> Sequence[Judgement]:
     runner = Runner(lab, Subject(target=(str(pitfall.path), scenario)))
     experiment = Experiment(runner, {})
     experiment.discover()
@@ -101,10 +102,10 @@ def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> list[Judgement]:
 
     plans = list(enumerate(crash_points(experiment.baseline.transitions)))
     run_trials(runner, plans, jobs=1, on_trial=on_trial)
-    return experiment.judged(trials)
+    return experiment.judged(trials, repeat=scenario == "corrected").trials
 
 
-def _row(pitfall: Pitfall, scenario: str, judged: list[Judgement]) -> tables.SelftestRow:
+def _row(pitfall: Pitfall, scenario: str, judged: Sequence[Judgement]) -> tables.SelftestRow:
     kinds = sorted({str(f.kind) for j in judged for f in j.findings})
     verdicts = {j.verdict for j in judged}
     expected = pitfall.finding if scenario == "mistake" else None

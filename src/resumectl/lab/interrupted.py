@@ -1,0 +1,95 @@
+"""Find steps that a crash interrupted, and that answered otherwise when they ran again. Pure.
+
+A step whose first run was never recorded may rightly answer otherwise: a lease with a time to
+live is taken in the first run, and still held in the second. What the workflow does next may
+then have other numbers, names and results. Its outcome, and how often each thing happens by name,
+may not differ.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resumectl.lab.invariants import steps_recorded
+from resumectl.lab.outcome import Count, Field, calls_of, compared, field_of_step, in_short
+from resumectl.lab.trial import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class OtherAnswer:
+    """One step that was interrupted, and whose recorded result is not the usual one."""
+
+    step: str
+    workflow: str
+    number: int
+    answer: str
+    usual: str
+
+    @property
+    def subject(self) -> str:
+        """As findings and exposures name it."""
+        return f"{self.step}, {self.workflow}/step-{self.number}"
+
+    def __str__(self) -> str:
+        return f"answered {self.answer} after the crash; uninterrupted, {self.usual}"
+
+
+def other_answers(
+    trial: Observation, usual: Mapping[Field, Sequence[Any]]
+) -> Iterator[OtherAnswer]:
+    """Yield the interrupted steps that answered otherwise.
+
+    Args:
+        trial: All of its processes.
+        usual: Result of each step in uninterrupted runs; a step whose result varies is not there.
+    """
+    rows = {(row["workflow"], row["number"]): row for row in trial.final.left["steps"]}
+    seen: set[Field] = set()
+    for life in trial.lives[:-1]:
+        recorded = steps_recorded(life)
+        for call, event in calls_of(life):
+            at = call.workflow, call.number
+            if at in recorded or at not in rows or call in seen:
+                continue
+            for what in ("output", "error"):
+                values = usual.get(field_of_step(rows[at], what))
+                answer = compared(rows[at], what)
+                if values is not None and answer not in values:
+                    seen.add(call)
+                    texts = in_short(answer), in_short(values[0])
+                    yield OtherAnswer(event["step"], *at, *texts)
+                    break
+
+
+@dataclass(frozen=True, slots=True)
+class CountByName:
+    """How often a workflow ran a step, under any number: in a trial, and uninterrupted."""
+
+    step: str
+    workflow: str
+    times: int
+    least: int
+    most: int
+
+
+def counts_by_name(
+    workflow: str, found: Mapping[Count, int], usual: Mapping[Count, tuple[int, int]]
+) -> Iterator[CountByName]:
+    """Yield how often a workflow ran each of its steps.
+
+    Args:
+        workflow: Id of the workflow.
+        found: How often each step ran in the trial.
+        usual: How often it runs in uninterrupted runs, at least and at most.
+    """
+    times: Counter[str] = Counter()
+    least: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    for key in {*found, *usual}:
+        if key.kind == "executions" and key.about.rpartition("/step-")[0] == workflow:
+            times[key.name] += found.get(key, 0)
+            least[key.name] += usual.get(key, (0, 0))[0]
+            most[key.name] += usual.get(key, (0, 0))[1]
+    for step in sorted(times):
+        yield CountByName(step, workflow, times[step], least[step], most[step])

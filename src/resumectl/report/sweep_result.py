@@ -1,0 +1,187 @@
+"""What a sweep proved, gathered from the judgements of its trials. Renders nothing."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resumectl.lab.stability import Judged, Shown, Topic, topic_of
+from resumectl.lab.trial import Finding, Judgement, Kind, Verdict
+
+if TYPE_CHECKING:
+    from resumectl.lab.archive import SweepKept
+    from resumectl.lab.target_settings import TargetSettings
+
+# Kinds of a workflow that has not ended as it should: what else differs in it follows from that.
+_CAUSES = (Kind.STUCK, Kind.FAILED)
+_CONSEQUENCES = (Kind.DIVERGED, Kind.LOST, Kind.UNEXPECTED, Kind.STUCK)
+_STEP = re.compile(r"(?:.*, )?(.+?)(?:/step-\d+)?")
+_ANSWER = "answer"  # as a finding names what the request returned
+
+
+def repeated(shown: Shown | None) -> str:
+    """Return how often trials showed a finding, for people; empty if none was repeated."""
+    if shown is None:
+        return ""
+    times = f"{shown.times} of {shown.of}"
+    return times if shown.times == shown.of else f"{times}: unstable"
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFinding:
+    """A finding of one or more trials.
+
+    Attributes:
+        finding: As the first trial shows it.
+        plan: Crash plan of that trial.
+        trials: How many trials show it.
+        shown: How often the trials showed it that were repeated; None if none was.
+        cause: Index of the finding that it follows from, in the same list; None if it stands alone.
+    """
+
+    finding: Finding
+    plan: str
+    trials: int
+    shown: Shown | None
+    cause: int | None = None
+
+    @property
+    def repeated(self) -> str:
+        """How often it was shown, for people."""
+        return repeated(self.shown)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenExposure:
+    """An exposure of one or more trials: the worst of them."""
+
+    effect: str
+    times: int
+    payload_differs: bool
+    note: str
+    plan: str
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """A sweep, and what was made of its trials."""
+
+    kept: "SweepKept"
+    judged: Judged
+    masked: Sequence[str]  # what is compared in no trial
+    settings: tuple["TargetSettings | None", "TargetSettings | None"]  # before the crash, and after
+
+    @property
+    def trials(self) -> Sequence[Judgement]:
+        """What each trial proved, without those that repeat others."""
+        return self.judged.trials
+
+    @property
+    def not_compared(self) -> list[str]:
+        """What is compared in no trial, and which trials are not compared."""
+        return [
+            *self.masked,
+            *(
+                f"all of {each.plan} (where {', '.join(each.by_chance)} was another before the crash)"
+                for each in self.trials
+                if each.by_chance
+            ),
+        ]
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many trials came out how."""
+        counts = Counter(judgement.verdict for judgement in self.trials)
+        return {str(verdict): counts[verdict] for verdict in Verdict}
+
+    @property
+    def struck(self) -> int:
+        """How many plans have a trial whose blow fell."""
+        return len({judgement.plan for judgement in self.trials if judgement.deaths})
+
+    @property
+    def deaths(self) -> int:
+        """How many blows fell."""
+        return sum(judgement.deaths for judgement in self.trials)
+
+    @property
+    def trials_per_second(self) -> float:
+        """How fast it went."""
+        return len(self.trials) / self.kept.seconds if self.kept.seconds else 0.0
+
+    @property
+    def tried_again(self) -> list[tuple[str, int]]:
+        """Plan and number of attempts of each trial that was not killed at its first attempt."""
+        return [(each.plan, each.attempts) for each in self.trials if each.attempts > 1]
+
+    @property
+    def findings(self) -> list[SeenFinding]:
+        """Each finding once, by kind and in the plans' order; below it those that follow from it."""
+        first: dict[Topic, tuple[Finding, str]] = {}
+        trials: Counter[Topic] = Counter()
+        for judgement in self.trials:
+            for finding in judgement.findings:
+                first.setdefault(topic_of(finding), (finding, judgement.plan))
+            trials.update({topic_of(finding) for finding in judgement.findings})
+        shown = self.judged.shown
+        seen = [
+            SeenFinding(finding, plan, trials[topic], shown.get(topic))
+            for topic, (finding, plan) in sorted(first.items(), key=lambda each: each[0][0])
+        ]
+        return _below_their_causes(seen)
+
+    @property
+    def exposures(self) -> list[SeenExposure]:
+        """Each effect's worst exposure, by name."""
+        worst: dict[str, SeenExposure] = {}
+        for judgement in self.trials:
+            for each in judgement.exposures:
+                seen = SeenExposure(
+                    each.effect, each.times, each.payload_differs, each.note, judgement.plan
+                )
+                before = worst.get(each.effect, seen)
+                times, plan = max(
+                    (before.times, before.plan), (seen.times, seen.plan), key=lambda pair: pair[0]
+                )
+                worst[each.effect] = SeenExposure(
+                    each.effect,
+                    times,
+                    before.payload_differs or seen.payload_differs,
+                    before.note or seen.note,
+                    plan,
+                )
+        return [worst[effect] for effect in sorted(worst)]
+
+
+def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:
+    """Return the findings with those of a workflow that is stuck or has failed below that one."""
+    causes = [each for each in seen if each.finding.kind in _CAUSES]
+    roots = [each for each in causes if _cause_of(each, causes) is None]
+    ordered: list[SeenFinding] = []
+    for each in seen:
+        if _cause_of(each, roots) is not None:
+            continue
+        at = len(ordered)
+        ordered.append(each)
+        if each in roots:
+            for other in seen:
+                if _cause_of(other, roots) is each:
+                    ordered.append(
+                        SeenFinding(other.finding, other.plan, other.trials, other.shown, at)
+                    )
+    return ordered
+
+
+def _cause_of(seen: SeenFinding, causes: Sequence[SeenFinding]) -> SeenFinding | None:
+    """Return the finding that this one follows from: of its workflow, or of its parent's."""
+    if seen.finding.kind not in _CONSEQUENCES:
+        return None
+    match = _STEP.fullmatch(seen.finding.subject)
+    workflow = match[1] if match else seen.finding.subject
+    for cause in causes:
+        whole = cause.finding.subject
+        is_of_it = workflow in (whole, _ANSWER) or re.match(rf"{re.escape(whole)}-\d", workflow)
+        if cause is not seen and is_of_it:
+            return cause
+    return None

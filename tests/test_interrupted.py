@@ -1,0 +1,63 @@
+"""Steps that a crash interrupted, and that answered otherwise when they ran again."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from observations import PLAN, Steps, crashed, life, run
+
+from resumectl.lab.baseline import Baseline
+from resumectl.lab.checker import Checker
+from resumectl.lab.trial import Judgement, Kind, LifeSeen, Promise
+
+USUAL: Steps = [("acquire", "acquired"), ("work", "done")]
+HELD: Steps = [("acquire", "held"), ("DBOS.sleep", ""), ("acquire", "acquired"), ("work", "done")]
+
+
+def interrupted(steps: Steps, recorded: int = 0) -> LifeSeen:
+    """Return a process that was killed in the last of these steps, before its record."""
+    first = life(steps, status="PENDING")
+    return replace(first, left={**first.left, "steps": first.left["steps"][:recorded]})
+
+
+def judged(later: Steps, *, answer: str = "ok", recorded: int = 0, **promises: Any) -> Judgement:
+    checker = Checker(Baseline.of([run(USUAL)] * 2, set()), set(), promises)
+    first = interrupted(USUAL[: recorded + 1], recorded)
+    seen = crashed(first, life(later, ran=range(recorded + 1, len(later) + 1), answer=answer))
+    judgement = checker.judge(replace(seen, plan=PLAN))
+    assert not judgement.why_void
+    return judgement
+
+
+def test_an_interrupted_step_may_answer_otherwise_when_it_runs_again() -> None:
+    """A lease with a time to live: taken before the crash, held after it, then taken again."""
+    judgement = judged(HELD)
+    assert judgement.findings == ()
+    (exposure,) = [each for each in judgement.exposures if each.note]
+    assert exposure.effect == "acquire, w-1/step-1"
+    assert exposure.note == "answered held after the crash; uninterrupted, acquired"
+
+
+@pytest.mark.parametrize(
+    ("later", "answer", "found"),
+    [
+        (HELD, "gave up", {Kind.DIVERGED}),  # the outcome may not differ
+        (HELD[:3], "ok", {Kind.LOST}),  # nor may a step be left out, under any number
+    ],
+)
+def test_what_is_visible_outside_may_not_differ(
+    later: Steps, answer: str, found: set[Kind]
+) -> None:
+    assert {each.kind for each in judged(later, answer=answer).findings} == found
+
+
+def test_a_promise_is_held_by_name_behind_a_step_that_answered_otherwise() -> None:
+    twice = [*HELD, ("work", "done")]
+    assert judged(twice).findings == ()
+    (finding,) = judged(twice, work=Promise.EXACTLY_ONCE).findings
+    assert (finding.kind, finding.subject) == (Kind.DUPLICATED, "work, w-1")
+
+
+def test_a_step_that_was_recorded_may_not_answer_otherwise() -> None:
+    changed = [("acquire", "held"), ("work", "done")]
+    assert Kind.DIVERGED in {each.kind for each in judged(changed, recorded=1).findings}

@@ -1,0 +1,79 @@
+"""How the findings of many trials are gathered, and what is said of them; nothing is run."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from resumectl.lab.archive import SweepKept
+from resumectl.lab.specification import Specification
+from resumectl.lab.stability import settled
+from resumectl.lab.subject import Subject
+from resumectl.lab.trial import Exposure, Finding, Judgement, Kind, Verdict
+from resumectl.report import console
+from resumectl.report.sweep import sweep_document, sweep_view
+from resumectl.report.sweep_result import SweepResult
+
+SUBJECT = Subject(("/shop.py", "sell"))
+KEPT = SweepKept(1, "shop.py:sell", Specification(SUBJECT, SUBJECT, {}), 0, 6, 1.0, {}, 2, 2)
+
+
+def judgement(n: int, *findings: Finding, **more: Any) -> Judgement:
+    verdict = Verdict.BROKEN if findings else Verdict.KEPT
+    return Judgement(f"before:sell-1/step-{n}", verdict, findings, deaths=1, **more)
+
+
+def result(judged: Sequence[Judgement], repeated: Sequence[Judgement] = ()) -> SweepResult:
+    return SweepResult(KEPT, settled(judged, repeated), (), (None, None))
+
+
+def stuck(pid: int) -> Finding:
+    return Finding(Kind.STUCK, "sell-1", f"stays PENDING, executor shop-{pid}")
+
+
+def test_one_cause_is_one_finding_whatever_its_evidence_says_in_each_trial() -> None:
+    found = result([judgement(n, stuck(1000 + n)) for n in (1, 2, 3)]).findings
+    assert [(each.finding, each.trials) for each in found] == [(stuck(1001), 3)]
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "follows"),
+    [
+        ("answer", Kind.DIVERGED, True),
+        ("sell-1/step-2", Kind.LOST, True),
+        ("pack, sell-1/step-2", Kind.LOST, True),
+        ("sell-1-2", Kind.STUCK, True),  # its child
+        ("sell-10", Kind.STUCK, False),
+        ("charge, sell-1/step-1", Kind.DUPLICATED, False),  # a harm of its own
+    ],
+)
+def test_what_follows_from_a_stuck_workflow_is_listed_below_it(
+    subject: str, kind: Kind, follows: bool
+) -> None:
+    other = Finding(kind, subject, "is another")
+    found = sweep_document(result([judgement(1, stuck(1)), judgement(2, other)]))["findings"]
+    causes = {each["subject"]: each["follows_from"] for each in found}
+    at = [each["subject"] for each in found].index("sell-1")
+    assert causes == {"sell-1": None, subject: at if follows else None}
+
+
+def test_attempts_and_repetitions_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    broken, kept = judgement(1, stuck(1)), judgement(1)
+    told = result([broken, judgement(2, attempts=16)], [broken, kept, kept, kept])
+    console.show(*sweep_view(told))
+    shown = capsys.readouterr().out
+    assert "killed only after several attempts: before:sell-1/step-2 (16)" in shown
+    assert "2 of 5: unstable" in shown
+    assert re.search(r"UNSTABLE: 1 of 2 trials", shown)
+    document = sweep_document(told)
+    assert document["attempts"] == {"before:sell-1/step-2": 16}
+    assert document["findings"][0]["repeated"] == {"shown": 2, "of": 5}
+    assert document["verdicts"] == {"KEPT": 1, "BROKEN": 0, "UNSTABLE": 1, "VOID": 0}
+
+
+def test_the_worst_exposure_keeps_what_else_is_known() -> None:
+    seen = [Exposure("charge, sell-1/step-1", 3), Exposure("charge, sell-1/step-1", 2, note="held")]
+    told = [judgement(n, exposures=(each,)) for n, each in enumerate(seen)]
+    (exposure,) = result(told).exposures
+    assert (exposure.times, exposure.note, exposure.plan) == (3, "held", told[0].plan)
