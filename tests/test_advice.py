@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Place, swept
 
-from resumectl.errors import ExitCode, NothingProved
+from resumectl.errors import ExitCode, Refusal
 from resumectl.lab.advice import Advice, advise
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.runner import Lab, Runner
@@ -216,14 +216,12 @@ def lab() -> Iterator[Lab]:
         yield opened
 
 
-def refused(
-    lab: Lab, directory: Path, target: str, timeout_s: float, **given: Any
-) -> NothingProved:
+def refused(lab: Lab, directory: Path, target: str, timeout_s: float, **given: Any) -> Refusal:
     """What a program is refused with whose first uninterrupted run must not go well."""
     file, _, name = target.rpartition(":")
     path = str(directory / file) if file.endswith(".py") else file
     experiment = Experiment(Runner(lab, Subject(target=(path, name), **given)), {})
-    with pytest.raises(NothingProved) as error:
+    with pytest.raises(Refusal) as error:
         experiment.discover(timeout_s)
     return error.value
 
@@ -410,10 +408,34 @@ def test_broken_program_is_told_what_is_wrong_and_what_to_type(
     assert next_step in error.next_step
 
 
+@pytest.mark.parametrize(
+    ("target", "given", "code"),
+    [
+        ("shop.py:nowhere", {}, ExitCode.REFUSED),
+        ("shop.py:handler", {}, ExitCode.REFUSED),
+        ("shop.py:work", {"args": (1, 2)}, ExitCode.REFUSED),
+        ("no.such.module:work", {}, ExitCode.REFUSED),
+        ("shop.py:fails", {}, ExitCode.NOTHING_PROVED),
+        ("broken.py:work", {}, ExitCode.NOTHING_PROVED),
+    ],
+)
+def test_what_was_mistyped_has_the_exit_code_of_a_mistake(
+    lab: Lab, tmp_path: Path, target: str, given: Mapping[str, Any], code: ExitCode
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from dbos import DBOS\n"
+        "def handler():\n    return 1\n"
+        "@DBOS.workflow()\ndef work():\n    return 1\n"
+        "@DBOS.workflow()\ndef fails():\n    raise ValueError('no')\n"
+    )
+    (tmp_path / "broken.py").write_text("import no_such_library\n")
+    assert refused(lab, tmp_path, target, 60.0, **given).exit_code is code
+
+
 def test_lines_to_paste_are_shown_as_lines(sqlite_place: Place) -> None:
     (sqlite_place.directory / "shop.py").write_text(SHOP)
     ran = sqlite_place.run("points", "shop.py:handler")
-    assert ran.code == ExitCode.NOTHING_PROVED
+    assert ran.code == ExitCode.REFUSED
     assert "\n    from shop import handler\n\n    scenario = Scenario(" in ran.err
 
 

@@ -6,7 +6,7 @@ One table of cases; each is a function from what was recorded to advice, or to n
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from resumectl.lab.illness import illness, remedy
@@ -23,10 +23,12 @@ class Advice:
     Args:
         what: What is wrong, one line.
         next_step: What to type next; further lines are to be pasted.
+        is_mistyped: Whether the command line is wrong, rather than the program.
     """
 
     what: str
     next_step: str
+    is_mistyped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def advise(run: Observation, directory: str) -> Advice:
         directory: Where the command was typed.
     """
     situation = Situation(run, directory)
-    return next(found for case in _CASES if (found := case(situation)) is not None)
+    case, found = next((c, found) for c in _CASES if (found := c(situation)) is not None)
+    return replace(found, is_mistyped=found.is_mistyped or case in _MISTYPED)
 
 
 # ------------------------------------------------------------- what does not end
@@ -326,11 +329,13 @@ def _module_missing(at: Situation) -> Advice | None:
             f"{who}, which is not installed",
             f"pip install {top}  in the environment that runs resumectl;  "
             f"or, where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
+            is_mistyped=not place,
         )
     install = f"pip install -e {at.short(project)}" if project else ""
     return Advice(
         f"{who}, which is in {at.short(source)} and is not installed",
         (f"{install};  or  " if install else "") + f"--env PYTHONPATH={at.short(source)}",
+        is_mistyped=not place,
     )
 
 
@@ -449,6 +454,17 @@ def _ended_by_itself(at: Situation) -> Advice | None:
 def _otherwise(at: Situation) -> Advice | None:
     return Advice(f"the scenario fails without any crash: {illness(at.run)}", remedy(at.run))
 
+
+# What was typed names nothing that can be run, whatever is mended in the program.
+_MISTYPED = (
+    _unknown_name,
+    _method_of_class,
+    _not_a_workflow,
+    _scenario_with_arguments,
+    _wrong_arguments,
+    _cannot_build,
+    _not_a_function,
+)
 
 # The first that has an answer gives it.
 _CASES: Sequence[Case] = (

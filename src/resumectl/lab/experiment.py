@@ -88,6 +88,7 @@ class Experiment:
             timeout_s: Seconds for a life, these ones and those to come; None: from the baseline.
 
         Raises:
+            Refusal: The command line names what cannot be run.
             NothingProved: It is ill without any crash.
         """
         assert self.runner is not None
@@ -321,6 +322,7 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
         runs: That one, and those before it.
 
     Raises:
+        Refusal: The command line names what cannot be run.
         NothingProved: It is ill; the cause is the program's own traceback.
     """
     if not illness(run):
@@ -329,6 +331,7 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
         return
     advice = advise(run, str(Path.cwd()))
     told = next((e for e in map(run.final.last, ("failed", "answered")) if e), {})
-    raise NothingProved(advice.what, next_step=advice.next_step) from (
+    refusal = Refusal if advice.is_mistyped else NothingProved
+    raise refusal(advice.what, next_step=advice.next_step) from (
         RuntimeError(f"in the program:\n{told['traceback']}") if told.get("traceback") else None
     )
