@@ -56,10 +56,13 @@ def points(common: Common, scenario: ScenarioOptions) -> ExitCode:
 
     Runs the program without a crash and lists each durable transition in its order.
     """
-    from resumectl.cli.flows import experiment as flow
-
     specification = read_specification(scenario, TrialOptions(), app_version=common.app_version)
-    return flow.points(_own(common), specification)
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing:
+        from resumectl.cli.flows import experiment as flow
+
+        return flow.points(_own(common), specification, doing)
 
 
 def sweep(
@@ -73,11 +76,14 @@ def sweep(
 
     Each trial is a real SIGKILL and a real second process in a sandbox of its own.
     """
-    from resumectl.cli.flows import sweep as flow
-
     specification = read_specification(scenario, trial, choice, common.app_version)
-    with ends_in_order():
-        return flow.sweep(_own(common), specification, jobs=checked_jobs(jobs))
+    number = checked_jobs(jobs)
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing, ends_in_order():
+        from resumectl.cli.flows import sweep as flow
+
+        return flow.sweep(_own(common), specification, doing, jobs=number)
 
 
 def replay(
@@ -93,10 +99,13 @@ def replay(
     ] = 1,
 ) -> ExitCode:
     """Run one trial and show what happened in its order."""
-    from resumectl.cli.flows import experiment as flow
-
     specification = read_specification(scenario, trial, app_version=common.app_version)
-    return flow.replay(_own(common), specification, plan, times=times)
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing:
+        from resumectl.cli.flows import experiment as flow
+
+        return flow.replay(_own(common), specification, plan, doing, times=times)
 
 
 def check(

@@ -6,7 +6,7 @@ Imports neither dbos nor a scenario: both are in the lives that the runner begin
 import itertools
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -81,11 +81,17 @@ class Experiment:
     _known: "_Known | None" = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
-    def discover(self, timeout_s: float | None = None) -> None:
+    def discover(
+        self,
+        timeout_s: float | None = None,
+        *,
+        on_run: Callable[[int, int], None] = lambda _number, _of: None,
+    ) -> None:
         """Run the scenario uninterrupted.
 
         Args:
             timeout_s: Seconds for a life, these ones and those to come; None: from the baseline.
+            on_run: Called before each run with its number, from 1, and how many there are.
 
         Raises:
             Refusal: The command line names what cannot be run.
@@ -94,8 +100,10 @@ class Experiment:
         assert self.runner is not None
         if timeout_s is not None:
             self.runner.timeout_s = timeout_s
-        for later in _programs(self.runner):
+        programs = _programs(self.runner)
+        for later in programs:
             for number in range(BASELINES):
+                on_run(len(self.runs) + 1, BASELINES * len(programs))
                 run = self._run_uninterrupted(number, later=later)
                 _refuse_ill(run, self.runs)
                 if len(self.runs) == 1:

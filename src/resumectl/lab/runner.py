@@ -203,6 +203,7 @@ class Runner:
     ) -> None:
         self._lab = lab
         self._subjects = (subject, later or subject)
+        self._record: Path | None = None  # of the process that was begun last
         self.timeout_s = BASELINE_TIMEOUT_S
         self.patience_s = BASELINE_PATIENCE_S
         self.keeper: Callable[[Observation], Path | None] | None = None
@@ -219,6 +220,12 @@ class Runner:
         """
         plan = LATER_BASELINE if later else BASELINE
         return self._run(plan, [None], first_zygote=number % 2, control=control)
+
+    @property
+    def phase(self) -> str:
+        """Return what the process that was begun last is doing, as `import`; empty at first."""
+        events = _events(self._record) if self._record is not None else []
+        return next((e["what"] for e in reversed(events) if e["kind"] == "began"), "")
 
     def preload(self, run: Observation) -> None:
         """Have the lives to come begin with the libraries that were imported in this one."""
@@ -298,7 +305,7 @@ class Runner:
         return seen
 
     def _life(self, zygote: Zygote, place: Place, number: int, more: Mapping[str, Any]) -> LifeSeen:
-        record = place.record(number)
+        record = self._record = place.record(number)
         order = {
             "place": str(place.directory),
             "database_url": place.database_url,

@@ -93,5 +93,6 @@ def progress_bar(looks: Sequence[Look], *, hidden: bool = False) -> Iterator[Pro
         return
     with Bar(*_COLUMNS, console=target, transient=True) as bars:
         progress = Progress(bars, looks)
+        progress.look()  # before the first of it is done
         yield progress
         progress.look()

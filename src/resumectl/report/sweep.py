@@ -62,13 +62,14 @@ def sweep_view(
         f"Sweep {result.kept.id}, of {result.kept.scenario}",
         [
             right("crash points"), right("struck"), right("trials"), right("deaths"),
-            *(right(verdict) for verdict in Verdict), right("seconds"), right("a second"),
+            *(right(verdict) for verdict in Verdict), right("total seconds"),
+            right("trials per second"),
         ],
         [
             [
                 result.kept.crash_points, result.struck, len(result.trials), result.deaths,
                 *(_count(verdict, result.verdicts[verdict]) for verdict in Verdict),
-                f"{result.kept.seconds or 0:.1f}", f"{result.trials_per_second:.1f}",
+                _seconds(result.wall_seconds), f"{result.trials_per_second:.1f}",
             ]
         ],
     )  # fmt: skip
@@ -92,6 +93,10 @@ def sweep_view(
             style="dim",
         )
     yield _sentence(result)
+
+
+def _seconds(seconds: float | None) -> Cell:
+    return None if seconds is None else f"{seconds:.1f}"
 
 
 def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterator[RenderableType]:
@@ -198,6 +203,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
             {"plan": j.plan, "why": j.why_void} for j in result.trials if j.verdict is Verdict.VOID
         ],
         "seconds": round(result.kept.seconds or 0.0, 3),
+        "wall_seconds": None if result.wall_seconds is None else round(result.wall_seconds, 2),
         "trials_per_second": round(result.trials_per_second, 2),
     }
 

@@ -71,6 +71,8 @@ class SweepResult:
     judged: Judged
     masked: Sequence[str]  # what is compared in no trial
     settings: tuple["TargetSettings | None", "TargetSettings | None"]  # before the crash, and after
+    # From the start of the command that ran it to its verdict; None where another one shows it.
+    wall_seconds: float | None = None
 
     @property
     def trials(self) -> Sequence[Judgement]:

@@ -14,11 +14,34 @@ from resumectl.lab.specification import Specification
 from resumectl.lab.sweep import keeper, run_trials, verdicts
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.report import console, machine, story
+from resumectl.report.activity import Activity
 from resumectl.report.sweep import transitions_sheet
 from resumectl.text import counted
 
 
-def points(common: Common, specification: Specification) -> ExitCode:
+def discover(
+    experiment: Experiment, runner: Runner, specification: Specification, doing: Activity
+) -> None:
+    """Run a program uninterrupted, and say how far that is.
+
+    Raises:
+        NothingProved: It is ill without any crash.
+    """
+
+    def on_run(number: int, of: int) -> None:
+        doing.say(
+            lambda: (
+                f"importing {specification.subject}"
+                if number == 1 and runner.phase in ("", "import")
+                else f"baseline {number} of {of}"
+            )
+        )
+
+    doing.say(f"importing {specification.subject}")
+    experiment.discover(specification.timeout_s, on_run=on_run)
+
+
+def points(common: Common, specification: Specification, doing: Activity) -> ExitCode:
     """Show every transition of an uninterrupted run.
 
     Raises:
@@ -29,9 +52,11 @@ def points(common: Common, specification: Specification) -> ExitCode:
     with open_lab(
         common.settings(), told.on, told.isolation, jobs=1, with_publisher=told.is_of_publisher
     ) as lab:
-        experiment = Experiment(Runner(lab, told.subject), {})
-        experiment.discover(told.timeout_s)
+        runner = Runner(lab, told.subject)
+        experiment = Experiment(runner, {})
+        discover(experiment, runner, told, doing)
         transitions = experiment.baseline.transitions
+    doing.stop()
     plans = crash_points(transitions)
     document = {
         "scenario": str(told.subject),
@@ -56,7 +81,14 @@ def points(common: Common, specification: Specification) -> ExitCode:
     return ExitCode.DONE
 
 
-def replay(common: Common, specification: Specification, plan_text: str, *, times: int) -> ExitCode:
+def replay(
+    common: Common,
+    specification: Specification,
+    plan_text: str,
+    doing: Activity,
+    *,
+    times: int,
+) -> ExitCode:
     """Run one trial, or the same several times, and tell what happened."""
     plan = CrashPlan.parse(plan_text)
     if not 1 <= times <= 10_000:
@@ -68,7 +100,7 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
     ) as lab:
         runner = Runner(lab, told.subject, told.later)
         experiment = Experiment(runner, told.promises)
-        experiment.discover(told.timeout_s)
+        discover(experiment, runner, told, doing)
         if told.keep_in is not None:
             runner.keeper = keeper(experiment, told.keep_in)
         refuse_unknown(
@@ -82,8 +114,11 @@ def replay(common: Common, specification: Specification, plan_text: str, *, time
             trials.append(trial)
             return True
 
+        doing.say(lambda: f"trial {min(len(trials) + 1, times)} of {times}")
         run_trials(runner, [(n, plan) for n in range(times)], jobs=1, on_trial=on_trial)
+        doing.say("judging")
         judged = experiment.judged(trials)
+    doing.stop()
     outcomes = verdicts(judged.trials)
     if common.as_json:
         document = story.judgement_document(judged.trials[0], judged.shown)

@@ -65,9 +65,9 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
 
     common.start_logging()
     with (
+        progress_bar([look], hidden=common.verbose) as progress,
         Lab(jobs=jobs) as lab,
         ThreadPoolExecutor(jobs, thread_name_prefix="pitfall") as pool,
-        progress_bar([look], hidden=common.verbose) as progress,
     ):
         begun = [pool.submit(_tried, lab, *case) for case in cases]
         try:

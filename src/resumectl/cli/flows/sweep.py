@@ -1,10 +1,13 @@
 """`sweep`: a trial for each crash point of a scenario, as a durable workflow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
+from resumectl.cli.elapsed import seconds_since_start
+from resumectl.cli.flows.experiment import discover
 from resumectl.cli.flows.judge import archived, result_of, show
 from resumectl.errors import ExitCode, Interrupted
 from resumectl.lab import durable
@@ -17,33 +20,38 @@ from resumectl.lab.runner import Runner
 from resumectl.lab.specification import Specification
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Life
+from resumectl.report.activity import Activity
 from resumectl.report.progress import Look, Seen, progress_bar
 
 # A life that only sweeps takes up nobody's messages: its executor id is none of theirs.
 _EXECUTOR_BASE = "lab"
 
 
-def sweep(common: Common, specification: Specification, *, jobs: int) -> ExitCode:
+def sweep(common: Common, specification: Specification, doing: Activity, *, jobs: int) -> ExitCode:
     """Run a trial for each crash point, and show what all of them proved."""
     common.start_logging()
     settings = common.settings()
     bench = Bench(settings, jobs=jobs)
     try:
         with archived(common) as engine:
-            sweep_id = _begin(common, specification, bench, engine)
+            sweep_id = _begin(common, specification, bench, engine, doing)
+            doing.stop()
             durable.tend_queues(settings, engine, [sweep_id])
             _live(common, sweep_id, bench)
-            return show(common, result_of(bench.archive, sweep_id))
+            result = result_of(bench.archive, sweep_id)
+            return show(common, replace(result, wall_seconds=seconds_since_start()))
     finally:
         bench.drain()
 
 
-def _begin(common: Common, specification: Specification, bench: Bench, engine: sa.Engine) -> int:
+def _begin(
+    common: Common, specification: Specification, bench: Bench, engine: sa.Engine, doing: Activity
+) -> int:
     """See the scenario uninterrupted, and write down what is to be run."""
     lab = bench.lab(specification)
     runner = Runner(lab, specification.subject, specification.later)
     experiment = Experiment(runner, specification.promises)
-    experiment.discover(specification.timeout_s)
+    discover(experiment, runner, specification, doing)
     every = crash_points(
         experiment.baseline.transitions, edge=specification.edge, only=specification.only
     )
