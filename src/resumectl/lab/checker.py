@@ -294,7 +294,7 @@ class Checker:
         for workflow in sorted({each.workflow for each in others}):
             for count in counts_by_name(workflow, found, self.baseline.counts):
                 promise = self.promises.get(count.step, Promise.AT_LEAST_ONCE)
-                said = f"ran {count.times} times in this workflow; uninterrupted, "
+                said = f"ran {counted(count.times, 'time')} in this workflow; uninterrupted, "
                 if count.times < count.least and promise is not Promise.AT_MOST_ONCE:
                     yield Finding(Kind.LOST, f"{count.step}, {workflow}", f"{said}{count.least}")
                 if count.times > max(count.most, 1) and promise is not Promise.AT_LEAST_ONCE:
