@@ -7,6 +7,7 @@ import sys
 import pytest
 from conftest import Place, Ran
 
+from resumectl.cli import streams
 from resumectl.errors import ExitCode
 
 
@@ -73,3 +74,15 @@ def test_a_full_disk_behind_standard_output_is_told(sqlite_place: Place) -> None
         assert process.returncode == ExitCode.MACHINE_FAILED
         assert len(err.splitlines()) == 2
         assert "next:  " in err
+
+
+def test_a_message_on_a_terminal_breaks_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "sweep 5 is unfinished, and none of its trials is lost at-least-once"
+    assert streams.folded(text) == [text]
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    lines = streams.folded(text)
+    assert max(map(len, lines)) <= 30
+    assert " ".join(lines) == text
+    long = "x" * 40
+    assert streams.folded(long) == [long]

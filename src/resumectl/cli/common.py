@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from resumectl.cli import streams
 from resumectl.cli.help import COMMON, GroupedOptions, examples, option
 from resumectl.errors import ExitCode, MachineFailure, Refusal
 from resumectl.text import literal, shell_word
@@ -100,11 +101,15 @@ class Common:
 
     def say(self, text: str) -> None:
         """Tell the user something that is not the result: on standard error."""
-        print(literal(text), file=sys.stderr, flush=True)
+        print("\n".join(streams.folded(literal(text))), file=sys.stderr, flush=True)
 
     def say_next(self, text: str) -> None:
         """Tell the user what to type next: on standard error."""
-        self.say(f"next:  {self.retyped(text)}")
+        self.say_line(f"next:  {self.retyped(text)}")
+
+    def say_line(self, text: str) -> None:
+        """Tell the user something to copy: one line, however the terminal shows it."""
+        print(literal(text), file=sys.stderr, flush=True)
 
     def retyped(self, text: str) -> str:
         """Return a text with every command line in it completed: the next command is to work on
@@ -229,7 +234,7 @@ def _said(common: Common, refusal: Refusal) -> int:
     with suppress(Refusal):  # the URL that was given may be what is wrong
         next_step = common.retyped(next_step)
     for line in f"next:  {next_step}".split("\n"):  # further ones are to be pasted
-        common.say(line)
+        common.say_line(line)
     if common.as_json:
         from resumectl.report import machine
 

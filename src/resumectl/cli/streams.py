@@ -6,7 +6,9 @@ exit code is that of the command. So `state --check | head -1` still tells a bro
 
 import io
 import os
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 from resumectl.errors import ExitCode
@@ -50,6 +52,18 @@ def flush() -> OSError | None:
         return error
     sys.stderr.flush()
     return None
+
+
+def folded(text: str) -> list[str]:
+    """Return a message as lines for standard error: on a terminal, no word is broken.
+
+    Args:
+        text: One line.
+    """
+    if not sys.stderr.isatty():
+        return [text]
+    width = shutil.get_terminal_size().columns
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def fail(error: OSError) -> int:
