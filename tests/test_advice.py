@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import Place, swept
 
+from resumectl.cli.subject import ScenarioOptions, TrialOptions, read_specification
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab.advice import Advice, advise
 from resumectl.lab.experiment import Experiment
@@ -167,6 +168,27 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
         observed(began("import"), failed("TypeError", "got None", about={"unset": ["A", "B"]})),
         "TypeError: got None (flows.py:12, in checkout); the variables A, B, for which it asks, are not set",
         "--env A=VALUE --env B=VALUE",
+    ),
+    "variable that a request needs": (
+        observed(
+            began("import"), began("request"),
+            failed("KeyError", "'KEY'", about={"unset": ["KEY"]}) | {"kind": "answered"},
+        ),
+        "flows.py:12 needs the environment variable KEY, which is not set",
+        "--env KEY=VALUE",
+    ),
+    "answer that has nothing to do with a variable": (
+        observed(
+            began("import"), began("request"),
+            failed("TypeError", "no", about={"unset": ["KEY"]}) | {"kind": "answered"},
+        ),
+        "the scenario fails without any crash: TypeError: no (flows.py:12, in checkout)",
+        "catch it in a Scenario's request",
+    ),
+    "server that is not there": (
+        observed(began("import"), failed("OperationalError", "connection failed: Connection refused")),
+        "importing flows.py fails: OperationalError: connection failed",
+        "start what it connects to",
     ),
     "launched too early": (
         observed(began("import"), failed("DBOSException", "DBOS Error: No DBOS was created yet")),
@@ -448,6 +470,32 @@ def test_what_main_does_after_launch_is_done_in_every_process(sqlite_place: Plac
     for name in ("checkout", "parent"):
         found = swept(sqlite_place, f"shop.py:{name}", "--after-launch", "setup.py:both")
         assert found["verdicts"]["KEPT"] == found["crash_points"] > 0
+
+
+def test_line_that_is_told_is_of_the_program_rather_than_of_what_it_imports(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    library, program = tmp_path / "elsewhere", tmp_path / "program"
+    library.mkdir()
+    program.mkdir()
+    (library / "lib.py").write_text("def fail():\n    raise ValueError('no')\n")
+    (program / "shop.py").write_text("import lib\n\nlib.fail()\n")
+    environ = {"PYTHONPATH": str(library)}
+    error = refused(lab, program, "shop.py:f", 60.0, environ=environ)
+    assert error.what.endswith("ValueError: no (program/shop.py:3)")
+
+
+def test_function_after_launch_is_taken_from_the_next_release_of_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.py", "b.py", "main.py"):
+        (tmp_path / name).touch()
+    deploy = TrialOptions(next_life="b.py:f")
+    for given, expected in (("a.py:set_up", "b.py"), ("main.py:set_up", "main.py")):
+        asked = read_specification(ScenarioOptions("a.py:f", after_launch=given), deploy)
+        assert asked.later.after_launch == (str(tmp_path / expected), "set_up")
 
 
 def test_module_of_a_src_layout_is_found_by_pythonpath(sqlite_place: Place) -> None:

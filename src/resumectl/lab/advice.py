@@ -353,9 +353,11 @@ def _syntax(at: Situation) -> Advice | None:
 
 def _variable_missing(at: Situation) -> Advice | None:
     unset = at.about.get("unset")
-    if not unset or at.phase in ("request", "answered"):
+    if not unset:
         return None
     is_said = at.error["type"].endswith("KeyError")
+    if not is_said and at.phase not in _BEFORE_LAUNCH:
+        return None  # it has come that far without
     names = ", ".join(unset)
     variables = f"the environment variable {names}" if len(unset) == 1 else f"the variables {names}"
     what = f"{at.place()} needs {variables}, which {'is' if len(unset) == 1 else 'are'} not set"
@@ -404,6 +406,21 @@ def _too_early(at: Situation) -> Advice | None:
     where = at.error.get("where")
     line = where["text"] if where else "..."
     return Advice(f"{at.place()} needs DBOS to be launched: {line}", _after_launch(line))
+
+
+_UNREACHABLE = re.compile(
+    r"connection refused|connection failed|could not connect|name or service not known"
+    r"|name resolution|no route to host|network is unreachable",
+    re.IGNORECASE,
+)
+
+
+def _cannot_connect(at: Situation) -> Advice | None:
+    if not _UNREACHABLE.search(at.message):
+        return None
+    return Advice(
+        _fails(at), "start what it connects to, or name another one, as in  --env NAME=VALUE"
+    )
 
 
 def _ends_itself(at: Situation) -> Advice | None:
@@ -484,6 +501,7 @@ _CASES: Sequence[Case] = (
     _table_missing,
     _too_early,
     _variable_missing,
+    _cannot_connect,
     _ends_itself,
     _exception,
     _ended_by_itself,

@@ -42,7 +42,7 @@ class Unrunnable(Exception):
         self.facts = facts
 
 
-def facts_of(error: BaseException, *, roots: Sequence[Path] = ()) -> dict[str, Any]:
+def facts_of(error: BaseException, *, roots: Sequence[Path]) -> dict[str, Any]:
     """Return what an event tells of an error.
 
     Args:
@@ -63,17 +63,17 @@ def facts_of(error: BaseException, *, roots: Sequence[Path] = ()) -> dict[str, A
         "problem": "exception",
         "type": f"{kind.__module__}.{kind.__qualname__}",
         "message": str(error)[:_MESSAGE_MAX],
-        "where": _where(error),
+        "where": _where(error, roots),
         "about": dict(_about(error, roots)),
         "traceback": "".join(traceback.format_exception(error)),
     }
 
 
-def _where(error: BaseException) -> dict[str, Any] | None:
+def _where(error: BaseException, roots: Sequence[Path]) -> dict[str, Any] | None:
     if isinstance(error, SyntaxError) and error.filename:
         text = (error.text or "").strip()
         return {"file": error.filename, "line": error.lineno or 0, "function": "", "text": text}
-    return innermost_in_traceback(error.__traceback__)
+    return innermost_in_traceback(error.__traceback__, roots)
 
 
 def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:

@@ -78,7 +78,7 @@ def live(order: Order) -> NoReturn:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     recorder = Recorder(os.open(order.record, flags, 0o600))
     roots = [Path.cwd()]  # where the command was typed: before the sandbox is entered
-    if order.subject["target"] is not None:
+    if (order.subject["target"] or ("",))[0].endswith(".py"):
         roots.append(Path(order.subject["target"][0]).parent)
     try:
         os.sched_setaffinity(0, {order.core})
@@ -162,7 +162,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     if order.comes_back_late:
         wakener.wait_for_standstill(backlog)
     lookout.begin("request")
-    _request(scenario, recorder)
+    _request(scenario, recorder, lookout)
     standstill.has_answer = True
     still_running = _wait_for_quiet(evidence, wakener)
     watch.wait_for_blow()
@@ -302,12 +302,12 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
     send_effects_to(happened)
 
 
-def _request(scenario: Scenario, recorder: Recorder) -> None:
+def _request(scenario: Scenario, recorder: Recorder, lookout: Lookout) -> None:
     recorder.write("requested")
     try:
         answer = awaited(scenario.request())
     except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
-        recorder.write("answered", **facts_of(error))
+        recorder.write("answered", **facts_of(error, roots=lookout.roots))
     else:
         recorder.write("answered", value=plain(answer))
 

@@ -44,13 +44,16 @@ class Lookout:
         recorder: Of this process.
         roots: Directories of the program.
         time_limit_s: Maximum duration of the run, in seconds; None: nobody looks.
+
+    Attributes:
+        roots: As given.
     """
 
     def __init__(
         self, recorder: Recorder, roots: Sequence[Path], time_limit_s: float | None
     ) -> None:
         self._recorder = recorder
-        self._roots = roots
+        self.roots = roots
         self._phase = ""
         self._time_limit_s = time_limit_s or 0.0
         if time_limit_s is not None:
@@ -69,7 +72,7 @@ class Lookout:
             database_url: URL of the trial's database, with its password.
         """
         evidence = Evidence(database_url)
-        files = source_files(self._roots)
+        files = source_files(self.roots)
         unregistered = [
             {"workflow": workflow, "queue": queue, "setup": find_setup(files, queue=queue)}
             for workflow, queue in evidence.unregistered()
@@ -85,7 +88,7 @@ class Lookout:
         while True:
             time.sleep(_LOOK_EVERY_S)
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
-            where = innermost_in_stack(frame)
+            where = innermost_in_stack(frame, self.roots)
             if self._phase in _BEFORE_LAUNCH:
                 if serves.holds(self._phase if _is_serving(frame) else None):
                     self._end_stalled(why="serves", where=where)
@@ -93,7 +96,7 @@ class Lookout:
                 if stands.holds((self._phase, stack)) and not stands.has_worked:
                     self._end_stalled(why="stands", where=where)
             if time.monotonic() > deadline:
-                self._recorder.write("stands", where=where, others=_others())
+                self._recorder.write("stands", where=where, others=_others(self.roots))
                 return
 
     def _end_stalled(self, **facts: Any) -> NoReturn:
@@ -133,8 +136,9 @@ def _is_serving(frame: FrameType | None) -> bool:
     )
 
 
-def _others() -> list[dict[str, Any]]:
+def _others(roots: Sequence[Path]) -> list[dict[str, Any]]:
     """Return where other threads stand in the user's code."""
     main = threading.main_thread().ident
-    found = [innermost_in_stack(f) for ident, f in sys._current_frames().items() if ident != main]
+    frames = [each for ident, each in sys._current_frames().items() if ident != main]
+    found = [innermost_in_stack(each, roots) for each in frames]
     return [each for each in found if each is not None][:_OTHERS_MAX]

@@ -2,7 +2,7 @@
 
 import linecache
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -27,14 +27,20 @@ def line_of(frame: FrameType, line: int) -> dict[str, Any]:
     return {"file": code.co_filename, "line": line, "function": code.co_name, "text": text}
 
 
-def innermost_in_traceback(traceback: TracebackType | None) -> dict[str, Any] | None:
-    """Return the line of the user's code that is nearest to where an error was raised."""
-    found = None
+def innermost_in_traceback(
+    traceback: TracebackType | None, roots: Sequence[Path]
+) -> dict[str, Any] | None:
+    """Return the line of the user's code that is nearest to where an error was raised.
+
+    Args:
+        traceback: Of the error.
+        roots: Directories of the program.
+    """
+    found: list[tuple[FrameType, int]] = []
     while traceback is not None:
-        if is_user_file(traceback.tb_frame.f_code.co_filename):
-            found = line_of(traceback.tb_frame, traceback.tb_lineno)
+        found.insert(0, (traceback.tb_frame, traceback.tb_lineno))
         traceback = traceback.tb_next
-    return found
+    return _innermost(found, roots)
 
 
 def outward(frame: FrameType | None) -> Iterator[FrameType]:
@@ -44,9 +50,28 @@ def outward(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def innermost_in_stack(frame: FrameType | None) -> dict[str, Any] | None:
-    """Return the line of the user's code at which a thread stands."""
-    for each in outward(frame):
-        if is_user_file(each.f_code.co_filename):
-            return line_of(each, each.f_lineno)
-    return None
+def innermost_in_stack(frame: FrameType | None, roots: Sequence[Path]) -> dict[str, Any] | None:
+    """Return the line of the user's code at which a thread stands.
+
+    Args:
+        frame: The innermost one of the thread.
+        roots: Directories of the program.
+    """
+    return _innermost([(each, each.f_lineno) for each in outward(frame)], roots)
+
+
+def _innermost(
+    found: Sequence[tuple[FrameType, int]], roots: Sequence[Path]
+) -> dict[str, Any] | None:
+    """Return the first line that is the user's; below the roots, if one is.
+
+    What lies elsewhere may be a library that is not installed, but on PYTHONPATH.
+    """
+    own = [each for each in found if is_user_file(each[0].f_code.co_filename)]
+    near = [
+        each
+        for each in own
+        if any(Path(each[0].f_code.co_filename).is_relative_to(root) for root in roots)
+    ]
+    chosen = (near or own)[:1]
+    return line_of(*chosen[0]) if chosen else None
