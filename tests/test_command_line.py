@@ -1,6 +1,7 @@
 """The command lines of "next" lines repeat everything that was asked for."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,16 @@ def test_what_a_command_does_not_take_is_left_out(
     assert shown == "resumectl points shop.py:checkout --count 2"
     shown = command_line(Command.REPLAY, asked, str(tmp_path), plan="before:a/step-1")
     assert shown == "resumectl replay before:a/step-1 shop.py:checkout --count 2 --keep"
+
+
+def test_a_specification_of_an_earlier_release_can_be_read(tmp_path: Path) -> None:
+    """It knows fewer options; whoever lists sweeps is not to fail on theirs."""
+    usual = parsed("resumectl sweep").as_plain()
+    required = {"subject", "later", "promises", "edge"}
+    earlier = {name: value for name, value in usual.items() if name in required}
+    for name in ("subject", "later"):
+        earlier[name] = {"target": None}
+    found, expected = Specification.from_plain(earlier), Specification.from_plain(usual)
+    assert replace(found, subject=expected.subject, later=expected.later) == expected
+    asked = replace(Specification.from_plain(earlier), only="*/step-1")
+    assert command_line(Command.SWEEP, asked, str(tmp_path)) == "resumectl sweep --only '*/step-1'"

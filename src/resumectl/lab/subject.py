@@ -43,8 +43,8 @@ class Subject:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Self:
-        """Read it back."""
-        pairs = {name: values[name] for name in ("target", "after_launch")}
+        """Read it back; an option that its resumectl did not know has its default."""
+        pairs = {name: values.get(name) for name in ("target", "after_launch")}
         return cls(**{**values, **{n: tuple(pair) if pair else None for n, pair in pairs.items()}})
 
     def __str__(self) -> str:
