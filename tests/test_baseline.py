@@ -147,6 +147,9 @@ class Controls:
         assert str(plan) == PLAN
         return next(self._again)
 
+    def discard(self, run: Observation) -> None:
+        assert run.plan == PLAN
+
 
 @pytest.mark.parametrize(
     ("control", "verdict"),

@@ -13,6 +13,7 @@ from resumectl.cli.help import (
     CRASH_POINTS,
     JUDGING,
     NEXT_RELEASE,
+    OUTSIDE,
     PUBLISHER,
     TARGET,
     TRIALS,
@@ -21,8 +22,9 @@ from resumectl.cli.help import (
 from resumectl.errors import Refusal
 from resumectl.lab.plan import Edge
 from resumectl.lab.specification import Specification
-from resumectl.lab.subject import Subject, parse_target
+from resumectl.lab.subject import Access, Subject, parse_target
 from resumectl.lab.trial import Promise
+from resumectl.text import shell_word
 
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
 DATABASES = ("sqlite", "postgres")
@@ -59,6 +61,40 @@ class ScenarioOptions:
             metavar="NAME=VALUE",
             help="Environment variable of the target process; repeatable. {place} and "
             "{database_url} become the directory and the database of the trial.",
+        ),
+    ] = None
+    redirect: Annotated[
+        list[str] | None,
+        option(
+            group=OUTSIDE,
+            metavar="URL",
+            help="A database of the program that gets another one in each sandbox in its place, with "
+            "the same tables and no rows; repeatable.",
+        ),
+    ] = None
+    prepare: Annotated[
+        str | None,
+        option(
+            group=OUTSIDE,
+            metavar="COMMAND",
+            help="Command that makes the tables, run once, as in 'alembic upgrade head'; "
+            "DATABASE_URL says where.",
+        ),
+    ] = None
+    allow_database: Annotated[
+        list[str] | None,
+        option(
+            group=OUTSIDE,
+            metavar="URL",
+            help="A real database that every trial may write to; repeatable.",
+        ),
+    ] = None
+    allow_host: Annotated[
+        list[str] | None,
+        option(
+            group=OUTSIDE,
+            metavar="HOST",
+            help="A real host that every trial may connect to, HOST or HOST:PORT; repeatable.",
         ),
     ] = None
     count: Annotated[
@@ -235,6 +271,7 @@ def read_subject(given: ScenarioOptions, app_version: str | None = None) -> Subj
         app_version=app_version,
         longest_sleep_s=_checked_seconds(given.longest_sleep, "--longest-sleep", "0.5"),
         after_launch=located(given.after_launch) if given.after_launch else None,
+        access=_read_access(given),
     )
 
 
@@ -247,6 +284,71 @@ def _environ(given: Sequence[str]) -> dict[str, str]:
             each if each.startswith("{") else str(Path(each).absolute()) for each in entries if each
         )
     return environ
+
+
+def _read_access(given: ScenarioOptions) -> Access:
+    """Return what the options let the program use outside its sandbox.
+
+    Raises:
+        Refusal: One of them is not what it must be.
+    """
+    redirects = _databases(given.redirect, "--redirect")
+    for url in redirects:
+        if url.startswith("postgresql:") and given.on != "postgres":
+            raise Refusal(
+                f"the trials are on SQLite, and {url} is a PostgreSQL database",
+                next_step=f"--redirect {shell_word(url)} --on postgres",
+            )
+        if not url.startswith(("postgresql:", "sqlite:")):
+            raise Refusal(
+                f"{url} cannot be redirected: only SQLite and PostgreSQL have sandboxes",
+                next_step=f"let every trial write to it:  --allow-database {shell_word(url)}",
+            )
+    if sum(url.startswith("postgresql:") for url in redirects) > 1:
+        raise Refusal(
+            "a sandbox has one PostgreSQL database, so only one can be redirected to it",
+            next_step="name the others in the program's environment, with --env",
+        )
+    return Access(
+        redirects=redirects,
+        databases=_databases(given.allow_database, "--allow-database"),
+        hosts=_hosts(given.allow_host),
+        prepare=given.prepare,
+        prepare_in=str(Path.cwd()),
+    )
+
+
+def _databases(given: Sequence[str] | None, option: str) -> list[str]:
+    """Return where these URLs lead to, each in one spelling and without a password."""
+    if not given:
+        return []
+    from resumectl.lab.outside_access import canonical_urls  # loads sqlalchemy
+
+    try:
+        return [url for each in given for url in canonical_urls(each)]
+    except ValueError:
+        raise Refusal(
+            f"what {option} is given is no URL of a database outside",
+            next_step=f"as in  {option} sqlite:////srv/shop.db  or  {option} "
+            "postgresql://localhost/shop",
+        ) from None
+
+
+def _hosts(given: Sequence[str] | None) -> list[str]:
+    """Return `HOST` and `HOST:PORT` as they are, once they are known to be that."""
+    if not given:
+        return []
+    from resumectl.lab.outside_access import parse_host  # loads sqlalchemy
+
+    for text in given:
+        try:
+            parse_host(text)
+        except ValueError:
+            raise Refusal(
+                f"--allow-host {text!r} is not HOST or HOST:PORT",
+                next_step="as in  --allow-host api.example.com:443",
+            ) from None
+    return list(given)
 
 
 def located(text: str) -> tuple[str, str]:

@@ -118,6 +118,11 @@ def advise(run: Observation, directory: str) -> Advice:
 # ------------------------------------------------------------- what does not end
 
 
+def _refused(at: Situation) -> Advice | None:
+    refused = at.life.last("refused")
+    return None if refused is None else Advice(refused["error"], refused["next_step"])
+
+
 def _queue_not_registered(at: Situation) -> Advice | None:
     stranded = at.life.last("stranded")
     if stranded is None or not stranded["unregistered"]:
@@ -485,6 +490,7 @@ _MISTYPED = (
 
 # The first that has an answer gives it.
 _CASES: Sequence[Case] = (
+    _refused,
     _queue_not_registered,
     _import_does_not_end,
     _does_not_end,

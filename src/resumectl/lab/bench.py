@@ -170,6 +170,7 @@ class Bench:
                     told.on,
                     told.isolation,
                     jobs=self._jobs,
+                    subject=told.subject,
                     with_publisher=told.is_of_publisher,
                 )
             lab = self._labs[key]
@@ -259,6 +260,8 @@ class Bench:
         if experiment.ask_often(judged.trials, judged.repeated):
             self.archive.set_baselines(sweep_id, experiment.runs)
             self._judge_anew(sweep_id)
+        if experiment.tell_discarded_contacts():
+            self.archive.set_baselines(sweep_id, experiment.runs)
         self.archive.end(sweep_id, round_number=rounds)
 
     def _repeat(self, sweep_id: int) -> None:

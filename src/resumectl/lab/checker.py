@@ -57,6 +57,9 @@ class Checker:
 
     def judge(self, trial: Observation) -> Judgement:
         """What the trial proves."""
+        return replace(self._judgement(trial), contacts=trial.contacts)
+
+    def _judgement(self, trial: Observation) -> Judgement:
         why_void = invariants.why_void(trial) or self._why_of_another_program(trial)
         if why_void:
             return Judgement(

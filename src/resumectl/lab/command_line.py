@@ -101,6 +101,7 @@ _OPTIONS = (
         _WITH_TRIALS,
         lambda s: _unless(s.later.app_version, s.subject.app_version),
     ),
+    _Option("--prepare", _ALL, lambda s: _unless(s.subject.access.prepare, None)),
     _Option("--timeout", _ALL, _of_specification("timeout_s")),
     _Option("--on", _ALL, _of_specification("on")),
     _Option("--isolation", _WITH_TRIALS, _of_specification("isolation")),
@@ -113,6 +114,9 @@ _OPTIONS = (
     _Option("--repeat", _SWEEP, _of_specification("repeat")),
     _Option("--fail-fast", _SWEEP, lambda s: [None] if s.fail_fast else []),
     _Option("--env", _ALL, lambda s: _pairs(s.subject.environ)),
+    _Option("--redirect", _ALL, lambda s: s.subject.access.redirects),
+    _Option("--allow-database", _ALL, lambda s: s.subject.access.databases),
+    _Option("--allow-host", _ALL, lambda s: s.subject.access.hosts),
     _Option("--promise", _WITH_TRIALS, lambda s: _pairs(s.promises)),
 )
 

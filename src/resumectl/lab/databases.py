@@ -8,6 +8,10 @@ from typing import Protocol
 from sqlalchemy.engine import make_url
 
 FILE_NAME = "trial.sqlite"
+# Tables whose rows say which tables there are: they belong to the schema.
+VERSION_TABLES = (
+    "dbos_migrations", "dbos_datasource_migrations", "resumectl_version", "alembic_version",
+)  # fmt: skip
 
 
 def conninfo(url: str) -> str:

@@ -6,6 +6,7 @@ Imports neither dbos nor a scenario: both are in the lives that the runner begin
 import itertools
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -133,7 +134,9 @@ class Experiment:
         """
         assert self.runner is not None
         for later in _programs(self.runner):
-            why = _ill_beside(self.runner.baseline(0, later=later), self.runs)
+            run = self.runner.baseline(0, later=later)
+            self.runner.discard(run)
+            why = _ill_beside(run, self.runs)
             if why:
                 raise NothingProved(
                     f"the program of {sweep} is not here as it was when that began: {why}",
@@ -243,6 +246,16 @@ class Experiment:
             for number, later in itertools.product(range(times), programs):
                 self._run_uninterrupted(number, later=later)
             return True
+
+    def tell_discarded_contacts(self) -> bool:
+        """Have the last uninterrupted run tell what discarded ones contacted; whether they did."""
+        assert self.runner is not None
+        found = self.runner.take_discarded_contacts()
+        if found:
+            *before, last = self.runs
+            last = replace(last, discarded_contacts=found + Counter(last.discarded_contacts))
+            self.runs = (*before, last)
+        return bool(found)
 
     def _run_uninterrupted(
         self, number: int, *, later: bool, control: Control | None = None

@@ -72,7 +72,7 @@ def why_void(trial: Observation) -> str:
             return f"life {number} never began"
         life = trial.lives[number - 1]
         if life.failure:
-            return f"life {number} failed: {life.failure}"
+            return f"life {number} {_failed(life)}"
         if life.struck is None:
             return f"life {number} was not struck: {life.ending}"
         as_planned = {
@@ -84,10 +84,18 @@ def why_void(trial: Observation) -> str:
             return f"life {number} ended otherwise than planned: {life.ending}"
     last = trial.final
     if last.failure:
-        return f"the last life failed: {last.failure}"
+        return f"the last life {_failed(last)}"
     if last.has_settled and last.last("quiet") is None:
         return f"the last life ended by itself: {last.ending}"
     return ""
+
+
+def _failed(life: LifeSeen) -> str:
+    """Why it failed; and what to type where it was refused what is outside its sandbox."""
+    refused = life.last("refused")
+    if refused is None:
+        return f"failed: {life.failure}"
+    return f"was stopped: {refused['error']}; {refused['next_step']}"
 
 
 def stuck(life: LifeSeen) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ soon as all is quiet. `zygote` calls it in a forked child.
 import functools
 import os
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -20,13 +21,16 @@ from sqlalchemy import event
 
 from resumectl.database import is_storage_failure
 from resumectl.lab import dbos_hooks
+from resumectl.lab.containment import Containment
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.error_log import tell_errors
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.failure import facts_of
 from resumectl.lab.libraries import libraries_since
 from resumectl.lab.lookout import ENDED_WELL, Lookout
+from resumectl.lab.outside_access import Sandbox
 from resumectl.lab.payload import named_values, payload_of
+from resumectl.lab.places import TEMPORARY_DIRECTORY
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
 from resumectl.lab.scenario import after_launch, awaited, counted, digest_of, load, plain
@@ -91,16 +95,20 @@ def live(order: Order) -> NoReturn:
 
 def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     subject = Subject.from_plain(order.subject)
-    place = Path(order.place)
-    os.chdir(place)
+    started_in = Path.cwd()
+    os.chdir(order.place)
     os.environ["RESUMECTL_PLACE"] = order.place
-    for name, value in subject.environ.items():
-        os.environ[name] = value.replace("{place}", order.place).replace(
-            "{database_url}", order.database_url
-        )
+    tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.place, TEMPORARY_DIRECTORY))
+    os.environ.update(subject.environ_in(order.place, order.database_url))
     if "PYTHONPATH" in subject.environ:
         # The interpreter reads it as it starts, and this one has been forked.
         sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)
+    Containment(
+        Sandbox.of_trial(subject.access, order.place, order.database_url),
+        recorder,
+        started_in=started_in,
+        sandbox_url=order.database_url,
+    ).install()
     event.listen(sa.Engine, "handle_error", _end_with_the_disk)
     evidence = Evidence(order.database_url)
     backlog = evidence.unfinished()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from resumectl.lab.databases import Databases, Files
 
+TEMPORARY_DIRECTORY = ".tmp"  # in each place: what a program puts there is its trial's own
 _PREFIX = "resumectl-lab-"
 _MEMORY = Path("/dev/shm")
 EMBEDDED = "embedded"
@@ -48,6 +49,8 @@ class Places:
         parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         _clear_ownerless(parent)
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        self.seed = self.root / "seed"  # what each trial's directory begins with
+        (self.seed / TEMPORARY_DIRECTORY).mkdir(parents=True)
         self._owner = os.open(self.root / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._owner, fcntl.LOCK_EX)
         self.databases: Databases
@@ -62,6 +65,7 @@ class Places:
     def place(self) -> Iterator[Place]:
         """A fresh place, taken away at the end."""
         directory = Path(tempfile.mkdtemp(prefix="trial-", dir=self.root))
+        shutil.copytree(self.seed, directory, dirs_exist_ok=True)
         place = Place(directory, self.databases.copy(directory))
         try:
             yield place

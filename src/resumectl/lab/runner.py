@@ -8,6 +8,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ from resumectl.lab import recorder
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.places import EMBEDDED, Place, Places
 from resumectl.lab.plan import CrashPlan, Edge
+from resumectl.lab.redirects import make_seed
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import BASELINE, LATER_BASELINE, LifeSeen, Observation
 from resumectl.lab.zygotes import Zygote
@@ -69,6 +71,7 @@ class Lab:
         jobs: How many trials at a time, all scenarios together.
         with_publisher: Whether every scenario is resumectl's own publisher. Another program
             may have classes of the same names, and DBOS knows one of each.
+        subject: What every scenario is redirected from, and has prepared.
 
     Raises:
         MachineFailure: No place can be made.
@@ -81,8 +84,10 @@ class Lab:
         isolation: str = "fork",
         jobs: int = 1,
         with_publisher: bool = False,
+        subject: Subject | None = None,
     ) -> None:
         require_dbos()
+        self._subject = subject or Subject()
         self.places = Places(server_url)
         # One for each trial that may run at a time. All of a trial stays on one core: Python runs
         # one thread at a time, and five messages took a fifth longer with threads on both of two.
@@ -118,6 +123,7 @@ class Lab:
             ending = self.zygotes[0].run(told, TEMPLATE_TIMEOUT_S)
             if ending.exit_status != 0:
                 raise self._failure(f"no database could be made: {ending}")
+            make_seed(self._subject, self.places.seed, self.places.databases.template_url)
             with ExitStack() as stack:
                 ends = []
                 for zygote in self.zygotes:
@@ -163,7 +169,13 @@ class Lab:
 
 
 def open_lab(
-    settings: Settings, on: str, isolation: str, *, jobs: int, with_publisher: bool
+    settings: Settings,
+    on: str,
+    isolation: str,
+    *,
+    jobs: int,
+    subject: Subject,
+    with_publisher: bool,
 ) -> Lab:
     """A lab for trials on SQLite, or on the configured server, or on one of their own.
 
@@ -172,12 +184,19 @@ def open_lab(
         on: `sqlite` or `postgres`.
         isolation: As `Lab` takes it.
         jobs: Likewise.
+        subject: Likewise.
         with_publisher: Likewise.
     """
-    if on == "sqlite":
-        return Lab(isolation=isolation, jobs=jobs, with_publisher=with_publisher)
-    server_url = EMBEDDED if settings.is_sqlite else settings.secret_url
-    return Lab(server_url=server_url, isolation=isolation, jobs=jobs, with_publisher=with_publisher)
+    server_url = None
+    if on == "postgres":
+        server_url = EMBEDDED if settings.is_sqlite else settings.secret_url
+    return Lab(
+        server_url=server_url,
+        isolation=isolation,
+        jobs=jobs,
+        with_publisher=with_publisher,
+        subject=subject,
+    )
 
 
 class Runner:
@@ -206,6 +225,8 @@ class Runner:
         self._record: Path | None = None  # of the process that was begun last
         self.timeout_s = BASELINE_TIMEOUT_S
         self.patience_s = BASELINE_PATIENCE_S
+        self._discarding = threading.Lock()
+        self._discarded_contacts: Counter[str] = Counter()
         self.keeper: Callable[[Observation], Path | None] | None = None
 
     def baseline(
@@ -257,6 +278,7 @@ class Runner:
             seen = self._run(str(plan), [*deaths, None], is_last=is_last, is_kept=not is_repeated)
             if is_last or _is_decided(seen, len(deaths)):
                 break
+            self.discard(seen)
         return replace(seen, attempts=attempt)
 
     def _run(
@@ -297,12 +319,26 @@ class Runner:
                     lives.append(self._life(zygote, place, number, order))
                     if death is not None and lives[-1].struck is None:
                         break  # it never died as planned: there is nothing to recover from
-                seen = Observation(plan, lives, time.monotonic() - began)
+                contacts = self.take_discarded_contacts()
+                seen = Observation(
+                    plan, lives, time.monotonic() - began, discarded_contacts=contacts
+                )
                 is_kept &= is_last or _is_decided(seen, len(deaths) - 1)
                 keep_at = self.keeper(seen) if self.keeper is not None and is_kept else None
                 if keep_at is not None:
                     self._lab.places.keep(place, keep_at)
         return seen
+
+    def discard(self, run: Observation) -> None:
+        """Keep of a run only which services it contacted: the next one tells it."""
+        with self._discarding:
+            self._discarded_contacts += run.contacts
+
+    def take_discarded_contacts(self) -> Counter[str]:
+        """Return what runs that were discarded contacted, and that no other run has told."""
+        with self._discarding:
+            found, self._discarded_contacts = self._discarded_contacts, Counter()
+        return found
 
     def _life(self, zygote: Zygote, place: Place, number: int, more: Mapping[str, Any]) -> LifeSeen:
         record = self._record = place.record(number)

@@ -23,7 +23,7 @@ from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.lab.databases import conninfo
+from resumectl.lab.databases import VERSION_TABLES, conninfo
 from resumectl.text import one_line
 
 _PREFIX = "resumectl_lab_"
@@ -33,7 +33,6 @@ _CONNECT_TIMEOUT_S = 10
 _EMBEDDED_DIRECTORY = "server"
 _STRATEGY_SINCE = 150_000  # PostgreSQL 15
 _USES_MAX = 50  # of a copy: deleted rows stay until somebody vacuums
-_VERSION_TABLES = ("dbos_migrations", "dbos_datasource_migrations", "resumectl_version")
 _TABLES = """
 SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND c.relname <> ALL (%s)
@@ -229,7 +228,8 @@ class _Emptying:
 
     That takes some 20 ms, where a new database takes up to half a second: it is written to
     the disk before it is there (PostgreSQL 18). A copy whose tables are no longer the
-    template's, as after a program that made some of its own, is not emptied but dropped.
+    template's, as after a program that made some of its own, is not emptied but dropped; so is
+    each copy of a template that has rows of the user's, as a command has put there.
     """
 
     likeness: tuple[object, ...]
@@ -238,7 +238,12 @@ class _Emptying:
     @classmethod
     def of(cls, template: Connection) -> Self:
         """Look at the template."""
-        tables = template.execute(_TABLES, [list(_VERSION_TABLES)]).fetchall()
+        tables = template.execute(_TABLES, [list(VERSION_TABLES)]).fetchall()
+        if any(
+            template.execute(f"SELECT FROM {table[0]} LIMIT 1".encode()).fetchone()
+            for table in tables
+        ):
+            return cls((), "")
         # What refers to another table was made after that one.
         statements = [f"DELETE FROM {table[0]}" for table in tables]
         sequences = template.execute(_SEQUENCES).fetchall()

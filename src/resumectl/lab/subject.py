@@ -8,6 +8,25 @@ from resumectl.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What a target may use outside its sandbox; URLs are without a password.
+
+    Args:
+        redirects: Databases that get another one inside the sandbox in their place.
+        databases: Databases that may be opened.
+        hosts: `HOST` or `HOST:PORT`, which may be connected to.
+        prepare: A command that makes the tables, once, in the template; None for none.
+        prepare_in: The directory where that runs.
+    """
+
+    redirects: Sequence[str] = ()
+    databases: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    prepare: str | None = None
+    prepare_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A scenario as the command line names it.
 
@@ -24,6 +43,7 @@ class Subject:
         longest_sleep_s: Seconds that a longer `DBOS.sleep` lasts; None for as long as it says.
         after_launch: Module (or absolute path of a file) and function to call in each process
             after DBOS is launched; None for none.
+        access: What it may use outside its sandbox.
     """
 
     target: tuple[str, str] | None = None
@@ -36,6 +56,7 @@ class Subject:
     app_version: str | None = None
     longest_sleep_s: float | None = None
     after_launch: tuple[str, str] | None = None
+    access: Access = field(default_factory=Access)
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -45,7 +66,25 @@ class Subject:
     def from_plain(cls, values: Mapping[str, Any]) -> Self:
         """Read it back; an option that its resumectl did not know has its default."""
         pairs = {name: values.get(name) for name in ("target", "after_launch")}
-        return cls(**{**values, **{n: tuple(pair) if pair else None for n, pair in pairs.items()}})
+        return cls(
+            **{
+                **values,
+                **{name: tuple(pair) if pair else None for name, pair in pairs.items()},
+                "access": Access(**values.get("access", {})),
+            }
+        )
+
+    def environ_in(self, directory: str, database_url: str) -> dict[str, str]:
+        """Return the environment of its process, for one sandbox.
+
+        Args:
+            directory: Of the sandbox.
+            database_url: Of the sandbox's database.
+        """
+        return {
+            name: value.replace("{place}", directory).replace("{database_url}", database_url)
+            for name, value in self.environ.items()
+        }
 
     def __str__(self) -> str:
         if self.target is None:

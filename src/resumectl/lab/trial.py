@@ -1,7 +1,8 @@
 """The words of the lab as frozen values: what is seen of a trial, and what is found. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
@@ -81,7 +82,7 @@ class LifeSeen:
     @property
     def failure(self) -> str | None:
         """Why the scenario could not be run."""
-        return next((e["error"] for e in self.events if e["kind"] == "failed"), None)
+        return next((e["error"] for e in self.events if e["kind"] in ("failed", "refused")), None)
 
     @property
     def is_stranded(self) -> bool:
@@ -117,6 +118,19 @@ class Observation:
     lives: Sequence[LifeSeen]
     seconds: float
     attempts: int = 1  # runs until a process was killed as the plan says; the last one is this
+    # By service, of runs before this one of which nothing else is kept.
+    discarded_contacts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def contacts(self) -> Counter[str]:
+        """How often services on this machine were contacted, as in `127.0.0.1:4242 connections`."""
+        own = (
+            f"{event['service']} {event['how']}"
+            for life in self.lives
+            for event in life.events
+            if event["kind"] == "contacted"
+        )
+        return Counter(own) + Counter(self.discarded_contacts)
 
     @property
     def deaths(self) -> int:
@@ -140,6 +154,7 @@ class Observation:
             "plan": self.plan,
             "seconds": round(self.seconds, 4),
             "attempts": self.attempts,
+            "discarded_contacts": dict(self.discarded_contacts),
             "lives": [
                 {
                     "events": list(life.events),
@@ -163,7 +178,13 @@ class Observation:
         if values["schema"] != SCHEMA_VERSION:
             raise ValueError(f"an observation of schema {values['schema']}, not {SCHEMA_VERSION}")
         lives = [LifeSeen(**life) for life in values["lives"]]
-        return cls(values["plan"], lives, values["seconds"], values["attempts"])
+        return cls(
+            values["plan"],
+            lives,
+            values["seconds"],
+            values["attempts"],
+            values["discarded_contacts"],
+        )
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -199,6 +220,7 @@ class Judgement:
     # is not compared with these.
     by_chance: Sequence[str] = ()
     attempts: int = 1
+    contacts: Mapping[str, int] = field(default_factory=dict)  # see `Observation.contacts`
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -211,6 +233,7 @@ class Judgement:
             "deaths": self.deaths,
             "by_chance": list(self.by_chance),
             "attempts": self.attempts,
+            "contacts": dict(self.contacts),
         }
 
     @classmethod

@@ -58,6 +58,7 @@ def sweep_view(
         )
         if len(result.exposures) > _SHOWN_MAX:
             yield Text(f"… and {len(result.exposures) - _SHOWN_MAX} more (--json has them all)")
+    yield from (Text(literal(line)) for line in _outside(result))
     yield Sheet(
         f"Sweep {result.kept.id}, of {result.kept.scenario}",
         [
@@ -144,6 +145,20 @@ def _detail(exposure: SeenExposure) -> str:
     return "; ".join(filter(None, (payload, exposure.note)))
 
 
+def _outside(result: SweepResult) -> Iterator[str]:
+    """Tell what the program used outside its sandbox, and what it was redirected from."""
+    access = result.kept.specification.subject.access
+    made = f"as {access.prepare!r} makes it" if access.prepare else "with the same tables, no rows"
+    for url in access.redirects:
+        yield f"redirected: {url}, to a database in each trial's sandbox, {made}"
+    for url in access.databases:
+        yield f"allowed: {url}, which every trial may write to"
+    for host in access.hosts:
+        yield f"allowed: {host}, which every trial may connect to"
+    for service, how, times in result.services[:_SHOWN_MAX]:
+        yield f"talks to {service}: {times} {how if times > 1 else how.removesuffix('s')}"
+
+
 def _count(verdict: str, number: int) -> Cell:
     return Text(str(number), style=VERDICT_STYLES[verdict]) if number else 0
 
@@ -177,6 +192,7 @@ def _sentence(result: SweepResult) -> Text:
 
 def sweep_document(result: SweepResult) -> dict[str, Any]:
     """What `sweep --json` prints."""
+    access = result.kept.specification.subject.access
     return {
         "sweep": result.kept.id,
         "scenario": result.kept.scenario,
@@ -199,6 +215,16 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
         ],
         "attempts": dict(result.tried_again),
         "not_compared": result.not_compared,
+        "outside": {
+            "redirected": list(access.redirects),
+            "prepared_by": access.prepare,
+            "allowed_databases": list(access.databases),
+            "allowed_hosts": list(access.hosts),
+            "services": [
+                {"service": service, "times": times, "what": how}
+                for service, how, times in result.services
+            ],
+        },
         "void": [
             {"plan": j.plan, "why": j.why_void} for j in result.trials if j.verdict is Verdict.VOID
         ],

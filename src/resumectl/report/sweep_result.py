@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,7 @@ class SweepResult:
     judged: Judged
     masked: Sequence[str]  # what is compared in no trial
     settings: tuple["TargetSettings | None", "TargetSettings | None"]  # before the crash, and after
+    contacts: Mapping[str, int]  # see `Observation.contacts`; of all runs
     # From the start of the command that ran it to its verdict; None where another one shows it.
     wall_seconds: float | None = None
 
@@ -78,6 +79,12 @@ class SweepResult:
     def trials(self) -> Sequence[Judgement]:
         """What each trial proved, without those that repeat others."""
         return self.judged.trials
+
+    @property
+    def services(self) -> list[tuple[str, str, int]]:
+        """Services on this machine: where, what was counted, and how often."""
+        parts = ((*key.rpartition(" "), times) for key, times in sorted(self.contacts.items()))
+        return [(service, how, times) for service, _, how, times in parts]
 
     @property
     def not_compared(self) -> list[str]:

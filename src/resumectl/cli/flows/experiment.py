@@ -50,7 +50,12 @@ def points(common: Common, specification: Specification, doing: Activity) -> Exi
     common.start_logging()
     told = specification
     with open_lab(
-        common.settings(), told.on, told.isolation, jobs=1, with_publisher=told.is_of_publisher
+        common.settings(),
+        told.on,
+        told.isolation,
+        jobs=1,
+        subject=told.subject,
+        with_publisher=told.is_of_publisher,
     ) as lab:
         runner = Runner(lab, told.subject)
         experiment = Experiment(runner, {})
@@ -96,7 +101,12 @@ def replay(
     common.start_logging()
     told = specification
     with open_lab(
-        common.settings(), told.on, told.isolation, jobs=1, with_publisher=told.is_of_publisher
+        common.settings(),
+        told.on,
+        told.isolation,
+        jobs=1,
+        subject=told.subject,
+        with_publisher=told.is_of_publisher,
     ) as lab:
         runner = Runner(lab, told.subject, told.later)
         experiment = Experiment(runner, told.promises)

@@ -1,6 +1,7 @@
 """`check`, `sweeps`, and what `sweep` shows in the end: judgements that are in the archive."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -28,12 +29,28 @@ def result_of(archive: Archive, sweep_id: int) -> SweepResult:
         (kept,) = seen.kept(sweep_id)
         judged = seen.judged(sweep_id, kept.specification.deaths)
         runs = seen.baselines(sweep_id)
-    return _result(kept, judged, Experiment(None, kept.specification.promises, runs=runs))
+        contacts = _contacts(seen, kept)
+    experiment = Experiment(None, kept.specification.promises, runs=runs)
+    return _result(kept, judged, experiment, contacts)
 
 
-def _result(kept: SweepKept, judged: Judged, experiment: Experiment) -> SweepResult:
+def _contacts(archive: Archive, kept: SweepKept) -> Mapping[str, int]:
+    """Return how often all runs of a sweep contacted the services on this machine."""
+    found: Counter[str] = Counter()
+    for run in archive.baselines(kept.id):
+        found += run.contacts
+    for round_number in (REPEATED, *range(1, kept.specification.deaths + 1)):
+        for each in archive.judgements(kept.id, round_number):
+            found += Counter(each.contacts)
+    return found
+
+
+def _result(
+    kept: SweepKept, judged: Judged, experiment: Experiment, contacts: Mapping[str, int]
+) -> SweepResult:
     settings = tuple(settings_of_target(experiment.runs, later=later) for later in (False, True))
-    return SweepResult(kept, judged, experiment.baseline.not_compared, (settings[0], settings[1]))
+    masked = experiment.baseline.not_compared
+    return SweepResult(kept, judged, masked, (settings[0], settings[1]), contacts)
 
 
 def code_of(result: SweepResult) -> ExitCode:
@@ -69,6 +86,7 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
                 seen.observations(sweep_id, round_number)
                 for round_number in (kept.specification.deaths, REPEATED)
             )
+            contacts = _contacts(seen, kept)
         # As if it had been told these, so that the replay lines name them too.
         told = replace(kept.specification, promises={**kept.specification.promises, **given})
         experiment = Experiment(None, told.promises, runs=runs)
@@ -77,7 +95,7 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
             [experiment.judge(trial) for _, trial in each] for each in (trials, repeated)
         )
     asked = replace(kept, specification=told)
-    return show(common, _result(asked, settled(judged, again), experiment))
+    return show(common, _result(asked, settled(judged, again), experiment, contacts))
 
 
 def sweeps(common: Common) -> ExitCode:

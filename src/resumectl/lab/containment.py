@@ -1,0 +1,334 @@
+"""Keep the target process inside its sandbox: refuse databases and hosts that are outside.
+
+Installed before the program is imported. Python's audit hooks report each connection of `sqlite3` and
+of sockets, whichever library, thread or event loop makes it; libpq connects natively, so psycopg's
+`connect` is replaced; of other drivers SQLAlchemy tells. Subprocesses and native code are not seen.
+"""
+
+import asyncio
+import functools
+import os
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import event
+
+from resumectl.lab.callers import user_line
+from resumectl.lab.databases import conninfo
+from resumectl.lab.outside_access import (
+    Location,
+    Reach,
+    Sandbox,
+    is_same_database,
+    locations_of_arguments,
+)
+from resumectl.lab.recorder import Recorder
+from resumectl.text import shell_word
+
+REFUSED_STATUS = 72  # how a process ends that was refused something
+# Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
+_WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
+# What says to libpq where a database is, and who asks; all of it is another's once redirected.
+_OF_THE_SERVER = frozenset(
+    {
+        "host", "hostaddr", "port", "dbname", "database", "dsn", "user", "password", "passfile",
+        "service", "target_session_attrs", "require_auth", "channel_binding", "gssencmode", "ssl",
+    }
+)  # fmt: skip
+
+
+class Containment:
+    """Refuses what is outside a sandbox, and reports the services on this machine that are used.
+
+    Args:
+        sandbox: What is inside, and what is let through.
+        recorder: Of this process: a refusal is its last event.
+        started_in: The user's working directory.
+        sandbox_url: Of the trial's own database, with its password.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, recorder: Recorder, *, started_in: Path, sandbox_url: str
+    ) -> None:
+        self._sandbox = sandbox
+        self._recorder = recorder
+        self._started_in = started_in
+        self._sandbox_url = sandbox_url
+        self._environ = dict(os.environ)  # as the user has it
+        self._pid = os.getpid()
+        # Addresses of hosts that are allowed by their names.
+        self._resolved: dict[str, set[str]] = {}
+        self._refusing = threading.Lock()
+        self._audited: Mapping[str, Callable[..., None]] = {
+            "sqlite3.connect": self._sqlite_connects,
+            "socket.connect": self._socket_connects,
+            "socket.sendto": self._socket_sends,
+            "socket.sendmsg": self._socket_sends,
+            "socket.getaddrinfo": self._looks_up,
+            "socket.gethostbyname": self._looks_up,
+            "socket.gethostbyaddr": self._looks_up,
+        }
+
+    def install(self) -> None:
+        """Contain this process from now on, and those that it forks; there is no way back."""
+        _redirect_sqlite(self._sqlite_path, self._sqlite_connected)
+        for owner in (psycopg.Connection, psycopg.AsyncConnection):
+            _redirect_psycopg(owner, self._psycopg_arguments)
+        psycopg.connect = psycopg.Connection.connect
+        event.listen(sa.Engine, "do_connect", self._engine_connects)
+        _watch_lookups(self._looks_up, self._looked_up)
+        sys.addaudithook(_calling(self._audited))
+
+    # --- databases
+
+    def _sqlite_connects(self, database: Any, *_more: Any) -> None:
+        # Whoever calls `sqlite3.connect` is redirected ahead of this, and never comes here.
+        self._check_database(locations_of_arguments("sqlite", [database], {}))
+
+    def _sqlite_path(self, database: Any) -> Any:
+        """Return what `sqlite3.connect` is to open instead."""
+        for location in locations_of_arguments("sqlite", [database], {}):
+            path = self._sandbox.replacement(location)
+            if path is not None:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                text = os.fsdecode(database)
+                query = text.partition("?")[2] if text.startswith("file:") else ""
+                return f"file:{path}?{query}" if query else path
+        return database
+
+    def _sqlite_connected(self, connection: sqlite3.Connection, database: Any) -> None:
+        """Watch what is attached to a connection; DBOS attaches nothing to the trial's own database."""
+        if not self._sandbox.is_own(locations_of_arguments("sqlite", [database], {})):
+            connection.set_authorizer(self._sqlite_authorizes)
+
+    def _sqlite_authorizes(self, action: int, file: str | None, *_more: Any) -> int:
+        if action == sqlite3.SQLITE_ATTACH:
+            if file is None:
+                self._refuse(
+                    "the program attaches a SQLite file that the statement does not name",
+                    "write the path into the ATTACH statement, and not as a parameter of it",
+                )
+            self._sqlite_connects(file)
+        return sqlite3.SQLITE_OK
+
+    def _psycopg_arguments(self, given: str, named: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return what psycopg is to be called with instead."""
+        replacement = self._check_database(locations_of_arguments("postgresql", [given], named))
+        if replacement is None:
+            return given, named
+        kept = {k: v for k, v in {**conninfo_to_dict(given), **named}.items() if _is_kept(k)}
+        return conninfo(replacement), kept
+
+    def _engine_connects(
+        self, dialect: Any, _record: Any, cargs: list[Any], cparams: dict[str, Any]
+    ) -> None:
+        if dialect.driver in _WATCHED_DRIVERS:
+            return
+        replacement = self._check_database(locations_of_arguments(dialect.name, cargs, cparams))
+        if replacement is not None and dialect.name != "sqlite":
+            # That of SQLite is replaced where it is opened, in whichever thread.
+            url = sa.make_url(replacement).set(drivername=f"{dialect.name}+{dialect.driver}")
+            own, more = dialect.create_connect_args(url)
+            kept = {name: value for name, value in cparams.items() if _is_kept(name)}
+            cparams.clear()
+            cparams.update({**kept, **more})
+            cargs[:] = own
+
+    def _check_database(self, locations: list[Location]) -> str | None:
+        """Return what takes the place of a database, if something does; refuse it if it is outside."""
+        for location in locations:
+            replacement = self._sandbox.replacement(location)
+            if replacement is not None:
+                return replacement
+            if not self._sandbox.is_open(location):
+                self._refuse(
+                    f"the program opens {location}, which is outside the sandbox",
+                    database_remedy(location, self._sandbox_url, self._environ),
+                )
+        return None
+
+    # --- hosts
+
+    def _looks_up(self, host: Any, port: Any = None, *_more: Any) -> None:
+        if host is None or self._is_reached(host, port):
+            return
+        self._refuse_host(host, port)
+
+    def _looked_up(self, host: Any, addresses: set[str]) -> None:
+        """Note the addresses of a name that is allowed: what connects to them says no name."""
+        name = _text(host)
+        if self._sandbox.reach(name, None) in (Reach.ALLOWED, Reach.INSIDE):
+            for address in addresses:
+                self._resolved.setdefault(address, set()).add(name)
+
+    def _socket_connects(self, connecting: socket.socket, address: Any) -> None:
+        is_datagram = connecting.type & socket.SOCK_DGRAM == socket.SOCK_DGRAM
+        self._reaches(connecting, address, is_datagram=is_datagram)
+
+    def _socket_sends(self, sending: socket.socket, address: Any) -> None:
+        if address is not None:  # else it is connected
+            self._reaches(sending, address, is_datagram=True)
+
+    def _reaches(self, through: socket.socket, address: Any, *, is_datagram: bool) -> None:
+        if through.family == socket.AF_UNIX:
+            name = os.fsdecode(address).replace("\0", "@")
+            reach = self._sandbox.socket_reach(name)
+        elif through.family in (socket.AF_INET, socket.AF_INET6):
+            host, port = _text(address[0]), address[1]
+            if not self._is_reached(host, port):
+                self._refuse_host(host, port)
+            name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            reach = self._sandbox.reach(host, port)
+        else:
+            return  # to the kernel, as a netlink socket
+        if reach is Reach.LOOPBACK:
+            kind = "datagrams" if is_datagram else "connections"
+            self._recorder.write("contacted", service=name, how=kind)
+
+    def _is_reached(self, host: Any, port: Any) -> bool:
+        name = _text(host)
+        number = port if isinstance(port, int) and port else None
+        names = {name, *self._resolved.get(name, ())}
+        return name == self._own_name or any(
+            self._sandbox.reach(each, number) is not Reach.OUTSIDE for each in names
+        )
+
+    @functools.cached_property
+    def _own_name(self) -> str:
+        return socket.gethostname()  # looked up by many a log; an address that comes of it is not
+
+    def _refuse_host(self, host: Any, port: Any) -> NoReturn:
+        name = _text(host)
+        at = f"[{name}]" if ":" in name else name
+        if port:
+            at += f":{_text(port)}"
+        self._refuse(
+            f"the program connects to {at}, which is outside the sandbox",
+            "let it call a stub on 127.0.0.1 instead; or let every trial call the real one:  "
+            f"--allow-host {shell_word(at)}",
+        )
+
+    def _refuse(self, what: str, next_step: str) -> NoReturn:
+        """End the process, also where the program would catch an exception."""
+        line = user_line(self._started_in)
+        with self._refusing:  # the first one is told
+            error = f"{what} ({line})" if line else what
+            self._recorder.write("refused", error=error, next_step=next_step)
+            if os.getpid() != self._pid:
+                os.kill(self._pid, signal.SIGKILL)  # the one of whose children this is
+            os._exit(REFUSED_STATUS)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_kept(name: str) -> bool:
+    """Return whether a parameter of libpq's means the same on another server."""
+    return name not in _OF_THE_SERVER and not name.startswith("ssl")
+
+
+def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, str]) -> str:
+    """Return what to type where a database is refused.
+
+    Args:
+        location: Of the one that is refused.
+        sandbox_url: Of the trial's own database.
+        environ: The user's; a variable whose value is that database is named.
+    """
+    url = shell_word(str(location))
+    name = next((n for n, value in environ.items() if is_same_database(value, location)), None)
+    is_own_kind = sa.make_url(sandbox_url).get_backend_name() == location.backend
+    filled, on = "{database_url}", ""
+    if location.backend == "sqlite" and not is_own_kind:
+        filled = "sqlite:///{place}/" + Path(location.database).name
+    elif location.backend == "postgresql" and not is_own_kind:
+        on = " --on postgres"
+    ways = []
+    if name is not None:
+        ways.append(f"it is what {name} names, so  --env {shell_word(f'{name}={filled}')}{on}")
+    if location.backend == "sqlite":
+        ways.append(f"for a copy of its tables in the sandbox, without rows:  --redirect {url}")
+    elif location.backend == "postgresql":
+        ways.append(
+            f"for a database in the sandbox:  --redirect {url} --prepare 'alembic upgrade head'{on}"
+        )
+    ways.append(f"to let every trial write to it:  --allow-database {url}")
+    return "; or ".join(ways)
+
+
+def _calling(audited: Mapping[str, Callable[..., None]]) -> Callable[[str, Any], None]:
+    """Return a hook that calls what is to be told of an event.
+
+    Python calls it for everything that is audited, as for each `id()`, and a plain function in a
+    third of the time of a method.
+    """
+
+    def audit(name: str, arguments: tuple[Any, ...]) -> None:
+        if name in audited:
+            audited[name](*arguments)
+
+    return audit
+
+
+# --- what is replaced
+
+
+def _redirect_sqlite(
+    path_of: Callable[[Any], Any], connected: Callable[[sqlite3.Connection, Any], None]
+) -> None:
+    connect = sqlite3.connect
+
+    @functools.wraps(connect)
+    def redirected(database: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = connect(path_of(database), *args, **kwargs)
+        connected(connection, database)
+        return connection
+
+    sqlite3.connect = redirected
+    sqlite3.dbapi2.connect = redirected
+
+
+def _redirect_psycopg(
+    owner: Any, arguments_of: Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]
+) -> None:
+    connect = owner.connect.__func__
+
+    @functools.wraps(connect)
+    def redirected(cls: Any, conninfo: str = "", **kwargs: Any) -> Any:
+        given, named = arguments_of(conninfo, kwargs)
+        return connect(cls, given, **named)
+
+    owner.connect = classmethod(redirected)  # type: ignore[arg-type]
+
+
+def _watch_lookups(
+    looks_up: Callable[..., None], looked_up: Callable[[Any, set[str]], None]
+) -> None:
+    getaddrinfo = socket.getaddrinfo
+
+    @functools.wraps(getaddrinfo)
+    def noted(host: Any, *args: Any, **kwargs: Any) -> Any:
+        found = getaddrinfo(host, *args, **kwargs)
+        looked_up(host, {str(each[4][0]) for each in found})
+        return found
+
+    socket.getaddrinfo = noted
+    # An event loop looks up in another thread, where no line of the user's is under way.
+    in_loop = asyncio.BaseEventLoop.getaddrinfo
+
+    @functools.wraps(in_loop)
+    def checked(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
+        looks_up(host, port)
+        return in_loop(self, host, port, **kwargs)
+
+    setattr(asyncio.BaseEventLoop, "getaddrinfo", checked)  # noqa: B010

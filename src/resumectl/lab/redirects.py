@@ -1,0 +1,173 @@
+"""Make what each sandbox begins with: tables of the databases that a target is redirected from.
+
+Runs once for each lab, before any trial: files go to a directory that is copied into each sandbox,
+tables on a server into the template of the trials' databases. Opens a database outside read-only.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import quote
+
+from resumectl.errors import MachineFailure, Refusal
+from resumectl.lab import recorder
+from resumectl.lab.databases import VERSION_TABLES
+from resumectl.lab.outside_access import Location, Sandbox
+from resumectl.lab.subject import Subject
+
+# What a contained command is told: see `prepared`.
+CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
+_STARTUP = "import resumectl.lab.prepared\n"
+_PREPARE_MAX_S = 600.0
+_LAST_LINES = 3  # of what a command says that failed
+# Since then SQLite tells which tables belong to a virtual one, and are made with that.
+_TELLS_SHADOWS = (3, 37)
+
+
+def make_seed(subject: Subject, seed: Path, database_url: str) -> None:
+    """Make what each sandbox begins with.
+
+    Args:
+        subject: What is under test, and what it is redirected from.
+        seed: The directory that is copied into each sandbox.
+        database_url: Of the template that each trial's database is a copy of.
+
+    Raises:
+        Refusal: A file has no tables to copy, or the user's command fails.
+    """
+    access = subject.access
+    redirected = Sandbox.of_trial(access, str(seed), database_url).redirected
+    files = {each: Path(to) for each, to in redirected.items() if each.backend == "sqlite"}
+    for location, to in files.items():
+        to.parent.mkdir(exist_ok=True)
+        if access.prepare is None:
+            _copy_schema(location, to)
+    if access.prepare is not None:
+        first = next((f"sqlite:///{to}" for to in files.values()), database_url)
+        _prepare(subject, seed, database_url, prepared_url=first)
+
+
+def _copy_schema(location: Location, to: Path) -> None:
+    """Make a SQLite file with the tables of another one, and the rows of none."""
+    with _read_only(location) as source, closing(sqlite3.connect(to)) as copy:
+        try:
+            (encoding,) = source.execute("PRAGMA encoding").fetchone()
+            copy.execute(f"PRAGMA encoding = '{encoding}'")
+            for name in ("user_version", "application_id"):
+                (value,) = source.execute(f"PRAGMA {name}").fetchone()
+                copy.execute(f"PRAGMA {name} = {value}")
+            shadows = (
+                "SELECT name FROM pragma_table_list WHERE type = 'shadow'"
+                if sqlite3.sqlite_version_info >= _TELLS_SHADOWS
+                else "SELECT NULL"
+            )
+            statements = source.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' "
+                f"ESCAPE '\\' AND name NOT IN ({shadows}) ORDER BY type = 'table' DESC, rowid"
+            ).fetchall()
+            for (statement,) in statements:
+                copy.execute(statement)
+            for name in VERSION_TABLES:
+                if source.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [name]).fetchone():
+                    rows = source.execute(f"SELECT * FROM {name}").fetchall()
+                    marks = ", ".join("?" * len(rows[0])) if rows else ""
+                    copy.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+            copy.commit()
+        except sqlite3.Error as error:
+            raise Refusal(
+                f"the tables of {location} cannot be copied: {error}",
+                next_step="name a command that makes them:  --prepare 'alembic upgrade head'",
+            ) from error
+
+
+@contextmanager
+def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file without any trace in its directory."""
+    file = Path(location.database)
+    if not file.is_file():
+        raise Refusal(
+            f"there is no file {file} to take the tables from",
+            next_step="see to the path after --redirect; or name a command that makes the tables:  "
+            "--prepare 'alembic upgrade head'",
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        log = file.with_name(f"{file.name}-wal")
+        if log.exists() and log.stat().st_size:
+            # To read both, SQLite would write beside them.
+            for each in (file, log):
+                shutil.copyfile(each, Path(directory, each.name))
+            file = Path(directory, file.name)
+            opened = sqlite3.connect(file)
+        else:
+            opened = sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True)
+        with closing(opened):
+            yield opened
+
+
+def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: str) -> None:
+    """Run the user's command, with Python in it contained as a trial is.
+
+    Args:
+        subject: Whose command it is.
+        seed: The directory that is copied into each sandbox.
+        database_url: Of the template that each trial's database is a copy of.
+        prepared_url: Of the database where the tables are to be made.
+    """
+    access = subject.access
+    assert access.prepare is not None
+    with tempfile.TemporaryDirectory() as directory:
+        startup = Path(directory, "sitecustomize.py")  # which Python runs as it begins
+        startup.write_text(_STARTUP)
+        record = Path(directory, "record")
+        record.touch()
+        told = {
+            "access": asdict(access),
+            "directory": str(seed),
+            "database_url": database_url,
+            "record": str(record),
+        }
+        own = str(Path(__file__).parents[2])  # from which resumectl is imported
+        environ = {
+            **os.environ,
+            "DATABASE_URL": prepared_url,
+            **subject.environ_in(str(seed), database_url),
+            CONTAINMENT_VARIABLE: json.dumps(told),
+        }
+        paths = filter(None, [directory, own, environ.get("PYTHONPATH")])
+        environ["PYTHONPATH"] = os.pathsep.join(paths)
+        try:
+            done = subprocess.run(
+                access.prepare,
+                shell=True,
+                cwd=access.prepare_in,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=_PREPARE_MAX_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MachineFailure(
+                f"--prepare {access.prepare!r} has not ended within {_PREPARE_MAX_S:.0f} s",
+                next_step="run it by hand, and see what it waits for",
+            ) from error
+        refused = next((e for e in recorder.read(record) if e["kind"] == "refused"), None)
+    if refused is not None:
+        what = refused["error"].replace("the program", f"--prepare {access.prepare!r}", 1)
+        raise Refusal(what, next_step=refused["next_step"])
+    if done.returncode != 0:
+        said = "; ".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
+        raise Refusal(
+            f"--prepare {access.prepare!r} ended with status {done.returncode}: {said}",
+            next_step="run it by hand, with DATABASE_URL set, until it ends with status 0",
+        )
