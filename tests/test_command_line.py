@@ -28,6 +28,7 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--allow-host": ["api.example.com:443", "::1"],
     "--longest-sleep": ["0.25"],
     "--timeout": ["1234.56789"],
+    "--downtime": ["86400"],
     "--promise": ["charge=exactly-once", "ship it=at-most-once"],
     "--next-life": ["edited shop.py:checkout"],
     "--next-version": ["2; rm -rf x"],

@@ -22,7 +22,7 @@ from resumectl.cli.help import (
 from resumectl.errors import Refusal
 from resumectl.lab.plan import Edge
 from resumectl.lab.specification import Specification
-from resumectl.lab.subject import Access, Subject, parse_target
+from resumectl.lab.subject import DOWNTIME_S, Access, Subject, parse_target
 from resumectl.lab.trial import Promise
 from resumectl.text import shell_word
 
@@ -175,6 +175,14 @@ class TrialOptions:
             help="Application version of the processes after the kill. [default: the same]",
         ),
     ] = None
+    downtime: Annotated[
+        float,
+        option(
+            group=TRIALS,
+            metavar="SECONDS",
+            help="Set the clock of the processes after the kill ahead; 0: leave it.",
+        ),
+    ] = DOWNTIME_S
     isolation: Annotated[
         str,
         option(
@@ -413,6 +421,7 @@ def read_specification(
         timeout_s=checked_timeout(scenario.timeout),
         on=checked_database(scenario.on),
         isolation=trial.isolation,
+        downtime_s=_checked_downtime(trial.downtime),
         edge=Edge(chosen.edge) if chosen.edge else None,
         only=chosen.only,
         max_trials=chosen.max_trials,
@@ -463,6 +472,15 @@ def checked_jobs(jobs: int | None) -> int:
     if jobs is not None and not 1 <= jobs <= 256:
         raise Refusal(f"--jobs {jobs} is not 1 to 256", next_step="leave it out")
     return jobs or os.cpu_count() or 1
+
+
+def _checked_downtime(seconds: float) -> float:
+    if not 0 <= seconds <= 31_536_000:
+        raise Refusal(
+            f"--downtime {seconds:g} is not 0 to 31536000 (a year)",
+            next_step="as in  --downtime 3600",
+        )
+    return seconds
 
 
 def _checked_seconds(seconds: float | None, option: str, example: str) -> float | None:

@@ -148,6 +148,20 @@ class Baseline:
             digests=(self.digests[0], other.digests[0]),
         )
 
+    def varying_as(self, other: "Baseline") -> "Baseline":
+        """Return what these runs have in common, without what varies by itself in other runs."""
+        return replace(
+            self,
+            fields={k: values for k, values in self.fields.items() if k not in other.masked},
+            counts={k: times for k, times in self.counts.items() if k not in other.masked},
+            ended=self.ended & other.ended,
+            together=other.together,
+            begun_anew=self.begun_anew | other.begun_anew,
+            open_from=_earliest(self.open_from, other.open_from),
+            masked=self.masked | other.masked,
+            digests=other.digests,
+        )
+
     def opened_by(self, trial: Observation, interrupted: Mapping[str, int]) -> "Baseline":
         """Return the baseline for one trial, in which other steps may follow.
 

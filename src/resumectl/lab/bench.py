@@ -197,8 +197,8 @@ class Bench:
 
     def _get_to_know(self, sweep_id: int) -> _Swept:
         told = self.archive.specification(sweep_id)
-        runner = Runner(self.lab(told), told.subject, told.later)
-        experiment = Experiment(runner, told.promises, runs=self.archive.baselines(sweep_id))
+        runner = Runner(self.lab(told), told.subject, told.later, told.downtime_s)
+        experiment = Experiment.of_observed(runner, told.promises, self.archive.baselines(sweep_id))
         runner.preload(experiment.runs[0])
         experiment.set_limits(told.timeout_s)
         experiment.refuse_another_program(workflow_id_of(sweep_id))
@@ -219,8 +219,8 @@ class Bench:
             experiment = swept.experiment
             judgement = experiment.judge(trial)
             if told.fail_fast and judgement.verdict is Verdict.BROKEN:
-                if experiment.ask_again([judgement]):
-                    self.archive.set_baselines(sweep_id, experiment.runs)
+                if experiment.control_time([judgement]) | experiment.ask_again([judgement]):
+                    self.archive.set_baselines(sweep_id, experiment.observed)
                 judgement = experiment.judge(trial)  # the other group may have asked
             self.archive.keep(sweep_id, number, trial, judgement)
             return not self._is_ending and not (
@@ -250,15 +250,18 @@ class Bench:
         """Judge all of it, and write down how it ended."""
         swept = self.swept(sweep_id)
         rounds, experiment = swept.specification.deaths, swept.experiment
+        if experiment.control_time(self.archive.judgements(sweep_id, rounds)):
+            self.archive.set_baselines(sweep_id, experiment.observed)
+            self._judge_anew(sweep_id)
         if experiment.ask_again(self.archive.judgements(sweep_id, rounds)):
-            self.archive.set_baselines(sweep_id, experiment.runs)
+            self.archive.set_baselines(sweep_id, experiment.observed)
         # Also where it was asked before, by a process that died before it had judged anew.
         if experiment.was_asked_again:
             self._judge_anew(sweep_id)
         self._repeat(sweep_id)
         judged = self.archive.judged(sweep_id, rounds)
         if experiment.ask_often(judged.trials, judged.repeated):
-            self.archive.set_baselines(sweep_id, experiment.runs)
+            self.archive.set_baselines(sweep_id, experiment.observed)
             self._judge_anew(sweep_id)
         if experiment.tell_discarded_contacts():
             self.archive.set_baselines(sweep_id, experiment.runs)

@@ -29,6 +29,7 @@ from resumectl.lab.outcome import (
 from resumectl.lab.paths import differing, paths_of
 from resumectl.lab.plan import subject_of
 from resumectl.lab.relations import torn_apart
+from resumectl.lab.stability import topic_of
 from resumectl.lab.trial import (
     Exposure,
     Finding,
@@ -67,7 +68,8 @@ class Checker:
                 why_void=why_void, deaths=trial.deaths, attempts=trial.attempts,
             )  # fmt: skip
         others = list(other_answers(trial, self.baseline.fields))
-        interrupted: dict[str, int] = {}
+        # DBOS does not record what a workflow was doing when it was cancelled.
+        interrupted = dict.fromkeys(invariants.timed_out(trial), 1)
         for each in others:
             earliest = interrupted.get(each.workflow, each.number)
             interrupted[each.workflow] = min(earliest, each.number)
@@ -128,6 +130,9 @@ class Checker:
         for key, values in expected.items():
             if key.what == "status" and found.get(key, values[0]) not in values:
                 ended_otherwise.add(key.name)
+                if key.name in invariants.timed_out(trial):
+                    exposures.add(Exposure(key.name, 1, note=_TIMED_OUT))
+                    continue
                 error = found.get(key._replace(what="error"))
                 why = f": {in_short(error)}" if error else ""
                 yield Finding(
@@ -324,9 +329,26 @@ def _noted(exposures: set[Exposure], others: Sequence[OtherAnswer]) -> Iterator[
     """Yield the exposures, with the other answers of steps that were interrupted."""
     notes = {each.subject: str(each) for each in others}
     for exposure in exposures:
-        yield replace(exposure, note=notes.pop(exposure.effect, ""))
+        yield replace(exposure, note=notes.pop(exposure.effect, exposure.note))
     # Where a promise of the step makes its repetition a finding, the other answer is still told.
     yield from (Exposure(subject, 2, note=note) for subject, note in notes.items())
+
+
+def unless_time_does_it(usual: Judgement, after_time: Judgement) -> Judgement:
+    """Return a judgement without what differs by the passing of time alone.
+
+    Args:
+        usual: Of a trial against the uninterrupted runs.
+        after_time: Of the same trial, against one in which time passes at the same point.
+    """
+    topics = {topic_of(finding) for finding in after_time.findings}
+    findings = tuple(each for each in usual.findings if topic_of(each) in topics)
+    by_time = {each.subject for each in usual.findings} - {each.subject for each in findings}
+    verdict = usual.verdict if findings else Verdict.KEPT
+    return replace(usual, findings=findings, verdict=verdict, by_time=tuple(sorted(by_time)))
+
+
+_TIMED_OUT = "was cancelled by DBOS: its timeout passed while no process was up"
 
 
 # Where what the scenario itself counts has happened.

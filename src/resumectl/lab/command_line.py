@@ -102,6 +102,7 @@ _OPTIONS = (
         lambda s: _unless(s.later.app_version, s.subject.app_version),
     ),
     _Option("--prepare", _ALL, lambda s: _unless(s.subject.access.prepare, None)),
+    _Option("--downtime", _WITH_TRIALS, _of_specification("downtime_s")),
     _Option("--timeout", _ALL, _of_specification("timeout_s")),
     _Option("--on", _ALL, _of_specification("on")),
     _Option("--isolation", _WITH_TRIALS, _of_specification("isolation")),

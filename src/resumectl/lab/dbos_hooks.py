@@ -17,6 +17,7 @@ from typing import Any
 import dbos._core
 import dbos._dbos
 import dbos._queue
+import dbos._utils
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._error import DBOSUnexpectedStepError
@@ -46,6 +47,7 @@ _NAMES: Sequence[tuple[Any, str]] = (
     (dbos._dbos, "queue_thread"),
     (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
+    (dbos._utils.LoopAwareEvent, "wait_async"),
     (SystemDatabase, "await_workflow_result"),
     (SystemDatabase, "await_workflow_result_async"),
     (SystemDatabase, "await_first_workflow_id"),
@@ -198,6 +200,31 @@ def _registered_name(found: Any) -> str | None:
 def _registered() -> Mapping[str, Any]:
     known: Mapping[str, Any] = dbos._dbos._get_or_create_dbos_registry().workflow_info_map
     return known
+
+
+def let_waits_follow_the_clock() -> None:
+    """Let the waits of `recv` and `get_event` end when the wall clock says so, as after a restart."""
+    event = dbos._utils.LoopAwareEvent
+    wait, wait_async = event.wait, event.wait_async
+
+    def waited(self: Any, timeout: float | None = None) -> bool:
+        if timeout is None:
+            return wait(self)
+        until = time.time() + timeout
+        while not wait(self, min(max(0.0, until - time.time()), _SHORT_POLL_S)):
+            if time.time() >= until:
+                return False
+        return True
+
+    async def waited_async(self: Any, timeout: float) -> bool:
+        until = time.time() + timeout
+        while not await wait_async(self, min(max(0.0, until - time.time()), _SHORT_POLL_S)):
+            if time.time() >= until:
+                return False
+        return True
+
+    setattr(event, "wait", waited)  # noqa: B010
+    setattr(event, "wait_async", waited_async)  # noqa: B010
 
 
 # ------------------------------------------------------------- step bodies

@@ -6,17 +6,18 @@ Imports neither dbos nor a scenario: both are in the lives that the runner begin
 import itertools
 import math
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Self
 
 from resumectl.errors import NothingProved, Refusal
 from resumectl.lab.advice import advise
 from resumectl.lab.aliases import aliased, stable_ids
 from resumectl.lab.baseline import Baseline
-from resumectl.lab.checker import Checker, promised_name
+from resumectl.lab.checker import Checker, promised_name, unless_time_does_it
 from resumectl.lab.illness import illness
 from resumectl.lab.outcome import Count, sites_of_effects
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
@@ -25,10 +26,12 @@ from resumectl.lab.stability import TIMES_AGAIN, Judged, Stability, settled
 from resumectl.lab.trial import (
     BASELINE,
     LATER_BASELINE,
+    TIME_CONTROL,
     Judgement,
     Kind,
     Observation,
     Promise,
+    Verdict,
 )
 
 BASELINES = 2
@@ -57,6 +60,15 @@ class _Known:
     checker: Checker
     stable: set[str]  # ids of workflows
 
+    def after_time(self, control: Observation) -> Checker:
+        """Return what judges a trial as if this uninterrupted run were the only one.
+
+        What varies by itself stays as it is known from the other runs.
+        """
+        named = aliased(control, self.stable)
+        baseline = Baseline.of([named], self.checker.by_site).varying_as(self.baseline)
+        return replace(self.checker, baseline=baseline)
+
     @classmethod
     def of(cls, runs: Sequence[Observation], promises: Mapping[str, Promise]) -> "_Known":
         programs = [
@@ -79,6 +91,8 @@ class Experiment:
     runner: Runner | None  # None: what was observed earlier is judged, and nothing is run
     promises: Mapping[str, Promise]
     runs: Sequence[Observation] = ()
+    # By crash plan: runs in which time passes where its process dies.
+    controls: Mapping[str, Sequence[Observation]] = field(default_factory=dict)
     _known: "_Known | None" = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
@@ -157,7 +171,32 @@ class Experiment:
     def judge(self, trial: Observation) -> Judgement:
         """What a trial proves, against the baseline as it is known by now."""
         known = self._known_by_now()
-        return known.checker.judge(aliased(trial, known.stable))
+        named = aliased(trial, known.stable)
+        judgement = known.checker.judge(named)
+        if judgement.verdict is Verdict.BROKEN:
+            for control in self.controls.get(trial.plan, ()):
+                judgement = unless_time_does_it(judgement, known.after_time(control).judge(named))
+        return judgement
+
+    @property
+    def observed(self) -> Sequence[Observation]:
+        """All runs without a crash, as they are kept; see `of_observed`."""
+        return (*self.runs, *itertools.chain.from_iterable(self.controls.values()))
+
+    @classmethod
+    def of_observed(
+        cls,
+        runner: Runner | None,
+        promises: Mapping[str, Promise],
+        observed: Sequence[Observation],
+    ) -> Self:
+        """Make an experiment of the runs without a crash that another one has observed."""
+        runs: list[Observation] = []
+        controls: defaultdict[str, list[Observation]] = defaultdict(list)
+        for each in observed:
+            is_control = each.plan.startswith(TIME_CONTROL)
+            (controls[each.plan.removeprefix(TIME_CONTROL)] if is_control else runs).append(each)
+        return cls(runner, promises, tuple(runs), controls)
 
     def named(self, trial: Observation) -> Observation:
         """A trial, with each workflow whose id varies under its alias."""
@@ -196,6 +235,36 @@ class Experiment:
                     if near
                     else "leave out --promise",
                 )
+
+    def control_time(self, judgements: Sequence[Judgement]) -> bool:
+        """Let time pass in an uninterrupted run at each crash point where a difference was found.
+
+        Returns:
+            Whether there were such runs.
+        """
+        with self._asking:
+            if self.runner is None or not self.runner.downtime_s:
+                return False
+            plans = {
+                each.plan
+                for each in judgements
+                if any(f.kind in _BY_COMPARISON for f in each.findings)
+            } - self.controls.keys()
+            baseline = self.baseline
+            controls = {
+                plan: [
+                    self.runner.time_control(CrashPlan.parse(plan), at)
+                    for at in _where_time_passes(plan, baseline)
+                ]
+                for plan in sorted(plans)
+            }
+            # A run that has not ended by itself says nothing of the program.
+            healthy = {
+                plan: [run for run in runs if run.final.has_settled and not run.final.failure]
+                for plan, runs in controls.items()
+            }
+            self.controls = {**self.controls, **healthy}
+            return bool(plans)
 
     def ask_again(self, judgements: Sequence[Judgement]) -> bool:
         """Ask the baseline again, where a difference from it was found; whether it was asked.
@@ -292,6 +361,8 @@ class Experiment:
             return [self.judge(each) for each in trials], [self.judge(each) for each in again]
 
         found, repeated = judge_all()
+        if self.control_time(found):
+            found, repeated = judge_all()
         if self.ask_again(found):
             found, repeated = judge_all()
         runner = self.runner if repeat else None
@@ -305,6 +376,19 @@ class Experiment:
         if self.ask_often(found, repeated):
             found, repeated = judge_all()
         return settled(found, repeated)
+
+
+def _where_time_passes(plan: str, baseline: Baseline) -> list[str | None]:
+    """Return the crash points at which as much time passes as in a trial; None: at the beginning.
+
+    Before a commit, the step that dies runs again later: so time may also pass ahead of it.
+    """
+    death = CrashPlan.parse(plan).deaths[0]
+    at = str(replace(death, hold=None))
+    if death.edge is Edge.AFTER:
+        return [at]
+    ahead = _ahead_of(at, baseline)
+    return [at, ahead if ahead != at else None]
 
 
 def _ahead_of(at: str, baseline: Baseline) -> str:

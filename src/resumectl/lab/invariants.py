@@ -14,7 +14,7 @@ from resumectl.lab.outcome import committed, compared, in_short, site
 from resumectl.lab.paths import never_asked_for
 from resumectl.lab.plan import EXIT_STATUS, Blow, CrashPlan, subject_of
 from resumectl.lab.trial import Finding, Kind, LifeSeen, Observation
-from resumectl.statuses import RESUMABLE_BY_ID, UNFINISHED
+from resumectl.statuses import CANCELLED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.text import counted
 
 # Facts of which there is one for ever: another one is a checkpoint that did not hold.
@@ -180,6 +180,18 @@ def _changed(subject: str, key: str, was: Any, now: Any) -> Iterator[Finding]:
             subject,
             f"{key} was recorded as {in_short(was)}, and is {in_short(now)} after the crash",
         )
+
+
+def timed_out(trial: Observation) -> set[str]:
+    """Return the workflows that were cancelled, as their timeout passed between two processes."""
+    clock_ms = (trial.final.last("launched") or {"clock_ms": 0})["clock_ms"]
+    cancelled = {w["id"] for w in trial.final.left["workflows"] if w["status"] == CANCELLED}
+    return cancelled & {
+        workflow["id"]
+        for life in trial.lives[:-1]
+        for workflow in life.left["workflows"]
+        if workflow["deadline"] is not None and workflow["deadline"] <= clock_ms
+    }
 
 
 def _at(row: Mapping[str, Any]) -> tuple[str, int]:

@@ -20,7 +20,7 @@ from dbos import DBOS
 from sqlalchemy import event
 
 from resumectl.database import is_storage_failure
-from resumectl.lab import dbos_hooks
+from resumectl.lab import clock, dbos_hooks
 from resumectl.lab.containment import Containment
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.error_log import tell_errors
@@ -64,6 +64,7 @@ class Order:
     comes_back_late: bool  # the client asks again when the recovery can do no more
     tells_libraries: bool  # which ones the program has imported
     patience_s: float  # without a commit, before it is looked whether anything can go on
+    clock_ahead_s: float  # how far its clock is ahead of the machine's
     control: dict[str, Any] | None  # where to pause, and for how many seconds, instead of dying
     time_limit_s: float | None  # how long it may take, where it is told what it waits for
 
@@ -97,6 +98,8 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     subject = Subject.from_plain(order.subject)
     started_in = Path.cwd()
     os.chdir(order.place)
+    if order.clock_ahead_s:
+        clock.set_ahead(order.clock_ahead_s)
     os.environ["RESUMECTL_PLACE"] = order.place
     tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.place, TEMPORARY_DIRECTORY))
     os.environ.update(subject.environ_in(order.place, order.database_url))
@@ -161,6 +164,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         app_version=DBOS.application_version,
         is_version_computed=dbos_hooks.is_version_computed(),
         executor_id=DBOS.executor_id,
+        clock_ms=time.time_ns() // 1_000_000,
         replaced=dbos_hooks.replaced_settings(),
     )
     if set_up is not None:
@@ -191,18 +195,25 @@ def _end_stranded(
 
 
 def _watch(order: Order, recorder: Recorder, **more: Any) -> Watch:
-    told, pause_s = order.death, None
+    told, pause = order.death, None
     if order.control is not None:
-        told, pause_s = order.control["at"], order.control["pause_s"]
+        told = order.control["at"]
+        pause = functools.partial(_pause, order.control["pause_s"], order.control["jump_s"])
     plan = CrashPlan.parse(told) if told else None
     return Watch(
         plan.deaths[0] if plan else None,
-        lambda text: recorder.write("struck" if pause_s is None else "paused", at=text),
-        pause_s=pause_s,
+        lambda text: recorder.write("struck" if pause is None else "paused", at=text),
+        pause=pause,
         system_database=order.database_url,
         body=_body,
         **more,
     )
+
+
+def _pause(pause_s: float, jump_s: float) -> None:
+    """Let time pass, as it does while a process is down."""
+    clock.set_ahead(jump_s)
+    time.sleep(pause_s)  # it is the time that is put to the test
 
 
 def _writes_of_bodies(facts: Sequence[Fact]) -> dict[str, list[list[str]]]:
@@ -275,6 +286,8 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
     dbos_hooks.configure(config)
     wakener.install()
     dbos_hooks.note_recovery()
+    if order.control is not None and order.control["jump_s"]:
+        dbos_hooks.let_waits_follow_the_clock()
 
     began_s = time.monotonic()
 
@@ -288,7 +301,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
             "begun_in": _body(),
             "transaction": is_transaction,
         }
-        payload = payload_of(args, kwargs, alive_s=time.monotonic() - began_s)
+        payload = payload_of(args, kwargs, alive_s=time.monotonic() - began_s + clock.ahead_s())
         with watch.no_blow():
             recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload)
         return lambda: recorder.write("ended", **where)

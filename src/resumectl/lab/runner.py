@@ -23,14 +23,16 @@ from resumectl.lab.evidence import Evidence
 from resumectl.lab.places import EMBEDDED, Place, Places
 from resumectl.lab.plan import CrashPlan, Edge
 from resumectl.lab.redirects import make_seed
-from resumectl.lab.subject import Subject
-from resumectl.lab.trial import BASELINE, LATER_BASELINE, LifeSeen, Observation
+from resumectl.lab.subject import DOWNTIME_S, Subject
+from resumectl.lab.trial import BASELINE, LATER_BASELINE, TIME_CONTROL, LifeSeen, Observation
 from resumectl.lab.zygotes import Zygote
 from resumectl.release import require_dbos
 from resumectl.settings import Settings
 
 TEMPLATE_TIMEOUT_S = 60.0
 BASELINE_TIMEOUT_S = 30.0
+# So long a process whose clock has jumped commits nothing, so that what waits for the clock ends.
+_EXPIRY_S = 0.2
 # Without a commit for so long, twice, a process is asked whether it can go on at all.
 BASELINE_PATIENCE_S = 1.0
 # At a plan whose blow had nothing to fall on: where a program's path is chosen by chance and
@@ -44,11 +46,13 @@ class Control:
 
     Args:
         at: The death, as in a plan, that would be struck there.
-        pause_s: Seconds.
+        pause_s: Duration of the pause, in seconds.
+        jump_s: How far the clock is set ahead there, in seconds.
     """
 
     at: str
     pause_s: float
+    jump_s: float = 0.0
 
     @classmethod
     def at_first_death(cls, plan: str, pause_s: float) -> Self:
@@ -206,6 +210,7 @@ class Runner:
         lab: Where.
         subject: What is under test.
         later: What runs in the lives after the first, where it is another.
+        downtime_s: How far the clock of each process is ahead of the one before, in seconds.
 
     Attributes:
         timeout_s: Seconds for a life.
@@ -219,8 +224,10 @@ class Runner:
         lab: Lab,
         subject: Subject,
         later: Subject | None = None,
+        downtime_s: float = DOWNTIME_S,
     ) -> None:
         self._lab = lab
+        self.downtime_s = downtime_s
         self._subjects = (subject, later or subject)
         self._record: Path | None = None  # of the process that was begun last
         self.timeout_s = BASELINE_TIMEOUT_S
@@ -247,6 +254,23 @@ class Runner:
         """Return what the process that was begun last is doing, as `import`; empty at first."""
         events = _events(self._record) if self._record is not None else []
         return next((e["what"] for e in reversed(events) if e["kind"] == "began"), "")
+
+    def time_control(self, plan: CrashPlan, at: str | None) -> Observation:
+        """Run the program uninterrupted, and let as much time pass as in a trial.
+
+        Args:
+            plan: Of the trial that the run is held against.
+            at: The crash point at which time passes; None: before the program begins.
+        """
+        jump_s = self.downtime_s * len(plan.deaths)
+        control = Control(at, _EXPIRY_S, jump_s) if at is not None else None
+        return self._run(
+            f"{TIME_CONTROL}{plan}",
+            [None],
+            control=control,
+            clock_ahead_s=jump_s if control is None else 0.0,
+            is_kept=False,
+        )
 
     def preload(self, run: Observation) -> None:
         """Have the lives to come begin with the libraries that were imported in this one."""
@@ -288,6 +312,7 @@ class Runner:
         *,
         first_zygote: int = 0,
         control: Control | None = None,
+        clock_ahead_s: float = 0.0,
         is_last: bool = True,
         is_kept: bool = True,
     ) -> Observation:
@@ -311,6 +336,7 @@ class Runner:
                         "comes_back_late": before is not None and before.startswith(Edge.AFTER),
                         "tells_libraries": plan == BASELINE and control is None,
                         "patience_s": self.patience_s,
+                        "clock_ahead_s": clock_ahead_s + self.downtime_s * (number - 1),
                         "control": control.as_plain() if control is not None else None,
                         "time_limit_s": (
                             self.timeout_s if deaths == [None] and control is None else None

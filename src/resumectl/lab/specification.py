@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from resumectl.lab.plan import Edge
-from resumectl.lab.subject import Subject
+from resumectl.lab.subject import DOWNTIME_S, Subject
 from resumectl.lab.trial import Promise
 
 
@@ -31,6 +31,7 @@ class Specification:
         repeat: Trials of each plan.
         fail_fast: End at the first broken promise.
         keep_in: The directory for the places of trials that were not KEPT; None: none is kept.
+        downtime_s: How far the clock of each process is ahead of the one before, in seconds.
     """
 
     subject: Subject
@@ -47,6 +48,7 @@ class Specification:
     repeat: int = 1
     fail_fast: bool = False
     keep_in: str | None = None
+    downtime_s: float = DOWNTIME_S
 
     @property
     def is_of_publisher(self) -> bool:

@@ -6,6 +6,10 @@ from typing import Any, Self
 
 from resumectl.errors import Refusal
 
+# How long the outage between two processes lasts by their clocks, in seconds: real ones last
+# minutes or hours.
+DOWNTIME_S = 3_600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

@@ -11,7 +11,6 @@ import functools
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -56,7 +55,7 @@ class Watch:
         on_survived: Told of them again, once no blow can fall at them any more. Whoever waits
             for a commit is to be woken here: earlier, it could go on before the blow.
         of_publisher: Whether resumectl's own publisher is at work.
-        pause_s: Seconds to wait there instead of dying: a control, without a crash.
+        pause: Called there instead of dying: a control, without a crash.
         system_database: URL of DBOS's own database.
         system_schema: Of its tables, on PostgreSQL.
         body: Tells the workflow in whose body, outside of any step, this thread is at work.
@@ -72,7 +71,7 @@ class Watch:
         on_commit: Callable[[Sequence[Fact]], None] = _nothing,
         on_survived: Callable[[Sequence[Fact]], None] = _nothing,
         of_publisher: bool = False,
-        pause_s: float | None = None,
+        pause: Callable[[], None] | None = None,
         body: Callable[[], str | None] = no_body,
     ) -> None:
         self._death = death
@@ -80,7 +79,7 @@ class Watch:
         self._on_commit = on_commit
         self._on_survived = on_survived
         self._of_publisher = of_publisher
-        self._pause_s = pause_s
+        self._pause = pause
         # A lab's engine leaves out the directories.
         file = sa.make_url(system_database).database
         self._system_files = frozenset({file, Path(str(file)).name})
@@ -304,8 +303,8 @@ class Watch:
 
     def _strike(self, death: Death, transition: str) -> None:
         self._note(f"{death.edge}:{transition}")
-        if self._pause_s is not None:
-            time.sleep(self._pause_s)  # it is the time that is put to the test
+        if self._pause is not None:
+            self._pause()
             return
         if death.blow is Blow.EXIT:
             os._exit(EXIT_STATUS)

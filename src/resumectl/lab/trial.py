@@ -10,6 +10,8 @@ from resumectl.errors import Refusal
 
 # The plan of an uninterrupted run: of the program of the first life, and of the later ones'.
 BASELINE, LATER_BASELINE = "", "later"
+# How the plan of an uninterrupted run begins in which time passes where a trial's process dies.
+TIME_CONTROL = "time passes "
 
 # Of a stored observation; a checker of another version refuses it.
 SCHEMA_VERSION = 4
@@ -221,6 +223,8 @@ class Judgement:
     by_chance: Sequence[str] = ()
     attempts: int = 1
     contacts: Mapping[str, int] = field(default_factory=dict)  # see `Observation.contacts`
+    # What differs in an uninterrupted run as well in which as much time passes at the same point.
+    by_time: Sequence[str] = ()
 
     def as_plain(self) -> dict[str, Any]:
         """Itself, for JSON."""
@@ -234,6 +238,7 @@ class Judgement:
             "by_chance": list(self.by_chance),
             "attempts": self.attempts,
             "contacts": dict(self.contacts),
+            "by_time": list(self.by_time),
         }
 
     @classmethod
@@ -246,5 +251,6 @@ class Judgement:
                 "findings": tuple(Finding(Kind(k), *rest) for k, *rest in values["findings"]),
                 "exposures": tuple(Exposure(*each) for each in values["exposures"]),
                 "by_chance": tuple(values["by_chance"]),
+                "by_time": tuple(values["by_time"]),
             }
         )

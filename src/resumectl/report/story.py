@@ -206,6 +206,14 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
             literal(f"allowed: {each.effect} happened {counted(each.times, 'time')}{other}"),
             style="yellow",
         )
+    if judgement.by_time:
+        yield Text(
+            literal(
+                f"as in an uninterrupted run in which as much time passes here: "
+                f"{', '.join(judgement.by_time)}"
+            ),
+            style="dim",
+        )
     if judgement.by_chance:
         yield Text(
             literal(
@@ -251,6 +259,7 @@ def judgement_document(judgement: Judgement, shown: Mapping[Topic, Shown]) -> di
         ],
         "by_chance": list(judgement.by_chance),
         "attempts": judgement.attempts,
+        "by_time": list(judgement.by_time),
     }
 
 

@@ -108,7 +108,7 @@ def replay(
         subject=told.subject,
         with_publisher=told.is_of_publisher,
     ) as lab:
-        runner = Runner(lab, told.subject, told.later)
+        runner = Runner(lab, told.subject, told.later, told.downtime_s)
         experiment = Experiment(runner, told.promises)
         discover(experiment, runner, told, doing)
         if told.keep_in is not None:

@@ -30,7 +30,7 @@ def result_of(archive: Archive, sweep_id: int) -> SweepResult:
         judged = seen.judged(sweep_id, kept.specification.deaths)
         runs = seen.baselines(sweep_id)
         contacts = _contacts(seen, kept)
-    experiment = Experiment(None, kept.specification.promises, runs=runs)
+    experiment = Experiment.of_observed(None, kept.specification.promises, runs)
     return _result(kept, judged, experiment, contacts)
 
 
@@ -89,7 +89,7 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
             contacts = _contacts(seen, kept)
         # As if it had been told these, so that the replay lines name them too.
         told = replace(kept.specification, promises={**kept.specification.promises, **given})
-        experiment = Experiment(None, told.promises, runs=runs)
+        experiment = Experiment.of_observed(None, told.promises, runs)
         experiment.refuse_unknown_promises()
         judged, again = (
             [experiment.judge(trial) for _, trial in each] for each in (trials, repeated)

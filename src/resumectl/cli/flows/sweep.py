@@ -49,7 +49,7 @@ def _begin(
 ) -> int:
     """See the scenario uninterrupted, and write down what is to be run."""
     lab = bench.lab(specification)
-    runner = Runner(lab, specification.subject, specification.later)
+    runner = Runner(lab, specification.subject, specification.later, specification.downtime_s)
     experiment = Experiment(runner, specification.promises)
     discover(experiment, runner, specification, doing)
     every = crash_points(

@@ -1,0 +1,122 @@
+"""Set the wall clock of this process ahead, for the program, its libraries and DBOS alike.
+
+A real outage lasts minutes or hours; the second process of a trial starts after a tenth of a
+second. So that a deadline that passes during an outage passes in a trial as well, later processes
+live ahead of time. Monotonic clocks stay, and so do the clocks of a database server and of native
+code.
+
+Python's own functions are changed in place: a program may have imported `time` by name, and
+`datetime` must stay the class that libraries compare with. This relies on CPython's layout, so
+each change is checked, here and by a test.
+"""
+
+import ctypes
+import datetime
+import functools
+import gc
+import time
+from collections.abc import Callable
+from typing import Any
+
+_NANOSECONDS = 1_000_000_000
+_offset_ns = 0
+_kept: list[object] = []  # what the method tables point to, and nothing else refers to
+
+
+class _MethodDef(ctypes.Structure):
+    """`PyMethodDef` of CPython's `methodobject.h`, 3.10 to 3.14."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("call", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
+
+
+_METH_NOARGS = 0x4
+_NO_ARGUMENTS = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p)
+
+
+def _replace_function(function: Any, make: Callable[[Callable[..., Any]], Any]) -> None:
+    """Change what a built-in function without arguments does, wherever it was imported to.
+
+    Args:
+        function: Of a module written in C. It cannot fail, for C code lets no exception pass here.
+        make: Returns the new function, given the old one.
+
+    Raises:
+        LookupError: This Python keeps it otherwise.
+    """
+    # `m_ml` follows the object's header in `PyCFunctionObject`.
+    address = ctypes.c_void_p.from_address(id(function) + object.__basicsize__).value
+    entry = _MethodDef.from_address(address or 0)
+    if entry.name != function.__name__.encode() or entry.flags != _METH_NOARGS:
+        raise LookupError(f"this Python has another time.{function.__name__}; use  --downtime 0")
+    changed = _NO_ARGUMENTS(make(_NO_ARGUMENTS(entry.call)))
+    _kept.append(changed)
+    entry.call = ctypes.cast(changed, ctypes.c_void_p).value
+
+
+def _replace_class_method(owner: type, name: str, function: Callable[..., Any]) -> None:
+    """Change a class method of a class that is written in C.
+
+    Raises:
+        LookupError: This Python keeps it otherwise.
+    """
+    (names,) = [each for each in gc.get_referents(owner.__dict__) if isinstance(each, dict)]
+    if name not in names:
+        raise LookupError(f"this Python has another {owner.__name__}.{name}; use  --downtime 0")
+    names[name] = classmethod(functools.update_wrapper(function, getattr(owner, name)))
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
+
+
+def _now(cls: Any, tz: datetime.tzinfo | None = None) -> Any:
+    return cls.fromtimestamp(time.time(), tz)
+
+
+def _utcnow(cls: Any) -> Any:
+    return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+
+
+def _ahead(original: Callable[..., time.struct_time]) -> Callable[..., time.struct_time]:
+    """Of `localtime` and `gmtime`: without a time they mean now."""
+
+    @functools.wraps(original)
+    def ahead(seconds: float | None = None, /) -> time.struct_time:
+        return original(time.time() if seconds is None else seconds)
+
+    return ahead
+
+
+def _install() -> None:
+    if _kept:
+        return
+    _replace_function(
+        time.time, lambda original: lambda *each: original(*each) + _offset_ns / _NANOSECONDS
+    )
+    _replace_function(time.time_ns, lambda original: lambda *each: original(*each) + _offset_ns)
+    # `date.today` and `datetime.today` ask `time.time` themselves.
+    _replace_class_method(datetime.datetime, "now", _now)
+    _replace_class_method(datetime.datetime, "utcnow", _utcnow)
+    for name in ("localtime", "gmtime"):
+        setattr(time, name, _ahead(getattr(time, name)))
+
+
+def set_ahead(seconds: float) -> None:
+    """Set the clock ahead of the machine's.
+
+    Args:
+        seconds: How far ahead, in seconds; replaces what was set before.
+
+    Raises:
+        LookupError: This Python does not let its clock be changed.
+    """
+    global _offset_ns
+    _install()
+    _offset_ns = round(seconds * _NANOSECONDS)
+
+
+def ahead_s() -> float:
+    """Return how far the clock is ahead of the machine's, in seconds."""
+    return _offset_ns / _NANOSECONDS
