@@ -41,8 +41,12 @@ def test_no_line_is_too_long_or_ends_in_blanks(name: str, width: int) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_word_of_a_help_text_is_broken(name: str) -> None:
     shown = " ".join(page(name, 50).split())
+    assert " None" not in shown
+    assert "\\" not in shown
     for parameter in COMMANDS[name].params:
-        assert " ".join(str(parameter.help).split()) in shown
+        is_option = parameter.param_type_name == "option"
+        text = parameter.help if is_option else COMMANDS[name].arguments[parameter.name]
+        assert " ".join(text.split()) in shown
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -358,6 +358,8 @@ def test_what_was_observed_is_judged_again_under_other_promises(place: Place) ->
     ((average,),) = place.rows("SELECT avg(length(observation)) FROM trials")
     assert average < 20_000
     assert place.run("check", "99").code == ExitCode.REFUSED
+    # One that has ended cannot be forked, only judged again.
+    assert "next:  resumectl check 1  judges" in place.ok("resume", "sweep:1").err
 
 
 def test_the_line_that_a_finding_names_shows_it_again(sqlite_place: Place) -> None:

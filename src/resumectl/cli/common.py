@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.models import ArgumentInfo
 
 from resumectl.cli import streams
-from resumectl.cli.help import COMMON, GroupedOptions, examples, option
+from resumectl.cli.help import COMMON, examples, option, page
 from resumectl.errors import ExitCode, MachineFailure, Refusal
 from resumectl.text import literal, shell_word
 
@@ -190,7 +191,26 @@ def command(
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = function.__doc__
     _names.add(name)
-    app.command(name, cls=GroupedOptions, rich_help_panel=group, epilog=examples(*example))(run)
+    app.command(
+        name,
+        cls=page(_argument_helps(parameters)),
+        rich_help_panel=group,
+        epilog=examples(*example),
+    )(run)
+
+
+def _argument_helps(parameters: Sequence[inspect.Parameter]) -> dict[str, str]:
+    """Return the help of each parameter that is an argument, by its name."""
+    declared = (
+        (p.name, declaration)
+        for p in parameters
+        for declaration in getattr(p.annotation, "__metadata__", ())
+    )
+    return {
+        name: str(declaration.help)
+        for name, declaration in declared
+        if isinstance(declaration, ArgumentInfo)
+    }
 
 
 def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:

@@ -5,7 +5,7 @@ ends in blanks. Loads typer and nothing else.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import typer
@@ -62,6 +62,9 @@ class _Plain:
 class GroupedOptions(_Plain, TyperCommand):
     """A command whose help names its arguments, then its options group by group."""
 
+    # Name to help: not every release of typer keeps it with the parameter.
+    arguments: Mapping[str, str] = {}
+
     def collect_usage_pieces(self, ctx: _Context) -> list[str]:
         """Return the words of the usage line: what may be left out is in brackets."""
         arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
@@ -76,7 +79,9 @@ class GroupedOptions(_Plain, TyperCommand):
         """Write the arguments and each group of options."""
         parameters: list[_Parameter] = list(self.get_params(ctx))
         arguments = [
-            (str(p.metavar), str(p.help)) for p in parameters if p.param_type_name == "argument"
+            (str(p.metavar), self.arguments[p.name])
+            for p in parameters
+            if p.param_type_name == "argument"
         ]
         if arguments:
             _write_section(formatter, "Arguments", arguments)
@@ -99,7 +104,7 @@ def _write_section(formatter: _Formatter, title: str, records: Sequence[tuple[st
     for name, text in records:
         lines.extend(
             textwrap.wrap(
-                " ".join(text.split()),
+                " ".join(text.replace("\\[", "[").split()),  # typer 0.16 escapes for rich
                 formatter.width,
                 initial_indent=f"  {name:<{width}}  ",
                 subsequent_indent=" " * (width + 4),
@@ -128,6 +133,15 @@ class GroupedCommands(_Plain, TyperGroup):
                 if getattr(command, "rich_help_panel", None) == group
             ]
             _write_section(formatter, group, rows)
+
+
+def page(arguments: Mapping[str, str]) -> type[GroupedOptions]:
+    """Return the class of a command whose arguments have these help texts.
+
+    Args:
+        arguments: Name of the parameter to its help.
+    """
+    return type("Page", (GroupedOptions,), {"arguments": arguments})
 
 
 def examples(*lines: str) -> str:

@@ -85,7 +85,7 @@ def refuse_none(
             next_step="let the program start a workflow, or name another one",
         )
     raise Refusal(
-        f"nothing in an uninterrupted run is {only}",
+        f"nothing in an uninterrupted run matches {only!r}",
         next_step=_nearest(only, transitions, points_line),
     )
 
@@ -130,7 +130,7 @@ def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points
     at = plan.deaths[0].at
     if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
         return
-    what = f"nothing in an uninterrupted run is {at}"
+    what = f"nothing in an uninterrupted run matches {str(at)!r}"
     if subject_of(at.pattern) and any(at.covers(t.name) for t in transitions):
         what = f"{at.pattern} does not happen {counted(at.n, 'time')} in an uninterrupted run"
     raise Refusal(what, next_step=_nearest(at.pattern, transitions, points_line))

@@ -229,8 +229,7 @@ class Experiment:
             if name not in known:
                 near = get_close_matches(name, known, n=3) or sorted(known)[:3]
                 raise Refusal(
-                    f"nothing in an uninterrupted run is called {name}, so that no promise of it "
-                    "can be held",
+                    f"unknown promise target {name!r}: no step, effect or table has that name",
                     next_step=f"--promise NAME=PROMISE, with {', '.join(near)}"
                     if near
                     else "leave out --promise",

@@ -215,5 +215,10 @@ def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> E
         console.show("nothing to resume", *tables.blocked_lines(survey.blocked))
         for workflow in ended[:1]:
             common.say(f"{workflow.id} has ended: {workflow.status}")
-            common.say_next(f"resumectl fork {workflow.id} --from-step N  begins it again")
+            swept = sweep_ids([workflow.id])
+            common.say_next(
+                f"resumectl check {swept[0]}  judges it again"
+                if swept
+                else f"resumectl fork {workflow.id} --from-step N  begins it again"
+            )
     return ExitCode.DONE
