@@ -109,6 +109,10 @@ def test_every_command_is_in_a_group_of_commands() -> None:
         assert re.search(rf"^  {name} +[A-Z].*\.$", shown, re.MULTILINE), name
 
 
+def test_a_default_in_seconds_is_a_plain_number() -> None:
+    assert not re.search(r"default: [0-9]+\.0\b", " ".join(map(page, COMMANDS)))
+
+
 def test_defaults_that_the_parser_does_not_know_are_the_real_ones() -> None:
     assert f"[default: {DEFAULT_APP_VERSION}]" in " ".join(page("publish").split())
     for name in ("publish", "sweep"):

@@ -4,6 +4,7 @@ Plain text, also where rich is installed: it can be piped, copied and searched, 
 ends in blanks. Loads typer and nothing else.
 """
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -104,7 +105,7 @@ def _write_section(formatter: _Formatter, title: str, records: Sequence[tuple[st
     for name, text in records:
         lines.extend(
             textwrap.wrap(
-                " ".join(text.replace("\\[", "[").split()),  # typer 0.16 escapes for rich
+                " ".join(_cleared(text).split()),
                 formatter.width,
                 initial_indent=f"  {name:<{width}}  ",
                 subsequent_indent=" " * (width + 4),
@@ -113,6 +114,11 @@ def _write_section(formatter: _Formatter, title: str, records: Sequence[tuple[st
             )
         )
     formatter.write("\n".join(lines) + "\n")
+
+
+def _cleared(text: str) -> str:
+    """Return a text without what typer 0.16 writes for rich, and whole seconds as whole numbers."""
+    return re.sub(r"\[default: ([0-9]+)\.0\]", r"[default: \1]", text.replace("\\[", "["))
 
 
 def _usage(argument: _Parameter) -> str:
