@@ -74,7 +74,11 @@ own_queue = Scenario(request=request)
             "unserved-1-1 waits on the queue nowhere, which no process registers",
             "--after-launch setup.py:setup",
         ),
-        ("asleep", "asleep-1 stays PENDING in a DBOS.sleep", "--longest-sleep 0.5"),
+        (
+            "asleep",
+            "nothing in it goes on before its time is up; asleep-1 stays PENDING in a DBOS.sleep",
+            "--longest-sleep 0.5",
+        ),
         pytest.param(
             "delayed",
             "delayed-1-1 stays DELAYED on queue one, since its delay",
@@ -83,7 +87,7 @@ own_queue = Scenario(request=request)
         ),
         pytest.param(
             "unasked",
-            "unasked-1 stays PENDING waiting for a message or an event",
+            "before its time is up; unasked-1 stays PENDING waiting for a message or an event",
             "in a Scenario's request; or let it take longer:  --timeout 300",
             marks=pytest.mark.long,
         ),
@@ -114,10 +118,11 @@ def test_a_scenario_that_is_ill_without_a_crash_is_said_to_be(
     sqlite_place: Place, name: str, said: str, next_step: str
 ) -> None:
     (sqlite_place.directory / "ill.py").write_text(ILL)
-    # A queue that nobody registers is noticed after two seconds, long before the time is up.
-    timeout_s = "60" if name == "unserved" else "3"
+    # Some are noticed long before the time is up, and what is said tells that they were.
+    timeout_s = "60" if name in ("unserved", "asleep", "unasked") else "3"
     ran = sqlite_place.run("sweep", f"ill.py:{name}", "--timeout", timeout_s, "--json")
-    assert ran.code == ExitCode.NOTHING_PROVED
+    # A name that is mistyped is no fault of the program.
+    assert ran.code == (ExitCode.REFUSED if name == "unserve" else ExitCode.NOTHING_PROVED)
     assert said in ran.document["error"]
     assert next_step in ran.document["next"]
     # And no sweep is run.

@@ -7,7 +7,7 @@ import pytest
 from resumectl.lab.standstill import CLIENT, Standing, Unfinished, can_do_no_more, stranded
 
 OURS = "1"
-IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False)
+IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False, paused=())
 
 
 def standing(**rows: Unfinished) -> Standing:
@@ -59,3 +59,18 @@ def test_a_wait_for_what_is_stranded_is_a_dead_end_itself() -> None:
 def test_a_wait_for_a_workflow_that_does_not_exist_is_a_dead_end() -> None:
     assert can_do_no_more(replace(IDLE, missing=("order",), waits=((CLIENT, "order"),)))
     assert not can_do_no_more(IDLE)
+
+
+def test_a_pause_until_after_the_time_is_up_is_a_dead_end() -> None:
+    now = standing(child=PENDING, parent=PENDING)
+    waits = ((CLIENT, "parent"), ("parent", "child"))
+    now = replace(now, executing=("parent", "child"), waits=waits)
+    assert not can_do_no_more(now)
+    assert can_do_no_more(replace(now, paused=("child",)))
+    # Another workflow may send what is waited for.
+    busy = replace(now, unfinished={**now.unfinished, "other": PENDING})
+    assert not can_do_no_more(
+        replace(busy, executing=("parent", "child", "other"), paused=("child",))
+    )
+    # The client itself waits for an event.
+    assert can_do_no_more(replace(standing(), paused=(CLIENT,)))

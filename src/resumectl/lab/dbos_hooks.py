@@ -172,6 +172,37 @@ def shorten_sleeps(longest_s: float) -> None:
         setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
 
 
+# What pauses a thread, and the parameter that says for how many seconds at most.
+_PAUSES = (("sleep", "seconds"), ("recv", "timeout_seconds"), ("get_event", "timeout_seconds"))
+
+
+def note_pauses(pause: Callable[[float], AbstractContextManager[None]]) -> None:
+    """Have each pause of a thread in DBOS noted; those of coroutines are not.
+
+    Args:
+        pause: Entered for the time of the pause, with its length in seconds at most.
+    """
+    for name, parameter in _PAUSES:
+        setattr(DBOS, name, staticmethod(_noted_pause(getattr(DBOS, name), parameter, pause)))
+
+
+def _noted_pause(
+    original: Callable[..., Any],
+    parameter: str,
+    pause: Callable[[float], AbstractContextManager[None]],
+) -> Callable[..., Any]:
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        with pause(bound.arguments[parameter]):
+            return original(*args, **kwargs)
+
+    return paused
+
+
 # ------------------------------------------------------------- what is registered
 
 # The attribute in which DBOS 3.4.0 keeps a function's registered name, and what it puts before

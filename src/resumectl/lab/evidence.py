@@ -151,3 +151,11 @@ class Evidence:
     def unregistered(self) -> list[tuple[str, str]]:
         """Return the enqueued workflows whose queue is not registered, each with its queue."""
         return [(row[0], row[1]) for row in self._rows(_UNREGISTERED)]
+
+    def with_a_deadline(self) -> frozenset[str]:
+        """Return the unfinished workflows that DBOS cancels at a given time."""
+        rows = self._rows(
+            "SELECT workflow_uuid FROM {p}workflow_status"
+            f" WHERE status IN {UNFINISHED} AND workflow_deadline_epoch_ms IS NOT NULL"
+        )
+        return frozenset(row[0] for row in rows)

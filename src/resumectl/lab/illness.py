@@ -20,12 +20,7 @@ def illness(run: Observation) -> str:
             f"{each['id']} stays {each['status']}{_where(life, each)}"
             for each in _unfinished(life)[:3]
         ] or ["its workflows have ended, and it goes on waiting"]
-        how = (
-            "nothing in it can go on"
-            if life.in_time
-            else f"it does not end within {run.seconds:.0f} s"
-        )
-        return f"{how}; {'; '.join(late)}"
+        return f"{_how_it_stays(run)}; {'; '.join(late)}"
     answer = life.last("answered")
     if answer is None:
         return f"its process ended by itself: {life.ending}"
@@ -36,6 +31,16 @@ def illness(run: Observation) -> str:
         if look is not None and "error" in look:
             return f"its {what}: {look['error']}"
     return ""
+
+
+def _how_it_stays(run: Observation) -> str:
+    life = run.final
+    if not life.in_time:
+        return f"it does not end within {run.seconds:.0f} s"
+    stranded = life.last("stranded")
+    if stranded is not None and not stranded["workflows"]:
+        return "nothing in it goes on before its time is up"
+    return "nothing in it can go on"
 
 
 def remedy(run: Observation) -> str:

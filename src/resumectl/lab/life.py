@@ -115,7 +115,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     event.listen(sa.Engine, "handle_error", _end_with_the_disk)
     evidence = Evidence(order.database_url)
     backlog = evidence.unfinished()
-    standstill = StandstillWatch(order.database_url, order.patience_s)
+    standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
     wakener = dbos_hooks.Wakener(backlog, standstill.wait)
 
     def survived(facts: Sequence[Fact]) -> None:
@@ -138,6 +138,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         of_publisher=subject.target is None,
     )
     _hook(order, recorder, wakener, watch)
+    dbos_hooks.note_pauses(standstill.pause)
     if subject.longest_sleep_s is not None:
         dbos_hooks.shorten_sleeps(subject.longest_sleep_s)
     watch.arm()

@@ -32,6 +32,7 @@ class Standing:
         version: The application version of this process.
         waits: Who waits for the result of which workflow.
         has_answer: Whether the client's request has returned.
+        paused: Who sleeps, or waits for a message or an event, until after the time is up.
     """
 
     unfinished: Mapping[str, Unfinished]
@@ -41,6 +42,7 @@ class Standing:
     version: str
     waits: Collection[Wait]
     has_answer: bool
+    paused: Collection[str | None]
 
 
 def stranded(now: Standing) -> frozenset[str]:
@@ -64,8 +66,11 @@ def stranded(now: Standing) -> frozenset[str]:
 
 
 def can_do_no_more(now: Standing) -> bool:
-    """Return whether all that is unfinished is stranded, or waits for what is stranded or missing."""
-    dead_ends: set[str | None] = {*stranded(now), *now.missing}
+    """Return whether all that is unfinished is stranded, or waits for what is stranded or missing.
+
+    Or it is paused until after the time is up: nobody is left to wake it.
+    """
+    dead_ends: set[str | None] = {*stranded(now), *now.missing, *now.paused}
     if not dead_ends:
         return False
     while blocked := {who for who, awaited in now.waits if awaited in dead_ends} - dead_ends:

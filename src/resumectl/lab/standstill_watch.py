@@ -24,10 +24,14 @@ class StandstillWatch:
     Args:
         database_url: URL of the trial's database, with its password.
         patience_s: Time without a commit before each of two looks, in seconds.
+        time_limit_s: Maximum duration of the process from now on, in seconds; None: a pause,
+            however long, is no reason to end it.
     """
 
-    def __init__(self, database_url: str, patience_s: float) -> None:
+    def __init__(self, database_url: str, patience_s: float, time_limit_s: float | None) -> None:
         self._database_url = database_url
+        self._deadline = None if time_limit_s is None else time.monotonic() + time_limit_s
+        self._paused_until: dict[str | None, float] = {}
         self._patience_s = patience_s
         self._commits = 0
         self._waits: Counter[Wait] = Counter()
@@ -51,6 +55,33 @@ class StandstillWatch:
         finally:
             with self._lock:
                 self._waits.subtract(waits)
+
+    @contextmanager
+    def pause(self, seconds: float) -> Iterator[None]:
+        """Note that this workflow sleeps, or waits for a message or an event.
+
+        Args:
+            seconds: For so long at most.
+        """
+        until = time.monotonic() + seconds
+        who = [each for each in (DBOS.workflow_id,) if each is not None]
+        noted: list[str | None] = [*who, *([CLIENT] if _is_clients_thread() else [])]
+        with self._lock:
+            self._paused_until.update(dict.fromkeys(noted, until))
+        try:
+            yield
+        finally:
+            with self._lock:
+                for each in noted:
+                    self._paused_until.pop(each, None)
+
+    def _paused(self, evidence: Evidence) -> frozenset[str | None]:
+        """Return who is paused until after the time is up, and is not to be cancelled before."""
+        if self._deadline is None:
+            return frozenset()
+        with self._lock:
+            late = {who for who, until in self._paused_until.items() if until > self._deadline}
+        return frozenset(late - evidence.with_a_deadline() if late else late)
 
     def start(self, ended: Callable[[list[str]], None]) -> None:
         """Begin to look.
@@ -90,6 +121,7 @@ class StandstillWatch:
             version=str(DBOS.application_version),
             waits=waits,
             has_answer=self.has_answer,
+            paused=self._paused(evidence),
         )
 
 
