@@ -99,6 +99,12 @@ def is_alias(subject: str) -> bool:
     return subject.startswith("~")
 
 
+def started_at_import(run: Observation) -> set[str]:
+    """Return the workflows that the import of the program started, in all processes."""
+    events = (life.last("imported") or {"started": ()} for life in run.lives)
+    return {workflow_id for event in events for workflow_id, _ in event["started"]}
+
+
 def has_parent(alias: str) -> bool:
     """Whether a workflow, or one further up, was started by one whose id does not vary."""
     return f" of {_CLIENT} " not in alias

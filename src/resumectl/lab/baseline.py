@@ -1,11 +1,11 @@
 """What uninterrupted runs have in common; what varies from one to the other is masked. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resumectl.lab.aliases import is_alias
+from resumectl.lab.aliases import is_alias, started_at_import
 from resumectl.lab.outcome import (
     FIRST_OF_SEVERAL,
     Count,
@@ -33,6 +33,7 @@ class Transition:
     what: str
     commits: Sequence[int]  # the numbers of its commits in the first run, from 1
     times: int  # in each run
+    is_of_import: bool = False  # whether the import of the program starts its workflow
 
     @property
     def commit(self) -> int:
@@ -101,7 +102,8 @@ class Baseline:
         fields, masked_fields = _common(found)
         counts, masked_counts = _common([counts_of(run, by_site) for run in runs])
         open_from = _open_from(found, masked_fields)
-        transitions = transitions_of([list(events_of(run, "commit")) for run in runs])
+        imported = set().union(*map(started_at_import, runs))
+        transitions = transitions_of([list(events_of(run, "commit")) for run in runs], imported)
         return cls(
             transitions=transitions,
             fields={key: (value,) for key, value in fields.items()},
@@ -242,11 +244,14 @@ class Baseline:
         return said
 
 
-def transitions_of(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[Transition]:
+def transitions_of(
+    runs: Sequence[Sequence[Mapping[str, Any]]], imported: Collection[str] = ()
+) -> list[Transition]:
     """In the order of the first run; each as often as it happens in every run.
 
     Args:
         runs: The commits of each.
+        imported: The workflows that the import of the program starts.
     """
     times = [Counter(name for commit in run for name, _ in commit["facts"]) for run in runs]
     commits: defaultdict[str, list[int]] = defaultdict(list)
@@ -257,7 +262,7 @@ def transitions_of(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[Transiti
             meanings.setdefault(name, what)
     common = {name: min(each[name] for each in times) for name in commits}
     return [
-        Transition(name, meanings[name], numbers, common[name])
+        Transition(name, meanings[name], numbers, common[name], subject_of(name) in imported)
         for name, numbers in commits.items()
         if common[name]
     ]

@@ -29,6 +29,7 @@ from resumectl.lab.outcome import (
 from resumectl.lab.paths import differing, paths_of
 from resumectl.lab.plan import subject_of
 from resumectl.lab.relations import torn_apart
+from resumectl.lab.restarts import started_once_more
 from resumectl.lab.stability import topic_of
 from resumectl.lab.trial import (
     Exposure,
@@ -67,6 +68,9 @@ class Checker:
                 trial.plan, Verdict.VOID,
                 why_void=why_void, deaths=trial.deaths, attempts=trial.attempts,
             )  # fmt: skip
+        known = {key.name for key in self.baseline.fields if key.kind == "workflow"}
+        again = started_once_more(trial, known)
+        trial = invariants.without(trial, again)
         others = list(other_answers(trial, self.baseline.fields))
         # DBOS does not record what a workflow was doing when it was cancelled.
         interrupted = dict.fromkeys(invariants.timed_out(trial), 1)
@@ -78,6 +82,12 @@ class Checker:
         if by_chance:
             baseline = baseline.wholly_open()
         judgement = replace(self, baseline=baseline)._judge(trial, others)
+        if again:
+            more = {
+                Exposure(each, 2, note=_STARTED_AGAIN) for each in again if " by step " not in each
+            }
+            exposures = tuple(sorted({*judgement.exposures, *more}))
+            judgement = replace(judgement, exposures=exposures)
         return replace(judgement, by_chance=by_chance)
 
     def _judge(self, trial: Observation, others: Sequence[OtherAnswer]) -> Judgement:
@@ -348,6 +358,7 @@ def unless_time_does_it(usual: Judgement, after_time: Judgement) -> Judgement:
     return replace(usual, findings=findings, verdict=verdict, by_time=tuple(sorted(by_time)))
 
 
+_STARTED_AGAIN = "the import of the program starts one more in each process, under another id"
 _TIMED_OUT = "was cancelled by DBOS: its timeout passed while no process was up"
 
 

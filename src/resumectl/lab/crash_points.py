@@ -34,7 +34,8 @@ def crash_points(
     # Rather under a name that is given once than as the n-th of many.
     for each in sorted(every, key=lambda t: (t.is_of_varying_id, t.times > 1)):
         # What a client started under an id made by chance is another workflow when it asks again.
-        if each.is_of_varying_id and not has_parent(each.name):
+        # A restart imports it again: that is the client of this program.
+        if each.is_of_varying_id and not (has_parent(each.name) or each.is_of_import):
             continue
         if only is not None and not Matches(only).covers(each.name):
             continue

@@ -97,6 +97,8 @@ def configure(overrides: Mapping[str, Any]) -> None:
         merged: Any = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
         merged.update(overrides)
         original(self, config=merged)
+        if _process.instance is self:
+            return  # DBOS has one instance, and keeps its first configuration
         _process.replaced = sorted(
             name
             for name, value in config.items()
@@ -415,6 +417,12 @@ class Wakener:
         while not self._ended.issuperset(workflow_ids) and self._committed.wait(patience_s):
             self._committed.clear()
             patience_s = _STANDSTILL_S
+
+    def wait_for_silence(self, patience_s: float) -> None:
+        """Wait until nothing has been committed for so many seconds."""
+        self._committed.clear()
+        while self._committed.wait(patience_s):
+            self._committed.clear()
 
     def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
         """Wait until something has been enqueued since; returns the count to give next time."""

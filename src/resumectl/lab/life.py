@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -21,6 +22,7 @@ from sqlalchemy import event
 
 from resumectl.database import is_storage_failure
 from resumectl.lab import clock, dbos_hooks
+from resumectl.lab.client_hold import ClientHold
 from resumectl.lab.containment import Containment
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.error_log import tell_errors
@@ -33,14 +35,22 @@ from resumectl.lab.payload import named_values, payload_of
 from resumectl.lab.places import TEMPORARY_DIRECTORY
 from resumectl.lab.plan import CrashPlan
 from resumectl.lab.recorder import DISK_FULL_STATUS, Recorder, shown
-from resumectl.lab.scenario import after_launch, awaited, counted, digest_of, load, plain
+from resumectl.lab.scenario import (
+    after_launch,
+    awaited,
+    counted,
+    digest_of,
+    load,
+    plain,
+    unless_started,
+)
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.standstill_watch import StandstillWatch
-from resumectl.lab.statements import Fact
+from resumectl.lab.statements import STARTED, Fact
 from resumectl.lab.subject import Subject
 from resumectl.lab.transitions import Watch
 from resumectl.lab.warm import shared_engine
-from resumectl.lab.whereabouts import follow, here, wait_for_strays
+from resumectl.lab.whereabouts import NOWHERE, follow, here, wait_for_strays
 from resumectl.text import one_line
 
 FAILED = 70  # the scenario could not be run: nothing is proved
@@ -122,7 +132,11 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         standstill.committed()
         wakener.committed(facts)
 
+    started: list[tuple[str, str]] = []  # by a client: id and name of each workflow
+
     def committed(facts: Sequence[Fact]) -> None:
+        if here() == NOWHERE:
+            started.extend((str(f.workflow_id), f.what) for f in facts if f.kind in STARTED)
         more = _writes_of_bodies(facts)
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         for fact in facts:
@@ -135,6 +149,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         recorder,
         on_commit=committed,
         on_survived=survived,
+        hold=_hold_of_client(order, wakener),
         of_publisher=subject.target is None,
     )
     _hook(order, recorder, wakener, watch)
@@ -145,6 +160,8 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     known_modules = set(sys.modules)
     lookout.begin("import", target=subject.target)
     scenario = load(subject, order.database_url, order.deployed_as)
+    recorder.write("imported", started=started)
+    scenario = unless_started(scenario, subject, started)
     set_up = after_launch(subject)
     if order.is_first:
         lookout.begin("prepare")
@@ -195,26 +212,35 @@ def _end_stranded(
     lookout.end_stranded(workflow_ids, order.database_url)
 
 
-def _watch(order: Order, recorder: Recorder, **more: Any) -> Watch:
+def _hold_of_client(order: Order, wakener: dbos_hooks.Wakener) -> ClientHold | None:
+    """Return what holds the client where time passes in a control run; None if it is no such run."""
+    if order.control is None or not order.control["jump_s"]:
+        return None
+    return ClientHold(functools.partial(wakener.wait_for_silence, order.patience_s))
+
+
+def _watch(order: Order, recorder: Recorder, hold: ClientHold | None, **more: Any) -> Watch:
     told, pause = order.death, None
     if order.control is not None:
         told = order.control["at"]
-        pause = functools.partial(_pause, order.control["pause_s"], order.control["jump_s"])
+        pause = functools.partial(_pause, order.control["pause_s"], order.control["jump_s"], hold)
     plan = CrashPlan.parse(told) if told else None
     return Watch(
         plan.deaths[0] if plan else None,
         lambda text: recorder.write("struck" if pause is None else "paused", at=text),
         pause=pause,
+        client=hold,
         system_database=order.database_url,
         body=_body,
         **more,
     )
 
 
-def _pause(pause_s: float, jump_s: float) -> None:
+def _pause(pause_s: float, jump_s: float, hold: ClientHold | None) -> None:
     """Let time pass, as it does while a process is down."""
-    clock.set_ahead(jump_s)
-    time.sleep(pause_s)  # it is the time that is put to the test
+    with hold.while_time_passes() if hold is not None else nullcontext():
+        clock.set_ahead(jump_s)
+        time.sleep(pause_s)  # it is the time that is put to the test
 
 
 def _writes_of_bodies(facts: Sequence[Fact]) -> dict[str, list[list[str]]]:

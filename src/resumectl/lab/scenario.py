@@ -57,6 +57,26 @@ def load(subject: Subject, database_url: str, deployed_as: str | None = None) ->
     return Scenario(request=functools.partial(_run, found, workflow_id, args, kwargs))
 
 
+def unless_started(
+    scenario: Scenario, subject: Subject, started: Sequence[tuple[str, str]]
+) -> Scenario:
+    """Return a scenario whose client is the import of the program, where that starts the workflow.
+
+    Args:
+        scenario: Of the target.
+        subject: What the command line said.
+        started: Id and name of each workflow that the import has started.
+    """
+    name = subject.target[1] if subject.target is not None else ""
+    ids = [workflow_id for workflow_id, what in started if what.partition(" on queue ")[0] == name]
+    is_plain = isinstance(scenario.request, functools.partial)
+    return Scenario(request=functools.partial(_wait_for, ids)) if ids and is_plain else scenario
+
+
+def _wait_for(workflow_ids: Sequence[str]) -> Any:
+    return [DBOS.retrieve_workflow(each).get_result() for each in workflow_ids]
+
+
 def after_launch(subject: Subject) -> Callable[[], Any] | None:
     """Return the function that the program's `main` would call after launch; None if there is none.
 

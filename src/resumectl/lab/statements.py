@@ -39,6 +39,7 @@ _STATUS_FACTS = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
 }
 NOTIFIED = "notified"  # a message to a workflow, unless it is a step's
+STARTED = frozenset({"accepted", "enqueued"})
 ENDED = frozenset({"succeeded", "failed", "cancelled", "dead-lettered"})
 
 _WRITE = re.compile(

@@ -16,12 +16,14 @@ class TargetSettings:
         is_version_computed: Whether DBOS computed it from the sources of the workflows.
         executor_id: Executor id of its first process.
         replaced: Names of the program's own settings that do not hold in a trial.
+        started_at_import: Names of the workflows that its import starts.
     """
 
     app_version: str
     is_version_computed: bool
     executor_id: str
     replaced: Sequence[str]
+    started_at_import: Sequence[str]
 
     def as_plain(self) -> dict[str, Any]:
         """Return itself for JSON."""
@@ -30,6 +32,7 @@ class TargetSettings:
             "is_version_computed": self.is_version_computed,
             "executor_id": self.executor_id,
             "replaced": list(self.replaced),
+            "started_at_import": list(self.started_at_import),
         }
 
 
@@ -43,12 +46,13 @@ def settings_of_target(
         later: Whether of the program that the processes after the crash run.
     """
     for run in runs:
-        launched = run.final.last("launched")
-        if (run.plan == LATER_BASELINE) == later and launched is not None:
+        launched, imported = run.final.last("launched"), run.final.last("imported")
+        if (run.plan == LATER_BASELINE) == later and launched and imported:
             return TargetSettings(
                 launched["app_version"],
                 launched["is_version_computed"],
                 launched["executor_id"],
                 tuple(launched["replaced"]),
+                tuple(name for _, name in imported["started"]),
             )
     return None

@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from resumectl.lab.client_hold import ClientHold
 from resumectl.lab.drivers import changed_nothing, commits_by_itself
 from resumectl.lab.gate import Gate, Hold
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
@@ -56,6 +57,7 @@ class Watch:
             for a commit is to be woken here: earlier, it could go on before the blow.
         of_publisher: Whether resumectl's own publisher is at work.
         pause: Called there instead of dying: a control, without a crash.
+        client: Holds the client back, in a control in which time passes.
         system_database: URL of DBOS's own database.
         system_schema: Of its tables, on PostgreSQL.
         body: Tells the workflow in whose body, outside of any step, this thread is at work.
@@ -72,6 +74,7 @@ class Watch:
         on_survived: Callable[[Sequence[Fact]], None] = _nothing,
         of_publisher: bool = False,
         pause: Callable[[], None] | None = None,
+        client: ClientHold | None = None,
         body: Callable[[], str | None] = no_body,
     ) -> None:
         self._death = death
@@ -80,6 +83,7 @@ class Watch:
         self._on_survived = on_survived
         self._of_publisher = of_publisher
         self._pause = pause
+        self._client = client
         # A lab's engine leaves out the directories.
         file = sa.make_url(system_database).database
         self._system_files = frozenset({file, Path(str(file)).name})
@@ -149,6 +153,8 @@ class Watch:
         if not writes(sql) or self._is_suspended or context is None:
             execute(cursor, sql, parameters, context)
             return
+        if self._client is not None:
+            self._client.before_write()
         conn: sa.Connection = context.root_connection
         tellings = tellings_of(sql, self._of_publisher, self._schemas_behind(conn))
         if not tellings:

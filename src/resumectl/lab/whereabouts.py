@@ -18,7 +18,7 @@ from dbos import DBOS
 # A workflow's id, and the number of its step; None outside of either.
 Place = tuple[str | None, int | None]
 
-_NOWHERE: Place = (None, None)
+NOWHERE: Place = (None, None)
 _ATTRIBUTE = "_resumectl_begun_in"
 _job = threading.local()
 
@@ -33,7 +33,7 @@ def here() -> Place:
     at: Place | None = getattr(_job, "at", None)
     if at is None:
         at = getattr(threading.current_thread(), _ATTRIBUTE, None)
-    return at or _NOWHERE
+    return at or NOWHERE
 
 
 def follow() -> None:
@@ -93,7 +93,7 @@ def wait_for_strays(max_s: float) -> int:
 
 
 def _note(begun: "threading.Thread | Future[Any] | asyncio.Task[Any]", at: Place) -> None:
-    if at != _NOWHERE:
+    if at != NOWHERE:
         with _changing:
             _begun.add(begun)
 

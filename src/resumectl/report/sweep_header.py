@@ -50,6 +50,9 @@ def _lines(
         version += f"; after the crash {after.app_version} ({origin})"
     yield "application version", version
     yield "executor id", first.executor_id
+    if first.started_at_import:
+        started = ", ".join(first.started_at_import)
+        yield "client", f"the import of the program, which starts {started} in each process"
     replaced = sorted({*first.replaced, *after.replaced})
     if replaced:
         yield "replaced in trials", ", ".join(replaced)
