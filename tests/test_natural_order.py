@@ -11,7 +11,8 @@ from resumectl.database import open_engine, snapshot
 from resumectl.publishing import natural_order as module
 from resumectl.publishing import workflows
 from resumectl.publishing.dbos_tables import workflow_status
-from resumectl.publishing.natural_order import natural_key, natural_order
+from resumectl.publishing.natural_order import natural_order
+from resumectl.text import natural_key
 
 IDS = [
     *(f"alpha-2-{n}" for n in (1, 2, 8, 9, 10, 20, 100)), "alpha-10-3", "alpha-10", "alpha-2",

@@ -1,5 +1,6 @@
 """Text from outside, made harmless for a terminal; times, as people read them. Pure."""
 
+import re
 import unicodedata
 from datetime import datetime
 from shlex import quote
@@ -7,6 +8,10 @@ from shlex import quote
 # Categories that a terminal acts upon or hides: controls, formats (among them those that turn
 # the direction of text), surrogates, line and paragraph separators.
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+NUMBER_DIGITS = 20  # as many as the largest number of 64 bits has
+_NUMBER = re.compile("[0-9]+")
 
 
 def literal(value: object) -> str:
@@ -25,6 +30,14 @@ def shell_word(text: str) -> str:
         return quote(text)
     # Only bash, zsh, ksh and newer POSIX shells read this form; no other keeps the text exactly.
     return "$'" + literal(text.replace("\\", "\\\\").replace("'", "\\'")) + "'"
+
+
+def natural_key(text: str) -> str:
+    """Return what a text is sorted by, with alpha-1-2 before alpha-1-10.
+
+    It is compared as text in which every number has twenty digits.
+    """
+    return _NUMBER.sub(lambda number: number[0].zfill(NUMBER_DIGITS)[-NUMBER_DIGITS:], text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

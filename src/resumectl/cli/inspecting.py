@@ -13,7 +13,7 @@ import typer
 from resumectl.cli.common import Common, command
 from resumectl.cli.help import COMMAND, FILTERS, INSPECT, option
 from resumectl.errors import ExitCode, Refusal
-from resumectl.text import counted, shell_word
+from resumectl.text import counted, natural_key, shell_word
 
 if TYPE_CHECKING:
     from resumectl.database import Snapshot
@@ -167,7 +167,6 @@ def _with_children(
 ) -> tuple[list["WorkflowSeen"], list[int]]:
     """Roots and everything below them, depth first; children oldest first, as they were made."""
     from resumectl.publishing import workflows
-    from resumectl.publishing.natural_order import natural_key
 
     below: dict[str, list[WorkflowSeen]] = {}
     level = list(roots)

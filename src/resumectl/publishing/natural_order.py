@@ -1,20 +1,10 @@
-"""The natural order of ids: a-9 before a-10. The same in Python, on SQLite and on PostgreSQL.
-
-An id is compared as text in which every number has twenty digits.
-"""
-
-import re
+"""The natural order of ids in SQL: `text.natural_key`, on SQLite and on PostgreSQL."""
 
 import sqlalchemy as sa
 
-_DIGITS = 20  # as many as the largest number of 64 bits has
-_NUMBER = re.compile("[0-9]+")
+from resumectl.text import NUMBER_DIGITS, natural_key
+
 _FUNCTION = "resumectl_natural_key"
-
-
-def natural_key(text: str) -> str:
-    """Return what a text is sorted by, with alpha-1-2 before alpha-1-10."""
-    return _NUMBER.sub(lambda number: number[0].zfill(_DIGITS)[-_DIGITS:], text)
 
 
 def natural_order(
@@ -35,6 +25,8 @@ def natural_order(
             driver.create_function(_FUNCTION, 1, natural_key, deterministic=True)
             connection.info[_FUNCTION] = True
         return sa.Function(_FUNCTION, column, type_=sa.Text())
-    padded = sa.func.regexp_replace(column, "([0-9]+)", "0" * _DIGITS + r"\1", "g")
-    cut = sa.func.regexp_replace(padded, f"[0-9]*([0-9]{{{_DIGITS}}})", r"\1", "g", type_=sa.Text)
+    padded = sa.func.regexp_replace(column, "([0-9]+)", "0" * NUMBER_DIGITS + r"\1", "g")
+    cut = sa.func.regexp_replace(
+        padded, f"[0-9]*([0-9]{{{NUMBER_DIGITS}}})", r"\1", "g", type_=sa.Text
+    )
     return sa.collate(cut, "C")  # byte by byte, whatever the server's language

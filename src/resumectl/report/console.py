@@ -51,4 +51,6 @@ def show(*shown: RenderableType, on: Console | None = None) -> None:
             # What is to be copied and typed is one line, however the terminal shows it.
             lines = [text] if text.no_wrap else fold(text, target.width)
         for line in lines:
+            if isinstance(line, Text):
+                line.rstrip()
             target.print(line, soft_wrap=True)

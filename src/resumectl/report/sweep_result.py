@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from resumectl.lab.stability import Judged, Shown, Topic, topic_of
 from resumectl.lab.trial import Finding, Judgement, Kind, Verdict
+from resumectl.text import natural_key
 
 if TYPE_CHECKING:
     from resumectl.lab.archive import SweepKept
@@ -160,7 +161,7 @@ class SweepResult:
                     before.note or seen.note,
                     plan,
                 )
-        return [worst[effect] for effect in sorted(worst)]
+        return [worst[effect] for effect in sorted(worst, key=natural_key)]
 
 
 def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:

@@ -14,7 +14,6 @@ from resumectl.lab.bench import Bench, sweep_ids, workflow_id_of
 from resumectl.publishing import records, takeover, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
-from resumectl.publishing.natural_order import natural_key
 from resumectl.publishing.runtime import Life
 from resumectl.publishing.state import State, broken_promises
 from resumectl.publishing.takeover import Survey
@@ -27,6 +26,7 @@ from resumectl.report.publishing import Resumed
 from resumectl.report.sweep import sweep_document, sweep_view
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED, RESUMABLE_BY_ID, UNFINISHED
+from resumectl.text import natural_key
 
 
 @dataclass(frozen=True, slots=True)
