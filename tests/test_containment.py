@@ -290,6 +290,20 @@ def test_a_file_that_sqlite_cannot_write_and_temporary_ones_are_fine(
     assert found["outside"]["services"] == []
 
 
+@pytest.mark.long
+def test_a_fresh_interpreter_for_each_process_is_contained_as_well(
+    sqlite_place: Place, real_file: Path
+) -> None:
+    before = real_file.read_bytes()
+    write_shop(sqlite_place, f"sqlite:///{real_file}")
+    arguments = ("shop.py:scenario", "--isolation", "spawn")
+    found = refused(sqlite_place, *arguments)
+    assert "which is outside the sandbox (shop.py, line 12)" in found["error"]
+    more = ("--redirect", f"sqlite:///{real_file}", "--only", "*/succeeded")
+    assert swept(sqlite_place, *arguments, *more)["verdicts"]["KEPT"] == 2
+    assert real_file.read_bytes() == before
+
+
 def test_what_only_a_recovery_opens_proves_nothing(sqlite_place: Place, real_file: Path) -> None:
     before = real_file.read_bytes()
     (sqlite_place.directory / "shop.py").write_text(

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from resumectl.lab.containment import database_remedy
 from resumectl.lab.outside_access import (
     Location,
     Reach,
@@ -19,6 +18,7 @@ from resumectl.lab.outside_access import (
     sqlite_file,
 )
 from resumectl.lab.subject import Access
+from resumectl.lab.ways_out import database_remedy
 
 OWN_POSTGRES = "postgresql+psycopg://user:secret@localhost:5432/resumectl_lab_1_trial_1"
 

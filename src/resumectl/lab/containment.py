@@ -1,38 +1,36 @@
 """Keep the target process inside its sandbox: refuse databases and hosts that are outside.
 
-Installed before the program is imported. Python's audit hooks report each connection of `sqlite3` and
-of sockets, whichever library, thread or event loop makes it; libpq connects natively, so psycopg's
-`connect` is replaced; of other drivers SQLAlchemy tells. Subprocesses and native code are not seen.
+Installed before the program is imported; `connect_hooks` calls it. Subprocesses and native code are
+not seen.
 """
 
-import asyncio
 import functools
 import os
 import signal
 import socket
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psycopg
 import sqlalchemy as sa
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import event
 
 from resumectl.lab.callers import user_line
-from resumectl.lab.databases import conninfo
-from resumectl.lab.outside_access import (
-    Location,
-    Reach,
-    Sandbox,
-    is_same_database,
-    locations_of_arguments,
+from resumectl.lab.connect_hooks import (
+    POSTGRES_DRIVERS,
+    add_audit_hook,
+    redirect_driver,
+    redirect_psycopg,
+    redirect_sqlite,
+    watch_lookups,
 )
+from resumectl.lab.databases import conninfo
+from resumectl.lab.outside_access import Location, Reach, Sandbox, locations_of_arguments
 from resumectl.lab.recorder import Recorder
-from resumectl.text import shell_word
+from resumectl.lab.ways_out import database_remedy, host_remedy
 
 REFUSED_STATUS = 72  # how a process ends that was refused something
 # Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
@@ -80,13 +78,13 @@ class Containment:
 
     def install(self) -> None:
         """Contain this process from now on, and those that it forks; there is no way back."""
-        _redirect_sqlite(self._sqlite_path, self._sqlite_connected)
-        for owner in (psycopg.Connection, psycopg.AsyncConnection):
-            _redirect_psycopg(owner, self._psycopg_arguments)
-        psycopg.connect = psycopg.Connection.connect
+        redirect_sqlite(self._sqlite_path, self._sqlite_connected)
+        redirect_psycopg(self._postgres_arguments)
+        for module, owners in POSTGRES_DRIVERS.items():
+            redirect_driver(module, owners, self._postgres_arguments)
         event.listen(sa.Engine, "do_connect", self._engine_connects)
-        _watch_lookups(self._looks_up, self._looked_up)
-        sys.addaudithook(_calling(self._audited))
+        watch_lookups(self._looks_up, self._looked_up)
+        add_audit_hook(self._audited)
 
     # --- databases
 
@@ -120,13 +118,16 @@ class Containment:
             self._sqlite_connects(file)
         return sqlite3.SQLITE_OK
 
-    def _psycopg_arguments(self, given: str, named: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return what psycopg is to be called with instead."""
+    def _postgres_arguments(
+        self, given: str, named: Mapping[str, Any]
+    ) -> tuple[str, Mapping[str, Any]]:
+        """Return the connection string and the keywords that a driver is to be called with instead."""
         replacement = self._check_database(locations_of_arguments("postgresql", [given], named))
         if replacement is None:
             return given, named
-        kept = {k: v for k, v in {**conninfo_to_dict(given), **named}.items() if _is_kept(k)}
-        return conninfo(replacement), kept
+        url, kept = conninfo(replacement), kept_parameters(conninfo_to_dict(given))
+        # A URL as long as it can be one: asyncpg reads no other connection string.
+        return (make_conninfo(url, **kept) if kept else url), kept_parameters(named)
 
     def _engine_connects(
         self, dialect: Any, _record: Any, cargs: list[Any], cparams: dict[str, Any]
@@ -138,7 +139,7 @@ class Containment:
             # That of SQLite is replaced where it is opened, in whichever thread.
             url = sa.make_url(replacement).set(drivername=f"{dialect.name}+{dialect.driver}")
             own, more = dialect.create_connect_args(url)
-            kept = {name: value for name, value in cparams.items() if _is_kept(name)}
+            kept = kept_parameters(cparams)
             cparams.clear()
             cparams.update({**kept, **more})
             cargs[:] = own
@@ -211,11 +212,7 @@ class Containment:
         at = f"[{name}]" if ":" in name else name
         if port:
             at += f":{_text(port)}"
-        self._refuse(
-            f"the program connects to {at}, which is outside the sandbox",
-            "let it call a stub on 127.0.0.1 instead; or let every trial call the real one:  "
-            f"--allow-host {shell_word(at)}",
-        )
+        self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
 
     def _refuse(self, what: str, next_step: str) -> NoReturn:
         """End the process, also where the program would catch an exception."""
@@ -232,103 +229,10 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _is_kept(name: str) -> bool:
-    """Return whether a parameter of libpq's means the same on another server."""
-    return name not in _OF_THE_SERVER and not name.startswith("ssl")
-
-
-def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, str]) -> str:
-    """Return what to type where a database is refused.
-
-    Args:
-        location: Of the one that is refused.
-        sandbox_url: Of the trial's own database.
-        environ: The user's; a variable whose value is that database is named.
-    """
-    url = shell_word(str(location))
-    name = next((n for n, value in environ.items() if is_same_database(value, location)), None)
-    is_own_kind = sa.make_url(sandbox_url).get_backend_name() == location.backend
-    filled, on = "{database_url}", ""
-    if location.backend == "sqlite" and not is_own_kind:
-        filled = "sqlite:///{place}/" + Path(location.database).name
-    elif location.backend == "postgresql" and not is_own_kind:
-        on = " --on postgres"
-    ways = []
-    if name is not None:
-        ways.append(f"it is what {name} names, so  --env {shell_word(f'{name}={filled}')}{on}")
-    if location.backend == "sqlite":
-        ways.append(f"for a copy of its tables in the sandbox, without rows:  --redirect {url}")
-    elif location.backend == "postgresql":
-        ways.append(
-            f"for a database in the sandbox:  --redirect {url} --prepare 'alembic upgrade head'{on}"
-        )
-    ways.append(f"to let every trial write to it:  --allow-database {url}")
-    return "; or ".join(ways)
-
-
-def _calling(audited: Mapping[str, Callable[..., None]]) -> Callable[[str, Any], None]:
-    """Return a hook that calls what is to be told of an event.
-
-    Python calls it for everything that is audited, as for each `id()`, and a plain function in a
-    third of the time of a method.
-    """
-
-    def audit(name: str, arguments: tuple[Any, ...]) -> None:
-        if name in audited:
-            audited[name](*arguments)
-
-    return audit
-
-
-# --- what is replaced
-
-
-def _redirect_sqlite(
-    path_of: Callable[[Any], Any], connected: Callable[[sqlite3.Connection, Any], None]
-) -> None:
-    connect = sqlite3.connect
-
-    @functools.wraps(connect)
-    def redirected(database: Any, *args: Any, **kwargs: Any) -> Any:
-        connection = connect(path_of(database), *args, **kwargs)
-        connected(connection, database)
-        return connection
-
-    sqlite3.connect = redirected
-    sqlite3.dbapi2.connect = redirected
-
-
-def _redirect_psycopg(
-    owner: Any, arguments_of: Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]
-) -> None:
-    connect = owner.connect.__func__
-
-    @functools.wraps(connect)
-    def redirected(cls: Any, conninfo: str = "", **kwargs: Any) -> Any:
-        given, named = arguments_of(conninfo, kwargs)
-        return connect(cls, given, **named)
-
-    owner.connect = classmethod(redirected)  # type: ignore[arg-type]
-
-
-def _watch_lookups(
-    looks_up: Callable[..., None], looked_up: Callable[[Any, set[str]], None]
-) -> None:
-    getaddrinfo = socket.getaddrinfo
-
-    @functools.wraps(getaddrinfo)
-    def noted(host: Any, *args: Any, **kwargs: Any) -> Any:
-        found = getaddrinfo(host, *args, **kwargs)
-        looked_up(host, {str(each[4][0]) for each in found})
-        return found
-
-    socket.getaddrinfo = noted
-    # An event loop looks up in another thread, where no line of the user's is under way.
-    in_loop = asyncio.BaseEventLoop.getaddrinfo
-
-    @functools.wraps(in_loop)
-    def checked(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
-        looks_up(host, port)
-        return in_loop(self, host, port, **kwargs)
-
-    setattr(asyncio.BaseEventLoop, "getaddrinfo", checked)  # noqa: B010
+def kept_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a connection that mean the same on another server."""
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in _OF_THE_SERVER and not name.startswith("ssl")
+    }

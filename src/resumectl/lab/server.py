@@ -239,10 +239,7 @@ class _Emptying:
     def of(cls, template: Connection) -> Self:
         """Look at the template."""
         tables = template.execute(_TABLES, [list(VERSION_TABLES)]).fetchall()
-        if any(
-            template.execute(f"SELECT FROM {table[0]} LIMIT 1".encode()).fetchone()
-            for table in tables
-        ):
+        if any(_has_rows(template, table[0]) for table in tables):
             return cls((), "")
         # What refers to another table was made after that one.
         statements = [f"DELETE FROM {table[0]}" for table in tables]
@@ -262,6 +259,11 @@ class _Emptying:
         except psycopg.Error:
             return False  # whatever it is that it holds, it goes with the database
         return True
+
+
+def _has_rows(connection: Connection, table: str) -> bool:
+    found = connection.execute(f"SELECT EXISTS (SELECT FROM {table})".encode()).fetchone()
+    return found is not None and bool(found[0])
 
 
 def _likeness(connection: Connection) -> tuple[object, ...]:

@@ -12,12 +12,15 @@ import resumectl
 # Where the interpreter's own files and installed packages are.
 INSTALLED = tuple(f"{Path(sysconfig.get_path(name))}/" for name in ("stdlib", "purelib", "platlib"))
 _OWN = f"{Path(resumectl.__file__).parent}/"
+# Also of another environment, as below a virtual one that sees the system's packages.
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
 _LINE_MAX = 200
 
 
 def is_user_file(path: str) -> bool:
     """Return whether a file is neither installed, nor resumectl's, nor made up as `<string>` is."""
-    return not path.startswith((*INSTALLED, _OWN, "<"))
+    is_of_library = any(each in path for each in _LIBRARIES) or path.startswith(INSTALLED)
+    return not is_of_library and not path.startswith((_OWN, "<"))
 
 
 def line_of(frame: FrameType, line: int) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""What to type where a target is refused what is outside its sandbox. Pure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from resumectl.lab.outside_access import Location, is_same_database
+from resumectl.text import shell_word
+
+
+def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, str]) -> str:
+    """Return what to type where a database is refused.
+
+    Args:
+        location: Of the one that is refused.
+        sandbox_url: Of the trial's own database.
+        environ: The user's; a variable whose value is that database is named.
+    """
+    url = shell_word(str(location))
+    name = next((n for n, value in environ.items() if is_same_database(value, location)), None)
+    is_own_kind = make_url(sandbox_url).get_backend_name() == location.backend
+    filled, on = "{database_url}", ""
+    if location.backend == "sqlite" and not is_own_kind:
+        filled = "sqlite:///{place}/" + Path(location.database).name
+    elif location.backend == "postgresql" and not is_own_kind:
+        on = " --on postgres"
+    ways = []
+    if name is not None:
+        ways.append(f"it is what {name} names, so  --env {shell_word(f'{name}={filled}')}{on}")
+    if location.backend == "sqlite":
+        ways.append(f"for a copy of its tables in the sandbox, without rows:  --redirect {url}")
+    elif location.backend == "postgresql":
+        ways.append(
+            f"for a database in the sandbox:  --redirect {url} --prepare 'alembic upgrade head'{on}"
+        )
+    ways.append(f"to let every trial write to it:  --allow-database {url}")
+    return "; or ".join(ways)
+
+
+def host_remedy(at: str) -> str:
+    """Return what to type where a host is refused.
+
+    Args:
+        at: The host, or `HOST:PORT`.
+    """
+    return (
+        "let it call a stub on 127.0.0.1 instead; or let every trial call the real one:  "
+        f"--allow-host {shell_word(at)}"
+    )
