@@ -51,6 +51,7 @@ def stranded(**more: Any) -> dict[str, Any]:
     return {"kind": "stranded", "workflows": ["a-1"], "unregistered": [{"workflow": "a-1", **more}]}
 
 
+LAUNCH = {"kind": "launch", "promises": {}, "digest": ""}
 SETUP = {"file": "/home/shop/main.py", "line": 9, "function": "set_up", "is_callable": True}
 
 RECORDED: dict[str, tuple[Observation, str, str]] = {
@@ -95,12 +96,12 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
         "python -X faulthandler flows.py",
     ),
     "request that waits": (
-        observed(began("import"), began("request"), stands(), in_time=False),
+        observed(began("import"), LAUNCH, began("request"), stands(), in_time=False),
         "it goes on waiting; its request stands at flows.py:12: charge(order)",
         "--timeout 300",
     ),
     "workflow that waits": (
-        observed(began("import"), began("request"), stands(where=None, others=[HERE]), in_time=False),
+        observed(began("import"), LAUNCH, began("request"), stands(where=None, others=[HERE]), in_time=False),
         "the program stands at flows.py:12: charge(order)",
         "--timeout 300",
     ),
@@ -123,7 +124,7 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
     "table that nothing creates": (
         observed(
             began("import"), began("request"),
-            failed("OperationalError", '(sqlite3.OperationalError) no such table: orders', about={"setup": None}),
+            failed("OperationalError", '(sqlite3.OperationalError) no such table: orders', about={"table": "orders", "setup": None}),
         ),
         "flows.py:12 uses the table orders, which does not exist in the database of a trial",
         "--after-launch setup.py:setup",
@@ -131,7 +132,7 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
     "table of a schema on PostgreSQL": (
         observed(
             began("import"), began("request"),
-            failed("ProgrammingError", 'UndefinedTable: relation "shop.orders" does not exist', about={"setup": SETUP}),
+            failed("ProgrammingError", 'UndefinedTable: relation "shop.orders" does not exist', about={"table": "shop.orders", "setup": SETUP}),
         ),
         "the table shop.orders, which does not exist in the database of a trial: main.py:9 creates",
         "--after-launch main.py:set_up",
@@ -189,6 +190,11 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
         observed(began("import"), failed("OperationalError", "connection failed: Connection refused")),
         "importing flows.py fails: OperationalError: connection failed",
         "start what it connects to",
+    ),
+    "import that stalls beside an earlier run": (
+        observed(began("import"), {"kind": "stalled", "why": "stands", "where": HERE}),
+        "importing flows.py does not end: it stands at flows.py:12: charge(order)",
+        "--timeout 300",
     ),
     "launched too early": (
         observed(began("import"), failed("DBOSException", "DBOS Error: No DBOS was created yet")),

@@ -380,14 +380,10 @@ def _written_for_another_dbos(at: Situation) -> Advice | None:
     return Advice(f"{place}{found.what}; installed is dbos {at.about['dbos']}", found.instead)
 
 
-_NO_TABLE = re.compile(r'no such table: (?:\w+\.)?"?(\w+)|relation "([\w.]+)" does not exist')
-
-
 def _table_missing(at: Situation) -> Advice | None:
-    found = _NO_TABLE.search(at.message)
-    if found is None:
+    if "table" not in at.about:
         return None
-    table, setup = found[1] or found[2], at.about.get("setup")
+    table, setup = at.about["table"], at.about["setup"]
     place = f"{at.place()} uses" if at.place() else "the program uses"
     what = f"{place} the table {table}, which does not exist in the database of a trial"
     if setup is None:

@@ -21,7 +21,7 @@ _MESSAGE_MAX = 2_000
 # A name that the program asks the environment for, without saying what to do where it is not set.
 _ASKED = re.compile(r"""(?:getenv|environ\.get)\(\s*["'](\w+)["']\s*\)""")
 # How SQLite and PostgreSQL say that a table is missing.
-_NO_TABLE = ("no such table", "UndefinedTable")
+_NO_TABLE = re.compile(r'no such table: (?:\w+\.)?"?(\w+)|relation "([\w.]+)" does not exist')
 _OS_FILES = (os.__file__, "<frozen os>")
 _SOURCES = ("", "src", "lib", "app")
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
@@ -85,8 +85,11 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
         if found is not None:
             yield "source", str(found)
             yield "project", _project_of(found)
-    if any(each in str(error) for each in _NO_TABLE):
-        yield "setup", find_setup(source_files(roots))
+    table = _NO_TABLE.search(str(error))
+    if table is not None:
+        name = table[1] or table[2]
+        yield "table", name
+        yield "setup", find_setup(source_files(roots, name.rpartition(".")[2]))
     name = _missing_variable(error)
     if name is not None:
         yield "unset", [name]
@@ -160,8 +163,21 @@ def _text_of(file: str) -> str:
         return ""
 
 
-def source_files(roots: Sequence[Path]) -> list[Path]:
-    """Return the files of the user's modules that were imported, and those beside the target."""
+def source_files(roots: Sequence[Path], name: str) -> list[Path]:
+    """Return the files that may say how something is set up.
+
+    These are the user's modules that were imported, and files beside the target that mention what
+    is missing, or import one of these modules: other programs may lie in the same directory.
+
+    Args:
+        roots: Directories of the program.
+        name: What is missing.
+    """
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     imported = [Path(each) for each in files if isinstance(each, str) and is_user_file(each)]
-    return [*imported, *(sorted(roots[-1].glob("*.py")) if roots else ())]
+    stems = "|".join(re.escape(each.stem) for each in imported)
+    related = re.compile(
+        rf"\b{re.escape(name)}\b|^\s*(?:from|import)\s+(?:{stems})\b", re.MULTILINE
+    )
+    beside = sorted(roots[-1].glob("*.py")) if roots else []
+    return [*imported, *(each for each in beside if related.search(_text_of(str(each))))]

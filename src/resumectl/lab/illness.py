@@ -15,6 +15,8 @@ def illness(run: Observation) -> str:
     life = run.final
     if life.failure:
         return life.failure
+    if not life.has_settled and life.last("launch") is None:
+        return f"{_how_it_stays(run)}; it has not launched DBOS"
     if not life.has_settled:
         late = [
             f"{each['id']} stays {each['status']}{_where(life, each)}"

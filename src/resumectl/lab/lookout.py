@@ -72,9 +72,12 @@ class Lookout:
             database_url: URL of the trial's database, with its password.
         """
         evidence = Evidence(database_url)
-        files = source_files(self.roots)
         unregistered = [
-            {"workflow": workflow, "queue": queue, "setup": find_setup(files, queue=queue)}
+            {
+                "workflow": workflow,
+                "queue": queue,
+                "setup": find_setup(source_files(self.roots, queue), queue=queue),
+            }
             for workflow, queue in evidence.unregistered()
             if workflow in workflow_ids
         ]
