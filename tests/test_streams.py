@@ -48,7 +48,14 @@ def test_a_long_output_is_cut_off_quietly(sqlite_place: Place) -> None:
     assert process.wait(60) == ExitCode.DONE
 
 
-@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize(
+    "closed",
+    [
+        (0, 1, 2),
+        pytest.param((1,), marks=pytest.mark.long),
+        pytest.param((2,), marks=pytest.mark.long),
+    ],
+)
 def test_closed_streams_are_no_failure_and_no_database_takes_their_place(
     sqlite_place: Place, closed: tuple[int, ...]
 ) -> None:
