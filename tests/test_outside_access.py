@@ -17,7 +17,7 @@ from resumectl.lab.outside_access import (
     parse_host,
     sqlite_file,
 )
-from resumectl.lab.subject import Access
+from resumectl.lab.subject import Access, Subject
 from resumectl.lab.ways_out import database_remedy
 
 OWN_POSTGRES = "postgresql+psycopg://user:secret@localhost:5432/resumectl_lab_1_trial_1"
@@ -269,6 +269,29 @@ def test_the_advice_fits_the_database_of_the_trials(directory: Path) -> None:
     file = Location("sqlite", "", "", "/srv/shop.db")
     said = database_remedy(file, OWN_POSTGRES, {"SHOP": "sqlite:////srv/shop.db"})
     assert "--env 'SHOP=sqlite:///{place}/shop.db'" in said
+    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "/srv/shop.db"})
+    assert "--env 'SHOP={place}/shop.db'" in said
+
+
+@pytest.mark.parametrize(
+    ("usual", "scheme"),
+    [
+        ("", "postgresql+psycopg"),
+        ("postgresql://db/shop", "postgresql"),
+        ("postgres://db/shop", "postgres"),
+        ("postgresql+asyncpg://db/shop", "postgresql+asyncpg"),
+        ("sqlite:////srv/shop.db", "postgresql+psycopg"),
+        ("/srv/shop.db", "postgresql+psycopg"),
+    ],
+)
+def test_a_variable_names_the_sandbox_with_the_driver_that_it_usually_has(
+    usual: str, scheme: str
+) -> None:
+    subject = Subject(environ={"SHOP": "{database_url}", "LOG": "{place}/log"})
+    assert subject.environ_in("/place", OWN_POSTGRES, {"SHOP": usual} if usual else {}) == {
+        "SHOP": OWN_POSTGRES.replace("postgresql+psycopg", scheme),
+        "LOG": "/place/log",
+    }
 
 
 # --- hosts

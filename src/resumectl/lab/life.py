@@ -112,7 +112,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         clock.set_ahead(order.clock_ahead_s)
     os.environ["RESUMECTL_PLACE"] = order.place
     tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.place, TEMPORARY_DIRECTORY))
-    os.environ.update(subject.environ_in(order.place, order.database_url))
+    os.environ.update(subject.environ_in(order.place, order.database_url, os.environ))
     if "PYTHONPATH" in subject.environ:
         # The interpreter reads it as it starts, and this one has been forked.
         sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)

@@ -137,7 +137,7 @@ def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: s
         environ = {
             **os.environ,
             "DATABASE_URL": prepared_url,
-            **subject.environ_in(str(seed), database_url),
+            **subject.environ_in(str(seed), database_url, os.environ),
             CONTAINMENT_VARIABLE: json.dumps(told),
         }
         paths = filter(None, [directory, own, environ.get("PYTHONPATH")])

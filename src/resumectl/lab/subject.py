@@ -78,15 +78,20 @@ class Subject:
             }
         )
 
-    def environ_in(self, directory: str, database_url: str) -> dict[str, str]:
+    def environ_in(
+        self, directory: str, database_url: str, usual: Mapping[str, str]
+    ) -> dict[str, str]:
         """Return the environment of its process, for one sandbox.
 
         Args:
             directory: Of the sandbox.
             database_url: Of the sandbox's database.
+            usual: The user's environment, which says with which driver a variable names a database.
         """
         return {
-            name: value.replace("{place}", directory).replace("{database_url}", database_url)
+            name: value.replace("{place}", directory).replace(
+                "{database_url}", _with_usual_driver(database_url, usual.get(name, ""))
+            )
             for name, value in self.environ.items()
         }
 
@@ -95,6 +100,14 @@ class Subject:
             return f"publisher --count {self.count} --guarantee {self.guarantee}"
         module, name = self.target
         return f"{module.rpartition('/')[2]}:{name}"
+
+
+def _with_usual_driver(url: str, usual: str) -> str:
+    """Return a URL with the driver of another one, where both are of one kind of database."""
+    kinds = (each.partition("://")[0].partition("+")[0] for each in (url, usual))
+    if len({kind.replace("postgresql", "postgres") for kind in kinds}) > 1:
+        return url
+    return f"{usual.partition('://')[0]}://{url.partition('://')[2]}"
 
 
 def parse_target(text: str) -> tuple[str, str]:

@@ -21,10 +21,12 @@ def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, 
     name = next((n for n, value in environ.items() if is_same_database(value, location)), None)
     is_own_kind = make_url(sandbox_url).get_backend_name() == location.backend
     filled, on = "{database_url}", ""
-    if location.backend == "sqlite" and not is_own_kind:
-        filled = "sqlite:///{place}/" + Path(location.database).name
-    elif location.backend == "postgresql" and not is_own_kind:
+    if location.backend == "postgresql" and not is_own_kind:
         on = " --on postgres"
+    elif location.backend == "sqlite" and name is not None:
+        scheme, is_url, _ = environ[name].rpartition("://")
+        if not is_url or not is_own_kind:
+            filled = f"{scheme}{':///' if is_url else ''}{{place}}/{Path(location.database).name}"
     ways = []
     if name is not None:
         ways.append(f"it is what {name} names, so  --env {shell_word(f'{name}={filled}')}{on}")
