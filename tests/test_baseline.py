@@ -143,8 +143,8 @@ class Controls:
         self.paused_at.append(control.at)
         return next(self._runs)
 
-    def trial(self, plan: CrashPlan, *, is_repeated: bool) -> Observation:
-        assert is_repeated
+    def trial(self, plan: CrashPlan, *, is_check: bool) -> Observation:
+        assert is_check
         assert str(plan) == PLAN
         return next(self._again)
 

@@ -25,7 +25,7 @@ def judgement(n: int, *findings: Finding, **more: Any) -> Judgement:
 
 
 def result(judged: Sequence[Judgement], repeated: Sequence[Judgement] = ()) -> SweepResult:
-    return SweepResult(KEPT, settled(judged, repeated), (), (None, None), {})
+    return SweepResult(KEPT, settled(judged, repeated), (), (None, None), False, {})
 
 
 def stuck(pid: int) -> Finding:

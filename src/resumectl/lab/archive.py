@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from resumectl.database import Snapshot, snapshot
 from resumectl.errors import Refusal
-from resumectl.lab.plan import CrashPlan
+from resumectl.lab.plan import CrashPlan, PlannedTrial
 from resumectl.lab.specification import Specification
 from resumectl.lab.stability import Judged, settled
 from resumectl.lab.trial import Judgement, Observation, Verdict
@@ -207,19 +207,26 @@ class Archive:
 
     # --- its trials
 
-    def to_run(self, sweep_id: int, first: int, last: int) -> list[tuple[int, CrashPlan]]:
+    def to_run(self, sweep_id: int, first: int, last: int) -> list[PlannedTrial]:
         """The trials of these numbers that have not been run, in their order."""
+        turn = sa.func.row_number().over(partition_by=(_t.round, _t.plan), order_by=_t.number)
+        every = (
+            sa.select(_t.number, _t.plan, _t.round, _t.ended_at_ms, turn.label("turn"))
+            .where(_t.sweep_id == sweep_id)
+            .subquery()
+        )
         query = (
-            sa.select(_t.number, _t.plan)
-            .where(
-                _t.sweep_id == sweep_id,
-                _t.number.between(first, last),
-                _t.ended_at_ms.is_(None),
-            )
-            .order_by(_t.number)
+            sa.select(every.c.number, every.c.plan, every.c.round, every.c.turn)
+            .where(every.c.number.between(first, last), every.c.ended_at_ms.is_(None))
+            .order_by(every.c.number)
         )
         with self._reading() as connection:
-            return [(row.number, CrashPlan.parse(row.plan)) for row in connection.execute(query)]
+            return [
+                PlannedTrial(number, CrashPlan.parse(plan), int(turn) - 1)
+                if round_number != REPEATED
+                else PlannedTrial(number, CrashPlan.parse(plan), is_check=True)
+                for number, plan, round_number, turn in connection.execute(query)
+            ]
 
     def keep(self, sweep_id: int, number: int, trial: Observation, judgement: Judgement) -> None:
         """Keep one trial, as soon as it has ended; of a number that is kept, the first stands."""

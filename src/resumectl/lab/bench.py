@@ -290,7 +290,7 @@ class Bench:
 
         if numbers:
             left = self.archive.to_run(sweep_id, min(numbers), max(numbers))
-            run_trials(swept.runner, left, jobs=self._jobs, on_trial=on_trial, are_repeated=True)
+            run_trials(swept.runner, left, jobs=self._jobs, on_trial=on_trial)
 
     def _judge_anew(self, sweep_id: int) -> None:
         swept = self.swept(sweep_id)

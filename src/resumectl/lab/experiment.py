@@ -368,8 +368,7 @@ class Experiment:
         while runner is not None and (plans := Stability(found, repeated).to_repeat()):
             for plan in plans:
                 again += [
-                    runner.trial(CrashPlan.parse(plan), is_repeated=True)
-                    for _ in range(TIMES_AGAIN)
+                    runner.trial(CrashPlan.parse(plan), is_check=True) for _ in range(TIMES_AGAIN)
                 ]
             found, repeated = judge_all()
         if self.ask_often(found, repeated):

@@ -8,6 +8,7 @@ import functools
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ from resumectl.lab.scenario import (
     plain,
     unless_started,
 )
+from resumectl.lab.schedule import Schedule, Turns
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.standstill_watch import StandstillWatch
 from resumectl.lab.statements import STARTED, Fact
@@ -69,7 +71,8 @@ class Order:
     deployed_as: str | None  # the module of the release before this one
     death: str | None
     app_version: str | None  # None: the program's own, or the one that DBOS computes
-    core: int  # of the processor: where all of its threads run
+    cores: Sequence[int]  # of the processor: where its threads run
+    schedule: dict[str, Any]  # how they get their turns
     is_first: bool
     comes_back_late: bool  # the client asks again when the recovery can do no more
     tells_libraries: bool  # which ones the program has imported
@@ -96,7 +99,7 @@ def live(order: Order) -> NoReturn:
     if (order.subject["target"] or ("",))[0].endswith(".py"):
         roots.append(Path(order.subject["target"][0]).parent)
     try:
-        os.sched_setaffinity(0, {order.core})
+        os.sched_setaffinity(0, order.cores)
         _live(order, recorder, Lookout(recorder, roots, order.time_limit_s))
     except BaseException as error:  # noqa: BLE001 (the record is where it is told)
         recorder.write("failed", **facts_of(error, roots=roots))
@@ -137,22 +140,26 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     def committed(facts: Sequence[Fact]) -> None:
         if here() == NOWHERE:
             started.extend((str(f.workflow_id), f.what) for f in facts if f.kind in STARTED)
-        more = _writes_of_bodies(facts)
+        more: dict[str, Any] = dict(_writes_of_bodies(facts))
+        if any(fact.workflow_id is None for fact in facts):
+            more["writer"] = [threading.get_native_id(), *here()]
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         for fact in facts:
             if fact.sent and fact.kind == "step":
                 number = int(fact.name.rpartition("-")[2])
                 recorder.write("sent", workflow=fact.workflow_id, number=number, messages=fact.sent)
 
+    turns = Turns(Schedule(**order.schedule))
     watch = _watch(
         order,
         recorder,
+        turns,
         on_commit=committed,
         on_survived=survived,
         hold=_hold_of_client(order, wakener),
         of_publisher=subject.target is None,
     )
-    _hook(order, recorder, wakener, watch)
+    _hook(order, recorder, wakener, watch, turns)
     dbos_hooks.note_pauses(standstill.pause)
     if subject.longest_sleep_s is not None:
         dbos_hooks.shorten_sleeps(subject.longest_sleep_s)
@@ -219,7 +226,10 @@ def _hold_of_client(order: Order, wakener: dbos_hooks.Wakener) -> ClientHold | N
     return ClientHold(functools.partial(wakener.wait_for_silence, order.patience_s))
 
 
-def _watch(order: Order, recorder: Recorder, hold: ClientHold | None, **more: Any) -> Watch:
+def _watch(
+    order: Order, recorder: Recorder, turns: Turns, hold: ClientHold | None, **more: Any
+) -> Watch:
+    before_write = turns.give if hold is None else hold.before_write
     told, pause = order.death, None
     if order.control is not None:
         told = order.control["at"]
@@ -229,7 +239,7 @@ def _watch(order: Order, recorder: Recorder, hold: ClientHold | None, **more: An
         plan.deaths[0] if plan else None,
         lambda text: recorder.write("struck" if pause is None else "paused", at=text),
         pause=pause,
-        client=hold,
+        before_write=before_write,
         system_database=order.database_url,
         body=_body,
         **more,
@@ -305,7 +315,9 @@ def config_of(database_url: str, app_version: str | None) -> dict[str, Any]:
     }
 
 
-def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: Watch) -> None:
+def _hook(
+    order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: Watch, turns: Turns
+) -> None:
     dbos_hooks.check_names()
     follow()
     config = config_of(order.database_url, order.app_version)
@@ -331,6 +343,7 @@ def _hook(order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: 
         payload = payload_of(args, kwargs, alive_s=time.monotonic() - began_s + clock.ahead_s())
         with watch.no_blow():
             recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload)
+        turns.give()
         return lambda: recorder.write("ended", **where)
 
     def happened(name: str, about: tuple[Any, ...]) -> None:

@@ -115,6 +115,23 @@ class CrashPlan:
         return ",".join(map(str, self.deaths))
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedTrial:
+    """A trial that is to be run.
+
+    Attributes:
+        number: Its number in the sweep.
+        plan: Its crash plan.
+        repetition: How many trials of the same plan precede it: each has a schedule of its own.
+        is_check: Whether it repeats another trial as it was, to see a finding again.
+    """
+
+    number: int
+    plan: CrashPlan
+    repetition: int = 0
+    is_check: bool = False
+
+
 # What a plan gives a meaning to, and a workflow id may hold: written as in URLs.
 _SPECIAL = re.compile(r"[,#=+*?%\s]")
 

@@ -23,6 +23,7 @@ from resumectl.lab.evidence import Evidence
 from resumectl.lab.places import EMBEDDED, Place, Places
 from resumectl.lab.plan import CrashPlan, Edge
 from resumectl.lab.redirects import make_seed
+from resumectl.lab.schedule import Schedule, schedule_of
 from resumectl.lab.subject import DOWNTIME_S, Subject
 from resumectl.lab.trial import BASELINE, LATER_BASELINE, TIME_CONTROL, LifeSeen, Observation
 from resumectl.lab.zygotes import Zygote
@@ -38,6 +39,9 @@ BASELINE_PATIENCE_S = 1.0
 # At a plan whose blow had nothing to fall on: where a program's path is chosen by chance and
 # recorded, or a thread was faster, the next run of it may pass there.
 _ATTEMPTS = 16
+
+
+_USUAL_SCHEDULE = schedule_of(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Lab:
         # One for each trial that may run at a time. All of a trial stays on one core: Python runs
         # one thread at a time, and five messages took a fifth longer with threads on both of two.
         self._cores: SimpleQueue[int] = SimpleQueue()
-        cores = sorted(os.sched_getaffinity(0))
+        self.cores = cores = sorted(os.sched_getaffinity(0))
         for turn in range(os.getpid(), os.getpid() + jobs):  # other labs begin with another core
             self._cores.put(cores[turn % len(cores)])
         # Two hash seeds: a set that iterates differently after the restart is a classic.
@@ -289,17 +293,24 @@ class Runner:
         first, later = self._subjects
         return replace(later, app_version=first.app_version) != first
 
-    def trial(self, plan: CrashPlan, *, is_repeated: bool = False) -> Observation:
+    def trial(self, plan: CrashPlan, repetition: int = 0, *, is_check: bool = False) -> Observation:
         """Die as the plan says, live on, and see; again where the blow had nothing to fall on.
 
         Args:
             plan: Where to die.
-            is_repeated: Whether it repeats another trial, whose sandbox is kept already.
+            repetition: How many trials of this plan precede it: each has a schedule of its own.
+            is_check: Whether it repeats another trial, whose sandbox is kept already.
         """
         deaths = [str(death) for death in plan.deaths]
         for attempt in itertools.count(1):
             is_last = attempt == _ATTEMPTS
-            seen = self._run(str(plan), [*deaths, None], is_last=is_last, is_kept=not is_repeated)
+            seen = self._run(
+                str(plan),
+                [*deaths, None],
+                is_last=is_last,
+                is_kept=not is_check,
+                schedule=schedule_of(repetition),
+            )
             if is_last or _is_decided(seen, len(deaths)):
                 break
             self.discard(seen)
@@ -313,6 +324,7 @@ class Runner:
         first_zygote: int = 0,
         control: Control | None = None,
         clock_ahead_s: float = 0.0,
+        schedule: Schedule = _USUAL_SCHEDULE,
         is_last: bool = True,
         is_kept: bool = True,
     ) -> Observation:
@@ -331,7 +343,8 @@ class Runner:
                         "deployed_as": (self._subjects[0].target or (None,))[0],
                         "app_version": subject.app_version,
                         "death": death,
-                        "core": core,
+                        "cores": [core] if schedule.is_on_one_core else self._lab.cores,
+                        "schedule": schedule.as_plain(),
                         "is_first": number == 1,
                         "comes_back_late": before is not None and before.startswith(Edge.AFTER),
                         "tells_libraries": plan == BASELINE and control is None,

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from resumectl.lab.experiment import Experiment
-from resumectl.lab.plan import CrashPlan
+from resumectl.lab.plan import PlannedTrial
 from resumectl.lab.runner import Runner
 from resumectl.lab.trial import Judgement, Observation, Verdict
 
@@ -32,33 +32,34 @@ def keeper(experiment: Experiment, directory: str) -> Callable[[Observation], Pa
 
 def run_trials(
     runner: Runner,
-    plans: Iterable[tuple[int, CrashPlan]],
+    planned: Iterable[PlannedTrial],
     *,
     jobs: int,
     on_trial: Callable[[int, Observation], bool],
-    are_repeated: bool = False,
 ) -> None:
-    """Run a trial for each plan, some at a time.
+    """Run trials, some at a time.
 
     Args:
         runner: Runs one.
-        plans: Number and plan of each, in their order.
+        planned: What is to be run, in its order.
         jobs: How many at a time.
         on_trial: Given number and observation of each as it ends, in this thread; returns
             whether to go on.
-        are_repeated: Whether they repeat other trials.
     """
-    left = iter(plans)
+    left = iter(planned)
     stop = threading.Event()
     with ThreadPoolExecutor(jobs, thread_name_prefix="trial") as pool:
         running: dict[Future[Observation], int] = {}
         while True:
             while len(running) < jobs and not stop.is_set():
-                number, plan = next(left, (0, None))
-                if plan is None:
+                trial = next(left, None)
+                if trial is None:
                     stop.set()
                     break
-                running[pool.submit(runner.trial, plan, is_repeated=are_repeated)] = number
+                future = pool.submit(
+                    runner.trial, trial.plan, trial.repetition, is_check=trial.is_check
+                )
+                running[future] = trial.number
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)

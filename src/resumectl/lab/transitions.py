@@ -19,7 +19,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from resumectl.lab.client_hold import ClientHold
 from resumectl.lab.drivers import changed_nothing, commits_by_itself
 from resumectl.lab.gate import Gate, Hold
 from resumectl.lab.plan import EXIT_STATUS, Blow, Death, Edge
@@ -41,6 +40,10 @@ def _nothing(_facts: Sequence[Fact]) -> None:
     pass
 
 
+def no_wait() -> None:
+    """Write at once."""
+
+
 def _never(_transition: str) -> bool:
     return False
 
@@ -57,7 +60,7 @@ class Watch:
             for a commit is to be woken here: earlier, it could go on before the blow.
         of_publisher: Whether resumectl's own publisher is at work.
         pause: Called there instead of dying: a control, without a crash.
-        client: Holds the client back, in a control in which time passes.
+        before_write: Called ahead of each statement that writes.
         system_database: URL of DBOS's own database.
         system_schema: Of its tables, on PostgreSQL.
         body: Tells the workflow in whose body, outside of any step, this thread is at work.
@@ -74,7 +77,7 @@ class Watch:
         on_survived: Callable[[Sequence[Fact]], None] = _nothing,
         of_publisher: bool = False,
         pause: Callable[[], None] | None = None,
-        client: ClientHold | None = None,
+        before_write: Callable[[], None] = no_wait,
         body: Callable[[], str | None] = no_body,
     ) -> None:
         self._death = death
@@ -83,7 +86,7 @@ class Watch:
         self._on_survived = on_survived
         self._of_publisher = of_publisher
         self._pause = pause
-        self._client = client
+        self._before_write = before_write
         # A lab's engine leaves out the directories.
         file = sa.make_url(system_database).database
         self._system_files = frozenset({file, Path(str(file)).name})
@@ -153,8 +156,7 @@ class Watch:
         if not writes(sql) or self._is_suspended or context is None:
             execute(cursor, sql, parameters, context)
             return
-        if self._client is not None:
-            self._client.before_write()
+        self._before_write()
         conn: sa.Connection = context.root_connection
         tellings = tellings_of(sql, self._of_publisher, self._schemas_behind(conn))
         if not tellings:

@@ -84,6 +84,12 @@ def sweep_view(
             ),
             style="dim",
         )
+    if result.has_one_order:
+        yield Text(
+            "several things ran at once, and each crash point was tried in one order of them: "
+            "--repeat 5 tries others",
+            style="dim",
+        )
     if result.not_compared:
         yield Text(
             literal(
@@ -214,6 +220,8 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
             for each in result.exposures
         ],
         "attempts": dict(result.tried_again),
+        "is_concurrent": result.is_concurrent,
+        "orders_tried": result.kept.specification.repeat,
         "not_compared": result.not_compared,
         "outside": {
             "redirected": list(access.redirects),

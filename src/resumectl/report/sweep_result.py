@@ -72,6 +72,7 @@ class SweepResult:
     judged: Judged
     masked: Sequence[str]  # what is compared in no trial
     settings: tuple["TargetSettings | None", "TargetSettings | None"]  # before the crash, and after
+    is_concurrent: bool  # whether the program does several things at once
     contacts: Mapping[str, int]  # see `Observation.contacts`; of all runs
     # From the start of the command that ran it to its verdict; None where another one shows it.
     wall_seconds: float | None = None
@@ -124,6 +125,11 @@ class SweepResult:
     def tried_again(self) -> list[tuple[str, int]]:
         """Plan and number of attempts of each trial that was not killed at its first attempt."""
         return [(each.plan, each.attempts) for each in self.trials if each.attempts > 1]
+
+    @property
+    def has_one_order(self) -> bool:
+        """Whether the order of threads matters, and each crash plan was tried in one order only."""
+        return self.is_concurrent and self.kept.specification.repeat == 1
 
     @property
     def findings(self) -> list[SeenFinding]:

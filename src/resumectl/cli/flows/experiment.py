@@ -8,7 +8,7 @@ from resumectl.errors import ExitCode, Refusal
 from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.crash_points import crash_points, refuse_none, refuse_unknown
 from resumectl.lab.experiment import Experiment
-from resumectl.lab.plan import CrashPlan
+from resumectl.lab.plan import CrashPlan, PlannedTrial
 from resumectl.lab.runner import Runner, open_lab
 from resumectl.lab.specification import Specification
 from resumectl.lab.sweep import keeper, run_trials, verdicts
@@ -125,7 +125,9 @@ def replay(
             return True
 
         doing.say(lambda: f"trial {min(len(trials) + 1, times)} of {times}")
-        run_trials(runner, [(n, plan) for n in range(times)], jobs=1, on_trial=on_trial)
+        run_trials(
+            runner, [PlannedTrial(n, plan, n) for n in range(times)], jobs=1, on_trial=on_trial
+        )
         doing.say("judging")
         judged = experiment.judged(trials)
     doing.stop()

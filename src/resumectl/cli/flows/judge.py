@@ -13,6 +13,7 @@ from resumectl.cli.subject import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
 from resumectl.lab.archive import REPEATED, Archive, SweepKept, no_sweep
+from resumectl.lab.concurrency import is_concurrent
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.stability import Judged, settled
 from resumectl.lab.target_settings import settings_of_target
@@ -50,7 +51,14 @@ def _result(
 ) -> SweepResult:
     settings = tuple(settings_of_target(experiment.runs, later=later) for later in (False, True))
     masked = experiment.baseline.not_compared
-    return SweepResult(kept, judged, masked, (settings[0], settings[1]), contacts)
+    return SweepResult(
+        kept,
+        judged,
+        masked,
+        (settings[0], settings[1]),
+        any(map(is_concurrent, experiment.runs)),
+        contacts,
+    )
 
 
 def code_of(result: SweepResult) -> ExitCode:

@@ -10,6 +10,7 @@ from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, MachineFailure
 from resumectl.lab.crash_points import crash_points
 from resumectl.lab.experiment import Experiment
+from resumectl.lab.plan import PlannedTrial
 from resumectl.lab.runner import Lab, Runner
 from resumectl.lab.subject import Subject
 from resumectl.lab.sweep import run_trials
@@ -100,7 +101,10 @@ def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> Sequence[Judgement]:
         found = {finding.kind for finding in experiment.judge(trial).findings}
         return scenario == "corrected" or pitfall.finding not in found
 
-    plans = list(enumerate(crash_points(experiment.baseline.transitions)))
+    plans = [
+        PlannedTrial(number, plan)
+        for number, plan in enumerate(crash_points(experiment.baseline.transitions))
+    ]
     run_trials(runner, plans, jobs=1, on_trial=on_trial)
     return experiment.judged(trials, repeat=scenario == "corrected").trials
 
