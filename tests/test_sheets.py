@@ -5,6 +5,7 @@ The tables are those that the commands make of real data with long names, laid o
 
 import ast
 import contextlib
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -306,3 +307,22 @@ def test_breaks_that_are_asked_for() -> None:
 def test_styles_are_kept_where_a_text_is_folded() -> None:
     first, second = fold(Text.assemble(("one two", "red")), 4)
     assert (first.spans[0].style, second.spans[0].style) == ("red", "red")
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [("100", 100), ("", 1_000_000), ("0", 1_000_000), ("abc", 1_000_000)]
+)
+def test_a_pipe_has_no_width_unless_one_is_given(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert console.console().width == width
+
+
+def test_a_terminal_of_no_columns_has_the_usual_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setenv("COLUMNS", "0")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert console.console().width == 80

@@ -363,7 +363,9 @@ def _packed(observations: Sequence[Observation]) -> bytes:
 def _read(sweep_id: int, stored: Any) -> Iterator[Observation]:
     try:
         yield from map(Observation.from_plain, json.loads(zlib.decompress(stored)))
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:
+        # An observation says of which schema it is; one that lacks a field does not know itself.
+        what = error if isinstance(error, ValueError) else "observations of another version"
         raise Refusal(
-            f"sweep {sweep_id} holds {error}", next_step="sweep again, with this version"
+            f"sweep {sweep_id} holds {what}", next_step="sweep again, with this version"
         ) from error

@@ -19,15 +19,19 @@ VERDICT_STYLES = {
 }
 # A pipe has no width: a row stays on its line, for grep.
 _PIPE_WIDTH = 1_000_000
+_USUAL_WIDTH = 80
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console that respects NO_COLOR, COLUMNS and pipes, and takes nothing for markup."""
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
+    columns = os.environ.get("COLUMNS", "")
+    given = int(columns) if columns.isdecimal() else None
+    width = given if given or stream.isatty() else _PIPE_WIDTH
     return Console(
         stderr=stderr,
-        width=width,
+        # Zero, as some terminals of CI services have it, would show nothing at all.
+        width=_USUAL_WIDTH if width == 0 else width,
         # NO_COLOR is taken at its word: no escape sequence at all, not even for bold.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         markup=False,
