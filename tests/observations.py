@@ -30,7 +30,8 @@ def life(steps: Steps, *, ran: Sequence[int] | None = None, **more: Any) -> Life
         ),
         *({"kind": "replayed", "workflow": "w-1", "number": n} for n in range(1, len(steps) + 1)),
         *more.pop("events", ()),
-        {"kind": "quiet", "at_us": 9, "still_running": 0},
+        {"kind": "quiet", "at_us": 9, "still_running": 0,
+         "at_once": more.pop("at_once", False)},
         {"kind": "answered", "value": more.pop("answer", "ok")},
     ]  # fmt: skip
     workflow = {

@@ -1,18 +1,21 @@
 """Tell whether a program does several things at once, so that their order matters. Pure."""
 
-from collections import defaultdict
-
 from resumectl.lab.outcome import site
 from resumectl.lab.trial import LifeSeen, Observation
 
 
 def is_concurrent(run: Observation) -> bool:
-    """Return whether two step bodies overlap, or two threads write within one step.
+    """Return whether two step bodies overlap, or a step has two threads or tasks at once.
 
     Args:
         run: An uninterrupted one.
     """
-    return any(_steps_overlap(life) or _threads_write(life) for life in run.lives)
+    return any(_steps_overlap(life) or _has_several(life) for life in run.lives)
+
+
+def _has_several(life: LifeSeen) -> bool:
+    quiet = life.last("quiet")
+    return quiet is not None and bool(quiet["at_once"])
 
 
 def _steps_overlap(life: LifeSeen) -> bool:
@@ -24,13 +27,3 @@ def _steps_overlap(life: LifeSeen) -> bool:
             if len(running) > 1:
                 return True
     return False
-
-
-def _threads_write(life: LifeSeen) -> bool:
-    threads: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
-    for event in life.events:
-        if event["kind"] == "commit" and "writer" in event:
-            thread, workflow, step = event["writer"]
-            if workflow is not None and step is not None:
-                threads[workflow, step].add(thread)
-    return any(len(each) > 1 for each in threads.values())

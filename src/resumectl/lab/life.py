@@ -8,7 +8,6 @@ import functools
 import os
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -52,7 +51,7 @@ from resumectl.lab.statements import STARTED, Fact
 from resumectl.lab.subject import Subject
 from resumectl.lab.transitions import Watch
 from resumectl.lab.warm import shared_engine
-from resumectl.lab.whereabouts import NOWHERE, follow, here, wait_for_strays
+from resumectl.lab.whereabouts import NOWHERE, follow, here, wait_for_strays, were_at_once
 from resumectl.text import one_line
 
 FAILED = 70  # the scenario could not be run: nothing is proved
@@ -140,9 +139,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     def committed(facts: Sequence[Fact]) -> None:
         if here() == NOWHERE:
             started.extend((str(f.workflow_id), f.what) for f in facts if f.kind in STARTED)
-        more: dict[str, Any] = dict(_writes_of_bodies(facts))
-        if any(fact.workflow_id is None for fact in facts):
-            more["writer"] = [threading.get_native_id(), *here()]
+        more = _writes_of_bodies(facts)
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
         for fact in facts:
             if fact.sent and fact.kind == "step":
@@ -203,7 +200,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     standstill.has_answer = True
     still_running = _wait_for_quiet(evidence, wakener)
     watch.wait_for_blow()
-    recorder.write("quiet", still_running=still_running)
+    recorder.write("quiet", still_running=still_running, at_once=were_at_once())
     if order.tells_libraries:
         recorder.write("libraries", names=libraries_since(known_modules))
     with watch.suspended():

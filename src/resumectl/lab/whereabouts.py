@@ -22,7 +22,9 @@ NOWHERE: Place = (None, None)
 _ATTRIBUTE = "_resumectl_begun_in"
 _job = threading.local()
 
-_begun: "weakref.WeakSet[threading.Thread | Future[Any] | asyncio.Task[Any]]" = weakref.WeakSet()
+Begun = threading.Thread | Future[Any] | asyncio.Task[Any]
+_begun: "weakref.WeakKeyDictionary[Begun, Place]" = weakref.WeakKeyDictionary()
+_were_at_once = False
 _changing = threading.Lock()
 
 
@@ -92,15 +94,25 @@ def wait_for_strays(max_s: float) -> int:
     return left
 
 
-def _note(begun: "threading.Thread | Future[Any] | asyncio.Task[Any]", at: Place) -> None:
+def were_at_once() -> bool:
+    """Return whether a step has had two threads, jobs or tasks at once."""
+    return _were_at_once
+
+
+def _note(begun: Begun, at: Place) -> None:
+    global _were_at_once
     if at != NOWHERE:
         with _changing:
-            _begun.add(begun)
+            if at[1] is not None and not _were_at_once:
+                _were_at_once = any(_is_alive(b) for b, place in _begun.items() if place == at)
+            _begun[begun] = at
 
 
 def _strays() -> int:
     with _changing:
         begun = list(_begun)
-    return sum(
-        each.is_alive() if isinstance(each, threading.Thread) else not each.done() for each in begun
-    )
+    return sum(map(_is_alive, begun))
+
+
+def _is_alive(begun: Begun) -> bool:
+    return begun.is_alive() if isinstance(begun, threading.Thread) else not begun.done()
