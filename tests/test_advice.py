@@ -376,6 +376,19 @@ def case(  # a row of the table below
              "shop.py:2: DBOS.transaction is of DBOS 2", "run_tx_step", LONG),
         case("from dbos import DBOS\nDBOS.register_queue('mails')\n", "shop.py:f",
              "shop.py:2 needs DBOS to be launched", "--after-launch", LONG),
+        case("import stock.nothing\n", "shop.py:f",
+             "shop.py:1 imports stock.nothing, which the package stock does not have",
+             "correct shop.py:1", LONG, environ={"PYTHONPATH": "src"}),
+        case("open('pyproject.toml')\n", "shop.py:f",
+             "the working directory of each process is its sandbox",
+             'Path(__file__).with_name("pyproject.toml")', LONG),
+        case("from dbos import DBOS\n@DBOS.workflow()\ndef f(): pass\nf()\n", "shop.py:f",
+             "shop.py:4: f() calls a workflow while it is imported", "Scenario(request=", LONG),
+        case("from dbos import DBOS\nclass A:\n    @DBOS.workflow()\n    def f(self): pass\na = A()\n",
+             "shop.py:a.f", "a.f is a method of a class that DBOS does not know",
+             "@DBOS.dbos_class()", LONG),
+        case("class A:\n    def f(self): pass\n", "shop.py:A.f",
+             "A.f is a plain function, not a workflow", "Scenario(request=", LONG),
         case(TABLE, "shop.py:checkout", "uses the table orders, which does not exist",
              "--after-launch shop.py:set_up"),
         case(QUEUE, "shop.py:parent",
@@ -426,6 +439,8 @@ def test_broken_program_is_told_what_is_wrong_and_what_to_type(
     (tmp_path / "pyproject.toml").touch()
     (package / "flows.py").touch()
     (tmp_path / "shop.py").write_text(text)
+    if "environ" in given:
+        given = {**given, "environ": {"PYTHONPATH": str(tmp_path / "src")}}
     if "after_launch" in given:
         given = {**given, "after_launch": (str(tmp_path / "shop.py"), given["after_launch"])}
     # So long that what is not noticed by itself ends the test by the time that it takes.

@@ -328,6 +328,10 @@ def _module_missing(at: Situation) -> Advice | None:
     module, place = at.about["module"], at.place()
     source, project = at.about.get("source"), at.about.get("project")
     who = f"{place} imports {module}" if place else f"the module {module} is to be imported"
+    if "package" in at.about:
+        return Advice(
+            f"{who}, which the package {at.about['package']} does not have", f"correct {place}"
+        )
     if source is None:
         top = module.partition(".")[0]
         return Advice(
@@ -433,6 +437,47 @@ def _ends_itself(at: Situation) -> Advice | None:
     )
 
 
+def _workflow_called_at_import(at: Situation) -> Advice | None:
+    if "invoked before DBOS initialized" not in at.message or at.phase != "import":
+        return None
+    where = at.error.get("where")
+    return Advice(
+        f"{at.line(where)} calls a workflow while it is imported"
+        if where
+        else f"importing {at.target[0]} calls a workflow",
+        "call it in a Scenario's request, as in  Scenario(request=lambda: checkout(...));  "
+        f"or under  {_MAIN}",
+    )
+
+
+_UNREGISTERED_CLASS = ("is not properly registered", "does not have `config_name` set")
+
+
+def _class_not_registered(at: Situation) -> Advice | None:
+    if not any(each in at.message for each in _UNREGISTERED_CLASS):
+        return None
+    return Advice(
+        f"{at.target[1]} is a method of a class that DBOS does not know",
+        _paste(
+            "give the class its decorator and its base",
+            "@DBOS.dbos_class()",
+            "class NAME(DBOSConfiguredInstance):",
+            "    def __init__(self, name):",
+            "        super().__init__(config_name=name)",
+        ),
+    )
+
+
+def _relative_path(at: Situation) -> Advice | None:
+    if "relative" not in at.about:
+        return None
+    name = at.about["relative"]
+    return Advice(
+        f"{_fails(at)}; the working directory of each process is its sandbox",
+        f"name the file by where the program is, as in  Path(__file__).with_name({json.dumps(name)})",
+    )
+
+
 def _fails(at: Situation) -> str:
     """Return what failed where, and how."""
     doing = {
@@ -502,6 +547,9 @@ _CASES: Sequence[Case] = (
     _written_for_another_dbos,
     _table_missing,
     _too_early,
+    _workflow_called_at_import,
+    _class_not_registered,
+    _relative_path,
     _variable_missing,
     _cannot_connect,
     _ends_itself,

@@ -50,7 +50,8 @@ def refuse_what_is_no_workflow(subject: Subject, module: Any, owner: Any, found:
         "workflows": _workflows_like(found, module)[:_SHOWN_MAX],
         "defined": _definition(found),
     }
-    if isinstance(owner, type) and isinstance(vars(owner).get(last), FunctionType):
+    is_method = isinstance(owner, type) and isinstance(vars(owner).get(last), FunctionType)
+    if is_method and is_workflow(found):
         raise Unrunnable(
             "method-of-class",
             f"{name} is a method of the class {owner.__name__}, and is named without an instance",

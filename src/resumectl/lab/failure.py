@@ -80,11 +80,11 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
     """Yield what this kind of error says beyond its message."""
     yield "dbos", _version_of("dbos")
     if isinstance(error, ModuleNotFoundError) and error.name:
-        yield "module", error.name
-        found = source_directory(error.name, roots)
-        if found is not None:
-            yield "source", str(found)
-            yield "project", _project_of(found)
+        yield from _about_module(error.name, roots)
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+        there = [root for root in roots if (root / error.filename).exists()]
+        if there and not Path(error.filename).is_absolute():
+            yield "relative", error.filename
     table = _NO_TABLE.search(str(error))
     if table is not None:
         name = table[1] or table[2]
@@ -95,6 +95,18 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
         yield "unset", [name]
     else:
         yield "unset", sorted(_unset_variables(error.__traceback__))
+
+
+def _about_module(name: str, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:
+    yield "module", name
+    package = name.partition(".")[0]
+    if package in sys.modules:
+        yield "package", package
+        return
+    found = source_directory(name, roots)
+    if found is not None:
+        yield "source", str(found)
+        yield "project", _project_of(found)
 
 
 def _version_of(package: str) -> str:
