@@ -92,6 +92,26 @@ def seen_by_resumectl(place: Place) -> dict[str, str]:
 
 
 @MOSTLY_SQLITE
+def test_a_batch_that_is_cancelled_without_its_messages_is_unfinished_until_they_are_delivered(
+    place: Place,
+) -> None:
+    place.ok("crash-after", "2", "--count", "6", "--concurrency", "2")
+    dbos(place, "workflow", "cancel", "alpha-1")
+    left = place.document("state", "--check")
+    assert left["verdict"].startswith("unfinished: 2 of 6 delivered")
+    coming = left["totals"]["pending"]
+    assert coming > 0
+    resumed = place.document("resume")
+    # The batch itself is taken up by its id alone.
+    assert "alpha-1" not in {w["id"] for w in resumed["workflows"]}
+    assert {w["after"] for w in resumed["workflows"]} == {"SUCCESS"}
+    assert resumed["verdict"].startswith("kept: ")
+    (found,) = place.document("state", "--check")["publishers"][0]["batches"]
+    assert (found["status"], found["delivered"]) == ("CANCELLED", 2 + coming)
+    assert (found["pending"], found["unfinished"], found["repeated"]) == (0, 0, 0)
+
+
+@MOSTLY_SQLITE
 def test_both_show_the_same_workflows_with_the_same_statuses(place: Place) -> None:
     place.ok("publish", "--name", "alpha", "--count", "12")
     place.ok("crash-after", "1", "--name", "beta", "--count", "2")

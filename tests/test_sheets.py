@@ -228,6 +228,7 @@ def workflow(number: int) -> WorkflowSeen:
         completed_at_ms=1_795_909_944_000,
         parent="alpha-1",
         steps=1,
+        unfinished_children=0,
         error=None,
     )
 

@@ -1,15 +1,23 @@
 """What is said of the promises, from counts written down here."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from resumectl.publishing.state import (
+    Active,
     BatchState,
+    Counts,
     Guarantee,
+    Left,
     PublisherState,
     State,
     broken_promises,
     verdict,
 )
+
+NOTHING = Active()
+DEAD_LETTERED = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
 
 
 def batch(
@@ -19,21 +27,22 @@ def batch(
     deliveries: int | None = None,
     status: str = "SUCCESS",
     ignored: int = 0,
-    failed: int = 0,
+    undelivered: Mapping[str | None, int] | None = None,
+    active: Active = NOTHING,
 ) -> BatchState:
-    """A batch of five messages."""
-    return BatchState.of(
-        id="alpha-1",
-        publisher="alpha",
-        guarantee=guarantee,
-        status=status,
-        has_ended=status not in ("PENDING", "ENQUEUED", "NOT_STARTED"),
+    """A batch of five messages; what was not delivered ended without it, unless told otherwise."""
+    left = Left.of(status, undelivered or {None: 5 - delivered}, active)
+    counts = Counts(
         expected=5,
         delivered=delivered,
-        deliveries=delivered if deliveries is None else deliveries,
+        repeated=(delivered if deliveries is None else deliveries) - delivered,
+        missing=left.missing,
+        pending=left.pending,
         ignored=ignored,
-        failed=failed,
+        cancelled=left.cancelled,
+        unfinished=active.workflows,
     )
+    return BatchState("alpha-1", "alpha", guarantee, status, counts)
 
 
 def state(*batches: BatchState) -> State:
@@ -71,6 +80,46 @@ def test_what_is_undelivered_is_pending_until_the_batch_has_ended() -> None:
 def test_a_cancelled_batch_owes_no_delivery_but_still_no_repetition() -> None:
     assert broken_promises(batch(delivered=3, status="CANCELLED")) == []
     assert broken_promises(batch(delivered=3, deliveries=4, status="CANCELLED")) == ["1 repeated"]
+
+
+@pytest.mark.parametrize("status", ["CANCELLED", "ERROR", "SUCCESS", "DELETED", DEAD_LETTERED])
+@pytest.mark.parametrize("own", ["ENQUEUED", "DELAYED", "PENDING"])
+def test_a_message_whose_workflow_has_not_ended_is_pending_whatever_its_batch_says(
+    status: str, own: str
+) -> None:
+    found = batch(delivered=3, status=status, undelivered={own: 2}, active=Active(workflows=2))
+    assert (found.counts.pending, found.counts.missing) == (2, 0)
+    assert broken_promises(found) == []
+    assert verdict(state(found)) == "unfinished: 3 of 5 delivered, 2 pending"
+    assert found.outlived == 2
+
+
+@pytest.mark.parametrize("own", ["SUCCESS", "ERROR", "CANCELLED", DEAD_LETTERED])
+def test_a_message_that_nothing_can_deliver_is_missing_while_its_batch_runs(own: str) -> None:
+    found = batch(delivered=2, status="PENDING", undelivered={own: 1, None: 2})
+    assert (found.counts.pending, found.counts.missing) == (2, 1)
+    assert bool(broken_promises(found)) is (own != "CANCELLED")
+
+
+def test_a_message_that_was_cancelled_alone_is_not_owed() -> None:
+    found = batch(delivered=3, undelivered={"CANCELLED": 2})
+    assert broken_promises(found) == []
+    assert verdict(state(found)) == "kept: 3 of 5 delivered, 2 missing, as a cancellation allows"
+    both = batch(delivered=3, undelivered={"CANCELLED": 1, "ERROR": 1})
+    assert broken_promises(both) == ["1 missing"]
+
+
+def test_a_fork_of_a_batch_may_deliver_whatever_is_missing() -> None:
+    fork = Active(workflows=1, may_deliver_any=True)
+    found = batch(delivered=3, undelivered={"ERROR": 2}, active=fork)
+    assert (found.counts.pending, found.counts.missing) == (2, 0)
+
+
+def test_a_batch_is_unfinished_while_one_of_its_workflows_may_deliver_again() -> None:
+    found = batch("at-least-once", status="PENDING", active=Active(workflows=2))
+    assert verdict(state(found)) == "unfinished: 5 of 5 delivered, 2 workflows have not ended"
+    broken = batch(deliveries=6, status="PENDING", active=Active(workflows=1))
+    assert verdict(state(broken)).startswith("BROKEN")
 
 
 def test_every_expected_message_is_delivered_missing_or_pending() -> None:

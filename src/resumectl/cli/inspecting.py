@@ -50,25 +50,35 @@ def state(
     ] = False,
 ) -> ExitCode:
     """Show what survived: deliveries and counters."""
-    from resumectl.publishing import records
+    from resumectl.publishing import records, takeover
     from resumectl.publishing.state import State, broken_promises
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
 
     found = State(())
+    next_steps: list[str] = []
     with reading(common) as view:
         if view is not None:
             found = records.read_state(view, common.settings(), name=name)
+            if found.is_unfinished:
+                next_steps = takeover.survey(view, common.settings()).next_steps
+    next_steps += [
+        f"resumectl cancel {batch.id}  cancels what it has left"
+        for batch in found.batches
+        if batch.can_be_cancelled
+    ]
     if name is not None and not found.publishers:
         raise Refusal(f"there is no publisher {name}", next_step="resumectl state  shows them all")
     if common.as_json:
-        machine.show(machine.state_document(found))
+        machine.show(
+            {**machine.state_document(found), "next_steps": [*map(common.retyped, next_steps)]}
+        )
     else:
         console.show(*tables.state_view(found))
         if not found.publishers:
             common.say_next("resumectl publish --name alpha --count 20")
-        elif found.totals.pending:
-            common.say_next("resumectl resume")
+        for step in next_steps:
+            common.say_next(step)
     broken = any(broken_promises(batch) for batch in found.batches)
     return ExitCode.PROMISE_BROKEN if check and broken else ExitCode.DONE
 
@@ -106,7 +116,7 @@ def list_workflows(
     from resumectl.publishing.dbos_tables import has_dbos_tables
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
-    from resumectl.statuses import STATUSES
+    from resumectl.statuses import ENDED, STATUSES
 
     if status is not None and status.upper() not in STATUSES:
         raise Refusal(
@@ -146,6 +156,11 @@ def list_workflows(
         console.show(f"no workflows{narrow}" + (f" after the first {offset:,}" if offset else ""))
     else:
         console.show(tables.workflows_sheet(found, depths=depths))
+    for each in found:
+        if each.status in ENDED and each.unfinished_children:
+            what = f"{each.id} has ended, {each.status}; of what it started has not"
+            common.say(f"{what}: {each.unfinished_children}")
+            common.say_next(f"resumectl resume, or  resumectl cancel {each.id}")
     if is_more:
         question = {
             "--status": status,
@@ -241,9 +256,12 @@ def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
 
     before = _look_up(common, workflow_id)
     if before.status in ENDED:
-        raise Refusal(
-            f"{workflow_id} has ended: {before.status}", next_step=f"resumectl steps {workflow_id}"
-        )
+        if not before.unfinished_children:
+            raise Refusal(
+                f"{workflow_id} has ended: {before.status}",
+                next_step=f"resumectl steps {workflow_id}",
+            )
+        common.say(f"{workflow_id} has ended: {before.status}; what it has started is cancelled")
     remote.cancel(common.settings(), workflow_id)
     return _show_one(common, workflow_id, f"resumectl resume {workflow_id}  takes it up")
 

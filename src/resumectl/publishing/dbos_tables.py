@@ -36,6 +36,27 @@ operation_outputs = _table(
 )
 queues = _table("queues", text="name", numbers="")
 
+
+def has_not_ended() -> sa.ColumnElement[bool]:
+    """Return the condition that a workflow is PENDING, ENQUEUED or DELAYED.
+
+    DBOS has no index on every status, but partial ones on the few workflows that have not ended
+    (3.4.0). SQLite uses one only for a condition that is spelled as the index's own, with values
+    in the statement and not beside it; otherwise a million ended workflows are read, in 0.4 s.
+    """
+    w = workflow_status.c
+    in_flight = sa.select(w.workflow_uuid).where(has_status("ENQUEUED", "PENDING"))
+    delayed = sa.select(w.workflow_uuid).where(has_status("DELAYED"))
+    return w.workflow_uuid.in_(sa.union_all(in_flight, delayed))
+
+
+def has_status(*statuses: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a workflow has one of these statuses, for a partial index."""
+    values: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{status}'") for status in statuses]
+    status = workflow_status.c.status
+    return status == values[0] if len(values) == 1 else status.in_(values)
+
+
 # What DBOS calls the classes whose workflows a life runs, and their queues.
 PUBLISHER_CLASS = "Publisher"
 SWEEP_CLASS = "Sweep"

@@ -8,23 +8,28 @@ to keep in step, and none to contend for.
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from resumectl.database import Snapshot, in_parts
+from resumectl.publishing import unfinished
 from resumectl.publishing.dbos_tables import has_dbos_tables, workflow_status
 from resumectl.publishing.models import batches, deliveries, failures, lives, publishers
 from resumectl.publishing.state import (
+    DELETED,
     NOT_STARTED,
+    Active,
     BatchState,
     Counts,
+    Left,
     LifeCounters,
     PublisherState,
     State,
 )
+from resumectl.publishing.unfinished import Origin
 from resumectl.publishing.view import View
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
@@ -34,21 +39,29 @@ FAILURES_SHOWN_MAX = 20  # of one batch
 _ws = workflow_status.c
 
 
-def all_batches(connection: sa.Connection) -> list[str]:
-    """Every batch that was written down, oldest first."""
-    query = sa.select(batches.c.id).order_by(batches.c.created_at_ms, batches.c.id)
-    return list(connection.scalars(query))
+def unstarted_batches(connection: Snapshot, settings: Settings) -> list[str]:
+    """Batches that were written down, and whose workflow was never started.
+
+    One without a workflow that has left traces was started, and its workflow was deleted since,
+    by hand or by DBOS's retention: to start it again would deliver everything once more.
+    """
+    query = sa.select(batches.c.id).where(~_has_traces(batches.c.id))
+    if has_dbos_tables(connection, settings):
+        own = sa.exists().where(_ws.workflow_uuid == batches.c.id)
+        query = query.where(~own)
+    return list(connection.scalars(query.order_by(batches.c.created_at_ms, batches.c.id)))
 
 
-def unstarted_batches(connection: sa.Connection) -> list[str]:
-    """Batches that were written down, and whose workflow was never started."""
-    query = (
-        sa.select(batches.c.id)
-        .outerjoin(workflow_status, _ws.workflow_uuid == batches.c.id)
-        .where(_ws.workflow_uuid.is_(None))
-        .order_by(batches.c.created_at_ms, batches.c.id)
+def has_traces(connection: sa.Connection, batch_id: str) -> bool:
+    """Whether a batch was at work once: something was delivered, or failed."""
+    return bool(connection.scalar(sa.select(_has_traces(sa.literal(batch_id)))))
+
+
+def _has_traces(batch_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return sa.or_(
+        sa.exists().where(deliveries.c.batch_id == batch_id),
+        sa.exists().where(failures.c.batch_id == batch_id),
     )
-    return list(connection.scalars(query))
 
 
 def read_state(
@@ -77,25 +90,43 @@ def read_state(
     narrow = name is not None or batch_ids is not None
     counted = _deliveries_by_batch(connection, ids if narrow else None)
     failed = failures_by_batch(connection, ids if narrow else None)
-    status = _status_by_batch(connection, settings)
+    is_there = has_dbos_tables(connection, settings)
+    status = _status_by_batch(connection) if is_there else {}
+    for row in rows:
+        was_started = row.id in counted or row.id in failed
+        status.setdefault(row.id, DELETED if was_started else NOT_STARTED)
+    lacking = _lacking(rows, counted)
+    if is_there:
+        active = unfinished.active_workflows(connection)
+        undelivered = unfinished.undelivered(connection, list(lacking), active)
+    else:
+        active, undelivered = {}, {each: {None: number} for each, number in lacking.items()}
+    left = Left.by_batch(status, undelivered, active)
     states: defaultdict[str, list[BatchState]] = defaultdict(list)
     for row in rows:
         delivered, total, ignored = counted.get(row.id, (0, 0, 0))
         found = failed.get(row.id, [])
-        batch_status = status.get(row.id, NOT_STARTED)
+        rest = left.get(row.id, Left())
+        counts = Counts(
+            expected=row.expected,
+            delivered=delivered,
+            repeated=total - delivered,
+            missing=rest.missing,
+            failed=len(found),
+            pending=rest.pending,
+            ignored=ignored,
+            cancelled=rest.cancelled,
+            unfinished=active.get(row.id, Active()).workflows,
+        )
         states[row.publisher].append(
-            BatchState.of(
+            BatchState(
                 id=row.id,
                 publisher=row.publisher,
                 guarantee=row.guarantee,
-                status=batch_status,
-                has_ended=batch_status in ENDED,
-                expected=row.expected,
-                delivered=delivered,
-                deliveries=total,
-                ignored=ignored,
-                failed=len(found),
+                status=status[row.id],
+                counts=counts,
                 failures=tuple(found[:FAILURES_SHOWN_MAX]),
+                unfinished_children=active.get(row.id, Active()).children,
             )
         )
     counters = _counters_by_publisher(view)
@@ -117,6 +148,11 @@ def read_state(
     )
 
 
+def _lacking(rows: Sequence[Any], counted: Mapping[str, tuple[int, int, int]]) -> dict[str, int]:
+    delivered = {row.id: counted.get(row.id, (0, 0, 0))[0] for row in rows}
+    return {r.id: r.expected - delivered[r.id] for r in rows if delivered[r.id] < r.expected}
+
+
 def read_counts(connection: Snapshot, batch_ids: Sequence[str]) -> Counts:
     """The counts of these batches together; cheap enough to be asked again and again."""
     rows = connection.execute(
@@ -125,35 +161,48 @@ def read_counts(connection: Snapshot, batch_ids: Sequence[str]) -> Counts:
         .where(batches.c.id.in_(batch_ids))
     ).all()
     counted = _deliveries_by_batch(connection, [row.id for row in rows])
+    # While a batch runs, what it lacks is taken for pending: to look at each message costs more.
+    ended = {row.id: row.status for row in rows if row.status in ENDED}
+    lacking = _lacking([row for row in rows if row.id in ended], counted)
+    left: dict[str, Left] = {}
+    if lacking:
+        active = unfinished.active_workflows(connection)
+        undelivered = unfinished.undelivered(connection, list(lacking), active)
+        left = Left.by_batch(ended, undelivered, active)
     total = Counts()
     for row in rows:
         delivered = counted.get(row.id, (0, 0, 0))[0]
-        left = row.expected - delivered
-        ended = row.status in ENDED
+        missing = left.get(row.id, Left()).missing
         total += Counts(
             expected=row.expected,
             delivered=delivered,
-            missing=left if ended else 0,
-            pending=0 if ended else left,
+            missing=missing,
+            pending=row.expected - delivered - missing,
         )
     return total
 
 
-def deliveries_made(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, int]:
-    """How many deliveries each workflow has made; those that made none are left out."""
-    wanted = set(workflow_ids)
+def deliveries_made(connection: Snapshot, origins: Mapping[str, Origin]) -> dict[str, int]:
+    """How often the message of each workflow was delivered; those without one are left out.
+
+    Args:
+        connection: In a snapshot.
+        origins: What each workflow delivers for.
+    """
     d = deliveries.c
-    found: dict[str, int] = {}
-    for part in in_parts(sorted({each.rpartition("-")[0] for each in wanted})):
+    made: dict[tuple[str, int], int] = {}
+    for part in in_parts(sorted({each.batch_id for each in origins.values()})):
         query = (
             sa.select(d.batch_id, d.message_number, sa.func.count())
             .where(d.batch_id.in_(part))
             .group_by(d.batch_id, d.message_number)
         )
-        for batch_id, number, made in connection.execute(query):
-            if f"{batch_id}-{number}" in wanted:
-                found[f"{batch_id}-{number}"] = int(made)
-    return found
+        made.update(((batch_id, n), int(count)) for batch_id, n, count in connection.execute(query))
+    return {
+        workflow_id: made[(origin.batch_id, origin.message)]
+        for workflow_id, origin in origins.items()
+        if origin.message is not None and (origin.batch_id, origin.message) in made
+    }
 
 
 def deliveries_of(connection: sa.Connection, workflow_id: str) -> list[tuple[int, int]]:
@@ -200,9 +249,7 @@ def _deliveries_by_batch(
     return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
 
 
-def _status_by_batch(connection: Snapshot, settings: Settings) -> dict[str, str]:
-    if not has_dbos_tables(connection, settings):
-        return {}
+def _status_by_batch(connection: sa.Connection) -> dict[str, str]:
     query = sa.select(batches.c.id, _ws.status).join(
         workflow_status, _ws.workflow_uuid == batches.c.id
     )

@@ -230,9 +230,26 @@ class Life:
             )
 
     def start(self, batch: Batch) -> WorkflowHandle[dict[str, Any]]:
-        """Start the batch's workflow; if it was started before, find it."""
+        """Start the batch's workflow; if it was started before, find it.
+
+        Raises:
+            Refusal: It was started before, and has been deleted since.
+        """
+        if not batch.is_new:
+            self._refuse_if_deleted(batch)
         order = Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s)
         return Publisher.named(batch.publisher).start(order)
+
+    def _refuse_if_deleted(self, batch: Batch) -> None:
+        with snapshot(self.engine) as connection:
+            is_deleted = records.has_traces(connection, batch.id) and not workflows.exists(
+                connection, batch.id
+            )
+        if is_deleted:
+            raise Refusal(
+                f"the batch {batch.id} was published before, and its workflow was deleted since",
+                next_step="choose another --id, or leave it out",
+            )
 
     def publish(
         self,
@@ -313,8 +330,8 @@ class Life:
         Returns:
             Their ids.
         """
-        with self.engine.connect() as connection:
-            unstarted = records.unstarted_batches(connection)
+        with snapshot(self.engine) as connection:
+            unstarted = records.unstarted_batches(connection, self.settings)
         for batch_id in unstarted:
             with self.engine.connect() as connection:
                 batch = batch_book.find(connection, batch_id)

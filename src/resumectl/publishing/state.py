@@ -3,15 +3,19 @@
 `records` asks the database for them; `report` shows them; nothing here opens anything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Self
 
+from resumectl.statuses import UNFINISHED
 from resumectl.text import counted
 
-# Between writing a batch down and starting its workflow; resumectl's word, not DBOS's.
+# Resumectl's words, not DBOS's: between writing a batch down and starting its workflow, and after
+# its workflow was deleted.
 NOT_STARTED = "NOT_STARTED"
+DELETED = "DELETED"
+PENDING = "PENDING"
 SUCCESS = "SUCCESS"
 CANCELLED = "CANCELLED"
 
@@ -32,13 +36,80 @@ class Counts:
     expected: int = 0
     delivered: int = 0  # distinct messages
     repeated: int = 0  # deliveries beyond the first of each message
-    missing: int = 0  # undelivered messages of batches that have ended
+    missing: int = 0  # undelivered messages that nothing can deliver any more
     failed: int = 0  # messages whose failure was recorded
-    pending: int = 0  # undelivered messages of batches that have not
+    pending: int = 0  # undelivered messages that a workflow can still deliver
     ignored: int = 0  # second attempts that changed nothing
+    cancelled: int = 0  # of those that are missing: what a cancellation took back
+    unfinished: int = 0  # workflows that have not ended: they may deliver, or deliver again
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Counts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The workflows of one batch that have not ended: its own, its messages', and forks of these."""
+
+    workflows: int = 0
+    children: int = 0  # of these, those that the batch's own workflow has started
+    may_deliver_any: bool = False  # a fork of the batch is among them, or a message of such a fork
+    forked_messages: Set[int] = frozenset()  # those of which a fork is among them
+
+    def __add__(self, other: "Active") -> "Active":
+        return Active(
+            self.workflows + other.workflows,
+            self.children + other.children,
+            self.may_deliver_any or other.may_deliver_any,
+            self.forked_messages | other.forked_messages,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What can become of the messages of a batch that were not delivered."""
+
+    pending: int = 0
+    missing: int = 0
+    cancelled: int = 0
+
+    @classmethod
+    def of(cls, batch_status: str, undelivered: Mapping[str | None, int], active: Active) -> Self:
+        """Divide undelivered messages into those that can still be delivered, and the others.
+
+        The status of the batch's own workflow does not decide it: a cancelled or failed batch may
+        have left messages on the queue, and they are delivered as soon as a process serves it.
+
+        Args:
+            batch_status: The status of the batch's workflow.
+            undelivered: The number of undelivered messages by the status of the workflow that is
+                to deliver each; None where there is no such workflow.
+            active: The workflows of the batch that have not ended.
+        """
+        starts_more = batch_status in (*UNFINISHED, NOT_STARTED)
+        pending = missing = cancelled = 0
+        for status, count in undelivered.items():
+            if status in UNFINISHED or active.may_deliver_any or (status is None and starts_more):
+                pending += count
+                continue
+            missing += count
+            # Whoever cancels takes back the promise to deliver.
+            if CANCELLED in (status, batch_status):
+                cancelled += count
+        return cls(pending, missing, cancelled)
+
+    @classmethod
+    def by_batch(
+        cls,
+        status: Mapping[str, str],
+        undelivered: Mapping[str, Mapping[str | None, int]],
+        active: Mapping[str, Active],
+    ) -> dict[str, Self]:
+        """Divide the undelivered messages of several batches."""
+        return {
+            batch_id: cls.of(status[batch_id], counted, active.get(batch_id, Active()))
+            for batch_id, counted in undelivered.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +119,27 @@ class BatchState:
     id: str
     publisher: str
     guarantee: str
-    status: str  # of its workflow, as DBOS spells it, or NOT_STARTED
+    status: str  # of its workflow, as DBOS spells it, or NOT_STARTED, or DELETED
     counts: Counts
     failures: tuple[tuple[int, str], ...] = ()  # message number, why
+    unfinished_children: int = 0  # that its own workflow has started
 
-    @classmethod
-    def of(
-        cls,
-        *,
-        id: str,
-        publisher: str,
-        guarantee: str,
-        status: str,
-        has_ended: bool,
-        expected: int,
-        delivered: int,
-        deliveries: int,
-        ignored: int,
-        failed: int,
-        failures: tuple[tuple[int, str], ...] = (),
-    ) -> Self:
-        """Derive what is missing and what is pending from what was counted."""
-        undelivered = expected - delivered
-        counts = Counts(
-            expected=expected,
-            delivered=delivered,
-            repeated=deliveries - delivered,
-            missing=undelivered if has_ended else 0,
-            failed=failed,
-            pending=0 if has_ended else undelivered,
-            ignored=ignored,
-        )
-        return cls(id, publisher, guarantee, status, counts, failures)
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a message of it can still be delivered, for the first time or again."""
+        return bool(self.counts.pending or self.counts.unfinished)
+
+    @property
+    def outlived(self) -> int:
+        """The number of its workflows that have not ended although the batch's own has."""
+        is_over = self.status not in (*UNFINISHED, NOT_STARTED)
+        return self.counts.unfinished if is_over else 0
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether to cancel it, once more, would end what it has left behind."""
+        left = self.outlived
+        return bool(left) and left == self.unfinished_children and self.status != DELETED
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +183,11 @@ class State:
         """The sums over all batches."""
         return sum((batch.counts for batch in self.batches), Counts())
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether any batch is."""
+        return any(batch.is_unfinished for batch in self.batches)
+
 
 def broken_promises(batch: BatchState) -> list[str]:
     """What the batch's guarantee forbids, and happened; empty if it was kept so far."""
@@ -130,9 +195,9 @@ def broken_promises(batch: BatchState) -> list[str]:
     found = []
     if counts.repeated and batch.guarantee != Guarantee.AT_LEAST_ONCE:
         found.append(f"{counts.repeated} repeated")
-    # Whoever cancels a batch takes back its promise to deliver.
-    if counts.missing and batch.guarantee != Guarantee.AT_MOST_ONCE and batch.status != CANCELLED:
-        found.append(f"{counts.missing} missing")
+    owed = counts.missing - counts.cancelled
+    if owed and batch.guarantee != Guarantee.AT_MOST_ONCE:
+        found.append(f"{owed} missing")
     return found
 
 
@@ -151,9 +216,21 @@ def verdict(state: State) -> str:
     if totals.repeated:
         parts.append(f"{totals.repeated} repeated, as at-least-once allows")
     if totals.missing:
-        parts.append(f"{totals.missing} missing, as at-most-once or a cancellation allows")
+        parts.append(f"{totals.missing} missing, as {_allowed_by(totals)} allows")
     if totals.ignored:
         parts.append(f"{counted(totals.ignored, 'second attempt')} ignored")
     if totals.pending:
-        return f"unfinished: {', '.join(parts)}, {totals.pending} pending"
+        parts.append(f"{totals.pending} pending")
+    elif totals.unfinished:
+        verb = "has" if totals.unfinished == 1 else "have"
+        parts.append(f"{counted(totals.unfinished, 'workflow')} {verb} not ended")
+    if state.is_unfinished:
+        return f"unfinished: {', '.join(parts)}"
     return f"kept: {', '.join(parts)}"
+
+
+def _allowed_by(totals: Counts) -> str:
+    """What allows messages to be missing."""
+    if totals.cancelled == totals.missing:
+        return "a cancellation"
+    return "at-most-once or a cancellation" if totals.cancelled else "at-most-once"

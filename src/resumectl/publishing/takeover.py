@@ -38,6 +38,22 @@ class Survey:
         return list(dict.fromkeys([*parents, *self.unstarted]))
 
     @property
+    def roots(self) -> list[str]:
+        """Return what ends last: the workflows that no other one of these waits for.
+
+        That is a batch, mostly; but a batch that was cancelled does not wait for its messages.
+        """
+        ids = {each.workflow_id for each in self.available}
+        mine = [w.workflow_id for w in self.available if w.publisher and w.parent not in ids]
+        return [*mine, *self.unstarted]
+
+    @property
+    def next_steps(self) -> list[str]:
+        """Return what takes this work up, the way that takes up most of it first."""
+        mine = [] if self.is_empty else ["resumectl resume"]
+        return list(dict.fromkeys([*mine, *(each.next_step for each in self.blocked)]))
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing that this process could take up."""
         return not self.available and not self.unstarted
@@ -46,12 +62,13 @@ class Survey:
 def survey(view: View, settings: Settings) -> Survey:
     """Look at all unfinished work, and take none of it."""
     connection = view.connection
+    unstarted = tuple(records.unstarted_batches(connection, settings))
     if not has_dbos_tables(connection, settings):
-        return Survey((), (), tuple(records.all_batches(connection)))
+        return Survey((), (), unstarted)
     found = workflows.unfinished(connection, settings)
     alive = {each.executor for each in found if each.executor and view.is_alive(each.executor)}
     available, blocked = divide(found, alive, settings.app_version)
-    return Survey(tuple(available), tuple(blocked), tuple(records.unstarted_batches(connection)))
+    return Survey(tuple(available), tuple(blocked), unstarted)
 
 
 def divide(

@@ -16,6 +16,8 @@ from resumectl.publishing.dbos_tables import (
     PUBLISHER_CLASS,
     SWEEP_CLASS,
     has_dbos_tables,
+    has_not_ended,
+    has_status,
     operation_outputs,
     queues,
     workflow_status,
@@ -23,7 +25,6 @@ from resumectl.publishing.dbos_tables import (
 from resumectl.publishing.models import failures
 from resumectl.publishing.natural_order import natural_order
 from resumectl.settings import Settings
-from resumectl.statuses import UNFINISHED
 
 _ws = workflow_status.c
 
@@ -75,7 +76,7 @@ def unfinished(connection: sa.Connection, settings: Settings) -> list[Unfinished
             _ws.recovery_attempts,
             _ws.parent_workflow_id,
         )
-        .where(_ws.status.in_(UNFINISHED), _ours(settings))
+        .where(has_not_ended(), _ours(settings))
         .order_by(_ws.created_at, _ws.workflow_uuid)
     )
     return [Unfinished(*row) for row in rows]
@@ -86,7 +87,7 @@ def executors_with_pending(connection: sa.Connection, settings: Settings) -> lis
     query = (
         sa.select(_ws.executor_id)
         .where(
-            _ws.status == "PENDING",
+            has_status("PENDING"),
             _ws.application_version == settings.app_version,
             _ours(settings),
         )
@@ -100,7 +101,7 @@ def pending_of(
 ) -> list[tuple[str, str | None]]:
     """Id and queue of what is PENDING under an executor id, in the version at hand."""
     query = sa.select(_ws.workflow_uuid, _ws.queue_name).where(
-        _ws.status == "PENDING",
+        has_status("PENDING"),
         _ws.executor_id == executor_id,
         _ws.application_version == settings.app_version,
         _ours(settings),
@@ -173,6 +174,7 @@ class WorkflowSeen:
     completed_at_ms: int | None
     parent: str | None
     steps: int
+    unfinished_children: int  # those that it started, and that have not ended
     error: str | None
 
 
@@ -242,6 +244,7 @@ def list_workflows(
     rows = connection.execute(query.limit(limit).offset(offset)).all()
     steps = recorded_steps(connection, [row.workflow_uuid for row in rows])
     errors = _errors_by_workflow(connection, rows)
+    unfinished_children = _unfinished_children(connection)
     return [
         WorkflowSeen(
             id=row.workflow_uuid,
@@ -257,10 +260,18 @@ def list_workflows(
             completed_at_ms=row.completed_at,
             parent=row.parent_workflow_id,
             steps=steps.get(row.workflow_uuid, 0),
+            unfinished_children=unfinished_children.get(row.workflow_uuid, 0),
             error=errors.get(row.workflow_uuid),
         )
         for row in rows
     ]
+
+
+def _unfinished_children(connection: sa.Connection) -> dict[str, int]:
+    """How many workflows that have not ended each workflow has started."""
+    parent = _ws.parent_workflow_id
+    query = sa.select(parent, sa.func.count()).where(has_not_ended(), parent.is_not(None))
+    return {each: int(count) for each, count in connection.execute(query.group_by(parent))}
 
 
 def _errors_by_workflow(connection: Snapshot, rows: Sequence[Any]) -> dict[str, str]:

@@ -20,7 +20,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def counts_document(counts: Counts) -> dict[str, int]:
-    """`expected`, `delivered`, `repeated`, `missing`, `failed`, `pending`, `ignored`."""
+    """`expected`, `delivered`, `repeated`, `missing`, `failed`, `pending` and the others."""
     return asdict(counts)
 
 
@@ -81,6 +81,7 @@ def workflow_document(workflow: "WorkflowSeen") -> dict[str, Any]:
         "completed": workflow.completed_at_ms,
         "parent": workflow.parent,
         "steps": workflow.steps,
+        "unfinished_children": workflow.unfinished_children,
         "error": workflow.error,
     }
 

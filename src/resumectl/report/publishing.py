@@ -77,6 +77,15 @@ def failures(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
             yield Text(literal(f"{batch.id}: {more} more failed"), style="red")
 
 
+def outlived_lines(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
+    """A line for each batch that has ended while some of its workflows have not."""
+    for batch in batches:
+        if batch.outlived:
+            left = counted(batch.outlived, "workflow")
+            what = f"{batch.id} has ended, {batch.status}, and {left} of it can still deliver"
+            yield Text(literal(what), style="yellow")
+
+
 def crash_line(how: str, where: str) -> Text:
     """How a victim ended, and where the blow fell."""
     return Text.assemble((how, "bold red"), "  at ", (where, "bold"))
@@ -181,6 +190,7 @@ def state_view(state: State) -> list[RenderableType]:
         batches_sheet(shown, title="Batches", totals=state.totals),
         *_not_shown(len(batches) - len(shown), "batches, all of them kept"),
         *failures(shown),
+        *outlived_lines(shown),
         counters_sheet(state.publishers),
         verdict_line(state),
     ]
@@ -193,7 +203,7 @@ _COUNTERS_SHOWN_MAX = 100
 
 def _most_telling(batches: Sequence[BatchState]) -> list[BatchState]:
     """Every batch that is broken or unfinished, and of the others the newest."""
-    telling = {b.id for b in batches if b.counts.pending or broken_promises(b)}
+    telling = {b.id for b in batches if b.is_unfinished or broken_promises(b)}
     room = max(0, _BATCHES_SHOWN_MAX - len(telling))
     kept = [b.id for b in batches if b.id not in telling]
     newest = set(kept[len(kept) - room :] if room < len(kept) else kept)

@@ -1,5 +1,6 @@
 """`publish`: write the batch down, run it, and show what became of it."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from resumectl.settings import Settings
 from resumectl.statuses import ENDED
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 
 def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
@@ -41,20 +42,21 @@ def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
     resumed = [each for each in before.batches if each != batch.id]
     if not _has_ended(settings, engine, batch):
         say_what_is_resumed(common, resumed)
-        run(common, request, batch, resumed)
+        run(common, request, batch, before)
     engine.dispose()
     return show_batches(common, [batch.id], resumed=resumed if batch.is_new else [])
 
 
-def run(common: Common, request: Request, batch: Batch, resumed: list[str]) -> None:
+def run(common: Common, request: Request, batch: Batch, before: Survey) -> None:
     """Live, until the batch and the earlier ones that launching resumes have ended."""
     try:
         with Life(common.settings(), "publish", concurrency=request.concurrency) as life:
             life.adopt()
             life.start_unstarted()
             life.start(batch)
-            with watched(common, life, [batch.id, *resumed]) as progress:
-                life.wait([batch.id, *resumed], every_poll=progress.poll)
+            ids = list(dict.fromkeys([batch.id, *before.batches]))
+            with watched(common, life, ids) as progress:
+                life.wait([batch.id, *before.roots], every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
             f"{batch.id} is unfinished, and nothing of it is lost", next_step="resumectl resume"
@@ -80,7 +82,7 @@ def watched(common: Common, life: Life, ids: list[str]) -> AbstractContextManage
     return progress_bar([look(life.engine, ids)], hidden=common.verbose)
 
 
-def look(engine: "Engine", ids: list[str]) -> Look:
+def look(engine: "Engine", ids: Sequence[str]) -> Look:
     """How far the messages of batches have come."""
 
     def seen() -> Seen:
@@ -106,7 +108,9 @@ def _has_ended(settings: Settings, engine: "Engine", batch: Batch) -> bool:
     with failures_explained(settings), snapshot(engine) as connection:
         if not has_dbos_tables(connection, settings):
             return False
-        return workflows.statuses(connection, [batch.id]).get(batch.id) in ENDED
+        status = workflows.statuses(connection, [batch.id]).get(batch.id)
+        # One that was at work, and whose workflow was deleted since, is not to be started again.
+        return status in ENDED or (status is None and records.has_traces(connection, batch.id))
 
 
 def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> ExitCode:
@@ -116,10 +120,17 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
         remote.set_concurrency(settings, request.concurrency)
     with engine.begin() as connection:
         batch = request.write_down(connection)
-        if batch.is_new or not workflows.exists(connection, batch.id):
+        if not _was_started(connection, batch):
             remote.enqueue(settings, connection, batch)
     common.say(common.retyped(f"enqueued {batch.id}; it is delivered by  resumectl worker"))
     return show_batches(common, [batch.id])
+
+
+def _was_started(connection: "Connection", batch: Batch) -> bool:
+    """Whether its workflow is there, or was there until it was deleted."""
+    return not batch.is_new and (
+        workflows.exists(connection, batch.id) or records.has_traces(connection, batch.id)
+    )
 
 
 def read(settings: Settings, ids: list[str]) -> State:
@@ -141,7 +152,9 @@ def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = 
         own = [b for b in state.batches if b.id in ids]
         others = [b for b in state.batches if b.id not in ids]
         console.show(
-            tables.batches_sheet(own, title="Published", totals=None), *tables.failures(own)
+            tables.batches_sheet(own, title="Published", totals=None),
+            *tables.failures(own),
+            *tables.outlived_lines(state.batches),
         )
         if others:
             console.show(
@@ -151,6 +164,8 @@ def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = 
         console.show(tables.verdict_line(state))
     if any(b.counts.failed for b in state.batches if b.id in ids):
         common.say_next("resumectl list-workflows --status ERROR")
+    if any(batch.outlived for batch in state.batches):
+        common.say_next("resumectl resume")
     broken = any(broken_promises(batch) for batch in state.batches)
     return ExitCode.PROMISE_BROKEN if broken else ExitCode.DONE
 

@@ -11,7 +11,7 @@ from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive
 from resumectl.lab.bench import Bench, sweep_ids, workflow_id_of
-from resumectl.publishing import records, takeover, workflows
+from resumectl.publishing import records, takeover, unfinished, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
@@ -36,6 +36,7 @@ class Recorded:
     statuses: Mapping[str, str]
     steps: Mapping[str, int]
     deliveries: Mapping[str, int]
+    batches: Sequence[str]  # for which they deliver
 
 
 def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> ExitCode:
@@ -71,8 +72,8 @@ def _retyped(common: Common, survey: Survey) -> Survey:
 
 
 def _all(survey: Survey) -> list[str]:
-    ids = [each.workflow_id for each in survey.available]
-    return list(dict.fromkeys([*survey.batches, *ids]))
+    # Not the batches of these: one that was cancelled is taken up by its id alone.
+    return [*(each.workflow_id for each in survey.available), *survey.unstarted]
 
 
 def _named(view: View, settings: Settings, ids: Sequence[str]) -> list[WorkflowSeen]:
@@ -105,11 +106,13 @@ def _takeable(named: Sequence[WorkflowSeen], survey: Survey) -> list[str]:
 
 def _recorded(view: View, settings: Settings, ids: Sequence[str]) -> Recorded:
     if not has_dbos_tables(view.connection, settings):
-        return Recorded({}, {}, {})
+        return Recorded({}, {}, {}, ids)
+    origins = unfinished.origins(view.connection, ids)
     return Recorded(
         workflows.statuses(view.connection, ids),
         workflows.recorded_steps(view.connection, ids),
-        records.deliveries_made(view.connection, ids),
+        records.deliveries_made(view.connection, origins),
+        sorted({each.batch_id for each in origins.values()}),
     )
 
 
@@ -127,7 +130,7 @@ def _live(
             sweeps = sweep_ids(wanted)
             looks = [sweep.look(bench.archive, each) for each in sweeps]
             if set(wanted) - set(map(workflow_id_of, sweeps)):
-                looks.append(look(life.engine, list(wanted)))
+                looks.append(look(life.engine, before.batches))
             with progress_bar(looks, hidden=common.verbose) as progress:
                 return life.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
     except KeyboardInterrupt:
@@ -160,13 +163,13 @@ def _show(
     late_after_s: float | None,
 ) -> ExitCode:
     settings = common.settings()
-    ids = sorted(set(wanted) | {each.rpartition("-")[0] for each in wanted})
     engine = open_engine(settings)
     try:
         with failures_explained(settings):
             with viewing(settings, engine) as view:
-                rows = _rows(wanted, before, _recorded(view, settings, wanted))
-                state = records.read_state(view, settings, batch_ids=ids)
+                after = _recorded(view, settings, wanted)
+                state = records.read_state(view, settings, batch_ids=after.batches)
+            rows = _rows(wanted, before, after)
             sweeps = [judge.result_of(Archive(engine), each) for each in sweep_ids(wanted)]
     finally:
         engine.dispose()
@@ -181,7 +184,11 @@ def _show(
         batches = list(state.batches)
         if batches:
             console.show(tables.batches_sheet(batches, title="Batches", totals=None))
-        console.show(*tables.failures(batches), *tables.blocked_lines(survey.blocked))
+        console.show(
+            *tables.failures(batches),
+            *tables.outlived_lines(batches),
+            *tables.blocked_lines(survey.blocked),
+        )
         if batches:
             console.show(tables.verdict_line(state))
         for each in sweeps:
