@@ -217,7 +217,7 @@ def test_steps_name_the_life_that_executed_each(place: Place) -> None:
         assert step["lives"] == [life], message
         assert step["failed"] is False
     shown = look(place, "steps", "alpha-1-5").out
-    assert "alpha-1-5: SUCCESS, 1 steps recorded" in shown
+    assert "alpha-1-5: SUCCESS, 1 step recorded" in shown
     assert " resume " in shown
     assert " crash-after " not in shown
     both = look(place, "steps", "alpha-1").out
@@ -371,7 +371,7 @@ def test_a_json_object_is_stored_as_one_and_any_other_line_as_text(place: Place)
         b'\r\nplain text\n[1, 2]\n42\n"quoted"\n{"broken": \n  indented\n{"n": NaN}\n'
     )
     ran = place.ok("publish", "--from", "messages.txt")
-    assert "messages.txt: 1 blank lines passed over" in ran.err
+    assert "messages.txt: 1 blank line passed over" in ran.err
     expected = [
         {"order": 1, "lines": [1.5, None, True]},
         "plain text",
