@@ -96,7 +96,8 @@ class Lookout:
                 if serves.holds(self._phase if _is_serving(frame) else None):
                     self._end_stalled(why="serves", where=where)
                 stack = tuple((each.f_code, each.f_lineno) for each in outward(frame))
-                if stands.holds((self._phase, stack)) and not stands.has_worked:
+                seen = (self._phase, stack) if _is_waiting() else None
+                if stands.holds(seen) and not stands.has_worked:
                     self._end_stalled(why="stands", where=where)
             if time.monotonic() > deadline:
                 self._recorder.write("stands", where=where, others=_others(self.roots))
@@ -137,6 +138,12 @@ def _is_serving(frame: FrameType | None) -> bool:
     return any(
         (each.f_globals.get("__name__"), each.f_code.co_name) in _SERVERS for each in outward(frame)
     )
+
+
+def _is_waiting() -> bool:
+    """Return whether the main thread waits for something other than a processor or a disk."""
+    stat = Path(f"/proc/self/task/{os.getpid()}/stat").read_text()  # its id is the process's
+    return stat.rpartition(")")[2].split()[0] == "S"
 
 
 def _others(roots: Sequence[Path]) -> list[dict[str, Any]]:
