@@ -116,6 +116,21 @@ def test_an_executor_id_that_changes_strands_what_is_in_flight(sqlite_place: Pla
     )
 
 
+def test_a_database_that_changes_with_each_process_is_a_finding(sqlite_place: Place) -> None:
+    """In a trial both processes have the sandbox's; outside of it, all would be left behind."""
+    write_program(sqlite_place, "shop.py")
+    shop = sqlite_place.directory / "shop.py"
+    url = 'f"postgresql://shop:secret@db/shop-{os.getpid()}"'
+    shop.write_text(
+        shop.read_text().replace('"executor_id"', f'"system_database_url": {url}, "executor_id"')
+    )
+    document = replayed(sqlite_place, "after:checkout-1/accepted", "shop.py:scenario")
+    (finding,) = document["findings"]
+    assert (finding["kind"], finding["subject"]) == ("stuck", "the system database")
+    assert "postgresql://shop:***@db/shop-" in finding["evidence"]
+    assert "secret" not in str(document)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -18,6 +18,7 @@ import dbos._core
 import dbos._dbos
 import dbos._queue
 import dbos._utils
+import sqlalchemy as sa
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._error import DBOSUnexpectedStepError
@@ -106,6 +107,7 @@ def configure(overrides: Mapping[str, Any]) -> None:
             and name not in _OF_NO_CONSEQUENCE
             and (name in _NOT_IN_A_TRIAL or overrides.get(name, value) != value)
         )
+        _process.database = _database_of(config)
         _process.is_version_computed = not DBOS.application_version
         _process.instance = self
 
@@ -118,6 +120,7 @@ class _Process:
     def __init__(self) -> None:
         self.instance: Any = None
         self.replaced: list[str] = []  # names of the program's settings
+        self.database = ""  # that the program sets itself, without a password
         self.is_version_computed = False  # by DBOS, from the sources of the workflows
         self.served: set[str] = set()  # names of queues
         self.has_recovered = False
@@ -129,6 +132,24 @@ _process = _Process()
 def replaced_settings() -> Sequence[str]:
     """Return the names of the program's settings that do not hold in a trial."""
     return _process.replaced
+
+
+def _database_of(config: Mapping[str, Any]) -> str:
+    """Return which database the program itself would use, without a password.
+
+    Empty where it leaves that to DBOS, which is the same in each process.
+    """
+    engine, url = config.get("system_database_engine"), config.get("system_database_url")
+    named = engine.url if engine is not None else url
+    if named is None:
+        return ""
+    schema = config.get("dbos_system_schema") or ""
+    return f"{sa.make_url(named).render_as_string(hide_password=True)} {schema}".rstrip()
+
+
+def own_database() -> str:
+    """Return which system database the program itself sets; see `_database_of`."""
+    return _process.database
 
 
 def is_version_computed() -> bool:

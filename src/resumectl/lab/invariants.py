@@ -8,6 +8,7 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from resumectl.lab.outcome import committed, compared, in_short, site
@@ -30,6 +31,7 @@ def broken_invariants(trial: Observation) -> Iterator[Finding]:
     Args:
         trial: Without the workflows that are begun anew by right; see `without`.
     """
+    yield from _another_database(trial)
     yield from _changed_after_the_crash(trial)
     yield from _never_asked_for(trial)
     yield from _reruns(trial)
@@ -145,6 +147,23 @@ def _why_stuck(life: LifeSeen, workflow: Mapping[str, Any], waiting: Sequence[st
         reason += f"; waiting for it: {', '.join(waiting[:_LISTED_MAX])}"
         reason += " …" if len(waiting) > _LISTED_MAX else ""
     return reason
+
+
+def _another_database(trial: Observation) -> Iterator[Finding]:
+    """A trial gives both processes one database; outside of it, each has the one that it sets."""
+    launched = [event for life in trial.lives if (event := life.last("launched"))]
+    for before, event in pairwise(launched):
+        digests = [each["database"] and each["database"][0] for each in (before, event)]
+        if digests[0] != digests[1]:
+            shown = [
+                each["database"][1] if each["database"] else "none" for each in (before, event)
+            ]
+            yield Finding(
+                Kind.STUCK,
+                "the system database",
+                f"the program sets another one in each process ({shown[0]}, then {shown[1]}), so "
+                "that nothing of the first is recovered; in a trial it is replaced by one for both",
+            )
 
 
 def _changed_after_the_crash(trial: Observation) -> Iterator[Finding]:

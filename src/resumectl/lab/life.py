@@ -188,6 +188,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         executor_id=DBOS.executor_id,
         clock_ms=time.time_ns() // 1_000_000,
         replaced=dbos_hooks.replaced_settings(),
+        database=dbos_hooks.own_database(),
     )
     if set_up is not None:
         lookout.begin("after-launch")
