@@ -152,17 +152,14 @@ def _why_stuck(life: LifeSeen, workflow: Mapping[str, Any], waiting: Sequence[st
 def _another_database(trial: Observation) -> Iterator[Finding]:
     """A trial gives both processes one database; outside of it, each has the one that it sets."""
     launched = [event for life in trial.lives if (event := life.last("launched"))]
-    for before, event in pairwise(launched):
-        digests = [each["database"] and each["database"][0] for each in (before, event)]
-        if digests[0] != digests[1]:
-            shown = [
-                each["database"][1] if each["database"] else "none" for each in (before, event)
-            ]
+    for before, after in pairwise(launched):
+        if before["database"] != after["database"]:
             yield Finding(
                 Kind.STUCK,
                 "the system database",
-                f"the program sets another one in each process ({shown[0]}, then {shown[1]}), so "
-                "that nothing of the first is recovered; in a trial it is replaced by one for both",
+                "the program sets another one in each process "
+                f"({before['database'] or 'none'}, then {after['database'] or 'none'}), so that "
+                "nothing of the first is recovered; in a trial it is replaced by one for both",
             )
 
 
