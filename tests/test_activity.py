@@ -63,6 +63,6 @@ def test_time_of_a_sweep_is_counted_from_the_start_of_its_command(sqlite_place: 
 
 def test_seconds_since_start_begin_with_the_process() -> None:
     began = time.monotonic()
-    line = "from resumectl.cli.elapsed import seconds_since_start as s; print(s())"
+    line = "from resumectl.elapsed import seconds_since_start as s; print(s())"
     ran = subprocess.run([sys.executable, "-c", line], check=True, capture_output=True, text=True)
     assert 0 < float(ran.stdout) <= time.monotonic() - began + 0.02

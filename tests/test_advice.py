@@ -250,7 +250,7 @@ def refused(lab: Lab, directory: Path, target: str, timeout_s: float, **given: A
     path = str(directory / file) if file.endswith(".py") else file
     experiment = Experiment(Runner(lab, Subject(target=(path, name), **given)), {})
     with pytest.raises(Refusal) as error:
-        experiment.discover(timeout_s)
+        experiment.discover(timeout_s * lab.slowness)
     return error.value
 
 

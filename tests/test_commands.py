@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import Place, Ran, wait_for
+from conftest import DEADLINE_S, Place, Ran, seconds, wait_for
 from test_workers import status, worker
 
 from resumectl import __version__
@@ -252,10 +252,10 @@ def test_a_running_batch_is_cancelled_and_what_is_under_way_runs_to_its_end(
 ) -> None:
     place = sqlite_place
     place.ok("migrate")
-    process = place.start("publish", "--count", "30", "--delay", "0.2", "--concurrency", "2")
+    process = place.start("publish", "--count", "30", "--delay", seconds(0.2), "--concurrency", "2")
     wait_for("a delivery", lambda: place.rows("SELECT count(*) > 0 FROM deliveries") == [(1,)])
     place.ok("cancel", "alpha-1")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == ExitCode.DONE, (out, err)
     assert "CANCELLED" in out
     assert "Traceback" not in err
@@ -307,7 +307,7 @@ def test_nothing_to_resume_is_said_and_is_no_failure(place: Place) -> None:
 
 
 def test_a_resume_waits_no_longer_than_it_is_told(sqlite_place: Place) -> None:
-    slowly = ("--count", "4", "--delay", "0.5", "--concurrency", "1")
+    slowly = ("--count", "4", "--delay", seconds(0.5), "--concurrency", "1")
     sqlite_place.ok("crash-after", "1", *slowly)
     ran = sqlite_place.run("resume", "--timeout", "0.1")
     assert ran.code == ExitCode.MACHINE_FAILED
@@ -316,7 +316,7 @@ def test_a_resume_waits_no_longer_than_it_is_told(sqlite_place: Place) -> None:
     left = batch(seen(sqlite_place, "state"), "alpha-1")
     assert left["pending"] > 0
     assert left["repeated"] == 0
-    sqlite_place.ok("resume", "--timeout", "60")
+    sqlite_place.ok("resume", "--timeout", str(DEADLINE_S))
     assert batch(seen(sqlite_place, "state", "--check"), "alpha-1")["delivered"] == 4
 
 

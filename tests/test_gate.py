@@ -5,11 +5,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
+from conftest import DEADLINE_S
 
 from resumectl.lab import gate
 from resumectl.lab.gate import Gate, Hold
 
-WAIT_S = 30.0  # for what must happen
+WAIT_S = DEADLINE_S  # for what must happen
 LONG_S = 0.2  # for what must not
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
-from conftest import Place, Ran
+from conftest import DEADLINE_S, Place, Ran, seconds
 from rich.cells import cell_len
 from test_commands import look
 
@@ -318,7 +318,7 @@ def on_terminal(place: Place, width: int, *arguments: str, **environ: str) -> Sh
                     parts.append(part)
             except OSError:  # how Linux says that nobody holds the terminal any more
                 pass
-        code = process.wait(60)
+        code = process.wait(DEADLINE_S)
         err.seek(0)
         return Shown(code, b"".join(parts).decode().replace("\r\n", "\n"), err.read())
 
@@ -495,7 +495,9 @@ def test_a_crash_that_proved_nothing_is_one_document(sqlite_place: Place) -> Non
 
 
 def test_a_resume_that_ran_out_of_time_is_one_document(sqlite_place: Place) -> None:
-    sqlite_place.ok("crash-after", "1", "--count", "3", "--delay", "0.5", "--concurrency", "1")
+    sqlite_place.ok(
+        "crash-after", "1", "--count", "3", "--delay", seconds(0.5), "--concurrency", "1"
+    )
     ran = sqlite_place.run("resume", "--timeout", "0.1", "--json")
     found = one_document(ran, ExitCode.MACHINE_FAILED)
     assert found["totals"]["pending"] > 0
@@ -507,5 +509,5 @@ def test_a_worker_that_ends_prints_one_document(sqlite_place: Place) -> None:
     assert worker.stderr is not None
     assert "serving as" in worker.stderr.readline()
     worker.send_signal(signal.SIGTERM)
-    out, err = worker.communicate(timeout=60)
+    out, err = worker.communicate(timeout=DEADLINE_S)
     one_document(Ran(worker.returncode, out, err))

@@ -1,7 +1,7 @@
 """What is wrong without any crash is said, with what to do; and a long sleep can be made short."""
 
 import pytest
-from conftest import Place, swept
+from conftest import Place, seconds, swept
 
 from resumectl.errors import ExitCode
 
@@ -119,7 +119,7 @@ def test_a_scenario_that_is_ill_without_a_crash_is_said_to_be(
 ) -> None:
     (sqlite_place.directory / "ill.py").write_text(ILL)
     # Some are noticed long before the time is up, and what is said tells that they were.
-    timeout_s = "60" if name in ("unserved", "asleep", "unasked") else "3"
+    timeout_s = seconds(60 if name in ("unserved", "asleep", "unasked") else 3)
     ran = sqlite_place.run("sweep", f"ill.py:{name}", "--timeout", timeout_s, "--json")
     # A name that is mistyped is no fault of the program.
     assert ran.code == (ExitCode.REFUSED if name == "unserve" else ExitCode.NOTHING_PROVED)

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import Place
+from conftest import DEADLINE_S, Place
 
 PROGRAM = """
 import sys
@@ -56,6 +56,10 @@ print(sorted({set(modules)!r} & set(sys.modules)), sys.modules["fine"].FOUND)
 print(threading.active_count(), "FOR_LIVES" in os.environ)
 """
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE_S,
     )
     assert ran.stdout.splitlines() == ["['fine'] found", "1 False"], ran

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MOSTLY_POSTGRES, MOSTLY_SQLITE, Place, wait_for
+from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Place, wait_for
 
 from resumectl.database import open_engine
 from resumectl.publishing import batches
@@ -82,7 +82,7 @@ def test_two_processes_publish_at_once_and_one_is_killed(
     # Started while beta is alive: it takes what alpha left, and nothing of beta's.
     resumed = place.run("resume")
     assert resumed.code == 0, resumed
-    _, err = beta.communicate(timeout=60)
+    _, err = beta.communicate(timeout=DEADLINE_S)
     assert beta.returncode == 0, err
     state = place.document("state", "--check")
     assert {b["status"] for p in state["publishers"] for b in p["batches"]} == {"SUCCESS"}
@@ -109,7 +109,7 @@ def test_what_a_living_process_runs_is_left_alone_and_said_to_be(
     finally:
         os.kill(alpha.pid, signal.SIGCONT)
     faster(place)
-    alpha.communicate(timeout=60)
+    alpha.communicate(timeout=DEADLINE_S)
     assert counts(place, "alpha") == (MESSAGES, MESSAGES)
 
 
@@ -155,7 +155,7 @@ def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(
     """Ctrl-C lets what is under way reach its checkpoint, even where it could be repeated."""
     process = publishing("alpha", "--guarantee", "at-least-once")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130, err
     assert "next:  resumectl resume" in err
     assert "Traceback" not in err
@@ -208,7 +208,7 @@ def test_an_interrupt_is_told_as_one_in_whatever_query_it_comes(postgres_place: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
     assert told.stdout == "each was told as what it is\n", told.stderr
 
@@ -254,7 +254,7 @@ def test_a_waiting_publisher_takes_over_what_another_process_claimed_and_died_wi
     wait_for("alpha holds messages of beta", lambda: place.rows(beta_s_messages)[0][0])
     alpha.kill()
     alpha.communicate()
-    _, err = beta.communicate(timeout=60)
+    _, err = beta.communicate(timeout=DEADLINE_S)
     assert beta.returncode == 0, err
     assert counts(place, "beta") == (MESSAGES, MESSAGES)
 
@@ -298,6 +298,6 @@ def test_a_worker_that_lost_its_lock_ends(postgres_place: Place) -> None:
         " WHERE datname = current_database())"
         " AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'resumectl')"
     )
-    _, err = worker.communicate(timeout=60)
+    _, err = worker.communicate(timeout=DEADLINE_S)
     assert worker.returncode == 4
     assert "is alive is lost" in err

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Place, Ran
+from conftest import CHECKOUT, DEADLINE_S, Place, Ran
 
 sys.path.insert(0, str(CHECKOUT / "docs"))
 import make_readme
@@ -67,7 +67,7 @@ def run_python(place: Place, script: Path) -> Ran:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
     return Ran(ended.returncode, ended.stdout, ended.stderr)
 

@@ -6,7 +6,7 @@ And no sleeping alarm: a DBOS that is sabotaged in the life under test must come
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Place, swept
+from conftest import CHECKOUT, Place, seconds, swept
 from mistakes import MISTAKES
 from old_bugs import OLD_BUGS
 
@@ -131,7 +131,7 @@ def test_children_whose_ids_nobody_knows_die_twice(sqlite_place: Place) -> None:
 @pytest.mark.long
 def test_what_is_deleted_as_in_an_uninterrupted_run_is_not_lost(sqlite_place: Place) -> None:
     scenario = f"{SCENARIOS}:deleting"
-    found = swept(sqlite_place, scenario, "--timeout", "4", code=ExitCode.PROMISE_BROKEN)
+    found = swept(sqlite_place, scenario, "--timeout", seconds(4), code=ExitCode.PROMISE_BROKEN)
     # DBOS 3.4.0 waits for ever for the result of a child that is gone, although it had it.
     assert {each["kind"] for each in found["findings"]} == {"stuck"}
     assert found["not_compared"] == []
@@ -198,7 +198,7 @@ globals()[os.environ["SABOTAGE"]]()
 )
 def test_a_sabotaged_dbos_is_found_out(sqlite_place: Place, how: str, kind: str) -> None:
     (sqlite_place.directory / "shop.py").write_text(SABOTAGE)
-    arguments = ("shop.py:checkout", "--env", f"SABOTAGE={how}", "--timeout", "3")
+    arguments = ("shop.py:checkout", "--env", f"SABOTAGE={how}", "--timeout", seconds(3))
     found = swept(sqlite_place, *arguments, code=ExitCode.PROMISE_BROKEN)
     assert kind in {each["kind"] for each in found["findings"]}
 
@@ -215,7 +215,7 @@ _AT_EVERY_TEST = ("executed_by_whoever_asks",)
 )
 def test_a_bug_that_an_older_dbos_had_is_found(sqlite_place: Place, bug: str) -> None:
     target = f"{CHECKOUT / 'tests' / 'old_bugs.py'}:scenario"
-    arguments = (target, "--env", f"FOR={bug}", "--timeout", "3")
+    arguments = (target, "--env", f"FOR={bug}", "--timeout", seconds(3))
     assert swept(sqlite_place, *arguments)["findings"] == []
     found = swept(sqlite_place, *arguments, "--env", f"BUG={bug}", code=ExitCode.PROMISE_BROKEN)
     assert {each["kind"] for each in found["findings"]} & OLD_BUGS[bug], found["findings"]

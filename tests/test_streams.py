@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Place, Ran
+from conftest import DEADLINE_S, Place, Ran
 
 from resumectl.cli import streams
 from resumectl.errors import ExitCode
@@ -17,7 +17,7 @@ def run_unread(place: Place, *arguments: str) -> Ran:
     os.close(reader)
     process = place.start(*arguments, stdout=writer)
     os.close(writer)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=DEADLINE_S)
     return Ran(process.returncode, "", err)
 
 
@@ -45,7 +45,7 @@ def test_a_long_output_is_cut_off_quietly(sqlite_place: Place) -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(60) == ExitCode.DONE
+    assert process.wait(DEADLINE_S) == ExitCode.DONE
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_full_disk_behind_standard_output_is_told(sqlite_place: Place) -> None
     for arguments in (("--help",), ("--version",), ("state",), ("state", "--json")):
         with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
             process = sqlite_place.start(*arguments, stdout=full)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == ExitCode.MACHINE_FAILED
         assert len(err.splitlines()) == 2
         assert "next:  " in err

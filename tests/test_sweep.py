@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CHECKOUT, MOSTLY_SQLITE, Place, Ran, swept
+from conftest import CHECKOUT, MOSTLY_SQLITE, Place, Ran, seconds, swept
 
 from resumectl.errors import ExitCode
 from resumectl.lab.crash_points import sample
@@ -15,7 +15,7 @@ from resumectl.lab.plan import CrashPlan
 
 
 def test_every_mistake_is_caught_and_no_twin_raises_an_alarm(sqlite_place: Place) -> None:
-    ran = sqlite_place.run("selftest", "--json", timeout_s=300)
+    ran = sqlite_place.run("selftest", "--json")
     found = ran.document
     assert [each for each in found["pitfalls"] if not each["as_expected"]] == []
     assert ran.code == ExitCode.DONE
@@ -297,7 +297,7 @@ def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
         "--count", "1",
         "--next-version", "trial-2",
         "--only", "alpha-1/step-1",
-        "--timeout", "3",
+        "--timeout", seconds(3),
         code=ExitCode.PROMISE_BROKEN,
     )  # fmt: skip
     stuck = [each for each in found["findings"] if each["kind"] == "stuck"]
@@ -307,7 +307,7 @@ def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
 def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_place: Place) -> None:
     pitfall = CHECKOUT / "examples" / "pitfalls" / "instance_made_after_launch.py"
     ran = sqlite_place.run(
-        "replay", "after:sell-1/accepted", f"{pitfall}:mistake", "--timeout", "3", "--json"
+        "replay", "after:sell-1/accepted", f"{pitfall}:mistake", "--timeout", seconds(3), "--json"
     )
     assert ran.code == ExitCode.PROMISE_BROKEN, ran
     (stuck,) = ran.document["findings"]

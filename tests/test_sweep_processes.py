@@ -64,7 +64,7 @@ def test_a_killed_sweep_leaves_no_process_no_directory_and_no_word(
     own = lab_directory(below)
     os.kill(sweep.pid, signal.SIGKILL)
     # Ends when the last process that has inherited it is gone.
-    out, err = sweep.communicate(timeout=60)
+    out, err = sweep.communicate(timeout=DEADLINE_S)
     assert (out, err) == ("", "")
     wait_for("nothing left", lambda: not own.exists() and not any(map(is_there, below)))
 
@@ -98,7 +98,7 @@ def test_a_sweep_ends_with_whoever_reads_it(sqlite_place: Place) -> None:
     sweep.stdout.close()
     sweep.stderr.close()
     sweep.send_signal(signal.SIGTERM)
-    assert sweep.wait(20) == ExitCode.INTERRUPTED
+    assert sweep.wait(DEADLINE_S) == ExitCode.INTERRUPTED
 
 
 def trials_kept(place: Place) -> int:
@@ -112,6 +112,38 @@ def trials_kept(place: Place) -> int:
 
 def wait_for_trials(place: Place, number: int) -> None:
     wait_for(f"{number} trials", lambda: trials_kept(place) >= number)
+
+
+# Dies of a real SIGKILL as soon as a method of its archive has been called so many times.
+DIES = """
+import itertools, os, signal, sys
+from resumectl.lab.archive import Archive
+
+method, times = sys.argv.pop(1), int(sys.argv.pop(1))
+original, calls = getattr(Archive, method), itertools.count(1)
+
+def and_die(*arguments):
+    original(*arguments)
+    if next(calls) == times:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(Archive, method, and_die)
+
+from resumectl.cli import main
+main()
+"""
+
+
+def sweep_that_dies_after(place: Place, method: str, times: int, *arguments: str) -> None:
+    """Run a sweep that is killed when this method of its archive has returned so many times."""
+    died = subprocess.run(
+        [sys.executable, "-c", DIES, method, str(times), "sweep", *arguments],
+        cwd=place.directory,
+        env=place.environ,
+        capture_output=True,
+        check=False,
+    )
+    assert died.returncode == -signal.SIGKILL, died
 
 
 _POINTS = 28  # of two messages, at least once
@@ -130,10 +162,7 @@ def test_a_killed_sweep_is_finished_by_resume(
     request: pytest.FixtureRequest, kind: str, killed_at: int
 ) -> None:
     place: Place = request.getfixturevalue(f"{kind}_place")
-    sweep = place.start("sweep", "--count", "2", "--guarantee", "at-least-once")
-    wait_for_trials(place, killed_at)
-    os.kill(sweep.pid, signal.SIGKILL)
-    sweep.communicate()
+    sweep_that_dies_after(place, "keep", killed_at, "--count", "2", "--guarantee", "at-least-once")
     before = place.rows("SELECT number, ended_at_ms FROM trials WHERE ended_at_ms IS NOT NULL")
     assert killed_at <= len(before) < _POINTS
     (listed,) = place.document("list-workflows", "--limit", "100", "--name", "Sweep.run")[
@@ -161,9 +190,9 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_place: Place) -> None:
     sweep = postgres_place.start(
         "sweep", "--count", "1", "--only", "*/step-1", "--repeat", "20", "--jobs", "1", "--json"
     )
-    out, err = sweep.communicate(timeout=120)
+    out, err = sweep.communicate(timeout=DEADLINE_S)
     worker.terminate()
-    worker.communicate(timeout=60)
+    worker.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == ExitCode.DONE, err
     found = json.loads(out)
     assert found["crash_points"] == found["struck"] == 4
@@ -178,7 +207,7 @@ def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(sqlite_place: 
     sweep = sqlite_place.start("sweep", "--count", "1")
     wait_for_trials(sqlite_place, 3)
     sweep.send_signal(signal.SIGINT)
-    _, err = sweep.communicate(timeout=60)
+    _, err = sweep.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == ExitCode.INTERRUPTED
     assert "resumectl resume sweep:1  finishes it" in err
     assert "Traceback" not in err
@@ -248,22 +277,6 @@ def look():
 def checkout():
     return look()
 """
-# Dies of a real SIGKILL as soon as the first of its trials has been judged again.
-DIES_WHILE_CONCLUDING = """
-import os, signal
-from resumectl.lab.archive import Archive
-
-judge_again = Archive.judge_again
-
-def and_die(*arguments):
-    judge_again(*arguments)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-Archive.judge_again = and_die
-
-from resumectl.cli import main
-main()
-"""
 
 
 def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
@@ -271,11 +284,7 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
 ) -> None:
     place = sqlite_place
     (place.directory / "shop.py").write_text(PROGRAM_THAT_CHANGES)
-    command = [sys.executable, "-c", DIES_WHILE_CONCLUDING, "sweep", "shop.py:checkout"]
-    died = subprocess.run(
-        command, cwd=place.directory, env=place.environ, capture_output=True, check=False
-    )
-    assert died.returncode == -signal.SIGKILL, died
+    sweep_that_dies_after(place, "judge_again", 1, "shop.py:checkout")
     verdicts = [verdict for (verdict,) in place.rows("SELECT verdict FROM trials ORDER BY number")]
     # One is judged again by now, and two are not. The others said so before they died.
     assert verdicts == ["KEPT", "BROKEN", "BROKEN", "KEPT", "KEPT", "KEPT"]
@@ -290,7 +299,7 @@ def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_plac
     sweep = sqlite_place.start("sweep", "shop.py:checkout", "--repeat", "16", "--json")
     wait_for_trials(sqlite_place, 1)
     program.write_text(CHECKOUT.replace("paid", "sent"))
-    out, err = sweep.communicate(timeout=120)
+    out, err = sweep.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == ExitCode.NOTHING_PROVED, err
     found = json.loads(out)
     assert found["verdicts"]["KEPT"] > 0
@@ -302,7 +311,7 @@ def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_plac
 def test_two_sweeps_at_once_do_not_meet(sqlite_place: Place) -> None:
     place = sqlite_place
     both = [place.start("sweep", "--count", "1", "--json") for _ in range(2)]
-    said = [json.loads(each.communicate(timeout=120)[0]) for each in both]
+    said = [json.loads(each.communicate(timeout=DEADLINE_S)[0]) for each in both]
     assert {each["sweep"] for each in said} == {1, 2}
     for each in said:
         assert each["verdicts"]["KEPT"] == each["trials"] == each["crash_points"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from conftest import DEADLINE_S
 
 from resumectl.lab.statements import Fact, Telling, no_body, tellings_of
 
@@ -223,7 +224,7 @@ def run(path: Path, plan: str, table: str = "deliveries") -> tuple[int, str, lis
         [sys.executable, "-c", PROGRAM, str(path), plan, str(writer)],
         pass_fds=(writer,),
         check=False,
-        timeout=60,
+        timeout=DEADLINE_S,
     ).returncode
     os.close(writer)
     with os.fdopen(reader) as note:
@@ -388,7 +389,7 @@ def run_on_server(url: str, plan: str, program: str) -> tuple[int, list[str], li
         code = subprocess.run(
             [sys.executable, "-c", SERVER_PROGRAM + program,
              engine.url.render_as_string(hide_password=False), plan, str(note.fileno())],
-            pass_fds=(note.fileno(),), check=False, timeout=60,
+            pass_fds=(note.fileno(),), check=False, timeout=DEADLINE_S,
         ).returncode  # fmt: skip
         note.seek(0)
         lines = note.read().split()

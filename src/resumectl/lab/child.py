@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
+from resumectl.lab import pace
 from resumectl.lab.life import FAILED, Order, live
 from resumectl.lab.templates import migrate
 from resumectl.text import one_line
@@ -43,5 +44,6 @@ def _migrate(database_url: str) -> NoReturn:
 
 
 if __name__ == "__main__":
+    pace.measure()
     with open(int(sys.argv[1]), encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
         become(json.load(file))

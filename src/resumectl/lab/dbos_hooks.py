@@ -24,6 +24,7 @@ from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
+from resumectl.lab import pace
 from resumectl.lab.payload import enclosed_values
 from resumectl.lab.statements import ENDED, Fact
 
@@ -35,7 +36,7 @@ _SHORT_POLL_S = 0.02  # where nothing wakes it
 LISTENER_POLL_S = 0.005
 # A look at a queue costs as much as a step: what is enqueued meanwhile is found by the next.
 _POLL_MIN_S = 0.02
-# Without a commit for so long, a recovery is at its end, or waits for a client or the clock.
+# Without a commit for so long on a quiet machine, a recovery is at its end, or waits for a client or the clock.
 _STANDSTILL_S = 0.1
 _NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
 
@@ -434,10 +435,10 @@ class Wakener:
 
     def wait_for_standstill(self, workflow_ids: Sequence[str]) -> None:
         """Wait until these have ended, or until nothing has been committed for a while."""
-        patience_s = _NO_RECOVERY_S
+        patience_s = pace.stretched(_NO_RECOVERY_S)
         while not self._ended.issuperset(workflow_ids) and self._committed.wait(patience_s):
             self._committed.clear()
-            patience_s = _STANDSTILL_S
+            patience_s = pace.stretched(_STANDSTILL_S)
 
     def wait_for_silence(self, patience_s: float) -> None:
         """Wait until nothing has been committed for so many seconds."""

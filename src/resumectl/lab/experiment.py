@@ -35,8 +35,11 @@ from resumectl.lab.trial import (
 )
 
 BASELINES = 2
+# These limits are those of a quiet machine, and stretched on a slow one; see `pace`.
 # A process is looked at after as long as a whole uninterrupted run took, within these, in seconds.
-_PATIENCE_MIN_S, _PATIENCE_MAX_S = 0.3, 1.5
+_PATIENCE_S = (0.3, 1.5)
+# A process may take so much longer than ten uninterrupted runs.
+_BEYOND_BASELINE_S = 5.0
 # What differs from the baseline may differ by itself, as a random choice recorded in a step:
 # before that is called a finding, more uninterrupted runs are asked.
 # How many times as long as a death takes each of them pauses, the earliest longest: what comes
@@ -134,7 +137,8 @@ class Experiment:
         """
         assert self.runner is not None
         self.runner.timeout_s = timeout_s or self.life_timeout_s
-        self.runner.patience_s = min(max(self.baseline.seconds, _PATIENCE_MIN_S), _PATIENCE_MAX_S)
+        shortest_s, longest_s = (each * self.runner.slowness for each in _PATIENCE_S)
+        self.runner.patience_s = min(max(self.baseline.seconds, shortest_s), longest_s)
 
     def refuse_another_program(self, sweep: str) -> None:
         """Make sure that what runs here is what the first runs were of: this may be another
@@ -161,7 +165,8 @@ class Experiment:
     @property
     def life_timeout_s(self) -> float:
         """Seconds for a life: whoever recovers does the same work again, and waits for more."""
-        return 5.0 + 10 * self.baseline.seconds
+        assert self.runner is not None
+        return _BEYOND_BASELINE_S * self.runner.slowness + 10 * self.baseline.seconds
 
     @property
     def baseline(self) -> Baseline:
@@ -310,7 +315,8 @@ class Experiment:
             if not varies and not any(each.by_chance for each in judgements):
                 return False
             programs = _programs(self.runner)
-            times = min(_OFTEN, math.ceil(_OFTEN_MAX_S / self.baseline.seconds))
+            limit_s = _OFTEN_MAX_S * self.runner.slowness
+            times = min(_OFTEN, math.ceil(limit_s / self.baseline.seconds))
             for number, later in itertools.product(range(times), programs):
                 self._run_uninterrupted(number, later=later)
             return True

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from resumectl.lab import pace
+
 PATIENCE_S = 1.0
 
 
@@ -53,7 +55,7 @@ class Gate:
     A commit waits for no lock of the database, so no thread that passes with one waits for
     a thread outside. A statement that a server commits by itself passes as a whole, and may wait
     for a lock: perhaps that of the very transaction that is to pass alone. So that one waits for
-    such statements for `PATIENCE_S` seconds at most. What has not come back by then is stopped
+    such statements for `PATIENCE_S` seconds at most, stretched where the machine is slow. What has not come back by then is stopped
     by a lock, and cannot become durable before the transaction that holds it has ended.
 
     Attributes:
@@ -74,7 +76,7 @@ class Gate:
             changed.wait_for(lambda: not self._door.is_shut)
             self._door.is_shut = True
             changed.wait_for(lambda: not self.commits.inside)
-            changed.wait_for(lambda: not self.statements.inside, timeout=PATIENCE_S)
+            changed.wait_for(lambda: not self.statements.inside, timeout=pace.stretched(PATIENCE_S))
         try:
             yield
         finally:

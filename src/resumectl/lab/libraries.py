@@ -8,6 +8,7 @@ to be imported in each life, under its own configuration and watch.
 import gc
 import importlib
 import json
+import math
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from resumectl.lab import pace
 from resumectl.lab.user_code import INSTALLED
 
 _IMPORT_MAX_S = 120
@@ -86,7 +88,7 @@ def _harmless(names: Sequence[str]) -> list[str]:
         try:
             os.close(reader)
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(_IMPORT_MAX_S)
+            signal.alarm(math.ceil(pace.stretched(_IMPORT_MAX_S)))
             silent = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silent, 1)
             os.dup2(silent, 2)

@@ -21,7 +21,7 @@ from dbos import DBOS
 from sqlalchemy import event
 
 from resumectl.database import is_storage_failure
-from resumectl.lab import clock, dbos_hooks
+from resumectl.lab import clock, dbos_hooks, pace
 from resumectl.lab.client_hold import ClientHold
 from resumectl.lab.containment import Containment
 from resumectl.lab.effects import Scenario, send_effects_to
@@ -380,6 +380,6 @@ def _wait_for_quiet(evidence: Evidence, wakener: dbos_hooks.Wakener) -> int:
     while True:
         while evidence.unfinished():
             wakener.wait(0.02)
-        left = wait_for_strays(_STRAYS_MAX_S)
+        left = wait_for_strays(pace.stretched(_STRAYS_MAX_S))
         if not evidence.unfinished():  # what was left may have begun another
             return left

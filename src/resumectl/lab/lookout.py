@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from resumectl.lab import pace
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.failure import source_files
 from resumectl.lab.recorder import Recorder
@@ -21,6 +22,7 @@ from resumectl.lab.user_code import innermost_in_stack, outward
 
 ENDED_WELL = 0
 _LOOK_EVERY_S = 0.5
+_LOOKS_MIN = 8  # within the time that a run may take
 # So many looks in a row see the same: a process that gets no processor does not look either.
 _LOOKS_AT_SERVER = 2
 # Of the time that a run may take, so much may be spent at one line before DBOS is launched.
@@ -85,11 +87,13 @@ class Lookout:
         os._exit(ENDED_WELL)
 
     def _look_out(self) -> None:
-        deadline = time.monotonic() + max(self._time_limit_s - _LAST_LOOK_S, self._time_limit_s / 2)
+        limit_s = self._time_limit_s
+        deadline = time.monotonic() + max(limit_s - pace.stretched(_LAST_LOOK_S), limit_s / 2)
+        every_s = min(pace.stretched(_LOOK_EVERY_S), limit_s / _LOOKS_MIN)
         serves = _Row(_LOOKS_AT_SERVER)
-        stands = _Row(max(_LOOKS_AT_SERVER, int(self._time_limit_s * _STANDS_PART / _LOOK_EVERY_S)))
+        stands = _Row(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
         while True:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(every_s)
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             where = innermost_in_stack(frame, self.roots)
             if self._phase in _BEFORE_LAUNCH:

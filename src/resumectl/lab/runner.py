@@ -81,6 +81,9 @@ class Lab:
             may have classes of the same names, and DBOS knows one of each.
         subject: What every scenario is redirected from, and has prepared.
 
+    Attributes:
+        slowness: How many times longer everything takes here than on a quiet machine; see `pace`.
+
     Raises:
         MachineFailure: No place can be made.
     """
@@ -105,6 +108,7 @@ class Lab:
             self._cores.put(cores[turn % len(cores)])
         # Two hash seeds: a set that iterates differently after the restart is a classic.
         self.zygotes = [Zygote(self.places.root, seed, isolation) for seed in (1, 2)]
+        self.slowness = 1.0
         self._with_publisher = with_publisher
         self._is_warm = False
         self._warming = threading.Lock()
@@ -127,8 +131,9 @@ class Lab:
             if at_death is not None:
                 for zygote in self.zygotes:
                     zygote.take_along(at_death)
+            self.slowness = max([zygote.slowness() for zygote in self.zygotes])
             told = {"template": self.places.databases.template_url}
-            ending = self.zygotes[0].run(told, TEMPLATE_TIMEOUT_S)
+            ending = self.zygotes[0].run(told, TEMPLATE_TIMEOUT_S * self.slowness)
             if ending.exit_status != 0:
                 raise self._failure(f"no database could be made: {ending}")
             make_seed(self._subject, self.places.seed, self.places.databases.template_url)
@@ -234,8 +239,8 @@ class Runner:
         self.downtime_s = downtime_s
         self._subjects = (subject, later or subject)
         self._record: Path | None = None  # of the process that was begun last
-        self.timeout_s = BASELINE_TIMEOUT_S
-        self.patience_s = BASELINE_PATIENCE_S
+        self.timeout_s = BASELINE_TIMEOUT_S * self.slowness
+        self.patience_s = BASELINE_PATIENCE_S * self.slowness
         self._discarding = threading.Lock()
         self._discarded_contacts: Counter[str] = Counter()
         self.keeper: Callable[[Observation], Path | None] | None = None
@@ -254,6 +259,11 @@ class Runner:
         return self._run(plan, [None], first_zygote=number % 2, control=control)
 
     @property
+    def slowness(self) -> float:
+        """How many times longer everything takes here than on a quiet machine."""
+        return self._lab.slowness
+
+    @property
     def phase(self) -> str:
         """Return what the process that was begun last is doing, as `import`; empty at first."""
         events = _events(self._record) if self._record is not None else []
@@ -267,7 +277,7 @@ class Runner:
             at: The crash point at which time passes; None: before the program begins.
         """
         jump_s = self.downtime_s * len(plan.deaths)
-        control = Control(at, _EXPIRY_S, jump_s) if at is not None else None
+        control = Control(at, _EXPIRY_S * self.slowness, jump_s) if at is not None else None
         return self._run(
             f"{TIME_CONTROL}{plan}",
             [None],

@@ -17,6 +17,7 @@ from dbos import DBOS, SetWorkflowID, SQLAlchemyDatasource
 from sqlalchemy import event
 
 from resumectl.database import SQLITE_POOL_SIZE, set_up_sqlite
+from resumectl.lab import pace
 
 _THREADS_MAX_S = 10.0
 _engine: sa.Engine | None = None
@@ -173,7 +174,7 @@ def _life(directory: Path, database_url: str, config: Mapping[str, Any]) -> Iter
 
 
 def _refuse_threads() -> None:
-    deadline = time.monotonic() + _THREADS_MAX_S
+    deadline = time.monotonic() + pace.stretched(_THREADS_MAX_S)
     for thread in threading.enumerate():
         if thread is not threading.current_thread():
             thread.join(max(0.0, deadline - time.monotonic()))

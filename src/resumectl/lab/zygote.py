@@ -9,6 +9,7 @@ Orders and answers are lines of JSON on the socket:
 
     {"id": 1, "order": {…}}           begin a life;    answered by {"id": 1, "pid": …}
     {"id": 1, "kill": true}           end it
+    {"id": 1, "measure": true}        answered by {"id": 1, "slowness": …}; see `pace`
     {"id": 1, "template": URL}        migrate a database in a child of its own
     {"id": 1, "rehearse": URL, "directory": …, "publisher": …}  live small lives itself, before
                                       all others, the publisher's among them or not;
@@ -23,6 +24,7 @@ import ctypes
 import gc
 import importlib
 import json
+import math
 import os
 import selectors
 import shutil
@@ -36,6 +38,7 @@ from typing import Any, NoReturn
 
 import psycopg
 
+from resumectl.lab import pace
 from resumectl.lab.child import become
 from resumectl.lab.libraries import preload
 from resumectl.lab.life import config_of
@@ -108,6 +111,9 @@ class Zygote:
         if "owner" in told:
             self._owned = told["server"], told["owner"]
             return
+        if "measure" in told:
+            self._answer({"id": told["id"], "slowness": pace.slowness()})
+            return
         if "preload" in told:
             if self._is_forking:
                 preload(told["preload"], told["environ"])
@@ -130,7 +136,7 @@ class Zygote:
         if not self._is_forking:
             return ""
         signal.signal(signal.SIGALRM, _too_long)
-        signal.alarm(_REHEARSAL_MAX_S)
+        signal.alarm(math.ceil(pace.stretched(_REHEARSAL_MAX_S)))
         config = config_of(database_url, "rehearsal")
         try:
             rehearse(directory, database_url, config, queues=[QUEUE_NAME] if with_publisher else [])
@@ -194,13 +200,14 @@ def _kill(pid: int) -> None:
 
 
 def _too_long(_number: int, _frame: object) -> NoReturn:
-    raise TimeoutError(f"a rehearsal has not ended within {_REHEARSAL_MAX_S} s")
+    raise TimeoutError(f"a rehearsal has not ended within {pace.stretched(_REHEARSAL_MAX_S):.0f} s")
 
 
 def main() -> None:
     """Serve the socket whose descriptor is given, then leave nothing behind."""
     descriptor, root, isolation = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the experimenter decides
+    pace.measure()
     try:
         Zygote(socket.socket(fileno=descriptor), is_forking=isolation == "fork").serve()
     finally:

@@ -72,6 +72,7 @@ class Zygote:
         self._lock = threading.Lock()
         self._number = 0
         self._is_gone = False
+        self._slowness = 1.0
         self._begun: dict[int, int] = {}  # order to pid
         self._ends: dict[int, Future[dict[str, Any]]] = {}
         self._reader = threading.Thread(target=self._read, daemon=True, name="zygote-reader")
@@ -138,6 +139,12 @@ class Zygote:
         )
         return lambda: str(end.result()["error"])
 
+    def slowness(self) -> float:
+        """Return how many times slower than on a quiet machine it has started; wait until it has."""
+        _, end = self._ask({"measure": True})
+        self._slowness = float(end.result()["slowness"])
+        return self._slowness
+
     def preload(self, names: Sequence[str], environ: Mapping[str, str]) -> Callable[[], None]:
         """Have it import libraries, from now on for every life.
 
@@ -185,7 +192,7 @@ class Zygote:
         with suppress(OSError):  # it may be gone already
             self._control.shutdown(socket.SHUT_RDWR)
         try:
-            self._process.wait(_END_MAX_S)
+            self._process.wait(_END_MAX_S * self._slowness)
         except subprocess.TimeoutExpired:  # in the middle of a rehearsal
             self._process.kill()
             self._process.wait()

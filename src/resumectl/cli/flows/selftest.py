@@ -93,7 +93,7 @@ def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> Sequence[Judgement]:
     experiment = Experiment(runner, {})
     experiment.discover()
     if scenario == "mistake":
-        runner.timeout_s = _TIMEOUT_S
+        runner.timeout_s = _TIMEOUT_S * lab.slowness
     trials: list[Observation] = []
 
     def on_trial(_number: int, trial: Observation) -> bool:

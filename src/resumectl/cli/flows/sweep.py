@@ -6,9 +6,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
-from resumectl.cli.elapsed import seconds_since_start
 from resumectl.cli.flows.experiment import discover
 from resumectl.cli.flows.judge import archived, result_of, show
+from resumectl.elapsed import seconds_since_start
 from resumectl.errors import ExitCode, Interrupted
 from resumectl.lab import durable
 from resumectl.lab.archive import Archive

@@ -1,4 +1,4 @@
-"""How long this command has been running, as its user counts: since its process was started."""
+"""How long this process has been running, as its user counts: since it was started."""
 
 import os
 import time
