@@ -22,6 +22,7 @@ from dbos import DBOS, DBOSContextSetAuth, SetWorkflowID
 from dbos._sys_db import SystemDatabase, db_retry
 
 from resumectl import Scenario, effect
+from resumectl.lab import pace
 
 # Bug to the kinds of which one must be found.
 OLD_BUGS = {
@@ -141,7 +142,7 @@ def charge(order: str) -> None:
 
 @DBOS.step()
 def look(number: int) -> int:
-    time.sleep(0.03)  # long enough for two to be at it
+    time.sleep(pace.stretched(0.03))  # long enough for two to be at it
     return number
 
 
@@ -162,7 +163,7 @@ asked_twice = threading.Event()
 @DBOS.step()
 def look_once_asked_twice() -> bool:
     # What counts attempts is looked at as an execution begins: both askings must precede the crash.
-    return asked_twice.wait(timeout=30)
+    return asked_twice.wait(timeout=600)
 
 
 @DBOS.workflow(max_recovery_attempts=1)
@@ -202,7 +203,7 @@ def parent() -> int:
 
 @DBOS.workflow()
 def receiving() -> list[Any]:
-    return [DBOS.recv("topic", timeout_seconds=0.5) for _ in range(2)]
+    return [DBOS.recv("topic", timeout_seconds=pace.stretched(0.5)) for _ in range(2)]
 
 
 @DBOS.workflow()
