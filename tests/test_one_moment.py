@@ -7,14 +7,17 @@ be the one of before or the one of after, never one that was true at no time.
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from types import ModuleType
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
-from conftest import MOSTLY_SQLITE, Place
+from conftest import MOSTLY_SQLITE, Place, wait_for
 from scene import MESSAGES, Scene, a_scene
 from sqlalchemy import event
 from test_commands import look
@@ -143,6 +146,48 @@ def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
             return evidence.read()
 
     answers_between(scene.set, scene.end, read, letting_in)
+
+
+LATE = """
+import sys, psycopg
+with psycopg.connect(sys.argv[1], autocommit=True) as connection:
+    connection.execute(
+        "INSERT INTO dbos.workflow_status (workflow_uuid, status, created_at, updated_at)"
+        " SELECT 'late', 'SUCCESS', 1, 1 FROM pg_sleep(1)"
+    )
+"""
+
+
+def test_what_a_server_commits_after_the_death_of_its_client_is_seen(postgres_place: Place) -> None:
+    assert look(postgres_place, "migrate").code == 0
+    url = postgres_place.settings.url.set(drivername="postgresql")
+    shown = url.render_as_string(hide_password=False)
+    process = subprocess.Popen([sys.executable, "-c", LATE, shown])
+    active = (
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)' AND state = 'active'"
+    )
+    wait_for("the statement", lambda: postgres_place.rows(active) == [(1,)])
+    process.kill()
+    process.wait()
+    with closing(Evidence(shown)) as evidence:
+        evidence.wait_for_server(60)
+        assert [each["id"] for each in evidence.read()["workflows"]] == ["late"]
+
+
+def test_a_statement_that_waits_for_ever_is_ended(postgres_place: Place) -> None:
+    assert look(postgres_place, "migrate").code == 0
+    url = postgres_place.settings.url.set(drivername="postgresql")
+    shown = url.render_as_string(hide_password=False)
+    with psycopg.connect(shown) as other, closing(Evidence(shown)) as evidence:
+        evidence.wait_for_server(60)  # whoever is idle is let be
+        assert other.execute("SELECT 1").fetchall() == [(1,)]
+        process = subprocess.Popen([sys.executable, "-c", LATE.replace("(1)", "(600)"), shown])
+        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)'"
+        wait_for("the statement", lambda: postgres_place.rows(active) == [(1,)])
+        process.kill()
+        process.wait()
+        evidence.wait_for_server(0)
+        assert evidence.read()["workflows"] == []
 
 
 @MOSTLY_SQLITE

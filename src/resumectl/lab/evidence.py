@@ -6,6 +6,7 @@ that waits for quiet. Values are read as DBOS stored them; no code of theirs is 
 """
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -47,6 +48,15 @@ _SAID = {
     "inbox": "SELECT destination_uuid, topic, message FROM {p}notifications"
     " WHERE NOT consumed ORDER BY 1, 2, created_at_epoch_ms",
 }
+# Whoever else is connected to the trial's own database: the process that has died, its children.
+_OTHERS = """
+SELECT state FROM pg_stat_activity WHERE datname = current_database()
+AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+_END_ACTIVE = f"{_OTHERS.replace('state', 'pg_terminate_backend(pid)', 1)} AND state = 'active'"
+_LOOK_EVERY_S = 0.004
+# What a dead process has sent is read by its server process as soon as it is idle.
+_IDLE_LOOKS = 25
 _SAID_KEYS = ("workflow", "key", "value")
 
 
@@ -99,6 +109,33 @@ class Evidence:
                 f"the database of a trial: {one_line(error)}",
                 next_step="free some space, or see to the server; then  resumectl resume",
             ) from error
+
+    def wait_for_server(self, within_s: float) -> None:
+        """Wait until a server has finished what a process that has died had asked of it.
+
+        The kernel reports the death at once. PostgreSQL notices it only after the statement that
+        it is executing, and may commit that one after whoever looks too early. On SQLite a process
+        does its own writing. A connection that stays idle belongs to a child of the process.
+
+        Args:
+            within_s: Maximum time to wait, in seconds; a statement that is then still executed,
+                as one that waits for a lock, is ended with its connection.
+        """
+        if not self._prefix:
+            return
+        deadline = time.monotonic() + within_s
+        idle_looks = 0
+        while idle_looks < _IDLE_LOOKS:
+            states = [row[0] for row in self._rows(_OTHERS)]
+            if not states:
+                return
+            if "active" not in states:
+                idle_looks += 1
+            elif time.monotonic() > deadline:
+                self._rows(_END_ACTIVE)
+            else:
+                idle_looks = 0
+            time.sleep(_LOOK_EVERY_S)
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

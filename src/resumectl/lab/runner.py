@@ -405,6 +405,7 @@ class Runner:
             )
         evidence = Evidence(place.database_url)
         try:
+            evidence.wait_for_server(self.timeout_s)
             left = evidence.read()
         finally:
             evidence.close()
