@@ -151,9 +151,9 @@ def test_what_is_left_behind_is_shown_with_the_next_command(sqlite_place: Place)
     assert "next:  resumectl resume" in crashed.err
 
 
-def test_an_n_beyond_the_batch_proves_nothing(sqlite_place: Place) -> None:
+def test_an_n_beyond_the_batch_is_refused(sqlite_place: Place) -> None:
     refused = sqlite_place.run("crash-after", "21")
-    assert refused.code == 3
+    assert refused.code == 2
     assert "there is no delivery 21" in refused.err
     assert "next:" in refused.err
 
@@ -176,4 +176,4 @@ def test_a_living_process_on_the_same_queue_is_a_reason_to_refuse(sqlite_place: 
         refused = sqlite_place.run("crash-after", "3")
         worker.kill()
     assert refused.code == 2
-    assert "a living process serves the same queue" in refused.err
+    assert "a living process uses the database: " in refused.err

@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Place, wait_for
 
 from resumectl.database import open_engine
+from resumectl.errors import ExitCode
 from resumectl.publishing import batches
-from resumectl.publishing.lives import executor_locks
+from resumectl.publishing.lives import RESET, executor_locks
 from resumectl.publishing.state import Guarantee
 
 MESSAGES = 30
@@ -301,3 +304,35 @@ def test_a_worker_that_lost_its_lock_ends(postgres_place: Place) -> None:
     _, err = worker.communicate(timeout=DEADLINE_S)
     assert worker.returncode == 4
     assert "is alive is lost" in err
+
+
+def test_nothing_is_deleted_under_a_process_that_begins_and_none_begins_meanwhile(
+    place: Place,
+) -> None:
+    place.ok("publish", "--count", "1")
+    with closing(executor_locks(place.settings)) as locks:
+        assert locks.acquire("local")  # as a process does, ahead of anything else
+        for command in (("reset", "--yes"), ("crash-after", "1", "--count", "1")):
+            refused = place.run(*command)
+            assert refused.code == ExitCode.REFUSED
+            assert "a living process uses the database" in refused.err
+        locks.release("local")
+        assert locks.acquire(RESET)
+        refused = place.run("publish", "--count", "1")
+        assert refused.code == ExitCode.REFUSED
+        assert "the database is being reset" in refused.err
+        locks.release(RESET)
+        place.ok("reset", "--yes")
+
+
+def test_what_another_application_locks_is_nobody_of_ours(postgres_place: Place) -> None:
+    url = postgres_place.settings.url.set(drivername="postgresql")
+    with (
+        psycopg.connect(url.render_as_string(hide_password=False)) as connection,
+        closing(executor_locks(postgres_place.settings)) as locks,
+    ):
+        connection.execute("SELECT pg_advisory_lock(4711), pg_advisory_lock(47, 11)")
+        assert locks.held().is_empty
+        assert locks.acquire("local")
+        locks.say_life("local", 3)
+        assert locks.held().life("local") == 3

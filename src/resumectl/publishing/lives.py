@@ -39,8 +39,12 @@ class Held:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody holds any."""
-        return not self._lives
+        """Whether no process holds any; a reset does not count as one."""
+        return not self._lives.keys() - {self._key(RESET)}
+
+
+# Held by a reset, in the place of an executor id; no executor id has a colon.
+RESET = "reset:"
 
 
 class ExecutorLocks(Protocol):
@@ -232,20 +236,25 @@ class AdvisoryLocks:
             {"mine_only": mine_only},
         ).all()
         lives = {high: low for kind, high, low in rows if kind == 2}
-        found: dict[str | int, int | None] = {}
-        for kind, high, low in rows:
-            if kind == 1:
-                key = (high << 32) | low
-                found[key] = lives.get(high)
-        return Held(found, lambda executor_id: _lock_key(executor_id) % 2**64)
+        found: dict[str | int, int | None] = {
+            low: lives.get(low) for kind, high, low in rows if kind == 1 and high == _OURS
+        }
+        return Held(found, _number)
+
+
+_OURS = 0x72657375  # "resu": an application that shares the database has locks of its own
+
+
+def _number(executor_id: str) -> int:
+    digest = hashlib.sha256(f"resumectl life {executor_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def _lock_key(executor_id: str) -> int:
-    digest = hashlib.sha256(f"resumectl life {executor_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    return _OURS << 32 | _number(executor_id)
 
 
 def _life_keys(executor_id: str, life_id: int) -> tuple[sa.ColumnElement[int], ...]:
     """Return the two keys of the lock that says which life holds an executor id."""
-    high = _lock_key(executor_id) >> 32  # the half by which pg_locks shows that it is this one's
-    return sa.cast(high, sa.Integer), sa.cast(life_id, sa.Integer)
+    signed = (_number(executor_id) ^ 1 << 31) - (1 << 31)  # as PostgreSQL's integers are
+    return sa.cast(signed, sa.Integer), sa.cast(life_id, sa.Integer)

@@ -32,7 +32,7 @@ from resumectl.publishing import records, remote, workflows
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
 from resumectl.publishing.limits import checked_concurrency
-from resumectl.publishing.lives import ExecutorLocks, executor_locks
+from resumectl.publishing.lives import RESET, ExecutorLocks, executor_locks
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.models import lives, publishers
 from resumectl.publishing.publisher import (
@@ -139,6 +139,9 @@ class Life:
     def _begin(self) -> None:
         ensure_migrated(self.settings, self.engine)
         self.executor_id = self._take_executor_id()
+        # In this order, and a reset in the other: one of the two sees the other.
+        if RESET in self.locks.held():
+            raise Refusal("the database is being reset", next_step="try again")
         with self.engine.begin() as connection:
             self.id = self._record_start(connection)
             names = list(connection.scalars(sa.select(publishers.c.name)))

@@ -33,6 +33,11 @@ class View:
         """Whether a living process has the executor id, as a life's or to take over its work."""
         return executor_id in self._held or executor_id in self._begun.values()
 
+    @property
+    def is_anyone_alive(self) -> bool:
+        """Whether any process is at work here, or just beginning: its row may not be there yet."""
+        return not self._held.is_empty or bool(self._begun)
+
 
 @contextmanager
 def viewing(settings: Settings, engine: sa.Engine) -> Iterator[View]:

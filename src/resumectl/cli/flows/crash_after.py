@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
+from resumectl.cli.flows.company import refuse_company
 from resumectl.cli.flows.publish import look_around, say_what_is_resumed
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
@@ -113,12 +114,8 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
 def _refuse_if_not_alone(settings: Settings, engine: sa.Engine) -> None:
     """Another process on the same queue would take messages, and the count would not be exact."""
     with viewing(settings, engine) as view:
-        running = [x for x in records.read_lives(view) if x.ended == "running"]
-    if running:
-        life = running[0]
-        raise Refusal(
-            f"a living process serves the same queue: {life.command}, pid {life.pid} on {life.host}",
-            next_step="end it first, or use another database: --db-url sqlite:///other.sqlite",
+        refuse_company(
+            view, next_step="end it first, or use another database: --db-url sqlite:///other.sqlite"
         )
 
 

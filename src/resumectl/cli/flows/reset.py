@@ -1,12 +1,16 @@
 """`reset`: delete everything that was published, unless somebody is at it."""
 
+from contextlib import closing
+
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
+from resumectl.cli.flows.company import refuse_company
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab import durable
-from resumectl.publishing import records, remote, workflows
+from resumectl.publishing import remote, workflows
+from resumectl.publishing.lives import RESET, executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.publishing.models import metadata
 from resumectl.publishing.view import viewing
@@ -39,24 +43,19 @@ def _delete_everything(common: Common) -> bool:
             with engine.connect() as connection:
                 if not is_migrated(connection):
                     return False
-            with viewing(settings, engine) as view:
-                _refuse_if_in_use(records.read_lives(view))
-                workflow_ids = workflows.all_workflow_ids(view.connection, settings)
-            # First the workflows: without its batch, one of them could not be told again.
-            remote.delete(settings, workflow_ids)
-            with engine.begin() as connection:
-                for table in reversed(metadata.sorted_tables):
-                    connection.execute(sa.delete(table))
-            durable.tend_queues(settings, engine, [])
+            with closing(executor_locks(settings)) as locks:
+                # Whoever begins from here on sees it, and ends again.
+                if not locks.acquire(RESET):
+                    raise Refusal("the database is being reset", next_step="try again")
+                with viewing(settings, engine) as view:
+                    refuse_company(view, next_step="end it first")
+                    workflow_ids = workflows.all_workflow_ids(view.connection, settings)
+                # First the workflows: without its batch, one of them could not be told again.
+                remote.delete(settings, workflow_ids)
+                with engine.begin() as connection:
+                    for table in reversed(metadata.sorted_tables):
+                        connection.execute(sa.delete(table))
+                durable.tend_queues(settings, engine, [])
             return True
     finally:
         engine.dispose()
-
-
-def _refuse_if_in_use(lives: list[records.LifeSeen]) -> None:
-    for life in lives:
-        if life.ended == "running":
-            raise Refusal(
-                f"a living process uses the database: {life.command}, pid {life.pid}",
-                next_step="end it first",
-            )
