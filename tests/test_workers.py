@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from conftest import DEADLINE_S, Place, wait_for
+from conftest import DEADLINE_S, Place, seconds, wait_for
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
 ) -> None:
     place = postgres_place
     count = 90
-    options = ("--count", str(count), "--delay", "0.3", "--guarantee", guarantee)
+    options = ("--count", str(count), "--delay", seconds(0.3), "--guarantee", guarantee)
     place.ok("migrate")
     with ExitStack() as stack:
         a, b, c = (stack.enter_context(worker(place, "--adopt-every", "0.3")) for _ in range(3))
