@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
-from conftest import MOSTLY_SQLITE, Place, wait_for
+from conftest import DEADLINE_S, MOSTLY_SQLITE, Place, seconds, wait_for
 from scene import MESSAGES, Scene, a_scene
 from sqlalchemy import event
 from test_commands import look
@@ -153,7 +153,7 @@ import sys, psycopg
 with psycopg.connect(sys.argv[1], autocommit=True) as connection:
     connection.execute(
         "INSERT INTO dbos.workflow_status (workflow_uuid, status, created_at, updated_at)"
-        " SELECT 'late', 'SUCCESS', 1, 1 FROM pg_sleep(1)"
+        " SELECT 'late', 'SUCCESS', 1, 1 FROM pg_sleep({seconds})"
     )
 """
 
@@ -162,15 +162,17 @@ def test_what_a_server_commits_after_the_death_of_its_client_is_seen(postgres_pl
     assert look(postgres_place, "migrate").code == 0
     url = postgres_place.settings.url.set(drivername="postgresql")
     shown = url.render_as_string(hide_password=False)
-    process = subprocess.Popen([sys.executable, "-c", LATE, shown])
+    lasts = seconds(1)  # longer than it takes to look whether it is there
+    process = subprocess.Popen([sys.executable, "-c", LATE.replace("{seconds}", lasts), shown])
     active = (
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)' AND state = 'active'"
+        "SELECT count(*) FROM pg_stat_activity"
+        f" WHERE query LIKE '%pg_sleep({lasts})' AND state = 'active'"
     )
     wait_for("the statement", lambda: postgres_place.rows(active) == [(1,)])
     process.kill()
     process.wait()
     with closing(Evidence(shown)) as evidence:
-        evidence.wait_for_server(60)
+        evidence.wait_for_server(DEADLINE_S)
         assert [each["id"] for each in evidence.read()["workflows"]] == ["late"]
 
 
@@ -179,10 +181,10 @@ def test_a_statement_that_waits_for_ever_is_ended(postgres_place: Place) -> None
     url = postgres_place.settings.url.set(drivername="postgresql")
     shown = url.render_as_string(hide_password=False)
     with psycopg.connect(shown) as other, closing(Evidence(shown)) as evidence:
-        evidence.wait_for_server(60)  # whoever is idle is let be
+        evidence.wait_for_server(DEADLINE_S)  # whoever is idle is let be
         assert other.execute("SELECT 1").fetchall() == [(1,)]
-        process = subprocess.Popen([sys.executable, "-c", LATE.replace("(1)", "(600)"), shown])
-        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)'"
+        process = subprocess.Popen([sys.executable, "-c", LATE.replace("{seconds}", "6000"), shown])
+        active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(6000)'"
         wait_for("the statement", lambda: postgres_place.rows(active) == [(1,)])
         process.kill()
         process.wait()

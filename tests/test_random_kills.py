@@ -5,7 +5,7 @@ import random
 import subprocess
 
 import pytest
-from conftest import Place
+from conftest import Place, slowness
 
 from resumectl.publishing.state import Guarantee
 
@@ -36,7 +36,7 @@ def test_kills_at_random_moments_break_no_promise(
             else ()
         )
         # From before the first import is done to after everything has ended.
-        kill_after(place.start(command, *options), chance.uniform(0.3, 2.2))
+        kill_after(place.start(command, *options), chance.uniform(0.3, 2.2) * slowness())
     place.ok("resume")
     state = place.document("state", "--check")
     batches = [batch for publisher in state["publishers"] for batch in publisher["batches"]]

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
+from resumectl.database import SQLITE_BUSY_TIMEOUT_MS
 from resumectl.errors import MachineFailure
 from resumectl.lab.databases import conninfo
 from resumectl.lab.standstill import Unfinished
@@ -84,7 +85,11 @@ class Evidence:
             self._prefix = ""
             self._error = sqlite3.Error
             with self._explained():
-                self._connection = sqlite3.connect(str(parsed.database), isolation_level=None)
+                self._connection = sqlite3.connect(
+                    str(parsed.database),
+                    timeout=SQLITE_BUSY_TIMEOUT_MS / 1000,
+                    isolation_level=None,
+                )
         else:
             import psycopg
 
@@ -110,7 +115,7 @@ class Evidence:
                 next_step="free some space, or see to the server; then  resumectl resume",
             ) from error
 
-    def wait_for_server(self, within_s: float) -> None:
+    def wait_for_server(self, within_s: float, slowness: float = 1.0) -> None:
         """Wait until a server has finished what a process that has died had asked of it.
 
         The kernel reports the death at once. PostgreSQL notices it only after the statement that
@@ -120,12 +125,14 @@ class Evidence:
         Args:
             within_s: Maximum time to wait, in seconds; a statement that is then still executed,
                 as one that waits for a lock, is ended with its connection.
+            slowness: How many times longer everything takes than on a quiet machine: a server that
+                gets no processor is idle too.
         """
         if not self._prefix:
             return
         deadline = time.monotonic() + within_s
         idle_looks = 0
-        while idle_looks < _IDLE_LOOKS:
+        while idle_looks < _IDLE_LOOKS * slowness:
             states = [row[0] for row in self._rows(_OTHERS)]
             if not states:
                 return

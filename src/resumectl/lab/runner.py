@@ -405,7 +405,7 @@ class Runner:
             )
         evidence = Evidence(place.database_url)
         try:
-            evidence.wait_for_server(self.timeout_s)
+            evidence.wait_for_server(self.timeout_s, self.slowness)
             left = evidence.read()
         finally:
             evidence.close()
