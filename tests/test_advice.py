@@ -213,6 +213,19 @@ def test_recorded_failure_has_advice_of_its_own(name: str) -> None:
     assert "\n" not in advice.what
 
 
+def test_line_break_from_outside_is_no_line_of_the_advice() -> None:
+    message = "no module\nnext:  rm -rf x"
+    about = {"module": "a\nb", "source": None}
+    for event in (
+        failed("ModuleNotFoundError", message, about=about),
+        {"kind": "failed", "problem": "unknown-name", "error": message, "where": None, "about": {
+            "file": "a\nb.py", "nearest": ["x\ny"], "workflows": [], "option": "",
+        }},
+    ):  # fmt: skip
+        advice = advise(observed(began("import"), event), "/home/shop")
+        assert "\n" not in advice.what + advice.next_step
+
+
 API = [
     ("TypeError", "DBOS.__new__() missing 1 required keyword-only argument: 'config'", "DBOS 0"),
     ("TypeError", "DBOS.__new__() got an unexpected keyword argument 'fastapi'", "DBOS(fastapi=…)"),
@@ -448,7 +461,7 @@ def test_broken_program_is_told_what_is_wrong_and_what_to_type(
     more = {name: value for name, value in given.items() if name != "timeout_s"}
     error = refused(lab, tmp_path, target, timeout_s, **more)
     assert what in error.what
-    assert next_step in error.next_step
+    assert next_step in "\n".join([error.next_step, *error.paste])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ Every error that a user can cause or mend is a `Refusal`: what is wrong, and wha
 type next. Anything else that reaches the command line is a defect of resumectl.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -42,15 +42,22 @@ class Refusal(Exception):
         what: What is wrong, one line, no trailing period; never holds a password.
         next_step: What to type next.
         document: What `--json` prints beside the two.
+        paste: Lines to be pasted, shown below the next step.
     """
 
     exit_code = ExitCode.REFUSED
     label = "error"
 
     def __init__(
-        self, what: str, *, next_step: str, document: Mapping[str, Any] | None = None
+        self,
+        what: str,
+        *,
+        next_step: str,
+        document: Mapping[str, Any] | None = None,
+        paste: Sequence[str] = (),
     ) -> None:
         super().__init__(what)
+        self.paste = paste
         self.what = what
         self.next_step = next_step
         self.document = document or {}

@@ -253,12 +253,13 @@ def _said(common: Common, refusal: Refusal) -> int:
     next_step = refusal.next_step
     with suppress(Refusal):  # the URL that was given may be what is wrong
         next_step = common.retyped(next_step)
-    for line in f"next:  {next_step}".split("\n"):  # further ones are to be pasted
+    for line in (f"next:  {next_step}", *refusal.paste):
         common.say_line(line)
     if common.as_json:
         from resumectl.report import machine
 
-        machine.show({**refusal.document, "error": refusal.what, "next": next_step})
+        whole = "\n".join([next_step, *refusal.paste])
+        machine.show({**refusal.document, "error": refusal.what, "next": whole})
     return refusal.exit_code
 
 

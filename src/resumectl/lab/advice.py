@@ -12,6 +12,7 @@ from typing import Any
 from resumectl.lab.illness import illness, remedy
 from resumectl.lab.old_dbos import what_changed
 from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.text import literal
 
 _MAIN = 'if __name__ == "__main__":'
 
@@ -110,9 +111,22 @@ def advise(run: Observation, directory: str) -> Advice:
         run: For which `illness` has an answer.
         directory: Where the command was typed.
     """
-    situation = Situation(run, directory)
+    # A line break from outside is no line of the advice.
+    life = replace(run.final, events=[_harmless(each) for each in run.final.events])
+    situation = Situation(replace(run, lives=[*run.lives[:-1], life]), directory)
     case, found = next((c, found) for c in _CASES if (found := c(situation)) is not None)
     return replace(found, is_mistyped=found.is_mistyped or case in _MISTYPED)
+
+
+def _harmless(value: Any) -> Any:
+    """Return plain data with each text in it as a terminal may show it."""
+    if isinstance(value, str):
+        return literal(value)
+    if isinstance(value, Mapping):
+        return {name: _harmless(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(each) for each in value]
+    return value
 
 
 # ------------------------------------------------------------- what does not end
@@ -191,7 +205,7 @@ def _does_not_end(at: Situation) -> Advice | None:
         what += f"; its request stands at {at.line(stood['where'])}"
     if stood is not None and stood["others"]:
         what += f"; the program stands at {'; '.join(map(at.line, stood['others']))}"
-    return Advice(what, remedy(at.run))
+    return Advice(what, literal(remedy(at.run)))
 
 
 # ------------------------------------------------------------- what cannot be run
@@ -515,7 +529,9 @@ def _ended_by_itself(at: Situation) -> Advice | None:
 
 
 def _otherwise(at: Situation) -> Advice | None:
-    return Advice(f"the scenario fails without any crash: {illness(at.run)}", remedy(at.run))
+    return Advice(
+        f"the scenario fails without any crash: {illness(at.run)}", literal(remedy(at.run))
+    )
 
 
 # What was typed names nothing that can be run, whatever is mended in the program.

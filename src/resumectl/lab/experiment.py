@@ -441,6 +441,7 @@ def _refuse_ill(run: Observation, runs: Sequence[Observation]) -> None:
     advice = advise(run, str(Path.cwd()))
     told = next((e for e in map(run.final.last, ("failed", "answered")) if e), {})
     refusal = Refusal if advice.is_mistyped else NothingProved
-    raise refusal(advice.what, next_step=advice.next_step) from (
+    next_step, *paste = advice.next_step.split("\n")
+    raise refusal(advice.what, next_step=next_step, paste=paste) from (
         RuntimeError(f"in the program:\n{told['traceback']}") if told.get("traceback") else None
     )
