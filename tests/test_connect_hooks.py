@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from conftest import CHECKOUT
 
+from resumectl.errors import Refusal
 from resumectl.lab.databases import conninfo
+from resumectl.lab.redirects import make_seed
 from resumectl.lab.server import Server
+from resumectl.lab.subject import Access, Subject
 
 CONTAINED = """
 import json, os, socket, sys
@@ -162,3 +166,11 @@ def test_rows_that_a_template_has_are_in_each_copy(postgres_url: str, tmp_path: 
             server.drop(copy)
     finally:
         server.close()
+
+
+def test_what_a_command_says_that_fails_has_no_password(tmp_path: Path) -> None:
+    command = "echo $DATABASE_URL; exit 1"
+    subject = Subject(access=Access(prepare=command, prepare_in=str(tmp_path)))
+    with pytest.raises(Refusal) as refusal:
+        make_seed(subject, tmp_path, "postgresql://user:s3cret@localhost/template")
+    assert "ended with status 1: postgresql://user:***@localhost/template" in refusal.value.what

@@ -16,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
+from sqlalchemy.engine import make_url
+
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.lab import recorder
 from resumectl.lab.databases import VERSION_TABLES
@@ -167,6 +169,8 @@ def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: s
         raise Refusal(what, next_step=refused["next_step"])
     if done.returncode != 0:
         said = "; ".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
+        password = make_url(database_url).password
+        said = said.replace(str(password), "***") if password else said
         raise Refusal(
             f"--prepare {access.prepare!r} ended with status {done.returncode}: {said}",
             next_step="run it by hand, with DATABASE_URL set, until it ends with status 0",
