@@ -122,6 +122,7 @@ class Controls:
     """Stands for the runner: its controls are given, and what a trial shows that is run again."""
 
     is_edited = False
+    slowness = 1.0
     downtime_s = 0.0
 
     def __init__(
