@@ -18,6 +18,7 @@ from resumectl.lab.runner import Control
 from resumectl.lab.stability import TIMES_AGAIN
 from resumectl.lab.trial import (
     LATER_BASELINE,
+    TIME_CONTROL,
     Judgement,
     Kind,
     Observation,
@@ -310,3 +311,44 @@ def test_an_effect_with_the_name_of_its_step_has_a_payload_of_its_own() -> None:
         "charge(order-1)": (2, False),
         "charge, w-1/step-1": (2, False),
     }
+
+
+class Clocks(Controls):
+    """Stands for a runner in whose uninterrupted runs time can pass."""
+
+    downtime_s = 3600.0
+
+    def __init__(self, control: Observation) -> None:
+        super().__init__(USUAL)
+        self._control = replace(control, plan=f"{TIME_CONTROL}{PLAN}")
+        self.passed_at: list[str | None] = []
+
+    def time_control(self, plan: CrashPlan, at: str | None) -> Observation:
+        assert str(plan) == PLAN
+        self.passed_at.append(at)
+        return self._control
+
+
+def after_time(control: Observation, seen: Observation) -> Judgement:
+    runner: Any = Clocks(control)
+    experiment = Experiment(runner, {}, runs=(USUAL, USUAL))
+    assert experiment.control_time([experiment.judge(seen)])
+    # Where it dies, and, as nothing is known of what precedes that, from the beginning.
+    assert runner.passed_at == [PLAN, None]
+    kept = Experiment.of_observed(None, {}, experiment.observed)
+    assert kept.judge(seen) == experiment.judge(seen)  # as `check` judges it, and runs nothing
+    return experiment.judge(seen)
+
+
+def test_what_an_uninterrupted_run_shows_as_well_when_time_passes_is_no_finding() -> None:
+    rare = trial([("look", "rare")], answer="late")
+    judgement = after_time(run([("look", "rare")], answer="late"), rare)
+    assert (judgement.verdict, judgement.by_time) == (Verdict.KEPT, ("answer", "w-1/step-1"))
+    other = after_time(run([("look", "other")], answer="other"), rare)
+    assert {each.subject for each in other.findings} == {"answer", "w-1/step-1"}
+
+
+def test_no_passing_of_time_excuses_another_path_from_the_same_records() -> None:
+    judgement = after_time(run([("tell", "x")]), trial([("tell", "x")]))
+    assert {each.kind for each in judgement.findings} == {Kind.DIVERGED}
+    assert any("from the same records" in each.evidence for each in judgement.findings)

@@ -157,6 +157,11 @@ class Baseline:
             fields={k: values for k, values in self.fields.items() if k not in other.masked},
             counts={k: times for k, times in self.counts.items() if k not in other.masked},
             ended=self.ended & other.ended,
+            # No passing of time lets a body go on otherwise from the same records.
+            paths={
+                workflow: [*other.paths.get(workflow, ()), *self.paths.get(workflow, ())]
+                for workflow in {*self.paths, *other.paths}
+            },
             together=other.together,
             begun_anew=self.begun_anew | other.begun_anew,
             open_from=_earliest(self.open_from, other.open_from),

@@ -353,7 +353,8 @@ def unless_time_does_it(usual: Judgement, after_time: Judgement) -> Judgement:
     """
     topics = {topic_of(finding) for finding in after_time.findings}
     findings = tuple(each for each in usual.findings if topic_of(each) in topics)
-    by_time = {each.subject for each in usual.findings} - {each.subject for each in findings}
+    explained = {each.subject for each in usual.findings} - {each.subject for each in findings}
+    by_time = {*usual.by_time, *explained}
     verdict = usual.verdict if findings else Verdict.KEPT
     return replace(usual, findings=findings, verdict=verdict, by_time=tuple(sorted(by_time)))
 
