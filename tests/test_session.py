@@ -19,7 +19,9 @@ def test_a_crash_is_survived_and_seen(place: Place) -> None:
         "repeated": 0,
         "missing": 0,
         "failed": 0,
+        "cancelled": 0,
         "pending": 0,
+        "unfinished": 0,
         "ignored": 0,
     }
     assert place.rows("SELECT count(*) FROM deliveries") == [(40,)]
