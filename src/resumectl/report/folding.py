@@ -63,10 +63,13 @@ def _pieces(text: str, breaks: str) -> Iterator[tuple[int, int]]:
 def _chunks(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, int]]:
     """Yield the piece itself or, where it is wider than a line, its parts."""
     begin = start
-    while cell_len(text[begin:end]) > width:
+    while True:
         cells, at = 0, begin
+        # Not the width of all that is left: a value may be long, and has many lines.
         while at < end and (cells := cells + cell_len(text[at])) <= width:
             at += 1
+        if at == end:
+            break
         at = max(at, begin + 1)
         # A break after a slash or an underscore reads better than one within a word.
         readable = max(text.rfind(mark, begin, at) for mark in _READABLE) + 1
