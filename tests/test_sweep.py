@@ -317,7 +317,7 @@ def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_place: Place) -> No
 
 def test_dbos_has_what_the_lab_replaces() -> None:
     """Fails where a release of DBOS moves an internal name."""
-    code = "from resumectl.lab.dbos_hooks import check_names; check_names()"
+    code = "from resumectl.lab.dbos_names import check_names; check_names()"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     spec = importlib.util.find_spec("dbos._schemas.system_database")
     assert spec is not None

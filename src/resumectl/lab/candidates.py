@@ -19,7 +19,7 @@ from resumectl.lab.build_arguments import (
     named,
     refuse_unbuildable,
 )
-from resumectl.lab.dbos_hooks import is_step, is_workflow
+from resumectl.lab.dbos_process import is_step, is_workflow
 from resumectl.lab.failure import Unrunnable
 from resumectl.lab.subject import Subject
 

@@ -21,9 +21,10 @@ from dbos import DBOS
 from sqlalchemy import event
 
 from resumectl.database import is_storage_failure
-from resumectl.lab import clock, dbos_hooks, pace
+from resumectl.lab import clock, dbos_process, dbos_steps, dbos_waits, pace
 from resumectl.lab.client_hold import ClientHold
 from resumectl.lab.containment import Containment
+from resumectl.lab.dbos_names import check_names
 from resumectl.lab.effects import Scenario, send_effects_to
 from resumectl.lab.error_log import tell_errors
 from resumectl.lab.evidence import Evidence
@@ -128,7 +129,7 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     evidence = Evidence(order.database_url)
     backlog = evidence.unfinished()
     standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
-    wakener = dbos_hooks.Wakener(backlog, standstill.wait)
+    wakener = dbos_waits.Wakener(backlog, standstill.wait)
 
     def survived(facts: Sequence[Fact]) -> None:
         standstill.committed()
@@ -157,9 +158,9 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         of_publisher=subject.target is None,
     )
     _hook(order, recorder, wakener, watch, turns)
-    dbos_hooks.note_pauses(standstill.pause)
+    dbos_waits.note_pauses(standstill.pause)
     if subject.longest_sleep_s is not None:
-        dbos_hooks.shorten_sleeps(subject.longest_sleep_s)
+        dbos_waits.shorten_sleeps(subject.longest_sleep_s)
     watch.arm()
     known_modules = set(sys.modules)
     lookout.begin("import", target=subject.target)
@@ -184,11 +185,11 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     recorder.write(
         "launched",
         app_version=DBOS.application_version,
-        is_version_computed=dbos_hooks.is_version_computed(),
+        is_version_computed=dbos_process.is_version_computed(),
         executor_id=DBOS.executor_id,
         clock_ms=time.time_ns() // 1_000_000,
-        replaced=dbos_hooks.replaced_settings(),
-        database=dbos_hooks.own_database(),
+        replaced=dbos_process.replaced_settings(),
+        database=dbos_process.own_database(),
     )
     if set_up is not None:
         lookout.begin("after-launch")
@@ -217,7 +218,7 @@ def _end_stranded(
     lookout.end_stranded(workflow_ids, order.database_url)
 
 
-def _hold_of_client(order: Order, wakener: dbos_hooks.Wakener) -> ClientHold | None:
+def _hold_of_client(order: Order, wakener: dbos_waits.Wakener) -> ClientHold | None:
     """Return what holds the client where time passes in a control run; None if it is no such run."""
     if order.control is None or not order.control["jump_s"]:
         return None
@@ -307,24 +308,24 @@ def config_of(database_url: str, app_version: str | None) -> dict[str, Any]:
         **version,
         "system_database_url": database_url,
         "dbos_system_schema": "dbos",
-        "notification_listener_polling_interval_sec": dbos_hooks.LISTENER_POLL_S,
+        "notification_listener_polling_interval_sec": dbos_waits.LISTENER_POLL_S,
         "run_migrations": False,  # the database is a copy of one that is migrated
         "log_level": "WARNING",
     }
 
 
 def _hook(
-    order: Order, recorder: Recorder, wakener: dbos_hooks.Wakener, watch: Watch, turns: Turns
+    order: Order, recorder: Recorder, wakener: dbos_waits.Wakener, watch: Watch, turns: Turns
 ) -> None:
-    dbos_hooks.check_names()
+    check_names()
     follow()
     config = config_of(order.database_url, order.app_version)
     config["system_database_engine"] = shared_engine(order.database_url)
-    dbos_hooks.configure(config)
+    dbos_process.configure(config)
     wakener.install()
-    dbos_hooks.note_recovery()
+    dbos_process.note_recovery()
     if order.control is not None and order.control["jump_s"]:
-        dbos_hooks.let_waits_follow_the_clock()
+        dbos_waits.let_waits_follow_the_clock()
 
     began_s = time.monotonic()
 
@@ -340,7 +341,7 @@ def _hook(
         }
         payload = payload_of(args, kwargs, alive_s=time.monotonic() - began_s + clock.ahead_s())
         with watch.no_blow():
-            recorder.write("ran", **where, is_retry=dbos_hooks.is_retry(), **payload)
+            recorder.write("ran", **where, is_retry=dbos_steps.is_retry(), **payload)
         turns.give()
         return lambda: recorder.write("ended", **where)
 
@@ -355,8 +356,8 @@ def _hook(
             "replayed", step=step, workflow=workflow_id, number=number, recorded=recorded
         )
 
-    dbos_hooks.count_steps(ran)
-    dbos_hooks.tell_replays(replayed)
+    dbos_steps.count_steps(ran)
+    dbos_steps.tell_replays(replayed)
     tell_errors(lambda text: recorder.write("logged", text=text))
     send_effects_to(happened)
 
@@ -371,7 +372,7 @@ def _request(scenario: Scenario, recorder: Recorder, lookout: Lookout) -> None:
         recorder.write("answered", value=plain(answer))
 
 
-def _wait_for_quiet(evidence: Evidence, wakener: dbos_hooks.Wakener) -> int:
+def _wait_for_quiet(evidence: Evidence, wakener: dbos_waits.Wakener) -> int:
     """Until every workflow has ended, and what they left running: the runner has the clock.
 
     Returns:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
-from resumectl.lab import dbos_hooks
+from resumectl.lab import dbos_process
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.standstill import CLIENT, Standing, Wait, can_do_no_more, stranded
 
@@ -101,7 +101,7 @@ class StandstillWatch:
             commits = self._commits
             # A pause without an event to end it: it is the absence of events that is looked for.
             time.sleep(self._patience_s)
-            if commits != self._commits or not dbos_hooks.has_recovered():
+            if commits != self._commits or not dbos_process.has_recovered():
                 before = None
                 continue
             now = self._standing(evidence)
@@ -116,8 +116,8 @@ class StandstillWatch:
         return Standing(
             unfinished=evidence.standing(),
             missing=evidence.missing({awaited for _, awaited in waits}),
-            executing=dbos_hooks.executing(),
-            served=dbos_hooks.served_queues(),
+            executing=dbos_process.executing(),
+            served=dbos_process.served_queues(),
             version=str(DBOS.application_version),
             waits=waits,
             has_answer=self.has_answer,

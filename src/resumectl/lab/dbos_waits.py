@@ -1,8 +1,6 @@
-"""What the lab changes in DBOS within a victim: configuration, step bodies, and polls.
+"""Replace DBOS's polls by waiting for commits, and let its pauses be noted or shortened.
 
-The only module of the lab that touches names of DBOS that are not public; `check_names`
-fails clearly where a release has moved one. To be called in the victim, before the module
-under test is imported.
+To be called in the target process, before the module under test is imported.
 """
 
 import functools
@@ -10,22 +8,19 @@ import inspect
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import dbos._core
 import dbos._dbos
 import dbos._queue
 import dbos._utils
-import sqlalchemy as sa
-from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
+from dbos import DBOS
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
-from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
 from resumectl.lab import pace
-from resumectl.lab.payload import enclosed_values
+from resumectl.lab.dbos_process import serving
 from resumectl.lab.statements import ENDED, Fact
 
 # Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.
@@ -40,149 +35,8 @@ _POLL_MIN_S = 0.02
 _STANDSTILL_S = 0.1
 _NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
 
-# Internal names of DBOS 3.4.0 that are replaced here, and what must be there.
-_NAMES: Sequence[tuple[Any, str]] = (
-    (dbos._core.ActiveWorkflowById, "activeList"),
-    (WorkflowHandleFuture, "get_result"),
-    (WorkflowHandleAsyncTask, "get_result"),
-    (dbos._dbos, "_get_or_create_dbos_registry"),
-    (dbos._dbos, "queue_thread"),
-    (dbos._dbos, "startup_recovery_thread"),
-    (dbos._queue, "queue_worker_thread"),
-    (dbos._utils.LoopAwareEvent, "wait_async"),
-    (SystemDatabase, "await_workflow_result"),
-    (SystemDatabase, "await_workflow_result_async"),
-    (SystemDatabase, "await_first_workflow_id"),
-    (SystemDatabase, "await_first_workflow_id_async"),
-    (SystemDatabase, "check_workflow_result"),
-    (SystemDatabase, "_check_operation_execution_txn"),
-    (SystemDatabase, "upsert_queue"),
-    (SystemDatabase, "_is_latest_version"),
-    (SystemDatabase, "create_application_version"),
-    (SystemDatabase, "update_application_version_timestamp"),
-    (SQLAlchemyDatasource, "run_tx_step"),
-    (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
-)
-
 # Kinds of facts that somebody waits for.
 _AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
-
-Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], Callable[[], None]]
-Replayed = Callable[[str, int, str, str], None]
-
-
-def check_names() -> None:
-    """Make sure that this DBOS has what is replaced here.
-
-    Raises:
-        LookupError: A name has moved.
-    """
-    for owner, name in _NAMES:
-        if not hasattr(owner, name):
-            raise LookupError(f"this release of dbos has no {owner.__name__}.{name}")
-
-
-# Settings of a program that do not hold in a trial: its database, and what talks to others.
-_NOT_IN_A_TRIAL = frozenset(
-    {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
-)
-# Settings that differ in every trial without any bearing on what the program does.
-_OF_NO_CONSEQUENCE = frozenset({"log_level", "run_migrations"})
-
-
-def configure(overrides: Mapping[str, Any]) -> None:
-    """Let these settings win over whatever the application gives to `DBOS(config=…)`."""
-    original = DBOS.__init__
-
-    @functools.wraps(original)
-    def configured(self: Any, *, config: Any, **_more: Any) -> None:
-        merged: Any = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
-        merged.update(overrides)
-        original(self, config=merged)
-        if _process.instance is self:
-            return  # DBOS has one instance, and keeps its first configuration
-        _process.replaced = sorted(
-            name
-            for name, value in config.items()
-            if value is not None
-            and name not in _OF_NO_CONSEQUENCE
-            and (name in _NOT_IN_A_TRIAL or overrides.get(name, value) != value)
-        )
-        _process.database = _database_of(config)
-        _process.is_version_computed = not DBOS.application_version
-        _process.instance = self
-
-    DBOS.__init__ = configured  # type: ignore[method-assign]
-
-
-class _Process:
-    """What this process's DBOS does, as far as no public name tells it."""
-
-    def __init__(self) -> None:
-        self.instance: Any = None
-        self.replaced: list[str] = []  # names of the program's settings
-        self.database = ""  # that the program sets itself, without a password
-        self.is_version_computed = False  # by DBOS, from the sources of the workflows
-        self.served: set[str] = set()  # names of queues
-        self.has_recovered = False
-
-
-_process = _Process()
-
-
-def replaced_settings() -> Sequence[str]:
-    """Return the names of the program's settings that do not hold in a trial."""
-    return _process.replaced
-
-
-def _database_of(config: Mapping[str, Any]) -> str:
-    """Return which database the program itself would use, without a password.
-
-    Empty where it leaves that to DBOS, which is the same in each process.
-    """
-    engine, url = config.get("system_database_engine"), config.get("system_database_url")
-    named = engine.url if engine is not None else url
-    if named is None:
-        return ""
-    schema = config.get("dbos_system_schema") or ""
-    return f"{sa.make_url(named).render_as_string(hide_password=True)} {schema}".rstrip()
-
-
-def own_database() -> str:
-    """Return which system database the program itself sets; see `_database_of`."""
-    return _process.database
-
-
-def is_version_computed() -> bool:
-    """Return whether DBOS computes the application version from the sources of the workflows."""
-    return _process.is_version_computed
-
-
-def executing() -> frozenset[str]:
-    """Return the ids of the workflows that this process executes."""
-    return frozenset(_process.instance._active_workflows_set.activeList())
-
-
-def served_queues() -> frozenset[str]:
-    """Return the names of the queues that this process takes work from."""
-    return frozenset(_process.served)
-
-
-def has_recovered() -> bool:
-    """Return whether DBOS has put back everything that it recovers at its launch."""
-    return _process.has_recovered
-
-
-def note_recovery() -> None:
-    """Have the end of the recovery noted that DBOS begins at its launch."""
-    original = getattr(dbos._dbos, "startup_recovery_thread")  # noqa: B009 (not exported)
-
-    @functools.wraps(original)
-    def recovered(*args: Any, **kwargs: Any) -> None:
-        original(*args, **kwargs)
-        _process.has_recovered = True
-
-    setattr(dbos._dbos, "startup_recovery_thread", recovered)  # noqa: B010
 
 
 def shorten_sleeps(longest_s: float) -> None:
@@ -227,36 +81,6 @@ def _noted_pause(
     return paused
 
 
-# ------------------------------------------------------------- what is registered
-
-# The attribute in which DBOS 3.4.0 keeps a function's registered name, and what it puts before
-# the name of the workflow that runs a step by itself.
-_REGISTERED_NAME = "dbos_function_name"
-_OF_STEP = "<temp>."
-
-
-def is_workflow(found: Any) -> bool:
-    """Return whether this is a function, or a bound method, that DBOS knows as a workflow."""
-    return _registered_name(found) in _registered()
-
-
-def is_step(found: Any) -> bool:
-    """Return whether this is a function, or a bound method, that DBOS knows as a step."""
-    name = _registered_name(found)
-    return name is not None and f"{_OF_STEP}{name}" in _registered()
-
-
-def _registered_name(found: Any) -> str | None:
-    # A type delegates to nothing, and a stand-in for anything has every attribute.
-    name = getattr(found, _REGISTERED_NAME, None) if callable(found) else None
-    return name if isinstance(name, str) else None
-
-
-def _registered() -> Mapping[str, Any]:
-    known: Mapping[str, Any] = dbos._dbos._get_or_create_dbos_registry().workflow_info_map
-    return known
-
-
 def let_waits_follow_the_clock() -> None:
     """Let the waits of `recv` and `get_event` end when the wall clock says so, as after a restart."""
     event = dbos._utils.LoopAwareEvent
@@ -280,115 +104,6 @@ def let_waits_follow_the_clock() -> None:
 
     setattr(event, "wait", waited)  # noqa: B010
     setattr(event, "wait_async", waited_async)  # noqa: B010
-
-
-# ------------------------------------------------------------- step bodies
-
-
-def count_steps(ran: Ran) -> None:
-    """Have every execution of a step body told before it begins, and when it has ended.
-
-    Args:
-        ran: Given the step's name, whether it is a datasource's transaction, and the arguments
-            of its body, with what it takes from where it was made; returns what is called at its
-            end.
-    """
-
-    def counted(
-        func: Callable[..., Any], name: str | None, is_transaction: bool = False
-    ) -> Callable[..., Any]:
-        told = str(name or getattr(func, "__qualname__", repr(func)))
-
-        def began(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], None]:
-            return ran(told, is_transaction, args, {**enclosed_values(func), **kwargs})
-
-        if inspect.iscoroutinefunction(func):
-
-            @functools.wraps(func)
-            async def body(*args: Any, **kwargs: Any) -> Any:
-                ended = began(args, kwargs)
-                try:
-                    return await func(*args, **kwargs)
-                finally:
-                    ended()
-        else:
-
-            @functools.wraps(func)
-            def body(*args: Any, **kwargs: Any) -> Any:
-                ended = began(args, kwargs)
-                try:
-                    return func(*args, **kwargs)
-                finally:
-                    ended()
-
-        return body
-
-    step = DBOS.step
-
-    def counted_step(*args: Any, **options: Any) -> Callable[[Any], Any]:
-        decorate = step(*args, **options)
-        return lambda func: decorate(counted(func, options.get("name")))
-
-    DBOS.step = staticmethod(counted_step)  # type: ignore[method-assign]
-    for owner, name in (
-        (DBOS, "run_step"),
-        (DBOS, "run_step_async"),
-        (StepReservation, "run"),
-        (StepReservation, "run_async"),
-        (SQLAlchemyDatasource, "run_tx_step"),
-        (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
-    ):
-        _count_in(owner, name, counted)
-
-
-def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], Any]) -> None:
-    """Count the bodies given to a method whose arguments begin with options and function."""
-    is_transaction = owner in (SQLAlchemyDatasource, AsyncSQLAlchemyDatasource)
-    original = inspect.getattr_static(owner, name)
-    is_class_method = isinstance(original, classmethod)
-    inner = original.__func__ if is_class_method else original
-
-    @functools.wraps(inner)
-    def call(self: Any, options: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-        step_name = (options or {}).get("name")
-        return inner(self, options, counted(func, step_name, is_transaction), *args, **kwargs)
-
-    setattr(owner, name, classmethod(call) if is_class_method else call)
-
-
-def is_retry() -> bool:
-    """Whether a step's body is run again by DBOS because it has failed, in this process."""
-    status = DBOS.step_status
-    return status is not None and bool(status.current_attempt)
-
-
-# ------------------------------------------------------------- replays
-
-
-def tell_replays(replayed: Replayed) -> None:
-    """Report each step that is answered from its record.
-
-    Args:
-        replayed: Given the workflow's id, the step's number, its name, and the name that is
-            recorded: where they differ, DBOS refuses to go on.
-    """
-    original = SystemDatabase._check_operation_execution_txn
-
-    @functools.wraps(original)
-    def check(self: Any, workflow_id: str, number: int, name: str, *more: Any, **named: Any) -> Any:
-        try:
-            found = original(self, workflow_id, number, name, *more, **named)
-        except DBOSUnexpectedStepError as error:
-            replayed(workflow_id, number, name, error.inputs[3])
-            raise
-        if found is not None:
-            replayed(workflow_id, number, name, name)
-        return found
-
-    setattr(SystemDatabase, "_check_operation_execution_txn", check)  # noqa: B010
-
-
-# ------------------------------------------------------------- polls
 
 
 class Wakener:
@@ -486,9 +201,8 @@ class Wakener:
 
         def serve_awake(stop: threading.Event, owner: Any, queue: Any) -> None:
             awake: Any = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
-            _process.served.add(queue.name)
-            serve(awake, owner, queue)
-            _process.served.discard(queue.name)
+            with serving(queue.name):
+                serve(awake, owner, queue)
 
         def manage_awake(stop: threading.Event, owner: Any) -> None:
             awake: Any = _Stop(stop, self.wait_for_queue)

@@ -1,0 +1,51 @@
+"""The names of DBOS that are not public, and that the lab replaces or calls.
+
+Used in `dbos_process`, `dbos_waits` and `dbos_steps` alone. A release that has moved one of them is
+refused with its name.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dbos._core
+import dbos._dbos
+import dbos._queue
+import dbos._utils
+from dbos import AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
+from dbos._sys_db import SystemDatabase
+
+# Internal names of DBOS 3.4.0 and what they are looked up in.
+_NAMES: Sequence[tuple[Any, str]] = (
+    (dbos._core.ActiveWorkflowById, "activeList"),
+    (WorkflowHandleFuture, "get_result"),
+    (WorkflowHandleAsyncTask, "get_result"),
+    (dbos._dbos, "_get_or_create_dbos_registry"),
+    (dbos._dbos, "queue_thread"),
+    (dbos._dbos, "startup_recovery_thread"),
+    (dbos._queue, "queue_worker_thread"),
+    (dbos._utils.LoopAwareEvent, "wait_async"),
+    (SystemDatabase, "await_workflow_result"),
+    (SystemDatabase, "await_workflow_result_async"),
+    (SystemDatabase, "await_first_workflow_id"),
+    (SystemDatabase, "await_first_workflow_id_async"),
+    (SystemDatabase, "check_workflow_result"),
+    (SystemDatabase, "_check_operation_execution_txn"),
+    (SystemDatabase, "upsert_queue"),
+    (SystemDatabase, "_is_latest_version"),
+    (SystemDatabase, "create_application_version"),
+    (SystemDatabase, "update_application_version_timestamp"),
+    (SQLAlchemyDatasource, "run_tx_step"),
+    (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
+)
+
+
+def check_names() -> None:
+    """Make sure that this DBOS has what is replaced here.
+
+    Raises:
+        LookupError: A name has moved.
+    """
+    for owner, name in _NAMES:
+        if not hasattr(owner, name):
+            raise LookupError(f"this release of dbos has no {owner.__name__}.{name}")

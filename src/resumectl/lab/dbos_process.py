@@ -1,0 +1,153 @@
+"""What this process's DBOS is set to, executes, serves and has registered.
+
+To be called in the target process, before the module under test is imported.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dbos._dbos
+import sqlalchemy as sa
+from dbos import DBOS
+
+# Settings of a program that do not hold in a trial: its database, and what talks to others.
+_NOT_IN_A_TRIAL = frozenset(
+    {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
+)
+# Settings that differ in every trial without any bearing on what the program does.
+_OF_NO_CONSEQUENCE = frozenset({"log_level", "run_migrations"})
+
+
+def configure(overrides: Mapping[str, Any]) -> None:
+    """Let these settings win over whatever the application gives to `DBOS(config=…)`."""
+    original = DBOS.__init__
+
+    @functools.wraps(original)
+    def configured(self: Any, *, config: Any, **_more: Any) -> None:
+        merged: Any = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
+        merged.update(overrides)
+        original(self, config=merged)
+        if _process.instance is self:
+            return  # DBOS has one instance, and keeps its first configuration
+        _process.replaced = sorted(
+            name
+            for name, value in config.items()
+            if value is not None
+            and name not in _OF_NO_CONSEQUENCE
+            and (name in _NOT_IN_A_TRIAL or overrides.get(name, value) != value)
+        )
+        _process.database = _database_of(config)
+        _process.is_version_computed = not DBOS.application_version
+        _process.instance = self
+
+    DBOS.__init__ = configured  # type: ignore[method-assign]
+
+
+class _Process:
+    """What this process's DBOS does, as far as no public name tells it."""
+
+    def __init__(self) -> None:
+        self.instance: Any = None
+        self.replaced: list[str] = []  # names of the program's settings
+        self.database = ""  # that the program sets itself, without a password
+        self.is_version_computed = False  # by DBOS, from the sources of the workflows
+        self.served: set[str] = set()  # names of queues
+        self.has_recovered = False
+
+
+_process = _Process()
+
+
+def replaced_settings() -> Sequence[str]:
+    """Return the names of the program's settings that do not hold in a trial."""
+    return _process.replaced
+
+
+def _database_of(config: Mapping[str, Any]) -> str:
+    """Return which database the program itself would use, without a password.
+
+    Empty where it leaves that to DBOS, which is the same in each process.
+    """
+    engine, url = config.get("system_database_engine"), config.get("system_database_url")
+    named = engine.url if engine is not None else url
+    if named is None:
+        return ""
+    schema = config.get("dbos_system_schema") or ""
+    return f"{sa.make_url(named).render_as_string(hide_password=True)} {schema}".rstrip()
+
+
+def own_database() -> str:
+    """Return which system database the program itself sets; see `_database_of`."""
+    return _process.database
+
+
+def is_version_computed() -> bool:
+    """Return whether DBOS computes the application version from the sources of the workflows."""
+    return _process.is_version_computed
+
+
+def executing() -> frozenset[str]:
+    """Return the ids of the workflows that this process executes."""
+    return frozenset(_process.instance._active_workflows_set.activeList())
+
+
+def served_queues() -> frozenset[str]:
+    """Return the names of the queues that this process takes work from."""
+    return frozenset(_process.served)
+
+
+@contextmanager
+def serving(queue: str) -> Iterator[None]:
+    """Note that this process takes work from a queue."""
+    _process.served.add(queue)
+    try:
+        yield
+    finally:
+        _process.served.discard(queue)
+
+
+def has_recovered() -> bool:
+    """Return whether DBOS has put back everything that it recovers at its launch."""
+    return _process.has_recovered
+
+
+def note_recovery() -> None:
+    """Have the end of the recovery noted that DBOS begins at its launch."""
+    original = getattr(dbos._dbos, "startup_recovery_thread")  # noqa: B009 (not exported)
+
+    @functools.wraps(original)
+    def recovered(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        _process.has_recovered = True
+
+    setattr(dbos._dbos, "startup_recovery_thread", recovered)  # noqa: B010
+
+
+# The attribute in which DBOS 3.4.0 keeps a function's registered name, and what it puts before
+# the name of the workflow that runs a step by itself.
+_REGISTERED_NAME = "dbos_function_name"
+_OF_STEP = "<temp>."
+
+
+def is_workflow(found: Any) -> bool:
+    """Return whether this is a function, or a bound method, that DBOS knows as a workflow."""
+    return _registered_name(found) in _registered()
+
+
+def is_step(found: Any) -> bool:
+    """Return whether this is a function, or a bound method, that DBOS knows as a step."""
+    name = _registered_name(found)
+    return name is not None and f"{_OF_STEP}{name}" in _registered()
+
+
+def _registered_name(found: Any) -> str | None:
+    # A type delegates to nothing, and a stand-in for anything has every attribute.
+    name = getattr(found, _REGISTERED_NAME, None) if callable(found) else None
+    return name if isinstance(name, str) else None
+
+
+def _registered() -> Mapping[str, Any]:
+    known: Mapping[str, Any] = dbos._dbos._get_or_create_dbos_registry().workflow_info_map
+    return known
