@@ -352,3 +352,21 @@ def test_no_passing_of_time_excuses_another_path_from_the_same_records() -> None
     judgement = after_time(run([("tell", "x")]), trial([("tell", "x")]))
     assert {each.kind for each in judgement.findings} == {Kind.DIVERGED}
     assert any("from the same records" in each.evidence for each in judgement.findings)
+
+
+def test_rows_that_a_step_inserts_again_are_an_exposure() -> None:
+    """Whether they are there twice is compared only where `observe` returns them."""
+    inserted: Mapping[str, Any] = {"kind": "commit", "at_us": 1, "facts": [["paid/inserted", ""]]}
+    steps = [("charge", "ok")]
+    baseline = Baseline.of([run(steps, events=[inserted])] * 2, set())
+    first = life(steps, events=[inserted], status="PENDING")
+    first = replace(first, left={**first.left, "steps": []})
+    seen = crashed(first, life(steps, events=[inserted]))
+    judgement = Checker(baseline, set(), {}).judge(seen)
+    assert judgement.verdict is Verdict.KEPT
+    assert [each.times for each in judgement.exposures if each.effect == "paid/inserted"] == [2]
+    once = crashed(replace(first, events=[e for e in first.events if e != inserted]),
+                   life(steps, events=[inserted]))  # fmt: skip
+    assert {e.effect for e in Checker(baseline, set(), {}).judge(once).exposures} == {
+        "charge, w-1/step-1"
+    }

@@ -81,7 +81,8 @@ def test_a_plan_that_matches_nothing_is_refused_with_the_nearest_names(
     for asked in (("replay", "after:alpha-1/step-99"), ("sweep", "--only", "alpha-1/step-99")):
         ran = sqlite_place.run(*asked, "--count", "2")
         assert ran.code == ExitCode.REFUSED
-        assert "next:  resumectl points --count 2  shows all; the nearest are alpha-1/" in ran.err
+        assert "; the nearest are alpha-1/" in ran.err
+        assert "next:  resumectl points --count 2\n" in ran.err
 
 
 def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:

@@ -19,6 +19,7 @@ from resumectl.lab.outcome import (
     Field,
     are_alike,
     calls_of,
+    committed,
     counts_of,
     events_of,
     executions,
@@ -93,7 +94,7 @@ class Checker:
     def _judge(self, trial: Observation, others: Sequence[OtherAnswer]) -> Judgement:
         stuck = list(invariants.stuck(trial.final))
         by_itself = invariants.without(trial, self.baseline.begun_anew)
-        exposures: set[Exposure] = set()
+        exposures = set(self._inserted_again(trial))
         findings = [
             *stuck,
             # What has not ended differs in everything, and only repeats what is said.
@@ -304,6 +305,15 @@ class Checker:
                         f"{verb} {counted(n, 'time')}; uninterrupted, {least}{promised}",
                     )
 
+    def _inserted_again(self, trial: Observation) -> Iterator[Exposure]:
+        """Yield an exposure for each table that steps insert into more often than uninterrupted."""
+        usual = {each.name: each.times for each in self.baseline.transitions}
+        by_bodies = {key.name for key in self.baseline.counts if key.kind == "write"}
+        for name, times in Counter(committed(trial)).items():
+            is_insert = name.endswith("/inserted") and name not in by_bodies
+            if is_insert and 0 < usual.get(name, 0) < times:
+                yield Exposure(name, times, note=_NOT_COMPARED)
+
     def _otherwise_by_name(
         self, trial: Observation, others: Sequence[OtherAnswer]
     ) -> Iterator[Finding]:
@@ -359,6 +369,7 @@ def unless_time_does_it(usual: Judgement, after_time: Judgement) -> Judgement:
     return replace(usual, findings=findings, verdict=verdict, by_time=tuple(sorted(by_time)))
 
 
+_NOT_COMPARED = "its rows are compared only where a Scenario's observe returns them"
 _STARTED_AGAIN = "the import of the program starts one more in each process, under another id"
 _TIMED_OUT = "was cancelled by DBOS: its timeout passed while no process was up"
 

@@ -86,15 +86,15 @@ def refuse_none(
             next_step="let the program start a workflow, or name another one",
         )
     raise Refusal(
-        f"nothing in an uninterrupted run matches {only!r}",
-        next_step=_nearest(only, transitions, points_line),
+        f"nothing in an uninterrupted run matches {only!r}; {_nearest(only, transitions)}",
+        next_step=points_line,
     )
 
 
-def _nearest(pattern: str, transitions: Sequence[Transition], points_line: str) -> str:
+def _nearest(pattern: str, transitions: Sequence[Transition]) -> str:
     names = [each.name for each in transitions]
     near = get_close_matches(pattern, names, n=3) or names[:3]
-    return f"{points_line}  shows all; the nearest are {', '.join(near)}"
+    return f"the nearest are {', '.join(near)}"
 
 
 def second_deaths(
@@ -134,7 +134,7 @@ def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points
     what = f"nothing in an uninterrupted run matches {str(at)!r}"
     if subject_of(at.pattern) and any(at.covers(t.name) for t in transitions):
         what = f"{at.pattern} does not happen {counted(at.n, 'time')} in an uninterrupted run"
-    raise Refusal(what, next_step=_nearest(at.pattern, transitions, points_line))
+    raise Refusal(f"{what}; {_nearest(at.pattern, transitions)}", next_step=points_line)
 
 
 def sample(plans: Sequence[CrashPlan], size: int | None, seed: int) -> list[CrashPlan]:

@@ -1,4 +1,4 @@
-"""What to type where a target is refused what is outside its sandbox. Pure."""
+"""What to type where a target is refused what is outside its sandbox."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,9 +30,9 @@ def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, 
     ways = []
     if name is not None:
         ways.append(f"it is what {name} names, so  --env {shell_word(f'{name}={filled}')}{on}")
-    if location.backend == "sqlite":
+    if location.backend == "sqlite" and Path(location.database).is_file():
         ways.append(f"for a copy of its tables in the sandbox, without rows:  --redirect {url}")
-    elif location.backend == "postgresql":
+    elif location.backend in ("sqlite", "postgresql"):
         ways.append(
             f"for a database in the sandbox:  --redirect {url} --prepare 'alembic upgrade head'{on}"
         )

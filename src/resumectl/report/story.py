@@ -191,7 +191,7 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
     if judgement.findings:
         yield Sheet(
             "What differs from uninterrupted runs, or from what is promised",
-            [ids("kind"), words("of"), sentences("evidence"), sentences("repeated")],
+            [ids("kind"), words("of"), sentences("evidence"), sentences("when repeated")],
             [
                 [Text(f.kind, style="red"), f.subject, f.evidence, repeated(shown.get(topic_of(f)))]
                 for f in judgement.findings
@@ -224,7 +224,7 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
         )
     said = {
         Verdict.KEPT: "every promise"
-        + ("" if judgement.by_chance else "; it ended as uninterrupted runs do"),
+        + ("" if judgement.by_chance else "; all that is compared ended as in uninterrupted runs"),
         Verdict.BROKEN: "a promise was not kept",
         Verdict.UNSTABLE: "a promise was broken, and is not in each repetition of this trial",
         Verdict.VOID: judgement.why_void,

@@ -122,7 +122,7 @@ def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterat
             rows.append(
                 [
                     Text(f"{indent}{kind}", style=style), each.finding.subject,
-                    each.finding.evidence, each.repeated, each.plan,
+                    each.finding.evidence, each.trials, each.repeated, each.plan,
                 ]
             )  # fmt: skip
     yield Sheet(
@@ -131,7 +131,8 @@ def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterat
             ids("kind"),
             words("of"),
             sentences("evidence"),
-            sentences("repeated"),
+            right("trials"),
+            sentences("when repeated"),
             ids("first seen at"),
         ],
         rows,

@@ -82,7 +82,8 @@ def points(common: Common, specification: Specification, doing: Activity) -> Exi
         machine.show(document)
         return ExitCode.DONE
     console.show(counted(len(plans), "crash point"))
-    common.say_next(f"{command_line(Command.SWEEP, told, str(Path.cwd()))}  dies at each of them")
+    common.say("a sweep kills the process at each of them")
+    common.say_next(command_line(Command.SWEEP, told, str(Path.cwd())))
     return ExitCode.DONE
 
 
