@@ -298,7 +298,10 @@ def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(sqlite_plac
     program.write_text(CHECKOUT)
     sweep = sqlite_place.start("sweep", "shop.py:checkout", "--repeat", "16", "--json")
     wait_for_trials(sqlite_place, 1)
-    program.write_text(CHECKOUT.replace("paid", "sent"))
+    # At once, as an editor does: a process that reads a half-written file sees another mistake.
+    edited = program.with_name("edited")
+    edited.write_text(CHECKOUT.replace("paid", "sent"))
+    edited.replace(program)
     out, err = sweep.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == ExitCode.NOTHING_PROVED, err
     found = json.loads(out)
