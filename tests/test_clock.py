@@ -44,6 +44,11 @@ def told(code: str, ahead: float = 3600.0) -> Any:
         "Own.now().timestamp() - real",
         "time.mktime(time.localtime()) - real",
         "__import__('calendar').timegm(time.gmtime()) - real",
+        "time.mktime(time.strptime(time.strftime('%c'), '%c')) - real",
+        "time.mktime(time.strptime(time.ctime())) - real",
+        "time.mktime(time.strptime(time.asctime())) - real",
+        "time.clock_gettime(time.CLOCK_REALTIME) - real",
+        "time.clock_gettime_ns(time.CLOCK_REALTIME) / 1e9 - real",
     ],
 )
 def test_the_time_is_ahead_however_it_is_asked_for(code: str) -> None:
@@ -57,7 +62,10 @@ def test_a_date_is_ahead_by_a_day_or_two() -> None:
 
 def test_a_monotonic_clock_and_a_time_that_is_given_stay() -> None:
     assert 0 <= told("time.monotonic() - monotonic") < 3600
+    assert 0 <= told("time.clock_gettime(time.CLOCK_MONOTONIC) - monotonic") < 60
     assert told("[*time.gmtime(0)][:6]") == [1970, 1, 1, 0, 0, 0]
+    assert told("time.strftime('%Y', time.gmtime(0))") == "1970"
+    assert told("time.asctime(time.gmtime(0))[-4:]") == "1970"
     assert told("datetime.fromtimestamp(0, timezone.utc).isoformat()") == (
         "1970-01-01T00:00:00+00:00"
     )

@@ -51,11 +51,16 @@ def test_what_is_visible_outside_may_not_differ(
     assert {each.kind for each in judged(later, answer=answer).findings} == found
 
 
-def test_a_promise_is_held_by_name_behind_a_step_that_answered_otherwise() -> None:
+def test_no_step_is_recorded_more_often_behind_a_step_that_answered_otherwise() -> None:
     twice = [*HELD, ("work", "done")]
-    assert judged(twice).findings == ()
-    (finding,) = judged(twice, work=Promise.EXACTLY_ONCE).findings
-    assert (finding.kind, finding.subject) == (Kind.DUPLICATED, "work, w-1")
+    for judgement in (judged(twice), judged(twice, work=Promise.EXACTLY_ONCE)):
+        findings = judgement.findings
+        assert {(f.kind, f.subject) for f in findings} == {(Kind.DUPLICATED, "work, w-1")}
+
+
+def test_a_step_that_no_uninterrupted_run_has_may_follow_another_answer() -> None:
+    waiting = [HELD[0], ("tell_to_wait", ""), *HELD[1:]]
+    assert judged(waiting).findings == ()
 
 
 def test_a_step_that_was_recorded_may_not_answer_otherwise() -> None:

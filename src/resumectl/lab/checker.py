@@ -319,6 +319,7 @@ class Checker:
     ) -> Iterator[Finding]:
         """Behind a step that answered otherwise, steps are counted by name, not by number."""
         found = executions(trial, "ran")
+        yield from self._recorded_more_often(trial, others)
         for workflow in sorted({each.workflow for each in others}):
             for count in counts_by_name(workflow, found, self.baseline.counts):
                 promise = self.promises.get(count.step, Promise.AT_LEAST_ONCE)
@@ -331,6 +332,30 @@ class Checker:
                         f"{count.step}, {workflow}",
                         f"{said}{count.most}; promised {promise}",
                     )
+
+    def _recorded_more_often(
+        self, trial: Observation, others: Sequence[OtherAnswer]
+    ) -> Iterator[Finding]:
+        """A crash excuses one more run of a step, and never one more record of it.
+
+        Apart from the step that answered otherwise: a lease is asked for until it is there.
+        """
+        again = {(each.workflow, each.step) for each in others}
+        usual = Counter(
+            (key.workflow, values[0])
+            for key, values in self.baseline.fields.items()
+            if key.kind == "step" and key.what == "name"
+        )
+        found = Counter((row["workflow"], row["name"]) for row in trial.final.left["steps"])
+        for workflow, step in sorted(usual):
+            times, most = found[workflow, step], usual[workflow, step]
+            is_own = workflow in {each.workflow for each in others} and not step.startswith("DBOS.")
+            if is_own and times > most and (workflow, step) not in again:
+                yield Finding(
+                    Kind.DUPLICATED,
+                    f"{step}, {workflow}",
+                    f"was recorded {times} times in this workflow; uninterrupted, {most}",
+                )
 
     def _never_ended(self, trial: Observation) -> Iterator[Finding]:
         """Steps whose execution was cut off, in a task that nobody awaits, and not begun again."""

@@ -79,17 +79,41 @@ def _utcnow(cls: Any) -> Any:
     return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
 
 
-def _ahead(original: Callable[..., time.struct_time]) -> Callable[..., time.struct_time]:
-    """Of `localtime` and `gmtime`: without a time they mean now."""
+def _of_seconds(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Of `localtime`, `gmtime` and `ctime`: without a time they mean now."""
 
     @functools.wraps(original)
-    def ahead(seconds: float | None = None, /) -> time.struct_time:
+    def ahead(seconds: float | None = None, /) -> Any:
         return original(time.time() if seconds is None else seconds)
 
     return ahead
 
 
-def _install() -> None:
+def _of_tuple(original: Callable[..., str]) -> Callable[..., str]:
+    """Of `strftime` and `asctime`: without a tuple, which comes last, they mean now."""
+    number = 2 if original is time.strftime else 1
+
+    @functools.wraps(original)
+    def ahead(*args: Any) -> str:
+        return original(*args, *([time.localtime()] if len(args) == number - 1 else []))
+
+    return ahead
+
+
+def _of_clock(original: Callable[[int], Any], ahead_of: Callable[[], Any]) -> Callable[[int], Any]:
+    @functools.wraps(original)
+    def ahead(clock: int, /) -> Any:
+        return original(clock) + (ahead_of() if clock == time.CLOCK_REALTIME else 0)
+
+    return ahead
+
+
+def install() -> None:
+    """Make the clock one that can be set ahead; to be called before the program is imported.
+
+    Raises:
+        LookupError: This Python does not let its clock be changed.
+    """
     if _kept:
         return
     _replace_function(
@@ -99,8 +123,12 @@ def _install() -> None:
     # `date.today` and `datetime.today` ask `time.time` themselves.
     _replace_class_method(datetime.datetime, "now", _now)
     _replace_class_method(datetime.datetime, "utcnow", _utcnow)
-    for name in ("localtime", "gmtime"):
-        setattr(time, name, _ahead(getattr(time, name)))
+    for name in ("localtime", "gmtime", "ctime"):
+        setattr(time, name, _of_seconds(getattr(time, name)))
+    for name in ("strftime", "asctime"):
+        setattr(time, name, _of_tuple(getattr(time, name)))
+    time.clock_gettime = _of_clock(time.clock_gettime, ahead_s)
+    time.clock_gettime_ns = _of_clock(time.clock_gettime_ns, lambda: _offset_ns)
 
 
 def set_ahead(seconds: float) -> None:
@@ -113,7 +141,7 @@ def set_ahead(seconds: float) -> None:
         LookupError: This Python does not let its clock be changed.
     """
     global _offset_ns
-    _install()
+    install()
     _offset_ns = round(seconds * _NANOSECONDS)
 
 

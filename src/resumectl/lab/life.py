@@ -113,6 +113,8 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     os.chdir(order.place)
     if order.clock_ahead_s:
         clock.set_ahead(order.clock_ahead_s)
+    if order.control is not None and order.control["jump_s"]:
+        clock.install()
     os.environ["RESUMECTL_PLACE"] = order.place
     tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.place, TEMPORARY_DIRECTORY))
     os.environ.update(subject.environ_in(order.place, order.database_url, os.environ))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CAUSES = (Kind.STUCK, Kind.FAILED)
 _CONSEQUENCES = (Kind.DIVERGED, Kind.LOST, Kind.UNEXPECTED, Kind.STUCK)
 _STEP = re.compile(r"(?:.*, )?(.+?)(?:/step-\d+)?")
+_UNSTABLE = ": unstable"
 _ANSWER = "answer"  # as a finding names what the request returned
 
 
@@ -26,7 +27,7 @@ def repeated(shown: Shown | None) -> str:
     if shown is None:
         return ""
     times = f"{shown.times} of {shown.of}"
-    return times if shown.times == shown.of else f"{times}: unstable"
+    return times if shown.times == shown.of else f"{times}{_UNSTABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,8 @@ def _cause_of(seen: SeenFinding, causes: Sequence[SeenFinding]) -> SeenFinding |
     match = _STEP.fullmatch(seen.finding.subject)
     workflow = match[1] if match else seen.finding.subject
     for cause in causes:
+        if cause.repeated.endswith(_UNSTABLE) and not seen.repeated.endswith(_UNSTABLE):
+            continue  # what shows each time does not follow from what shows sometimes
         whole = cause.finding.subject
         is_of_it = workflow in (whole, _ANSWER) or re.match(rf"{re.escape(whole)}-\d", workflow)
         if cause is not seen and is_of_it:
