@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from conftest import Place, swept
 
 from resumectl.errors import ExitCode
@@ -38,7 +39,11 @@ def test_a_body_that_asks_the_clock_leaves_its_path_whatever_the_speed_of_the_ma
     assert {each["plan"] for each in found["findings"]} == {"after:dispatch-1/step-2"}
     assert {each["kind"] for each in found["findings"]} == {"failed"}
     assert found["verdicts"]["BROKEN"] == 2
-    # An outage that is shorter than the deadline shows nothing.
+
+
+@pytest.mark.long
+def test_an_outage_that_is_shorter_than_the_deadline_shows_nothing(sqlite_place: Place) -> None:
+    (sqlite_place.directory / "shop.py").write_text(CLOCK)
     found = swept(sqlite_place, "shop.py:dispatch", "--downtime", "0")
     assert found["verdicts"]["KEPT"] == found["crash_points"] == 8
 
@@ -72,6 +77,7 @@ def timed(place: Place, scenario: str) -> Any:
     return swept(place, f"shop.py:{scenario}")
 
 
+@pytest.mark.long
 def test_a_wait_that_times_out_during_an_outage_is_what_dbos_promises(sqlite_place: Place) -> None:
     found = timed(sqlite_place, "waiting")
     assert found["findings"] == []

@@ -68,11 +68,10 @@ MISTAKE = """
 """
 
 
-def test_a_mistake_of_a_workflow_that_an_import_starts_is_found(sqlite_place: Place) -> None:
+@pytest.mark.parametrize("start", [UNDER_AN_ID, pytest.param(START, marks=pytest.mark.long)])
+def test_a_mistake_of_a_workflow_that_an_import_starts_is_found(
+    sqlite_place: Place, start: str
+) -> None:
     """Its body takes another path in the second process."""
-    found = sweep(
-        sqlite_place, start=UNDER_AN_ID, body=MISTAKE.strip(), code=ExitCode.PROMISE_BROKEN
-    )
-    assert {each["kind"] for each in found["findings"]} & {"failed", "diverged"}
-    found = sweep(sqlite_place, start=START, body=MISTAKE.strip(), code=ExitCode.PROMISE_BROKEN)
+    found = sweep(sqlite_place, start=start, body=MISTAKE.strip(), code=ExitCode.PROMISE_BROKEN)
     assert {each["kind"] for each in found["findings"]} & {"failed", "diverged"}

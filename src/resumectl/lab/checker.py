@@ -354,7 +354,7 @@ class Checker:
                 yield Finding(
                     Kind.DUPLICATED,
                     f"{step}, {workflow}",
-                    f"was recorded {times} times in this workflow; uninterrupted, {most}",
+                    f"was recorded {counted(times, 'time')} in this workflow; uninterrupted, {most}",
                 )
 
     def _never_ended(self, trial: Observation) -> Iterator[Finding]:
