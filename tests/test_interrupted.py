@@ -66,3 +66,15 @@ def test_a_step_that_no_uninterrupted_run_has_may_follow_another_answer() -> Non
 def test_a_step_that_was_recorded_may_not_answer_otherwise() -> None:
     changed = [("acquire", "held"), ("work", "done")]
     assert Kind.DIVERGED in {each.kind for each in judged(changed, recorded=1).findings}
+
+
+def test_behind_a_result_that_varies_no_step_is_counted_by_name() -> None:
+    """What follows it is another number of steps in each run, whether or not one is interrupted."""
+    runs = [
+        run([("look", "one"), ("work", "done")]),
+        run([("look", "two"), *[("work", "done")] * 2]),
+    ]
+    first = interrupted([("look", "three"), ("work", "half")], recorded=1)
+    later = life([("look", "three"), *[("work", "done")] * 3], ran=(2, 3, 4))
+    judgement = Checker(Baseline.of(runs, set()), set(), {}).judge(crashed(first, later))
+    assert judgement.findings == ()
