@@ -75,6 +75,6 @@ def test_behind_a_result_that_varies_no_step_is_counted_by_name() -> None:
         run([("look", "two"), *[("work", "done")] * 2]),
     ]
     first = interrupted([("look", "three"), ("work", "half")], recorded=1)
-    later = life([("look", "three"), *[("work", "done")] * 3], ran=(2, 3, 4))
+    later = life([("look", "three"), ("work", "other"), *[("work", "done")] * 2], ran=(2, 3, 4))
     judgement = Checker(Baseline.of(runs, set()), set(), {}).judge(crashed(first, later))
     assert judgement.findings == ()
