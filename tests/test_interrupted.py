@@ -70,11 +70,9 @@ def test_a_step_that_was_recorded_may_not_answer_otherwise() -> None:
 
 def test_behind_a_result_that_varies_no_step_is_counted_by_name() -> None:
     """What follows it is another number of steps in each run, whether or not one is interrupted."""
-    runs = [
-        run([("look", "one"), ("work", "done")]),
-        run([("look", "two"), *[("work", "done")] * 2]),
-    ]
-    first = interrupted([("look", "three"), ("work", "half")], recorded=1)
-    later = life([("look", "three"), ("work", "other"), *[("work", "done")] * 2], ran=(2, 3, 4))
+    paid, worked = ("pay", "ok"), ("work", "done")
+    runs = [run([("look", "one"), paid, worked]), run([("look", "two"), paid, worked, worked])]
+    first = interrupted([("look", "three"), paid], recorded=1)
+    later = life([("look", "three"), ("pay", "other"), *[worked] * 3], ran=(2, 3, 4, 5))
     judgement = Checker(Baseline.of(runs, set()), set(), {}).judge(crashed(first, later))
     assert judgement.findings == ()
