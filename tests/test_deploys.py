@@ -111,9 +111,8 @@ def test_an_executor_id_that_changes_strands_what_is_in_flight(sqlite_place: Pla
     assert finding["kind"] == "stuck"
     assert "executor shop-" in finding["evidence"]
     write_program(sqlite_place, "shop.py")
-    assert swept(sqlite_place, "shop.py:scenario")["settings"]["before_crash"]["executor_id"] == (
-        "one"
-    )
+    found = swept(sqlite_place, "shop.py:scenario", "--only", "*/accepted")
+    assert found["settings"]["before_crash"]["executor_id"] == "one"
 
 
 def test_a_database_that_changes_with_each_process_is_a_finding(sqlite_place: Place) -> None:
