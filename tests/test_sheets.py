@@ -194,7 +194,9 @@ def test_every_table_of_the_product_is_readable_at_every_width(
                 assert_readable(each, width)
 
 
-@pytest.mark.parametrize("columns", ["", "60", "120"])
+@pytest.mark.parametrize(
+    "columns", ["", *(pytest.param(each, marks=pytest.mark.long) for each in ("60", "120"))]
+)
 def test_no_line_of_a_pipe_ends_in_blanks(sqlite_place: Place, columns: str) -> None:
     sqlite_place.ok("publish", "--count", "3")
     sqlite_place.run("crash-after", "2", "--count", "4")
