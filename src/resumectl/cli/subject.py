@@ -278,14 +278,16 @@ def read_subject(given: ScenarioOptions, app_version: str | None = None) -> Subj
         concurrency=given.concurrency,
         app_version=app_version,
         longest_sleep_s=_checked_seconds(given.longest_sleep, "--longest-sleep", "0.5"),
-        after_launch=located(given.after_launch) if given.after_launch else None,
+        after_launch=located(given.after_launch, "--after-launch shop.py:setup")
+        if given.after_launch
+        else None,
         access=_read_access(given),
     )
 
 
 def _environ(given: Sequence[str]) -> dict[str, str]:
     """Return the variables for the target process; directories to import from, absolute."""
-    environ = dict(_pair(each, "--env") for each in given)
+    environ = dict(_pair(each, "--env", "VALUE") for each in given)
     if "PYTHONPATH" in environ:
         entries = environ["PYTHONPATH"].split(os.pathsep)
         environ["PYTHONPATH"] = os.pathsep.join(
@@ -359,13 +361,13 @@ def _hosts(given: Sequence[str] | None) -> list[str]:
     return list(given)
 
 
-def located(text: str) -> tuple[str, str]:
+def located(text: str, example: str = "shop.py:checkout") -> tuple[str, str]:
     """Where a scenario is; a file by its absolute path, for a trial has a directory of its own."""
-    module, name = parse_target(text)
+    module, name = parse_target(text, example)
     if module.endswith(".py"):
         path = Path(module).absolute()
         if not path.is_file():
-            raise Refusal(f"there is no file {module}", next_step="as in  shop.py:checkout")
+            raise Refusal(f"there is no file {module}", next_step=f"as in  {example}")
         return str(path), name
     return module, name
 
@@ -376,7 +378,7 @@ def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
     Raises:
         Refusal: There is no such promise.
     """
-    pairs = [_pair(each, "--promise") for each in given or ()]
+    pairs = [_pair(each, "--promise", Promise.EXACTLY_ONCE) for each in given or ()]
     return {name: Promise.named(promise, of=name) for name, promise in pairs}
 
 
@@ -408,7 +410,11 @@ def read_specification(
     if trial.isolation not in ISOLATIONS:
         raise Refusal(f"the isolation {trial.isolation!r} is unknown", next_step="fork or spawn")
     subject = read_subject(scenario, app_version)
-    next_target = located(trial.next_life) if trial.next_life else subject.target
+    next_target = (
+        located(trial.next_life, "--next-life new/shop.py:checkout")
+        if trial.next_life
+        else subject.target
+    )
     return Specification(
         subject=subject,
         later=replace(
@@ -492,10 +498,13 @@ def _checked_seconds(seconds: float | None, option: str, example: str) -> float 
     return seconds
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise Refusal(f"{option} {text!r} is not NAME=VALUE", next_step=f"as in  {option} a=b")
+        raise Refusal(
+            f"{option} {text!r} is not NAME=VALUE",
+            next_step=f"as in  {option} {shell_word((name or 'NAME') + '=' + example)}",
+        )
     return name, value
 
 
@@ -505,5 +514,8 @@ def _json(text: str, kind: type, option: str, example: str) -> Any:
     except json.JSONDecodeError:
         found = None
     if not isinstance(found, kind):
-        raise Refusal(f"{option} {text!r} is not JSON of its kind", next_step=f"as in  {example}")
+        name = "list" if kind is list else "object"
+        raise Refusal(
+            f"{option} {text!r} is no JSON {name}", next_step=f"as in  {option} {example}"
+        )
     return found

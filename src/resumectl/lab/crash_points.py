@@ -9,7 +9,7 @@ from resumectl.lab.aliases import has_parent
 from resumectl.lab.baseline import Transition, transitions_of
 from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
 from resumectl.lab.trial import Observation
-from resumectl.text import counted
+from resumectl.text import counted, shell_word
 
 
 def crash_points(
@@ -84,6 +84,12 @@ def refuse_none(
         raise NothingProved(
             "an uninterrupted run makes nothing durable: there is no crash point",
             next_step="let the program start a workflow, or name another one",
+        )
+    edge, colon, name = only.partition(":")
+    if colon and edge in set(Edge):
+        raise Refusal(
+            f"--only takes the name of a transition, and {only!r} begins with an edge",
+            next_step=f"--only {shell_word(name)} --edge {edge}",
         )
     raise Refusal(
         f"nothing in an uninterrupted run matches {only!r}; {_nearest(only, transitions)}",

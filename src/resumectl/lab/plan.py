@@ -79,6 +79,16 @@ _DEATH = re.compile(
 )
 
 
+def _not_a_crash_point(text: str) -> Refusal:
+    edges = [f"{edge}:{text}" for edge in Edge]
+    examples = (
+        edges
+        if all(map(_DEATH.fullmatch, edges))
+        else ["after:alpha-1-7/step-1", "before:alpha-1-*/delivered#7"]
+    )
+    return Refusal(f"{text!r} is not a crash point", next_step=f"as in  {'  or  '.join(examples)}")
+
+
 @dataclass(frozen=True, slots=True)
 class CrashPlan:
     """The deaths of one trial, life by life; prints as the text it parses from."""
@@ -96,10 +106,7 @@ class CrashPlan:
         for part in text.split(","):
             match = _DEATH.fullmatch(part.strip())
             if match is None:
-                raise Refusal(
-                    f"{part.strip()!r} is not a crash point",
-                    next_step="as in  after:alpha-1-7/step-1  or  before:alpha-1-*/delivered#7",
-                )
+                raise _not_a_crash_point(part.strip())
             hold = Matches(match["hold"], int(match["hold_n"])) if match["hold"] else None
             deaths.append(
                 Death(

@@ -110,8 +110,12 @@ def _with_usual_driver(url: str, usual: str) -> str:
     return f"{usual.partition('://')[0]}://{url.partition('://')[2]}"
 
 
-def parse_target(text: str) -> tuple[str, str]:
-    """`FILE.py:NAME` or `package.module:NAME`.
+def parse_target(text: str, example: str = "shop.py:checkout") -> tuple[str, str]:
+    """Split `FILE.py:NAME` or `package.module:NAME`.
+
+    Args:
+        text: What is split.
+        example: What could be typed in its place, for the error.
 
     Raises:
         Refusal: It is neither.
@@ -119,7 +123,7 @@ def parse_target(text: str) -> tuple[str, str]:
     module, colon, name = text.rpartition(":")
     if not colon or not module or not all(part.isidentifier() for part in name.split(".")):
         raise Refusal(
-            f"{text!r} names no scenario",
-            next_step="as in  shop.py:checkout  or  package.module:checkout",
+            f"{text!r} is neither FILE.py:NAME nor package.module:NAME",
+            next_step=f"as in  {example}",
         )
     return module, name

@@ -49,7 +49,7 @@ class Promise(StrEnum):
         except (ValueError, AttributeError):
             raise Refusal(
                 f"{text!r}, promised of {of}, is none of {', '.join(cls)}",
-                next_step="as in  charge=exactly-once",
+                next_step=f"as in  {of}={cls.EXACTLY_ONCE}",
             ) from None
 
 
