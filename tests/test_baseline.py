@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from observations import PLAN, Steps, crashed, life, run, trial
 
+from resumectl.errors import Refusal
 from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker
 from resumectl.lab.experiment import Experiment
@@ -370,3 +371,17 @@ def test_rows_that_a_step_inserts_again_are_an_exposure() -> None:
     assert {e.effect for e in Checker(baseline, set(), {}).judge(once).exposures} == {
         "charge, w-1/step-1"
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("orders", "observe"), ("order", "unknown promise target"), ("look", "")]
+)
+def test_a_promise_is_refused_where_nothing_could_break_it(name: str, said: str) -> None:
+    wrote = {"kind": "commit", "facts": [["orders/inserted", ""]], "writes": [], "steps": []}
+    runs = [run([("look", "usual")], events=[wrote])] * 2
+    experiment = Experiment(None, {name: Promise.EXACTLY_ONCE}, runs=runs)
+    if not said:
+        experiment.refuse_unknown_promises()
+        return
+    with pytest.raises(Refusal, match=said):
+        experiment.refuse_unknown_promises()

@@ -20,7 +20,7 @@ from resumectl.lab.baseline import Baseline
 from resumectl.lab.checker import Checker, promised_name, unless_time_does_it
 from resumectl.lab.illness import illness
 from resumectl.lab.outcome import Count, sites_of_effects
-from resumectl.lab.plan import CrashPlan, Death, Edge, Matches
+from resumectl.lab.plan import CrashPlan, Death, Edge, Matches, subject_of
 from resumectl.lab.runner import Control, Runner
 from resumectl.lab.stability import TIMES_AGAIN, Judged, Stability, settled
 from resumectl.lab.trial import (
@@ -229,8 +229,16 @@ class Experiment:
         """
         known = {promised_name(key) for key in self.baseline.counts}
         known |= {promised_name(key) for key in self.baseline.masked if isinstance(key, Count)}
+        written = {subject_of(each.name) for each in self.baseline.transitions if not each.what}
         # What a scenario declares may be of another request than today's.
         for name in self.promises:
+            if name not in known and name in written:
+                raise Refusal(
+                    f"no promise can be held against {name!r}: its rows are compared only where a "
+                    "Scenario's observe returns them",
+                    next_step="return them from observe, or give the promise to the step that "
+                    "writes them",
+                )
             if name not in known:
                 near = get_close_matches(name, known, n=3) or sorted(known)[:3]
                 raise Refusal(
