@@ -1,5 +1,6 @@
 """What every test stands on: a real PostgreSQL, a fresh place, and the real command line."""
 
+import atexit
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from command_server import CommandServer
 
 from resumectl.database import open_engine
 from resumectl.errors import ExitCode
@@ -72,7 +74,16 @@ class Place:
         )
 
     def run(self, *arguments: str, stdin: str | None = None, timeout_s: float = DEADLINE_S) -> Ran:
-        """Run resumectl to its end."""
+        """Run resumectl to its end, where the environment allows it as a fork of one server."""
+        if command_server().can_run(self.environ):
+            ran = command_server().run(
+                arguments,
+                directory=self.directory,
+                environ=self.environ,
+                stdin=stdin,
+                timeout_s=timeout_s,
+            )
+            return Ran(*ran)
         process = self.start(
             *arguments, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL
         )
@@ -113,6 +124,14 @@ class Place:
                 connection.execute(sa.text("SET LOCAL search_path TO resumectl, dbos"))
             connection.execute(sa.text(sql))
         engine.dispose()
+
+
+@cache
+def command_server() -> CommandServer:
+    """Return the server of this process's tests; it ends with the process."""
+    server = CommandServer()
+    atexit.register(server.close)
+    return server
 
 
 def wait_for(what: str, condition: Callable[[], bool]) -> None:
