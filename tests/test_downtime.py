@@ -1,11 +1,18 @@
 """What the passing of time does to a program that is down, and what it is not blamed for."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
-from conftest import Place, swept
+from shared_lab import Proved, prove
 
-from resumectl.errors import ExitCode
+from resumectl.lab.trial import Verdict
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The file of the program."""
+    return tmp_path / "shop.py"
+
 
 CLOCK = """
 import time
@@ -31,21 +38,20 @@ def dispatch():
 
 
 def test_a_body_that_asks_the_clock_leaves_its_path_whatever_the_speed_of_the_machine(
-    sqlite_place: Place,
+    shop: Path,
 ) -> None:
-    (sqlite_place.directory / "shop.py").write_text(CLOCK)
-    found = swept(sqlite_place, "shop.py:dispatch", code=ExitCode.PROMISE_BROKEN)
+    shop.write_text(CLOCK)
+    proved = prove(shop, "dispatch")
     # Where it had recorded no path yet, it may take the other one, as if an hour passes there.
-    assert {each["plan"] for each in found["findings"]} == {"after:dispatch-1/step-2"}
-    assert {each["kind"] for each in found["findings"]} == {"failed"}
-    assert found["verdicts"]["BROKEN"] == 2
+    assert proved.plans == {"after:dispatch-1/step-2", "before:dispatch-1/succeeded"}
+    assert proved.kinds == {"failed"}
+    assert proved.verdicts[Verdict.BROKEN] == 2
 
 
 @pytest.mark.long
-def test_an_outage_that_is_shorter_than_the_deadline_shows_nothing(sqlite_place: Place) -> None:
-    (sqlite_place.directory / "shop.py").write_text(CLOCK)
-    found = swept(sqlite_place, "shop.py:dispatch", "--downtime", "0")
-    assert found["verdicts"]["KEPT"] == found["crash_points"] == 8
+def test_an_outage_that_is_shorter_than_the_deadline_shows_nothing(shop: Path) -> None:
+    shop.write_text(CLOCK)
+    assert prove(shop, "dispatch", downtime_s=0).is_kept
 
 
 TIMED = """
@@ -72,24 +78,20 @@ timed = Scenario(request=lambda: request(900))
 """
 
 
-def timed(place: Place, scenario: str) -> Any:
-    (place.directory / "shop.py").write_text(TIMED)
-    return swept(place, f"shop.py:{scenario}")
+def timed(shop: Path, scenario: str) -> Proved:
+    shop.write_text(TIMED)
+    return prove(shop, scenario)
 
 
 @pytest.mark.long
-def test_a_wait_that_times_out_during_an_outage_is_what_dbos_promises(sqlite_place: Place) -> None:
-    found = timed(sqlite_place, "waiting")
-    assert found["findings"] == []
-    assert found["verdicts"]["KEPT"] == found["crash_points"]
+def test_a_wait_that_times_out_during_an_outage_is_what_dbos_promises(shop: Path) -> None:
+    assert timed(shop, "waiting").is_kept
 
 
-def test_a_workflow_whose_timeout_passes_during_an_outage_is_an_exposure(
-    sqlite_place: Place,
-) -> None:
-    found = timed(sqlite_place, "timed")
-    assert found["findings"] == []
-    (note,) = {each["note"] for each in found["exposures"] if each["effect"] == "checkout-1"}
+def test_a_workflow_whose_timeout_passes_during_an_outage_is_an_exposure(shop: Path) -> None:
+    proved = timed(shop, "timed")
+    assert proved.findings == []
+    (note,) = {each.note for each in proved.exposures if each.effect == "checkout-1"}
     assert "its timeout passed" in note
 
 
@@ -108,11 +110,7 @@ def dispatch():
 )
 
 
-def test_a_step_that_asks_the_clock_may_answer_otherwise_after_an_outage(
-    sqlite_place: Place,
-) -> None:
+def test_a_step_that_asks_the_clock_may_answer_otherwise_after_an_outage(shop: Path) -> None:
     """The corrected program: the time is looked at in a step, and the answer is recorded."""
-    (sqlite_place.directory / "shop.py").write_text(ASKED)
-    found = swept(sqlite_place, "shop.py:dispatch")
-    assert found["findings"] == []
-    assert found["verdicts"]["KEPT"] == found["crash_points"]
+    shop.write_text(ASKED)
+    assert prove(shop, "dispatch").is_kept

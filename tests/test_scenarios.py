@@ -6,11 +6,12 @@ And no sleeping alarm: a DBOS that is sabotaged in the life under test must come
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, Place, seconds, swept
+from conftest import CHECKOUT, Place, swept
 from mistakes import MISTAKES
 from old_bugs import OLD_BUGS
+from shared_lab import prove
 
-from resumectl.errors import ExitCode
+from resumectl.lab.trial import Verdict
 
 SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
 
@@ -42,10 +43,11 @@ SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
         ),
     ],
 )
-def test_a_correct_program_raises_no_alarm(sqlite_place: Place, name: str) -> None:
-    found = swept(sqlite_place, f"{SCENARIOS}:{name}")
-    assert found["findings"] == []
-    assert found["verdicts"]["KEPT"] == found["struck"] == found["crash_points"] >= 6
+def test_a_correct_program_raises_no_alarm(name: str) -> None:
+    proved = prove(SCENARIOS, name)
+    assert proved.findings == []
+    assert proved.is_kept
+    assert len(proved.crash_points) >= 6
 
 
 # Each of the others shows the same judgement at work.
@@ -63,10 +65,10 @@ _WITH_THE_LONG_ONES = frozenset({
         for name, kind in MISTAKES.items()
     ],
 )
-def test_a_mistake_is_found(sqlite_place: Place, name: str, kind: str) -> None:
-    target = f"{CHECKOUT / 'tests' / 'mistakes.py'}:{name}"
-    found = swept(sqlite_place, target, code=ExitCode.PROMISE_BROKEN)
-    assert kind in {each["kind"] for each in found["findings"]}, found["findings"]
+def test_a_mistake_is_found(name: str, kind: str) -> None:
+    proved = prove(CHECKOUT / "tests" / "mistakes.py", name)
+    assert Verdict.BROKEN in proved.verdicts
+    assert kind in proved.kinds, proved.findings
 
 
 NAMED_ALIKE = """
@@ -92,34 +94,35 @@ scenario = Scenario(ask)
 """
 
 
-def test_a_program_may_have_classes_that_are_named_as_resumectls_own(sqlite_place: Place) -> None:
-    (sqlite_place.directory / "shop.py").write_text(NAMED_ALIKE)
-    found = swept(sqlite_place, "shop.py:scenario")
-    assert found["verdicts"]["KEPT"] == found["crash_points"] == 4
+def test_a_program_may_have_classes_that_are_named_as_resumectls_own(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(NAMED_ALIKE)
+    proved = prove(tmp_path / "shop.py", "scenario")
+    assert proved.is_kept
+    assert len(proved.crash_points) == 4
 
 
-def test_a_message_that_a_client_sends_again_and_nobody_reads_is_an_exposure(
-    sqlite_place: Place,
-) -> None:
-    found = swept(sqlite_place, f"{SCENARIOS}:paid_again")
-    assert found["verdicts"]["KEPT"] == found["crash_points"] >= 8
-    (exposure,) = found["exposures"]
-    assert (exposure["effect"], exposure["worst"]) == ("message to awaiting-1 paid", 2)
+def test_a_message_that_a_client_sends_again_and_nobody_reads_is_an_exposure() -> None:
+    proved = prove(SCENARIOS, "paid_again")
+    assert proved.is_kept
+    assert len(proved.crash_points) >= 8
+    exposed = {(each.effect, each.times) for each in proved.exposures}
+    assert exposed == {("message to awaiting-1 paid", 2)}
 
 
-def test_equal_values_are_equal_however_they_were_pickled(sqlite_place: Place) -> None:
-    found = swept(sqlite_place, f"{SCENARIOS}:sharing")
-    assert found["findings"] == found["not_compared"] == []
+def test_equal_values_are_equal_however_they_were_pickled() -> None:
+    proved = prove(SCENARIOS, "sharing")
+    assert not proved.findings
+    assert not proved.masked
 
 
-def test_children_whose_ids_nobody_knows_die_as_well(sqlite_place: Place) -> None:
-    found = swept(sqlite_place, f"{SCENARIOS}:unnamed")
-    assert found["findings"] == found["not_compared"] == []
+def test_children_whose_ids_nobody_knows_die_as_well() -> None:
+    proved = prove(SCENARIOS, "unnamed")
+    assert not proved.findings
+    assert not proved.masked
+    assert proved.is_kept
     # Two children and their parent take a first step, and each of them succeeds.
-    listed = sqlite_place.document("points", f"{SCENARIOS}:unnamed")["crash_points"]
-    assert {f"before:*/step-1#{n}" for n in (2, 3)} < set(listed)
-    assert "after:*/succeeded#3" in listed
-    assert found["verdicts"]["KEPT"] == found["struck"] == len(listed)
+    assert {f"before:*/step-1#{n}" for n in (2, 3)} < set(proved.crash_points)
+    assert "after:*/succeeded#3" in proved.crash_points
 
 
 @pytest.mark.long
@@ -129,12 +132,11 @@ def test_children_whose_ids_nobody_knows_die_twice(sqlite_place: Place) -> None:
 
 
 @pytest.mark.long
-def test_what_is_deleted_as_in_an_uninterrupted_run_is_not_lost(sqlite_place: Place) -> None:
-    scenario = f"{SCENARIOS}:deleting"
-    found = swept(sqlite_place, scenario, "--timeout", seconds(4), code=ExitCode.PROMISE_BROKEN)
+def test_what_is_deleted_as_in_an_uninterrupted_run_is_not_lost() -> None:
+    proved = prove(SCENARIOS, "deleting", timeout_s=4)
     # DBOS 3.4.0 waits for ever for the result of a child that is gone, although it had it.
-    assert {each["kind"] for each in found["findings"]} == {"stuck"}
-    assert found["not_compared"] == []
+    assert proved.kinds == {"stuck"}
+    assert proved.masked == []
 
 
 SABOTAGE = """
@@ -196,11 +198,11 @@ globals()[os.environ["SABOTAGE"]]()
         ("write_twice", "duplicated"),
     ],
 )
-def test_a_sabotaged_dbos_is_found_out(sqlite_place: Place, how: str, kind: str) -> None:
-    (sqlite_place.directory / "shop.py").write_text(SABOTAGE)
-    arguments = ("shop.py:checkout", "--env", f"SABOTAGE={how}", "--timeout", seconds(3))
-    found = swept(sqlite_place, *arguments, code=ExitCode.PROMISE_BROKEN)
-    assert kind in {each["kind"] for each in found["findings"]}
+def test_a_sabotaged_dbos_is_found_out(tmp_path: Path, how: str, kind: str) -> None:
+    (tmp_path / "shop.py").write_text(SABOTAGE)
+    proved = prove(tmp_path / "shop.py", "checkout", environ={"SABOTAGE": how}, timeout_s=3)
+    assert Verdict.BROKEN in proved.verdicts
+    assert kind in proved.kinds
 
 
 _AT_EVERY_TEST = ("executed_by_whoever_asks",)
@@ -213,15 +215,15 @@ _AT_EVERY_TEST = ("executed_by_whoever_asks",)
         for bug in OLD_BUGS
     ],
 )
-def test_a_bug_that_an_older_dbos_had_is_found(sqlite_place: Place, bug: str) -> None:
-    target = f"{CHECKOUT / 'tests' / 'old_bugs.py'}:scenario"
-    arguments = (target, "--env", f"FOR={bug}", "--timeout", seconds(3))
-    assert swept(sqlite_place, *arguments)["findings"] == []
-    found = swept(sqlite_place, *arguments, "--env", f"BUG={bug}", code=ExitCode.PROMISE_BROKEN)
-    assert {each["kind"] for each in found["findings"]} & OLD_BUGS[bug], found["findings"]
+def test_a_bug_that_an_older_dbos_had_is_found(bug: str) -> None:
+    path = CHECKOUT / "tests" / "old_bugs.py"
+    assert prove(path, "scenario", environ={"FOR": bug}, timeout_s=3).findings == []
+    proved = prove(path, "scenario", environ={"FOR": bug, "BUG": bug}, timeout_s=3)
+    assert Verdict.BROKEN in proved.verdicts
+    assert proved.kinds & OLD_BUGS[bug], proved.findings
 
 
-def test_the_program_after_an_edit_is_what_the_later_lives_run(sqlite_place: Place) -> None:
+def test_the_program_after_an_edit_is_what_the_later_lives_run(tmp_path: Path) -> None:
     program = """
 from dbos import DBOS
 
@@ -233,16 +235,15 @@ def charge():
 def checkout():
     return charge()
 """
-    for word in ("old", "new"):
-        Path(sqlite_place.directory / f"{word}.py").write_text(program.replace("{word}", word))
+    old, new = (tmp_path / f"{word}.py" for word in ("old", "new"))
+    for path in (old, new):
+        path.write_text(program.replace("{word}", path.stem))
     # What was recorded before the crash stays; what was not is done by the new program.
-    arguments = ("old.py:checkout", "--app-version", "1", "--next-life")
-    found = swept(sqlite_place, *arguments, "new.py:checkout")
-    assert found["verdicts"]["KEPT"] == found["crash_points"] == 6
-    (sqlite_place.directory / "new.py").write_text(program.replace("charge", "charge_card"))
-    found = swept(sqlite_place, *arguments, "new.py:checkout", code=ExitCode.PROMISE_BROKEN)
-    assert {each["kind"] for each in found["findings"]} == {"failed"}
-    assert {each["plan"] for each in found["findings"]} <= {
-        "after:checkout-1/step-1",
-        "before:checkout-1/succeeded",
-    }
+    proved = prove(old, "checkout", next_path=new)
+    assert proved.is_kept
+    assert len(proved.crash_points) == 6
+    new.write_text(program.replace("charge", "charge_card"))
+    proved = prove(old, "checkout", next_path=new)
+    assert Verdict.BROKEN in proved.verdicts
+    assert proved.kinds == {"failed"}
+    assert proved.plans <= {"after:checkout-1/step-1", "before:checkout-1/succeeded"}
