@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -23,9 +24,10 @@ from resumectl.lab.zygotes import ZYGOTE_MODULE
 def lab_directory(processes: set[int]) -> Path:
     """As a zygote was told it."""
     for pid in processes:
-        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        if "resumectl.lab.zygote" in arguments:
-            return Path(arguments[-3])
+        with suppress(OSError):  # a process of a trial, which has ended meanwhile
+            arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if "resumectl.lab.zygote" in arguments:
+                return Path(arguments[-3])
     raise AssertionError(processes)
 
 
