@@ -1,8 +1,10 @@
 """What stands before drivers and lookups, in a process of its own: a hook stays as long as that."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,92 @@ def contained(
     assert "Traceback" not in done.stderr, done.stderr
     record = (directory / "record").read_text().splitlines()
     return done.stdout, [json.loads(line) for line in record]
+
+
+@pytest.fixture
+def real_file(tmp_path: Path) -> Path:
+    """A SQLite file outside of the sandbox, with a row."""
+    file = tmp_path / "real" / "shop.db"
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE orders (id TEXT)")
+        connection.execute("INSERT INTO orders VALUES ('real')")
+        connection.commit()
+    return file
+
+
+OWN_CURSOR = (
+    "class Cursor(sqlite3.Cursor): pass\n"
+    "sqlite3.connect(':memory:').cursor(Cursor).execute(f\"ATTACH '{real}' AS real\")"
+)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "sqlite3.connect('trial.sqlite').execute(f\"ATTACH '{real}' AS real\")",
+        "sqlite3.Connection(':memory:').execute(f\"ATTACH '{real}' AS real\")",
+        "c = sqlite3.connect('x.db'); c.set_authorizer(None); c.execute(f\"ATTACH '{real}' AS real\")",
+        pytest.param(
+            "c = sqlite3.connect('x.db'); c.set_authorizer(lambda *_: 0)\n"
+            "c.executescript(f\"SELECT 1; ATTACH '{real}' AS real\")",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            "sqlite3.connect('trial.sqlite').execute(f\"VACUUM INTO '{real}-copy'\")",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(OWN_CURSOR, marks=pytest.mark.long),
+    ],
+)
+def test_no_connection_of_sqlite_attaches_a_file_outside(
+    tmp_path: Path, real_file: Path, opening: str
+) -> None:
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    program = f"import sqlite3\nreal = {str(real_file)!r}\n{opening}\nprint('went on')"
+    out, events = contained(sandbox, program)
+    assert out == ""
+    assert f"sqlite:///{real_file}" in events[-1]["error"]
+    assert [*real_file.parent.iterdir()] == [real_file]
+
+
+def test_a_redirected_file_is_replaced_in_each_way_to_open_it(
+    tmp_path: Path, real_file: Path
+) -> None:
+    before = real_file.read_bytes()
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    out, _ = contained(
+        sandbox,
+        f"import sqlite3\nreal = {str(real_file)!r}\n"
+        "class Conn(sqlite3.Connection): pass\n"
+        "with Conn(real) as c: c.execute('CREATE TABLE orders (id)')\n"
+        "with sqlite3.connect(real, factory=Conn) as c: c.execute('INSERT INTO orders VALUES (1)')\n"
+        "with Conn(':memory:', isolation_level=None) as c:\n"
+        "    c.execute(f\"ATTACH DATABASE '{real}' AS r\").execute('INSERT INTO r.orders VALUES (2)')\n"
+        "with sqlite3.connect('trial.sqlite') as c:\n"
+        "    c.cursor().executescript(f'SELECT 1; attach \"{real}\" AS r; INSERT INTO r.orders VALUES (3)')\n"
+        "    print(c.execute(\"SELECT id, ';ATTACH nothing' FROM r.orders\").fetchall())\n",
+        redirects=[f"sqlite:///{real_file}"],
+    )
+    assert out == f"{[(number, ';ATTACH nothing') for number in (1, 2, 3)]}\n"
+    assert real_file.read_bytes() == before
+
+
+def test_a_redirected_file_that_cannot_be_replaced_is_refused(
+    tmp_path: Path, real_file: Path
+) -> None:
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir()
+    out, events = contained(
+        sandbox,
+        f"import sqlite3\nreal = {str(real_file)!r}\n{OWN_CURSOR}\nprint('went on')",
+        redirects=[f"sqlite:///{real_file}"],
+    )
+    assert out == ""
+    assert "in a way that cannot be redirected (program.py, line" in events[-1]["error"]
+    assert "`sqlite3.connect`" in events[-1]["next_step"]
 
 
 # Another driver of PostgreSQL's, which says where it connects to.

@@ -2,12 +2,13 @@
 
 Python's audit hooks tell of each connection of `sqlite3` and of sockets, whichever library, thread or
 event loop makes it. libpq connects natively, so the `connect` of its drivers is replaced; and that of
-`sqlite3`, as an audit hook can replace no argument. Decides nothing: see `containment`.
+`sqlite3` with its class, as an audit hook can replace no argument. Decides nothing: see `containment`.
 """
 
 import asyncio
 import functools
 import importlib.util
+import re
 import socket
 import sqlite3
 import sys
@@ -27,6 +28,12 @@ POSTGRES_DRIVERS: Mapping[str, Sequence[str]] = {
     "asyncpg": ("asyncpg", "asyncpg.connection"),
 }
 
+_FACTORY = 5  # how many arguments after the first one `sqlite3.connect` has, up to `factory`
+_ATTACH = re.compile(
+    r"""(?P<attach>(?:^|;)\s*ATTACH\s+(?:DATABASE\s+)?)(?P<file>'(?:[^']|'')*'|"(?:[^"]|"")*")""",
+    re.IGNORECASE,
+)
+
 
 def add_audit_hook(audited: Mapping[str, Callable[..., None]]) -> None:
     """Have Python call a function with the arguments of each event of its name.
@@ -43,25 +50,62 @@ def add_audit_hook(audited: Mapping[str, Callable[..., None]]) -> None:
     sys.addaudithook(audit)
 
 
-def redirect_sqlite(
-    path_of: Callable[[Any], Any], connected: Callable[[sqlite3.Connection, Any], None]
-) -> None:
-    """Have `sqlite3.connect` open another file.
+def contain_sqlite(path_of: Callable[[Any], Any], authorizes: Callable[..., int]) -> None:
+    """Have each connection of `sqlite3` open and attach other files, and keep its authorizer.
 
     Args:
-        path_of: Given what was to be opened, returns what is.
-        connected: Given each connection, and what was to be opened.
+        path_of: Given what was to be opened or attached, returns what is.
+        authorizes: SQLite's authorizer, which is asked ahead of the program's own.
     """
     connect = sqlite3.connect
 
-    @functools.wraps(connect)
-    def redirected(database: Any, *args: Any, **kwargs: Any) -> Any:
-        connection = connect(path_of(database), *args, **kwargs)
-        connected(connection, database)
-        return connection
+    class Attaching:
+        def execute(self, sql: str, *parameters: Any) -> Any:
+            return super().execute(_with_attached(sql, path_of), *parameters)  # type: ignore[misc]
 
-    sqlite3.connect = redirected
-    sqlite3.dbapi2.connect = redirected
+        def executescript(self, script: str) -> Any:
+            return super().executescript(_with_attached(script, path_of))  # type: ignore[misc]
+
+    class Cursor(Attaching, sqlite3.Cursor):
+        pass
+
+    class Connection(Attaching, sqlite3.Connection):
+        def __init__(self, database: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(path_of(database), *args, **kwargs)
+            super().set_authorizer(authorizes)
+
+        def cursor(self, factory: Any = Cursor) -> Any:
+            return super().cursor(factory)
+
+        def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
+            def both(*asked: Any) -> int:
+                assert authorizer_callback is not None
+                return authorizes(*asked) or authorizer_callback(*asked)
+
+            super().set_authorizer(authorizes if authorizer_callback is None else both)
+
+    @functools.wraps(connect)
+    def contained(database: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) < _FACTORY:
+            kwargs.setdefault("factory", Connection)
+        return connect(database, *args, **kwargs)
+
+    for module in (sqlite3, sqlite3.dbapi2):
+        module.connect, module.Connection = contained, Connection  # type: ignore[attr-defined]
+
+
+def _with_attached(sql: str, path_of: Callable[[Any], Any]) -> str:
+    """Return a statement with other files in its ATTACH."""
+
+    def replaced(found: re.Match[str]) -> str:
+        quote = found["file"][0]
+        file = found["file"][1:-1].replace(quote * 2, quote)
+        instead: str = path_of(file)
+        if instead == file:
+            return found[0]
+        return found["attach"] + quote + instead.replace(quote, quote * 2) + quote
+
+    return _ATTACH.sub(replaced, sql)
 
 
 def redirect_psycopg(arguments_of: Arguments) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -22,9 +23,9 @@ from resumectl.lab.callers import user_line
 from resumectl.lab.connect_hooks import (
     POSTGRES_DRIVERS,
     add_audit_hook,
+    contain_sqlite,
     redirect_driver,
     redirect_psycopg,
-    redirect_sqlite,
     watch_lookups,
 )
 from resumectl.lab.databases import conninfo
@@ -78,7 +79,7 @@ class Containment:
 
     def install(self) -> None:
         """Contain this process from now on, and those that it forks; there is no way back."""
-        redirect_sqlite(self._sqlite_path, self._sqlite_connected)
+        contain_sqlite(self._sqlite_path, self._sqlite_authorizes)
         redirect_psycopg(self._postgres_arguments)
         for module, owners in POSTGRES_DRIVERS.items():
             redirect_driver(module, owners, self._postgres_arguments)
@@ -89,24 +90,28 @@ class Containment:
     # --- databases
 
     def _sqlite_connects(self, database: Any, *_more: Any) -> None:
-        # Whoever calls `sqlite3.connect` is redirected ahead of this, and never comes here.
-        self._check_database(locations_of_arguments("sqlite", [database], {}))
+        """Refuse a file that is outside; one that is redirected was replaced before, if it can be."""
+        for location in locations_of_arguments("sqlite", [database], {}):
+            if self._sandbox.is_open(location):
+                continue
+            if self._sandbox.replacement(location) is not None:
+                self._refuse(
+                    f"the program opens {location} in a way that cannot be redirected",
+                    "open it by `sqlite3.connect`, or attach it by a statement that begins with "
+                    "ATTACH and names the file",
+                )
+            self._refuse_database(location)
 
     def _sqlite_path(self, database: Any) -> Any:
-        """Return what `sqlite3.connect` is to open instead."""
+        """Return what `sqlite3` is to open or to attach instead."""
         for location in locations_of_arguments("sqlite", [database], {}):
             path = self._sandbox.replacement(location)
             if path is not None:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 text = os.fsdecode(database)
                 query = text.partition("?")[2] if text.startswith("file:") else ""
-                return f"file:{path}?{query}" if query else path
+                return f"file:{quote(path)}?{query}" if query else path
         return database
-
-    def _sqlite_connected(self, connection: sqlite3.Connection, database: Any) -> None:
-        """Watch what is attached to a connection; DBOS attaches nothing to the trial's own database."""
-        if not self._sandbox.is_own(locations_of_arguments("sqlite", [database], {})):
-            connection.set_authorizer(self._sqlite_authorizes)
 
     def _sqlite_authorizes(self, action: int, file: str | None, *_more: Any) -> int:
         if action == sqlite3.SQLITE_ATTACH:
@@ -135,8 +140,9 @@ class Containment:
         if dialect.driver in _WATCHED_DRIVERS:
             return
         replacement = self._check_database(locations_of_arguments(dialect.name, cargs, cparams))
-        if replacement is not None and dialect.name != "sqlite":
-            # That of SQLite is replaced where it is opened, in whichever thread.
+        if replacement is not None and dialect.name == "sqlite":
+            cargs[0] = self._sqlite_path(cargs[0])
+        elif replacement is not None:
             url = sa.make_url(replacement).set(drivername=f"{dialect.name}+{dialect.driver}")
             own, more = dialect.create_connect_args(url)
             kept = kept_parameters(cparams)
@@ -151,11 +157,14 @@ class Containment:
             if replacement is not None:
                 return replacement
             if not self._sandbox.is_open(location):
-                self._refuse(
-                    f"the program opens {location}, which is outside the sandbox",
-                    database_remedy(location, self._sandbox_url, self._environ),
-                )
+                self._refuse_database(location)
         return None
+
+    def _refuse_database(self, location: Location) -> NoReturn:
+        self._refuse(
+            f"the program opens {location}, which is outside the sandbox",
+            database_remedy(location, self._sandbox_url, self._environ),
+        )
 
     # --- hosts
 

@@ -7,7 +7,7 @@ service files), which are asked for. Installs nothing: that is `containment`.
 import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -314,10 +314,6 @@ class Sandbox:
         if self.mirrored and location.backend == "sqlite" and path.is_relative_to(self.mirrored):
             return str(Path(self.directory, path.relative_to(self.mirrored)))
         return None
-
-    def is_own(self, locations: Sequence[Location]) -> bool:
-        """Return whether this is the trial's own database."""
-        return bool(locations) and all(each in self.own for each in locations)
 
     def is_open(self, location: Location) -> bool:
         """Return whether a database may be opened as it is."""
