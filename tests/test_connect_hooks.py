@@ -1,12 +1,15 @@
 """What stands before drivers and lookups, in a process of its own: a hook stays as long as that."""
 
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -144,31 +147,128 @@ def test_a_redirected_file_that_cannot_be_replaced_is_refused(
     assert "`sqlite3.connect`" in events[-1]["next_step"]
 
 
-# Another driver of PostgreSQL's, which says where it connects to.
-DRIVER = "def connect(dsn=None, *args, **named):\n    print(dsn, args, named, flush=True)\n"
+# psycopg2 as it is built, but for what it connects to.
+PSYCOPG2 = {
+    "__init__": """
+from psycopg2 import extensions
+from psycopg2._psycopg import _connect
+from psycopg.conninfo import make_conninfo
+
+def connect(dsn=None, connection_factory=None, **named):
+    return _connect(make_conninfo(dsn or "", **named), connection_factory=connection_factory)
+""",
+    "_psycopg": """
+class connection:
+    def __init__(self, dsn):
+        print(dsn, flush=True)
+
+def _connect(dsn, connection_factory=None):
+    return (connection_factory or connection)(dsn)
+""",
+    "extensions": "from psycopg2._psycopg import connection",
+}
+ASYNCPG = {
+    "__init__": "from asyncpg.connection import connect",
+    "connection": "def connect(dsn=None, **named):\n    print(dsn, named, flush=True)",
+}
 
 
-def test_a_driver_is_contained_once_it_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "psycopg2.py").write_text(DRIVER)
-    for before in ("", "import psycopg2"):
-        out, events = contained(
-            tmp_path, "import psycopg2\npsycopg2.connect(host='db', dbname='shop')", before=before
-        )
-        assert out == ""
-        assert "postgresql://db:5432/shop" in events[-1]["error"]
-    own = "postgresql://u:secret@localhost/trial"
+def write_package(directory: Path, name: str, modules: Mapping[str, str]) -> None:
+    (directory / name).mkdir()
+    for module, text in modules.items():
+        (directory / name / f"{module}.py").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("opening", "before"),
+    [
+        ("psycopg2.connect(host='db', dbname='shop')", ""),
+        pytest.param(
+            "psycopg2.connect(host='db', dbname='shop')", "import psycopg2", marks=pytest.mark.long
+        ),
+        ("psycopg2._psycopg._connect('host=db dbname=shop')", ""),
+        ("psycopg2.extensions.connection('host=db dbname=shop')", ""),
+        ("psycopg.pq.PGconn.connect(b'host=db dbname=shop')", ""),
+        pytest.param(
+            "psycopg.pq.PGconn.connect_start(b'host=db dbname=shop')", "", marks=pytest.mark.long
+        ),
+        ("asyncpg.connection.connect('postgresql://db/shop')", ""),
+    ],
+)
+def test_a_driver_is_contained_however_it_connects(
+    tmp_path: Path, opening: str, before: str
+) -> None:
+    write_package(tmp_path, "psycopg2", PSYCOPG2)
+    write_package(tmp_path, "asyncpg", ASYNCPG)
+    module = opening.partition(".")[0]
+    out, events = contained(
+        tmp_path, f"import {module}\n{opening}\nprint('went on')", before=before
+    )
+    assert out == ""
+    assert "postgresql://db:5432/shop" in events[-1]["error"]
+
+
+def test_a_driver_is_redirected_however_it_connects(tmp_path: Path) -> None:
+    write_package(tmp_path, "psycopg2", PSYCOPG2)
+    write_package(tmp_path, "asyncpg", ASYNCPG)
+    own = f"postgresql://u:secret@/trial?host={tmp_path}"  # where no server is
     out, events = contained(
         tmp_path,
-        "import psycopg2\n"
-        "psycopg2.connect('postgresql://localhost/trial', None, application_name='a')\n"
-        "psycopg2.connect('host=db dbname=shop sslmode=require', password='x', application_name='a')",
+        "import asyncpg, psycopg, psycopg2.extensions\n"
+        "class Conn(psycopg2.extensions.connection): pass\n"
+        "psycopg2.connect('host=db dbname=shop sslmode=require', password='x', application_name='a')\n"
+        "psycopg2.connect('host=db dbname=shop', connection_factory=Conn)\n"
+        "Conn('host=db dbname=shop')\n"
+        f"own = psycopg2.connect('host={tmp_path} dbname=trial')\n"
+        "assert isinstance(own, psycopg2.extensions.connection)\n"
+        "asyncpg.connect('postgresql://db/shop', timeout=1)\n"
+        "libpq = psycopg.pq.PGconn.connect(b'host=db dbname=shop')\n"
+        "print(libpq.host.decode(), libpq.db.decode(), isinstance(libpq, psycopg.pq.PGconn))",
         url=own,
         redirects=["postgresql://db:5432/shop"],
     )
+    keywords = f"user=u password=secret dbname=trial host={tmp_path}"
+    shown = f"postgresql://u:secret@/trial?host={quote(str(tmp_path), safe='')}"
     assert out.splitlines() == [
-        "postgresql://localhost/trial (None,) {'application_name': 'a'}",
-        f"{own} () {{'application_name': 'a'}}",
+        f"{keywords} application_name=a",
+        shown,
+        shown,
+        f"host={tmp_path} dbname=trial",
+        f"{shown} {{'timeout': 1}}",
+        f"{tmp_path} trial True",
     ]
+    assert events == []
+
+
+CREATOR = """
+import socket, sqlite3
+import sqlalchemy as sa
+
+class Native:
+    def __init__(self):
+        socket.create_connection(("127.0.0.1", {port}))
+
+    def __getattr__(self, name):
+        print(name, flush=True)
+        return lambda *_, **__: None
+
+sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(":memory:")).connect().close()
+print("watched", flush=True)
+sa.QueuePool(Native).connect().cursor()
+"""
+
+
+def test_a_creator_of_an_engine_is_refused_unless_its_address_is_allowed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        out, events = contained(tmp_path, CREATOR.format(port=port))
+        assert out == "watched\n"
+        assert "by `creator=` and __main__" in events[-1]["error"]
+        assert "(program.py, line" in events[-1]["error"]
+        allowed = f"--allow-host 127.0.0.1:{port}"
+        assert allowed in events[-1]["next_step"]
+        out, _ = contained(tmp_path, CREATOR.format(port=port), hosts=[f"127.0.0.1:{port}"])
+        assert out.startswith("watched\ncursor\n")
 
 
 def test_a_driver_that_is_not_there_is_missing_as_it_was(tmp_path: Path) -> None:
@@ -206,6 +306,22 @@ def test_a_host_that_is_allowed_by_its_name_is_reached_at_its_address(tmp_path: 
         )
         assert out == "203.0.113.7 443\n"
         assert "connects to 203.0.113.7:80" in events[-1]["error"]
+
+
+def test_a_database_that_is_allowed_by_its_host_is_open_at_its_address(tmp_path: Path) -> None:
+    """Psycopg looks the host up, and gives libpq both."""
+    connect = (
+        "psycopg.pq.PGconn.connect_start(b'host=db.example.com hostaddr=203.0.113.7 dbname={}')"
+    )
+    out, events = contained(
+        tmp_path,
+        "import psycopg\nsocket.getaddrinfo('db.example.com', 5432)\n"
+        f"{connect.format('shop')}\nprint('went on', flush=True)\n{connect.format('other')}",
+        before=FOUND_AT,
+        databases=["postgresql://db.example.com/shop"],
+    )
+    assert out == "went on\n"
+    assert "postgresql://203.0.113.7:5432/other" in events[-1]["error"]
 
 
 def test_an_address_that_nobody_looked_up_is_refused(tmp_path: Path) -> None:

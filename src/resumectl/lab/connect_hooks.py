@@ -1,8 +1,8 @@
 """Stand before what connects to databases and looks up hosts, in this process.
 
 Python's audit hooks tell of each connection of `sqlite3` and of sockets, whichever library, thread or
-event loop makes it. libpq connects natively, so the `connect` of its drivers is replaced; and that of
-`sqlite3` with its class, as an audit hook can replace no argument. Decides nothing: see `containment`.
+event loop makes it. libpq connects natively, so what its drivers connect by is replaced; and `connect`
+of `sqlite3` with its class, as an audit hook can replace no argument. Decides nothing: see `containment`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import re
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -22,11 +22,8 @@ import psycopg
 
 # Given a connection string and keywords; returns what the driver is to be called with instead.
 Arguments = Callable[[str, Mapping[str, Any]], tuple[str, Mapping[str, Any]]]
-# Drivers that a program may import beside psycopg, and the modules that have their `connect`.
-POSTGRES_DRIVERS: Mapping[str, Sequence[str]] = {
-    "psycopg2": ("psycopg2",),
-    "asyncpg": ("asyncpg", "asyncpg.connection"),
-}
+# Packages of drivers whose connections are watched, whoever makes them.
+WATCHED_PACKAGES = frozenset({"sqlite3", "aiosqlite", "psycopg", "psycopg2", "asyncpg"})
 
 _FACTORY = 5  # how many arguments after the first one `sqlite3.connect` has, up to `factory`
 _ATTACH = re.compile(
@@ -108,11 +105,14 @@ def _with_attached(sql: str, path_of: Callable[[Any], Any]) -> str:
     return _ATTACH.sub(replaced, sql)
 
 
-def redirect_psycopg(arguments_of: Arguments) -> None:
-    """Have psycopg connect to another server."""
+def redirect_postgres(arguments_of: Arguments) -> None:
+    """Have the drivers of PostgreSQL connect to another server, each as soon as it is imported."""
     for owner in (psycopg.Connection, psycopg.AsyncConnection):
         _redirect_class(owner, arguments_of)
     psycopg.connect = psycopg.Connection.connect
+    psycopg.pq.PGconn = _redirected_libpq(arguments_of)
+    _once_imported("psycopg2", functools.partial(_redirect_psycopg2, arguments_of))
+    _once_imported("asyncpg", functools.partial(_redirect_asyncpg, arguments_of))
 
 
 def _redirect_class(owner: Any, arguments_of: Arguments) -> None:
@@ -126,30 +126,64 @@ def _redirect_class(owner: Any, arguments_of: Arguments) -> None:
     owner.connect = classmethod(redirected)  # type: ignore[arg-type]
 
 
-def redirect_driver(module: str, owners: Sequence[str], arguments_of: Arguments) -> None:
-    """Have another driver connect to another server, as soon as it is imported.
+def _redirected_libpq(arguments_of: Arguments) -> Any:
+    """Return psycopg's own class of libpq's connections, with a check ahead of these."""
+    native: Any = psycopg.pq.PGconn
 
-    Args:
-        module: Name of the driver's package.
-        owners: Modules that have its `connect`.
-        arguments_of: Returns what it is to be called with.
-    """
+    class OfAnyPGconn(type(native)):  # type: ignore[misc]
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, native)  # which is what it makes
 
-    def redirect() -> None:
-        connect = sys.modules[module].connect
+    class PGconn(native, metaclass=OfAnyPGconn):  # type: ignore[misc]
+        @classmethod
+        def connect(cls, conninfo: bytes) -> Any:
+            return native.connect(arguments_of(conninfo.decode(), {})[0].encode())
 
-        @functools.wraps(connect)
-        def redirected(dsn: str | None = None, *args: Any, **kwargs: Any) -> Any:
-            given, named = arguments_of(dsn or "", kwargs)
-            return connect(given or None, *args, **named)
+        @classmethod
+        def connect_start(cls, conninfo: bytes) -> Any:
+            return native.connect_start(arguments_of(conninfo.decode(), {})[0].encode())
 
-        for owner in owners:
-            sys.modules[owner].connect = redirected  # type: ignore[attr-defined]
+    return PGconn
 
+
+def _redirect_psycopg2(arguments_of: Arguments) -> None:
+    native = sys.modules["psycopg2._psycopg"]
+    connect: Any = native._connect
+
+    class Connection(native.connection):  # type: ignore[name-defined, misc]
+        def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
+            super().__init__(arguments_of(dsn, {})[0], *args, **kwargs)
+
+    @functools.wraps(connect)
+    def redirected(dsn: str, connection_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
+        # A class of a library's that was imported before is none of this `Connection`.
+        given = arguments_of(dsn, {})[0]
+        return connect(given, connection_factory or Connection, *args, **kwargs)
+
+    for name in ("psycopg2._psycopg", "psycopg2.extensions"):
+        sys.modules[name].connection = Connection  # type: ignore[attr-defined]
+    for name in ("psycopg2._psycopg", "psycopg2"):
+        sys.modules[name]._connect = redirected  # type: ignore[attr-defined]
+
+
+def _redirect_asyncpg(arguments_of: Arguments) -> None:
+    connect = sys.modules["asyncpg"].connect
+
+    @functools.wraps(connect)
+    def redirected(dsn: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        given, named = arguments_of(dsn or "", kwargs)
+        return connect(given or None, *args, **named)
+
+    for name in ("asyncpg", "asyncpg.connection"):
+        sys.modules[name].connect = redirected  # type: ignore[attr-defined]
+
+
+def _once_imported(module: str, call: Callable[[], None]) -> None:
+    """Call a function as soon as a module has been imported, which it may have been."""
     if module in sys.modules:
-        redirect()
+        call()
     else:
-        sys.meta_path.insert(0, _AfterImport(module, redirect))
+        sys.meta_path.insert(0, _AfterImport(module, call))
 
 
 class _AfterImport(MetaPathFinder):

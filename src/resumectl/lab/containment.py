@@ -18,24 +18,25 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from resumectl.lab.callers import user_line
 from resumectl.lab.connect_hooks import (
-    POSTGRES_DRIVERS,
+    WATCHED_PACKAGES,
     add_audit_hook,
     contain_sqlite,
-    redirect_driver,
-    redirect_psycopg,
+    redirect_postgres,
     watch_lookups,
 )
 from resumectl.lab.databases import conninfo
 from resumectl.lab.outside_access import Location, Reach, Sandbox, locations_of_arguments
 from resumectl.lab.recorder import Recorder
-from resumectl.lab.ways_out import database_remedy, host_remedy
+from resumectl.lab.ways_out import creator_remedy, database_remedy, host_remedy
 
 REFUSED_STATUS = 72  # how a process ends that was refused something
 # Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
 _WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
+_IS_JUDGED = "resumectl.is_judged"  # in the record of a connection: by what its URL says
 # What says to libpq where a database is, and who asks; all of it is another's once redirected.
 _OF_THE_SERVER = frozenset(
     {
@@ -67,6 +68,7 @@ class Containment:
         # Addresses of hosts that are allowed by their names.
         self._resolved: dict[str, set[str]] = {}
         self._refusing = threading.Lock()
+        self._last = threading.local()  # the address that each thread has connected to
         self._audited: Mapping[str, Callable[..., None]] = {
             "sqlite3.connect": self._sqlite_connects,
             "socket.connect": self._socket_connects,
@@ -80,10 +82,9 @@ class Containment:
     def install(self) -> None:
         """Contain this process from now on, and those that it forks; there is no way back."""
         contain_sqlite(self._sqlite_path, self._sqlite_authorizes)
-        redirect_psycopg(self._postgres_arguments)
-        for module, owners in POSTGRES_DRIVERS.items():
-            redirect_driver(module, owners, self._postgres_arguments)
+        redirect_postgres(self._postgres_arguments)
         event.listen(sa.Engine, "do_connect", self._engine_connects)
+        event.listen(sa.Pool, "connect", self._pool_connected)
         watch_lookups(self._looks_up, self._looked_up)
         add_audit_hook(self._audited)
 
@@ -135,8 +136,10 @@ class Containment:
         return (make_conninfo(url, **kept) if kept else url), kept_parameters(named)
 
     def _engine_connects(
-        self, dialect: Any, _record: Any, cargs: list[Any], cparams: dict[str, Any]
+        self, dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]
     ) -> None:
+        if record is not None:
+            record.record_info[_IS_JUDGED] = True
         if dialect.driver in _WATCHED_DRIVERS:
             return
         replacement = self._check_database(locations_of_arguments(dialect.name, cargs, cparams))
@@ -150,15 +153,34 @@ class Containment:
             cparams.update({**kept, **more})
             cargs[:] = own
 
+    def _pool_connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        """Refuse what a `creator=` function opened, which no event of SQLAlchemy's precedes."""
+        classes = type(record.driver_connection or connection).__mro__
+        packages = [each.__module__.partition(".")[0] for each in classes]
+        if _IS_JUDGED in (record.record_info or ()) or WATCHED_PACKAGES.intersection(packages):
+            return
+        address = getattr(self._last, "address", None)
+        if address is None or not self._sandbox.is_listed(*address):
+            self._refuse(
+                f"the program opens a database by `creator=` and {packages[0]}, and nothing tells "
+                "which one it is",
+                creator_remedy(None if address is None else _at(*address)),
+            )
+
     def _check_database(self, locations: list[Location]) -> str | None:
         """Return what takes the place of a database, if something does; refuse it if it is outside."""
         for location in locations:
             replacement = self._sandbox.replacement(location)
             if replacement is not None:
                 return replacement
-            if not self._sandbox.is_open(location):
+            if not self._is_open(location):
                 self._refuse_database(location)
         return None
+
+    def _is_open(self, location: Location) -> bool:
+        """Return whether a database may be opened: psycopg looks its host up before libpq does."""
+        names = {location.host, *self._resolved.get(location.host, ())}
+        return any(self._sandbox.is_open(location._replace(host=each)) for each in names)
 
     def _refuse_database(self, location: Location) -> NoReturn:
         self._refuse(
@@ -192,11 +214,13 @@ class Containment:
         if through.family == socket.AF_UNIX:
             name = os.fsdecode(address).replace("\0", "@")
             reach = self._sandbox.socket_reach(name)
+            self._last.address = None
         elif through.family in (socket.AF_INET, socket.AF_INET6):
             host, port = _text(address[0]), address[1]
             if not self._is_reached(host, port):
                 self._refuse_host(host, port)
-            name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self._last.address = (host, port)
+            name = _at(host, port)
             reach = self._sandbox.reach(host, port)
         else:
             return  # to the kernel, as a netlink socket
@@ -217,10 +241,7 @@ class Containment:
         return socket.gethostname()  # looked up by many a log; an address that comes of it is not
 
     def _refuse_host(self, host: Any, port: Any) -> NoReturn:
-        name = _text(host)
-        at = f"[{name}]" if ":" in name else name
-        if port:
-            at += f":{_text(port)}"
+        at = _at(_text(host), port)
         self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
 
     def _refuse(self, what: str, next_step: str) -> NoReturn:
@@ -236,6 +257,11 @@ class Containment:
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _at(host: str, port: Any) -> str:
+    at = f"[{host}]" if ":" in host else host
+    return f"{at}:{_text(port)}" if port else at
 
 
 def kept_parameters(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -334,13 +334,22 @@ class Sandbox:
             return Reach.INSIDE
         if is_loopback(host):
             return Reach.LOOPBACK
-        hosts = {(known, port), (known, None)}
-        is_listed = bool(hosts & self.hosts) or (
-            port is None and any(known == each for each, _ in self.hosts)
-        )
-        if is_listed or any(self._is_at(each, known, port) for each in self.allowed):
+        if self.is_listed(host, port) or any(
+            self._is_at(each, known, port) for each in self.allowed
+        ):
             return Reach.ALLOWED
         return Reach.OUTSIDE
+
+    def is_listed(self, host: str, port: int | None) -> bool:
+        """Return whether a host is allowed by its name or address, be it this machine.
+
+        Args:
+            host: As a program says it.
+            port: None where it is not known.
+        """
+        known = _same_host(host)
+        is_named = bool({(known, port), (known, None)} & self.hosts)
+        return is_named or (port is None and any(known == each for each, _ in self.hosts))
 
     def socket_reach(self, path: str) -> Reach:
         """Return how far away what listens on a Unix socket is: never outside."""

@@ -50,3 +50,15 @@ def host_remedy(at: str) -> str:
         "let it call a stub on 127.0.0.1 instead; or let every trial call the real one:  "
         f"--allow-host {shell_word(at)}"
     )
+
+
+def creator_remedy(at: str | None) -> str:
+    """Return what to type where it is not known which database an engine opens.
+
+    Args:
+        at: `HOST:PORT` that its function has connected to; None if it is not known.
+    """
+    ways = ["give the engine the URL of the database in place of `creator=`"]
+    if at is not None:
+        ways.append(f"to let every trial use what is there:  --allow-host {shell_word(at)}")
+    return "; or ".join(ways)
