@@ -58,6 +58,18 @@ _WITH_THE_LONG_ONES = frozenset({
 })  # fmt: skip
 
 
+def test_a_program_may_change_its_directory(sqlite_place: Place, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (sqlite_place.directory / "shop.py").write_text(
+        f"import os\nfrom dbos import DBOS\nos.chdir({str(elsewhere)!r})\n"
+        "@DBOS.workflow()\ndef checkout(): return 1\n"
+    )
+    found = swept(sqlite_place, "shop.py:checkout")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 4
+    assert list(elsewhere.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -13,7 +13,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,9 +86,7 @@ class Watch:
         self._of_publisher = of_publisher
         self._pause = pause
         self._before_write = before_write
-        # A lab's engine leaves out the directories.
-        file = sa.make_url(system_database).database
-        self._system_files = frozenset({file, Path(str(file)).name})
+        self._system_file = sa.make_url(system_database).database
         self._system_schemas = frozenset({system_schema})
         self._body = body
         self._is_suspended = False
@@ -236,7 +233,7 @@ class Watch:
         # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
         if conn.dialect.name != "sqlite":
             return self._system_schemas
-        return None if conn.engine.url.database in self._system_files else frozenset()
+        return None if conn.engine.url.database == self._system_file else frozenset()
 
     def _commit(self, commit: Callable[[Any], Any], connection: sa.PoolProxiedConnection) -> None:
         driver = connection.dbapi_connection

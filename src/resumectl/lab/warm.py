@@ -35,15 +35,9 @@ def shared_engine(database_url: str) -> sa.Engine:
     """
     global _engine, _url
     _url = sa.make_url(database_url)
+    is_file = _url.get_backend_name() == "sqlite"
+    url = _url if is_file else _url.set(drivername="postgresql+psycopg")
     if _engine is None:
-        # A name without directories: DBOS makes sure that the file of its engine is there, and
-        # every life is in the directory of its own.
-        is_file = _url.get_backend_name() == "sqlite"
-        url = (
-            _url.set(database=Path(str(_url.database)).name)
-            if is_file
-            else _url.set(drivername="postgresql+psycopg")
-        )
         # The dialect is part of the key of a compiled statement: it must be the same object.
         # No schema is translated: that would be done anew each time that one is executed.
         _engine = sa.create_engine(url, pool_size=SQLITE_POOL_SIZE)
@@ -59,6 +53,8 @@ def shared_engine(database_url: str) -> sa.Engine:
                 # It is the process that dies, and not the machine: as with files in memory.
                 cparams["options"] = "-c synchronous_commit=off"
 
+    # DBOS makes sure that the file is there, from whichever directory the program is in.
+    _engine.url = url
     return _engine
 
 
