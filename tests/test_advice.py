@@ -3,17 +3,24 @@
 Most cases run one uninterrupted process each, in one lab.
 """
 
+import linecache
+import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from conftest import Place, swept
 
-from resumectl.cli.subject import ScenarioOptions, TrialOptions, read_specification
+from resumectl.cli.subject import ScenarioOptions, TrialOptions, located, read_specification
 from resumectl.errors import ExitCode, Refusal
 from resumectl.lab.advice import Advice, advise
 from resumectl.lab.experiment import Experiment
+from resumectl.lab.failure import facts_of
+from resumectl.lab.lookout import Row
 from resumectl.lab.runner import Lab, Runner
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import BASELINE, LifeSeen, Observation
@@ -23,16 +30,19 @@ from resumectl.lab.trial import BASELINE, LifeSeen, Observation
 HERE = {"file": "/home/shop/flows.py", "line": 12, "function": "checkout", "text": "charge(order)"}
 
 
-def observed(*events: Mapping[str, Any], in_time: bool = True, **left: Any) -> Observation:
+def observed(
+    *events: Mapping[str, Any], in_time: bool = True, signal: int | None = None, **left: Any
+) -> Observation:
     """An uninterrupted run that recorded these events."""
     nothing: dict[str, Any] = {"workflows": [], "steps": [], "event": [], "stream": [], "inbox": []}
-    life = LifeSeen(events, "exit status 70", None, 70, in_time, {**nothing, **left})
+    ending = f"killed by signal {signal}" if signal else "exit status 70"
+    life = LifeSeen(events, ending, signal, None if signal else 70, in_time, {**nothing, **left})
     return Observation(BASELINE, [life], 30.0)
 
 
-def began(what: str) -> dict[str, Any]:
+def began(what: str, file: str = "/home/shop/flows.py") -> dict[str, Any]:
     event: dict[str, Any] = {"kind": "began", "what": what}
-    return event | ({"target": ["/home/shop/flows.py", "checkout"]} if what == "import" else {})
+    return event | ({"target": [file, "checkout"]} if what == "import" else {})
 
 
 def failed(kind: str, message: str, **more: Any) -> dict[str, Any]:
@@ -53,6 +63,29 @@ def stranded(**more: Any) -> dict[str, Any]:
 
 LAUNCH = {"kind": "launch", "promises": {}, "digest": ""}
 SETUP = {"file": "/home/shop/main.py", "line": 9, "function": "set_up", "is_callable": True}
+MAIN = {**SETUP, "function": "", "is_callable": False}
+
+
+def not_set(setup: Mapping[str, Any]) -> dict[str, Any]:
+    more = {"name": "store", "text": "store = Store(1)"}
+    return failed("NameError", "name 'store' is not defined", about={"global": {**setup, **more}})
+
+
+def raised(workflow: str) -> dict[str, Any]:
+    return failed("ValueError", "no stock") | {"kind": "raised", "workflow": workflow}
+
+
+def exits(message: str, text: str = "sys.exit(1)", **about: Any) -> dict[str, Any]:
+    return failed("SystemExit", message, where={**HERE, "text": text}, about=about)
+
+
+def unrunnable(problem: str, **about: Any) -> dict[str, Any]:
+    known = {"file": "/home/shop/flows.py", "name": "pay", "module": "flows", "defined": ""}
+    return {
+        "kind": "failed", "problem": problem, "error": "pay is wrong", "where": None,
+        "about": {**known, "workflows": [], "is_async": False, **about}, "traceback": "",
+    }  # fmt: skip
+
 
 RECORDED: dict[str, tuple[Observation, str, str]] = {
     "exception at import": (
@@ -93,7 +126,129 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
     "process that ends at import": (
         observed(began("import")),
         "importing flows.py ends its process: exit status 70",
+        'put what calls os._exit under  if __name__ == "__main__":',
+    ),
+    "process that is killed at import": (
+        observed(began("import"), signal=11),
+        "importing flows.py ends its process: killed by signal 11",
         "python -X faulthandler flows.py",
+    ),
+    "exit with a reason": (
+        observed(began("import"), exits("no licence server")),
+        "importing flows.py ends the process: sys.exit at flows.py:12: no licence server",
+        "correct what it says;  or put what exits under",
+    ),
+    "exit with a number": (
+        observed(began("import"), exits("2", "parser.parse_args()", unset=["KEY"])),
+        "importing flows.py ends the process: sys.exit at flows.py:12",
+        "put what reads the command line, or exits, under",
+    ),
+    "exit since a variable is not set": (
+        observed(began("import"), exits("no KEY", unset=["KEY"])),
+        "SystemExit: no KEY (flows.py:12, in checkout); the environment variable KEY, for which it",
+        "--env KEY=VALUE",
+    ),
+    "global of the main program": (
+        observed(began("import"), began("request"), not_set(MAIN) | {"kind": "answered"}),
+        "flows.py:12 uses store, which is not set: main.py:9 sets it, in the main program, which is",
+        "--after-launch main.py:setup  with these lines in main.py\n\n    def setup():\n"
+        "        global store\n        store = Store(1)",
+    ),
+    "global of a function that can be called": (
+        observed(began("import"), began("request"), not_set(SETUP) | {"kind": "answered"}),
+        "main.py:9 sets it, in set_up, which is not run here",
+        "--after-launch main.py:set_up",
+    ),
+    "global that an import uses": (
+        observed(began("import"), not_set(SETUP)),
+        "flows.py:12 uses store, which is not set",
+        "set store above the line that uses it, where main.py is imported",
+    ),
+    "relative import of a file in no package": (
+        observed(
+            began("import", "/home/shop/stock/flows.py"),
+            failed("ImportError", "attempted relative import with no known parent package", where=HERE | {"file": "/home/shop/stock/flows.py"}),
+        ),
+        "is relative to a package, and the file stock/flows.py is in none",
+        "name the module rather than the file:  stock.flows:checkout",
+    ),
+    "relative import of a file in the directory of the command": (
+        observed(began("import"), failed("ImportError", "attempted relative import with no known parent package")),
+        "is relative to a package, and the file flows.py is in none",
+        "from the directory above its package, as in  PACKAGE.flows:checkout",
+    ),
+    "circular import": (
+        observed(began("import"), failed("ImportError", "cannot import name 'x' from 'shop'", about={"half_imported": "shop"})),
+        "flows.py:12: charge(order) needs a name of shop, which is still being imported: these modules",
+        "import shop inside the function of flows.py that uses it",
+    ),
+    "file that is named as a library": (
+        observed(began("import"), failed("AttributeError", "module 'flows' has no attribute 'get'", about={"half_imported": "flows"})),
+        "imports flows.py itself, since that is named flows",
+        "give the file another name",
+    ),
+    "source that is no text": (
+        observed(began("import"), failed("SyntaxError", "source code string cannot contain null bytes", where=None)),
+        "flows.py is not valid Python: source code string cannot contain null bytes",
+        "correct flows.py",
+    ),
+    "workflow that failed while the request waits": (
+        observed(
+            began("import"), LAUNCH, began("request"), raised("a-1"), {"kind": "stranded", "workflows": [], "unregistered": []},
+            workflows=[{"id": "a-1", "status": "ERROR"}],
+        ),
+        "the scenario fails without any crash, and its request waits for ever: a-1: ValueError: no "
+        "stock (flows.py:12, in checkout)",
+        "correct flows.py:12",
+    ),
+    "workflow that failed while another one waits": (
+        observed(
+            began("import"), LAUNCH, began("request"), raised("a-2"), in_time=False,
+            workflows=[{"id": "a-1", "status": "PENDING", "queue": None}, {"id": "a-2", "status": "ERROR"}],
+        ),
+        "a-1 stays PENDING; a-2 has failed: ValueError: no stock (flows.py:12)",
+        "--timeout 300",
+    ),
+    "pause that is longer than any time limit": (
+        observed(
+            began("import"), LAUNCH, {"kind": "launched", "clock_ms": 1_000_000}, began("request"), in_time=False,
+            workflows=[{"id": "a-1", "status": "PENDING", "queue": None}],
+            steps=[{"workflow": "a-1", "number": 2, "name": "DBOS.sleep", "output": "1600.5"}],
+        ),
+        "a-1 stays PENDING waiting for a message or an event",
+        "--timeout 900",
+    ),
+    "function that is no workflow": (
+        observed(began("import"), unrunnable("not-a-workflow", what="function", call="pay(o=...)")),
+        "pay is wrong",
+        "\n    def request():\n        with SetWorkflowID(\"pay-1\"):\n            return pay(o=...)\n",
+    ),
+    "function that is awaited": (
+        observed(began("import"), unrunnable("not-a-workflow", what="function", call="pay()", is_async=True)),
+        "pay is wrong",
+        "\n    async def request():\n        with SetWorkflowID(\"pay-1\"):\n            return await pay()\n",
+    ),
+    "application of a web framework": (
+        observed(began("import"), unrunnable("not-a-workflow", what="application", framework="FastAPI", call="")),
+        "pay is wrong",
+        "\n        with SetWorkflowID(\"pay-1\"):\n            return TestClient(pay).post(",
+    ),
+    "application without a client": (
+        observed(began("import"), unrunnable("not-a-workflow", what="application", framework="Sanic", call="", workflows=["a"])),
+        "pay is wrong",
+        "name a workflow, as in  flows.py:a",
+    ),
+    "parameters by name alone": (
+        observed(began("import"), unrunnable("wrong-arguments", example={"o": "it's"}, named_example={"n": 1})),
+        "the arguments do not fit pay is wrong",
+        """as in  --args '["it'"'"'s"]' --kwargs '{"n": 1}'""",
+    ),
+    "parameter by name alone that JSON cannot give": (
+        observed(began("import"), unrunnable(
+            "cannot-build", parameter="by", parameters=["a", "by"], by_name=["by"], built="User(id=...)", annotation="User",
+        )),
+        "pay is wrong",
+        "return DBOS.start_workflow(pay, ..., by=User(id=...)).get_result()",
     ),
     "request that waits": (
         observed(began("import"), LAUNCH, began("request"), stands(), in_time=False),
@@ -108,15 +263,19 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
     "queue that main registers": (
         observed(
             began("import"), began("request"),
-            stranded(queue="mails", setup=SETUP | {"is_callable": False}),
+            stranded(queue="mails", setup=SETUP | {"is_callable": False, "lines": [
+                "from main import N", 'await DBOS.register_queue_async("mails", concurrency=N)',
+            ]}),
         ),
         "a-1 waits on the queue mails, which no process registers: main.py:9 does, in set_up",
-        'DBOS.register_queue("mails")',
+        "--after-launch after_launch.py:setup  with these lines in after_launch.py\n\n    from dbos import DBOS\n"
+        "    from main import N\n\n\n    async def setup():\n"
+        '        await DBOS.register_queue_async("mails", concurrency=N)',
     ),
     "queue that a function registers": (
         observed(
             began("import"), began("request"),
-            stranded(queue="mails", setup=SETUP),
+            stranded(queue="mails", setup=SETUP | {"lines": []}),
         ),
         "main.py:9 does, in set_up, which is not run here",
         "--after-launch main.py:set_up",
@@ -124,15 +283,24 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
     "table that nothing creates": (
         observed(
             began("import"), began("request"),
-            failed("OperationalError", '(sqlite3.OperationalError) no such table: orders', about={"table": "orders", "setup": None}),
+            failed("OperationalError", '(sqlite3.OperationalError) no such table: orders', about={"table": "orders", "setup": None, "migrations": []}),
         ),
         "flows.py:12 uses the table orders, which does not exist in the database of a trial",
-        "--after-launch setup.py:setup",
+        "by a command, once:  --prepare COMMAND;  or in a function that each process runs after "
+        "launch:  --after-launch after_launch.py:setup",
+    ),
+    "table that a migration creates": (
+        observed(
+            began("import"), began("request"),
+            failed("OperationalError", '(sqlite3.OperationalError) no such table: orders', about={"table": "orders", "setup": MAIN, "migrations": ["alembic.ini"]}),
+        ),
+        "main.py:9 creates tables, in the main program, which is not run here",
+        "--prepare 'alembic upgrade head'",
     ),
     "table of a schema on PostgreSQL": (
         observed(
             began("import"), began("request"),
-            failed("ProgrammingError", 'UndefinedTable: relation "shop.orders" does not exist', about={"table": "shop.orders", "setup": SETUP}),
+            failed("ProgrammingError", 'UndefinedTable: relation "shop.orders" does not exist', about={"table": "shop.orders", "setup": SETUP | {"lines": []}, "migrations": []}),
         ),
         "the table shop.orders, which does not exist in the database of a trial: main.py:9 creates",
         "--after-launch main.py:set_up",
@@ -140,7 +308,13 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
     "module that is nowhere": (
         observed(began("import"), failed("ModuleNotFoundError", "No module named 'a'", about={"module": "a.b"})),
         "flows.py:12 imports a.b, which is not installed",
-        "pip install a  ",
+        "install the distribution that provides it in the environment that runs resumectl;  or, "
+        "where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
+    ),
+    "module that the project may name": (
+        observed(began("import"), failed("ModuleNotFoundError", "", about={"module": "cv2", "needs": "/home/shop/requirements.txt"})),
+        "flows.py:12 imports cv2, which is not installed",
+        "install the distribution that provides it, as requirements.txt may name it, in the",
     ),
     "module of a src layout": (
         observed(
@@ -248,6 +422,71 @@ def test_program_for_an_earlier_dbos_is_told_what_changed(
     assert said in f"{advice.what} {advice.next_step}"
 
 
+# ------------------------------------------------------------- from errors
+
+
+def facts_of_program(directory: Path, text: str) -> dict[str, Any]:
+    """Return what is recorded of the error that a file ends with."""
+    file = directory / "flows.py"
+    file.write_text(text)
+    linecache.clearcache()
+    with pytest.raises(BaseException) as error:  # noqa: PT011 (each program has one of its own)
+        exec(compile(text, str(file), "exec"), {"__name__": "flows"})
+    return facts_of(error.value, roots=[directory])
+
+
+def test_global_that_main_sets_is_told_with_the_error(tmp_path: Path) -> None:
+    main = "if __name__ == '__main__':\n    store = 1\n"
+    for text in (f"{main}store\n", f"store = None\n{main}store.keep()\n"):
+        found = facts_of_program(tmp_path, text)["about"]["global"]
+        assert (found["name"], found["text"]) == ("store", "store = 1")
+    for text in (f"{main}other\n", f"def f(): x; x = 1\n{main}f()\n", f"{main}None.store()\n"):
+        assert "global" not in facts_of_program(tmp_path, text)["about"]
+
+
+def test_variable_that_a_program_looks_for_is_told_as_not_set(tmp_path: Path) -> None:
+    text = "import os, sys\nif 'SHOP_KEY' not in os.environ: sys.exit('no key')\n"
+    assert "SHOP_KEY" in facts_of_program(tmp_path, text)["about"]["unset"]
+
+
+def test_package_that_distributions_share_is_no_package_that_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shared", ModuleType("shared"))
+    (tmp_path / "requirements.txt").touch()
+    about = facts_of_program(tmp_path, "import shared.storage\n")["about"]
+    assert "package" not in about
+    assert about["needs"] == str(tmp_path / "requirements.txt")
+
+
+def test_circle_of_imports_is_told_from_a_name_that_a_module_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = ModuleType("flows")
+    half.__file__ = str(tmp_path / "flows.py")
+    monkeypatch.setitem(sys.modules, "flows", half)
+    for text in ("from flows import price\n", "import flows\nflows.price()\n"):
+        assert facts_of_program(tmp_path, text)["about"]["half_imported"] == "flows"
+    for text in ("from os import price\n", "import os\nos.price()\n"):
+        assert "half_imported" not in facts_of_program(tmp_path, text)["about"]
+
+
+def test_thread_that_works_is_not_the_main_one() -> None:
+    def work() -> None:
+        began_s = time.thread_time()
+        while time.thread_time() - began_s < 0.1:
+            pass
+
+    row = Row(1)
+    row.holds("a line")
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert not row.has_worked
+    work()
+    assert row.has_worked
+
+
 # ------------------------------------------------------------- with processes
 
 
@@ -345,6 +584,20 @@ def main():
     DBOS.register_queue("mails")
     parent()
 """
+WAITER = """
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+@DBOS.workflow()
+def checkout():
+    raise ValueError("no stock")
+
+def request():
+    with SetWorkflowID("a-1"):
+        DBOS.start_workflow(checkout)
+    return DBOS.get_event("a-1", "ready", timeout_seconds=3600)
+
+scenario = Scenario(request=request)
+"""
 LONG = pytest.mark.long
 
 
@@ -375,7 +628,7 @@ def case(  # a row of the table below
         case("import sys\nsys.exit(2)\n", "shop.py:f",
              "importing shop.py ends the process: sys.exit at shop.py:2", "__main__", LONG),
         case("import os\nos._exit(3)\n", "shop.py:f",
-             "importing shop.py ends its process: exit status 3", "faulthandler shop.py", LONG),
+             "importing shop.py ends its process: exit status 3", "os._exit under", LONG),
         case("from socketserver import *\nTCPServer(('', 0), None).serve_forever()\n", "shop.py:f",
              "importing shop.py does not end: it serves at shop.py:2", "__main__"),
         case("import time\ntime.sleep(600)\n", "shop.py:f",
@@ -398,15 +651,18 @@ def case(  # a row of the table below
         case("from dbos import DBOS\n@DBOS.workflow()\ndef f(): pass\nf()\n", "shop.py:f",
              "shop.py:4: f() calls a workflow while it is imported", "Scenario(request=", LONG),
         case("from dbos import DBOS\nclass A:\n    @DBOS.workflow()\n    def f(self): pass\na = A()\n",
-             "shop.py:a.f", "a.f is a method of a class that DBOS does not know",
-             "@DBOS.dbos_class()", LONG),
+             "shop.py:a.f", "a.f is a method of A, a class that DBOS does not know (shop.py:2)",
+             "class A(DBOSConfiguredInstance):", LONG),
         case("class A:\n    def f(self): pass\n", "shop.py:A.f",
-             "A.f is a plain function, not a workflow", "Scenario(request=", LONG),
+             "A.f is a plain function, not a workflow", "return A.f(self=...)", LONG),
         case(TABLE, "shop.py:checkout", "uses the table orders, which does not exist",
              "--after-launch shop.py:set_up"),
         case(QUEUE, "shop.py:parent",
              "parent-1-1 waits on the queue mails, which no process registers: shop.py:15 does, in main",
              'DBOS.register_queue("mails")'),
+        case(WAITER, "shop.py:scenario",
+             "its request waits for ever: a-1: ValueError: no stock (shop.py:6, in checkout)",
+             "correct shop.py:6"),
         case(SHOP, "shop.py:chekout", "shop.py has no chekout; the nearest are checkout",
              "as in  shop.py:checkout", LONG),
         case(SHOP, "shop.py:app", "app is a Flask application, not a workflow",
@@ -414,7 +670,7 @@ def case(  # a row of the table below
         case(SHOP, "shop.py:charge", "charge is a step, not a workflow (shop.py:19)",
              "shop.py:checkout;  or", LONG),
         case(SHOP, "shop.py:handler", "handler is a plain function, not a workflow (shop.py:28)",
-             "Scenario(request=lambda: handler(order_id=...))"),
+             "return handler(order_id=...)"),
         case(SHOP, "shop.py:Publisher", "Publisher is a class, not a workflow",
              "shop.py:alpha.publish", LONG),
         case(SHOP, "shop.py:Publisher.publish", "is a method of the class Publisher",
@@ -488,11 +744,34 @@ def test_what_was_mistyped_has_the_exit_code_of_a_mistake(
     assert refused(lab, tmp_path, target, 60.0, **given).exit_code is code
 
 
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("shop.py::pay", "'shop.py::pay' is neither FILE.py:NAME nor package.module:NAME"),
+        (".:pay", "'.:pay' is neither FILE.py:NAME nor package.module:NAME"),
+        ("stock/shop:pay", "is neither FILE.py:NAME nor package.module:NAME"),
+        ("shop.txt:pay", "shop.txt is no Python file: its name does not end with .py"),
+        ("stock.py:pay", "stock.py is no file"),
+        ("other.py:pay", "there is no file other.py"),
+    ],
+)
+def test_what_names_no_module_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.txt").touch()
+    (tmp_path / "stock.py").mkdir()
+    with pytest.raises(Refusal) as error:
+        located(target)
+    assert said in error.value.what
+    assert error.value.next_step == "as in  shop.py:checkout"
+
+
 def test_lines_to_paste_are_shown_as_lines(sqlite_place: Place) -> None:
     (sqlite_place.directory / "shop.py").write_text(SHOP)
     ran = sqlite_place.run("points", "shop.py:handler")
     assert ran.code == ExitCode.REFUSED
-    assert "\n    from shop import handler\n\n    scenario = Scenario(" in ran.err
+    assert "\n    from shop import handler\n\n\n    def request():\n" in ran.err
 
 
 def test_what_main_does_after_launch_is_done_in_every_process(sqlite_place: Place) -> None:

@@ -72,7 +72,7 @@ own_queue = Scenario(request=request)
         (
             "unserved",
             "unserved-1-1 waits on the queue nowhere, which no process registers",
-            "--after-launch setup.py:setup",
+            "--after-launch after_launch.py:setup",
         ),
         (
             "asleep",

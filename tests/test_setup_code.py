@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resumectl.lab.failure import source_files
-from resumectl.lab.setup_code import find_setup
+from resumectl.lab.setup_code import creation_of, find_global, find_queue, find_tables
 
 MAIN = """
 import shop
@@ -42,15 +42,16 @@ def test_registration_of_a_queue_is_found_with_its_function(
 ) -> None:
     file = tmp_path / "main.py"
     file.write_text(MAIN)
-    assert find_setup([file], queue=queue) == {
+    assert find_queue([file], queue) == {
         "file": str(file), "line": line, "function": function, "is_callable": is_callable,
+        "lines": [f'DBOS.register_queue("{queue}")'],
     }  # fmt: skip
 
 
 def test_queue_whose_name_is_not_written_out_may_be_the_one(tmp_path: Path) -> None:
     file = tmp_path / "main.py"
     file.write_text("def set_up():\n    DBOS.register_queue(QUEUE)\n")
-    found = find_setup([file], queue="mails")
+    found = find_queue([file], "mails")
     assert found is not None
     assert found["line"] == 2
 
@@ -62,24 +63,112 @@ def test_queue_whose_name_is_not_written_out_may_be_the_one(tmp_path: Path) -> N
 def test_creation_of_tables_is_found(tmp_path: Path, line: str) -> None:
     file = tmp_path / "main.py"
     file.write_text(f"async def set_up():\n    {line}\n")
-    found = find_setup([file])
+    found = find_tables([file], "orders")
     assert found is not None
-    assert (found["function"], found["is_callable"]) == ("set_up", True)
+    assert (found["function"], found["is_callable"], found["lines"]) == ("set_up", True, [])
+
+
+def test_creation_of_tables_is_repeated_with_the_names_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "main.py"
+    file.write_text(
+        "engine, metadata = 1, 2\nif __name__ == '__main__':\n    metadata.create_all(engine)\n"
+    )
+    found = find_tables([file], "orders")
+    assert found is not None
+    assert found["lines"] == ["from main import engine, metadata", "metadata.create_all(engine)"]
 
 
 def test_file_that_is_no_python_or_not_there_is_passed_over(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("def (")
-    assert find_setup([broken, tmp_path / "missing.py"]) is None
+    missing = tmp_path / "missing.py"
+    assert find_tables([broken, missing], "orders") is None
+    assert find_queue([broken, missing], "mails") is None
+    assert find_global(missing, "engine") is None
+
+
+LIMITED = """
+LIMIT, QUEUE = 2, "mails"
+
+def later(size):
+    dbos.register_queue(QUEUE, concurrency=size)
+
+def main(size):
+    DBOS.launch()
+    DBOS.register_queue(
+        "bills", limiter={"limit": LIMIT,  # a minute
+                          "period": 60})
+    DBOS.register_queue(name=QUEUE, concurrency=1, worker_concurrency=size)
+    DBOS.register_queue("others", **options())
+"""
+
+
+def test_lines_to_paste_keep_the_limits_of_every_queue_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "main.py"
+    file.write_text(LIMITED)
+    found = find_queue([file], "mails")
+    assert found is not None
+    assert (found["line"], found["function"]) == (12, "main")
+    assert found["lines"] == [
+        "from main import LIMIT, QUEUE",
+        "DBOS.register_queue(\"bills\", limiter={'limit': LIMIT, 'period': 60})",
+        "DBOS.register_queue(name=QUEUE, concurrency=1, worker_concurrency=...)",
+        'DBOS.register_queue("others", **...)',
+    ]
+
+
+GLOBALS = """
+engine = None
+
+def connect():
+    global engine
+    engine = make()
+
+def main():
+    global client
+    client = (
+        1)
+    inner = 2
+    serve.run()
+
+if __name__ == "__main__":
+    store: Store = Store(
+        1)
+    from shop import flows
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "is_callable", "text"),
+    [
+        ("engine", 6, True, "engine = make()"),
+        ("client", 10, False, "client = 1"),
+        ("store", 16, False, "store = Store(1)"),
+        ("flows", 18, False, "from shop import flows"),
+        ("inner", 0, False, ""),
+    ],
+)
+def test_place_where_main_sets_a_global_is_found(
+    tmp_path: Path, name: str, line: int, is_callable: bool, text: str
+) -> None:
+    file = tmp_path / "main.py"
+    file.write_text(GLOBALS)
+    found = find_global(file, name)
+    if not line:
+        assert found is None
+        return
+    assert found is not None
+    assert [found[each] for each in ("line", "is_callable", "text")] == [line, is_callable, text]
 
 
 def test_files_of_other_programs_in_the_directory_are_left_out(tmp_path: Path) -> None:
     texts = {
         "main": "import conftest",
-        "models": "orders = Table()",
+        "models": "connection.execute('CREATE TABLE orders (id)')",
+        "namesake": "orders = Table(); metadata.create_all()",
         "other": "metadata.create_all()",
     }
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
-    beside = [each.stem for each in source_files([tmp_path], "orders") if each.parent == tmp_path]
-    assert beside == ["main", "models"]
+    files = source_files([tmp_path], creation_of("orders"))
+    assert [each.stem for each in files if each.parent == tmp_path] == ["main", "models"]

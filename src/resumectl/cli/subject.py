@@ -364,11 +364,17 @@ def _hosts(given: Sequence[str] | None) -> list[str]:
 def located(text: str, example: str = "shop.py:checkout") -> tuple[str, str]:
     """Where a scenario is; a file by its absolute path, for a trial has a directory of its own."""
     module, name = parse_target(text, example)
+    path = Path(module).absolute()
     if module.endswith(".py"):
-        path = Path(module).absolute()
         if not path.is_file():
-            raise Refusal(f"there is no file {module}", next_step=f"as in  {example}")
+            what = f"{module} is no file" if path.exists() else f"there is no file {module}"
+            raise Refusal(what, next_step=f"as in  {example}")
         return str(path), name
+    if path.is_file() and "." in module:
+        raise Refusal(
+            f"{module} is no Python file: its name does not end with .py",
+            next_step=f"as in  {example}",
+        )
     return module, name
 
 

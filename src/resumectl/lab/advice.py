@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resumectl.lab.illness import illness, remedy
+from resumectl.lab.illness import illness, remedy, unfinished
 from resumectl.lab.old_dbos import what_changed
 from resumectl.lab.trial import LifeSeen, Observation
-from resumectl.text import literal
+from resumectl.text import literal, shell_word
 
+_DECORATOR = "@DBOS.workflow()"
 _MAIN = 'if __name__ == "__main__":'
 
 
@@ -56,7 +57,19 @@ class Situation:
             event = self.life.last(kind)
             if event is not None and "error" in event:
                 return event
-        return {}
+        return self.failed_workflow or {}
+
+    @property
+    def failed_workflow(self) -> Mapping[str, Any] | None:
+        """Return the facts of the first workflow that failed, where that is why nothing goes on.
+
+        So it is where all have ended, and the request still waits.
+        """
+        if self.life.has_settled or self.life.last("answered") or unfinished(self.life):
+            return None
+        failed = [each["id"] for each in self.life.left["workflows"] if each["status"] == "ERROR"]
+        raised = (each for each in self.life.events if each["kind"] == "raised")
+        return next((each for each in raised if each["workflow"] in failed), None)
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -146,17 +159,28 @@ def _queue_not_registered(at: Situation) -> Advice | None:
     what = f"{first['workflow']} waits on the queue {queue}, which no process registers"
     if setup is None:
         return Advice(what, _after_launch(f"DBOS.register_queue({json.dumps(queue)})"))
-    place = f"{at.short(setup['file'])}:{setup['line']}"
     return Advice(
-        f"{what}: {place} does, in {setup['function'] or 'the main program'}, which is not run here",
-        _set_up_by(at, setup, f"DBOS.register_queue({json.dumps(queue)})"),
+        f"{what}: {_not_run(at, setup, 'does')}",
+        _set_up_by(at, setup, *setup["lines"]),
     )
 
 
+def _not_run(at: Situation, setup: Mapping[str, Any], does: str) -> str:
+    """Return which part of the program is not run, though it does what is missing."""
+    within = setup["function"] or "the main program"
+    return f"{at.short(setup['file'])}:{setup['line']} {does}, in {within}, which is not run here"
+
+
 def _after_launch(*lines: str) -> str:
+    imports = [each for each in lines if each.startswith("from ")]
+    calls = [each for each in lines if each not in imports]
+    dbos = ["from dbos import DBOS"] if any("DBOS." in each for each in calls) else []
+    kind = "async def" if any(each.startswith("await ") for each in calls) else "def"
     return _paste(
-        "do it in a function that each process runs after launch:  --after-launch setup.py:setup",
-        "from dbos import DBOS", "", "", "def setup():", *(f"    {line}" for line in lines),
+        "do it in a function that each process runs after launch:  "
+        "--after-launch after_launch.py:setup  with these lines in after_launch.py",
+        *dbos, *imports, "", "",
+        f"{kind} setup():", *(f"    {line}" for line in calls),
     )  # fmt: skip
 
 
@@ -205,6 +229,10 @@ def _does_not_end(at: Situation) -> Advice | None:
         what += f"; its request stands at {at.line(stood['where'])}"
     if stood is not None and stood["others"]:
         what += f"; the program stands at {'; '.join(map(at.line, stood['others']))}"
+    raised = at.life.last("raised")
+    if raised is not None:
+        what += f"; {raised['workflow']} has failed: {raised['error']}"
+        what += f" ({at.place(raised['where'])})" if raised["where"] else ""
     return Advice(what, literal(remedy(at.run)))
 
 
@@ -218,7 +246,13 @@ def _unknown_name(at: Situation) -> Advice | None:
     near = at.about["nearest"]
     better = [each for each in near if each in workflows] or workflows or near
     if not better:
-        return Advice(at.error["error"], "correct the name")
+        is_of_setup = bool(at.about["option"])
+        return Advice(
+            at.error["error"],
+            "correct the name"
+            if is_of_setup
+            else f"name a function that has the decorator  {_DECORATOR}",
+        )
     return Advice(at.error["error"], f"as in  {at.about['option']}{file}:{better[0]}")
 
 
@@ -256,36 +290,59 @@ def _not_a_workflow(at: Situation) -> Advice | None:
             what,
             f"name a workflow, as in  {known}"
             if known
-            else "name a function that has the decorator  @DBOS.workflow()",
+            else f"name a function that has the decorator  {_DECORATOR}",
         )
     first = f"name the workflow, as in  {known};  or give" if known else "give"
     return Advice(what, _scenario(f"{first} what calls {name} a Scenario", file, lines))
 
 
+# How a request is made to an application of each web framework: what is imported, and the call.
+_CLIENTS = {
+    "FastAPI": ("from fastapi.testclient import TestClient", "TestClient({0})"),
+    "Starlette": ("from starlette.testclient import TestClient", "TestClient({0})"),
+    "Litestar": ("from litestar.testing import TestClient", "TestClient({0})"),
+    "Flask": ("", "{0}.test_client()"),
+}
+
+
 def _scenario_lines(about: Mapping[str, Any]) -> list[str]:
     """Return the lines that make a scenario of what is no workflow; none where nothing can be run."""
-    imported = f"from {about['module']} import {about['name'].partition('.')[0]}"
+    name, call = about["name"], about["call"]
+    imported = f"from {about['module']} import {name.partition('.')[0]}"
     if about["what"] == "function":
-        return [
-            "from resumectl import Scenario", imported, "",
-            f"scenario = Scenario(request=lambda: {about['call']})",
-        ]  # fmt: skip
+        return _request_lines([imported], name, call, is_async=about["is_async"])
     if about["what"] == "step":
-        call = about["call"].replace("(", ", ", 1).removesuffix(", )").removesuffix(")")
-        return [
-            "from dbos import DBOS, SetWorkflowID", "from resumectl import Scenario", imported, "",
-            "", "def request():", f'    with SetWorkflowID("{about["name"]}-1"):',
-            f"        return DBOS.start_workflow({call}).get_result()", "",
-            "", "scenario = Scenario(request=request)",
-        ]  # fmt: skip
-    if about["what"] == "application":
-        return [
-            "from fastapi.testclient import TestClient", "from resumectl import Scenario", imported,
-            "", "", "def request():",
-            f'    return TestClient({about["name"]}).post("/PATH", json={{}}).json()', "",
-            "", "scenario = Scenario(request=request)",
-        ]  # fmt: skip
+        given = call.replace("(", ", ", 1).removesuffix(", )").removesuffix(")")
+        return _request_lines([imported], name, f"DBOS.start_workflow({given}).get_result()")
+    if about["what"] == "application" and about["framework"] in _CLIENTS:
+        client, made = _CLIENTS[about["framework"]]
+        call = f'{made.format(name)}.post("/PATH", json={{}}).text'
+        return _request_lines([*filter(None, [client]), imported], name, call)
     return []
+
+
+def _request_lines(
+    imports: Sequence[str], name: str, call: str, *, is_async: bool = False
+) -> list[str]:
+    """Return the lines of a scenario whose request makes one call.
+
+    The id is the same in each process: one that starts another workflow with each request is no
+    client that asks again.
+
+    Args:
+        imports: What the call needs.
+        name: What is called, after which the workflow is named.
+        call: Python text.
+        is_async: Whether the call is to be awaited.
+    """
+    dbos = "DBOS, SetWorkflowID" if "DBOS." in call else "SetWorkflowID"
+    return [
+        f"from dbos import {dbos}", "from resumectl import Scenario", *imports, "",
+        "", f"{'async ' if is_async else ''}def request():",
+        f'    with SetWorkflowID("{name.rpartition(".")[2]}-1"):',
+        f"        return {'await ' if is_async else ''}{call}", "",
+        "", "scenario = Scenario(request=request)",
+    ]  # fmt: skip
 
 
 def _scenario_with_arguments(at: Situation) -> Advice | None:
@@ -298,12 +355,20 @@ def _wrong_arguments(at: Situation) -> Advice | None:
     if at.error.get("problem") not in ("wrong-arguments", "wrong-value"):
         return None
     defined = f" ({at.short(at.about['defined'])})" if at.about["defined"] else ""
-    example = json.dumps(at.about["example"], ensure_ascii=False)
+    given = (
+        ("--args", list(at.about["example"].values())),
+        ("--kwargs", at.about["named_example"]),
+    )
+    example = " ".join(
+        f"{option} {shell_word(json.dumps(values, ensure_ascii=False))}"
+        for option, values in given
+        if values
+    )
     return Advice(
         f"the arguments do not fit {at.error['error']}{defined}"
         if at.error["problem"] == "wrong-arguments"
         else f"{at.error['error']}{defined}",
-        f"as in  --args '{example}'" if at.about["example"] else "leave out --args and --kwargs",
+        f"as in  {example}" if example else "leave out --args and --kwargs",
     )
 
 
@@ -312,16 +377,14 @@ def _cannot_build(at: Situation) -> Advice | None:
         return None
     about = at.about
     file, name, built = at.short(about["file"]), about["name"], about["built"]
-    call = ", ".join(built if each == about["parameter"] else "..." for each in about["parameters"])
+    values = dict.fromkeys(about["parameters"], "...") | {about["parameter"]: built}
+    by_position = [each for each in about["parameters"] if each not in about["by_name"]]
+    given = ", ".join(v if k in by_position else f"{k}={v}" for k, v in values.items())
     annotation = about["annotation"].partition("[")[0]
     names = [name.partition(".")[0], *([annotation] if annotation.isidentifier() else [])]
-    lines = [
-        "from dbos import DBOS, SetWorkflowID", "from resumectl import Scenario",
-        f"from {about['module']} import {', '.join(names)}", "",
-        "", "def request():", f'    with SetWorkflowID("{name.rpartition(".")[2]}-1"):',
-        f"        return DBOS.start_workflow({name}, {call}).get_result()", "",
-        "", "scenario = Scenario(request=request)",
-    ]  # fmt: skip
+    imported = f"from {about['module']} import {', '.join(names)}"
+    call = f"DBOS.start_workflow({name}, {given}).get_result()"
+    lines = _request_lines([imported], name, call)
     return Advice(at.error["error"], _scenario("build it in a Scenario", file, lines))
 
 
@@ -347,11 +410,13 @@ def _module_missing(at: Situation) -> Advice | None:
             f"{who}, which the package {at.about['package']} does not have", f"correct {place}"
         )
     if source is None:
-        top = module.partition(".")[0]
+        needs = at.about.get("needs")
         return Advice(
             f"{who}, which is not installed",
-            f"pip install {top}  in the environment that runs resumectl;  "
-            f"or, where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
+            "install the distribution that provides it"
+            + (f", as {at.short(needs)} may name it," if needs else "")
+            + " in the environment that runs resumectl;  "
+            "or, where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
             is_mistyped=not place,
         )
     install = f"pip install -e {at.short(project)}" if project else ""
@@ -367,7 +432,8 @@ def _syntax(at: Situation) -> Advice | None:
         return None
     where = at.error.get("where")
     if where is None:
-        return None
+        file = at.target[0]
+        return Advice(f"{file} is not valid Python: {at.message}", f"correct {file}")
     return Advice(
         f"{at.place()} is not valid Python: {at.message.partition(' (')[0]}: {where['text']}",
         f"correct line {where['line']} of {at.short(where['file'])}",
@@ -378,6 +444,8 @@ def _variable_missing(at: Situation) -> Advice | None:
     unset = at.about.get("unset")
     if not unset:
         return None
+    if at.error["type"] == "builtins.SystemExit" and "exit" not in at.error["where"]["text"]:
+        return None  # the command line is not what the program takes
     is_said = at.error["type"].endswith("KeyError")
     if not is_said and at.phase not in _BEFORE_LAUNCH:
         return None  # it has come that far without
@@ -404,17 +472,78 @@ def _table_missing(at: Situation) -> Advice | None:
     table, setup = at.about["table"], at.about["setup"]
     place = f"{at.place()} uses" if at.place() else "the program uses"
     what = f"{place} the table {table}, which does not exist in the database of a trial"
-    if setup is None:
-        return Advice(
-            what,
-            "create it in a function that each process runs after launch:  "
-            "--after-launch setup.py:setup;  or in a Scenario's prepare",
-        )
-    made = f"{at.short(setup['file'])}:{setup['line']}"
+    command = _MIGRATE.get(next(iter(at.about["migrations"]), ""), "COMMAND")
+    by_command = f"by a command, once:  --prepare {shell_word(command)}"
+    if setup is not None:
+        made = f"{at.short(setup['file'])}:{setup['line']}"
+        what += f": {_not_run(at, setup, 'creates tables')}"
+        if at.about["migrations"]:
+            return Advice(what, f"create it {by_command}")
+        lines = setup["lines"] or [f"...  # what {made} does"]
+        return Advice(what, _set_up_by(at, setup, *lines))
     return Advice(
-        f"{what}: {made} creates tables, in {setup['function'] or 'the main program'}, "
-        "which is not run here",
-        _set_up_by(at, setup, f"...  # what {made} does"),
+        what,
+        f"create it {by_command};  or in a function that each process runs after launch:  "
+        "--after-launch after_launch.py:setup",
+    )
+
+
+# Files beside a program, and the command that creates its tables.
+_MIGRATE = {"alembic.ini": "alembic upgrade head", "manage.py": "python manage.py migrate"}
+
+
+def _global_of_main(at: Situation) -> Advice | None:
+    setup = at.about.get("global")
+    if setup is None:
+        return None
+    name, file = setup["name"], at.short(setup["file"])
+    what = f"{at.place()} uses {name}, which is not set: {_not_run(at, setup, 'sets it')}"
+    if at.phase == "import":
+        return Advice(what, f"set {name} above the line that uses it, where {file} is imported")
+    if setup["is_callable"]:
+        return Advice(what, _set_up_by(at, setup))
+    return Advice(
+        what,
+        _paste(
+            f"set it where {file} is imported;  or in a function that each process runs after "
+            f"launch:  --after-launch {file}:setup  with these lines in {file}",
+            "def setup():", f"    global {name}", f"    {setup['text']}",
+        ),
+    )  # fmt: skip
+
+
+_RELATIVE = "attempted relative import"
+
+
+def _relative_import(at: Situation) -> Advice | None:
+    where = at.error.get("where")
+    file, name = at.target
+    if _RELATIVE not in at.message or where is None or at.short(where["file"]) != file:
+        return None
+    what = f"{at.line(where)} is relative to a package, and the file {file} is in none"
+    module = file.removesuffix(".py").replace("/", ".")
+    if "." in module and all(each.isidentifier() for each in module.split(".")):
+        return Advice(what, f"name the module rather than the file:  {module}:{name}")
+    return Advice(
+        what,
+        "name the module rather than the file, from the directory above its package, "
+        f"as in  PACKAGE.{_base(file).removesuffix('.py')}:{name}",
+    )
+
+
+def _circular_import(at: Situation) -> Advice | None:
+    module, where = at.about.get("half_imported"), at.error.get("where")
+    if module is None or where is None:
+        return None
+    if module == _base(where["file"]).removesuffix(".py"):
+        return Advice(
+            f"{at.line(where)} imports {at.short(where['file'])} itself, since that is named {module}",
+            "give the file another name",
+        )
+    return Advice(
+        f"{at.line(where)} needs a name of {module}, which is still being imported: "
+        "these modules import each other in a circle",
+        f"import {module} inside the function of {at.short(where['file'])} that uses it",
     )
 
 
@@ -445,10 +574,15 @@ def _cannot_connect(at: Situation) -> Advice | None:
 def _ends_itself(at: Situation) -> Advice | None:
     if at.error.get("type") != "builtins.SystemExit":
         return None
-    return Advice(
-        f"importing {at.target[0]} ends the process: sys.exit at {at.place() or 'a library'}",
-        f"put what reads the command line, or exits, under  {_MAIN}",
-    )
+    place = at.place() or "a library"
+    # With a number the process says why on its way, and with a text it says no more than that.
+    reason = "" if not at.message or at.message.lstrip("-").isdigit() else at.message
+    what = f"importing {at.target[0]} ends the process: sys.exit at {place}"
+    if reason:
+        return Advice(
+            f"{what}: {reason}", f"correct what it says;  or put what exits under  {_MAIN}"
+        )
+    return Advice(what, f"put what reads the command line, or exits, under  {_MAIN}")
 
 
 def _workflow_called_at_import(at: Situation) -> Advice | None:
@@ -464,6 +598,14 @@ def _workflow_called_at_import(at: Situation) -> Advice | None:
     )
 
 
+def _class_without_name(at: Situation) -> Advice | None:
+    if at.error.get("problem") != "class-without-name":
+        return None
+    about = at.about
+    what = f"{at.error['error']} ({at.short(about['defined'])})"
+    return Advice(what, _decorated(about["class_name"]))
+
+
 _UNREGISTERED_CLASS = ("is not properly registered", "does not have `config_name` set")
 
 
@@ -471,15 +613,19 @@ def _class_not_registered(at: Situation) -> Advice | None:
     if not any(each in at.message for each in _UNREGISTERED_CLASS):
         return None
     return Advice(
-        f"{at.target[1]} is a method of a class that DBOS does not know",
-        _paste(
-            "give the class its decorator and its base",
-            "@DBOS.dbos_class()",
-            "class NAME(DBOSConfiguredInstance):",
-            "    def __init__(self, name):",
-            "        super().__init__(config_name=name)",
-        ),
+        f"{at.target[1]} is a method of a class that DBOS does not know", _decorated("NAME")
     )
+
+
+def _decorated(name: str) -> str:
+    return _paste(
+        "give the class its decorator and its base",
+        "from dbos import DBOS, DBOSConfiguredInstance", "", "",
+        "@DBOS.dbos_class()",
+        f"class {name}(DBOSConfiguredInstance):",
+        "    def __init__(self, name):",
+        "        super().__init__(config_name=name)",
+    )  # fmt: skip
 
 
 def _relative_path(at: Situation) -> Advice | None:
@@ -501,6 +647,8 @@ def _fails(at: Situation) -> str:
         "after-launch": "what runs after launch fails",
     }.get(at.phase, "the scenario fails without any crash").format(*at.target)
     where = at.error.get("where")
+    if at.error.get("kind") == "raised":
+        doing = f"{doing}, and its request waits for ever: {at.error['workflow']}"
     function = where["function"] if where else ""
     inside = f", in {function}" if function and function != "<module>" else ""
     return f"{doing}: {at.error['error']}" + (f" ({at.place()}{inside})" if where else "")
@@ -522,10 +670,10 @@ def _ended_by_itself(at: Situation) -> Advice | None:
     if at.life.last("answered") is not None or at.phase not in _BEFORE_LAUNCH:
         return None
     doing = _BEFORE_LAUNCH[at.phase].format(*at.target)
-    return Advice(
-        f"{doing} ends its process: {at.life.ending}",
-        f"see what ends it:  python -X faulthandler {at.target[0]}",
-    )
+    what = f"{doing} ends its process: {at.life.ending}"
+    if at.life.signal is not None:
+        return Advice(what, f"see what ends it:  python -X faulthandler {at.target[0]}")
+    return Advice(what, f"put what calls os._exit under  {_MAIN}")
 
 
 def _otherwise(at: Situation) -> Advice | None:
@@ -558,8 +706,12 @@ _CASES: Sequence[Case] = (
     _wrong_arguments,
     _cannot_build,
     _not_a_function,
+    _class_without_name,
     _module_missing,
     _syntax,
+    _relative_import,
+    _circular_import,
+    _global_of_main,
     _written_for_another_dbos,
     _table_missing,
     _too_early,

@@ -24,7 +24,7 @@ from resumectl.lab.failure import Unrunnable
 from resumectl.lab.subject import Subject
 
 # Classes of web frameworks whose object is often named where a workflow is meant.
-_APPLICATIONS = frozenset({"FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar"})
+_APPLICATIONS = ("FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar")
 _SHOWN_MAX = 5
 
 
@@ -56,38 +56,75 @@ def refuse_what_is_no_workflow(subject: Subject, module: Any, owner: Any, found:
             "method-of-class",
             f"{name} is a method of the class {owner.__name__}, and is named without an instance",
             **about,
-            instances=[n for n, each in vars(module).items() if isinstance(each, owner)],
-            class_name=owner.__name__,
-            method=last,
+            **_of_class(owner, last, module),
+        )
+    if is_workflow(found) and _is_of_unknown_class(owner, found):
+        raise Unrunnable(
+            "class-without-name",
+            f"{name} is a method of {type(owner).__name__}, a class that DBOS does not know",
+            **{**about, "defined": _definition(type(owner))},
+            class_name=type(owner).__name__,
         )
     if is_workflow(found):
         return
     kind = _kind(found)
+    method = _workflow_method(found)
+    if method:
+        what = f"{name} is {kind[1]}, not a workflow"
+        raise Unrunnable("method-of-class", what, **about, **_of_class(found, method, module))
     raise Unrunnable(
         "not-a-workflow",
         f"{name} is {kind[1]}, not a workflow",
         **about,
         what=kind[0],
+        framework=_framework(found),
         call=_call(name, found, subject),
         is_async=inspect.iscoroutinefunction(found),
     )
 
 
+def _workflow_method(found: Any) -> str:
+    """Return the first method of a class that is a workflow; empty if there is none."""
+    members = vars(found).items() if isinstance(found, type) else ()
+    return next(
+        (m for m, each in members if isinstance(each, FunctionType) and is_workflow(each)), ""
+    )
+
+
+def _of_class(owner: type, method: str, module: Any) -> dict[str, Any]:
+    return {
+        "instances": [n for n, each in vars(module).items() if isinstance(each, owner)],
+        "class_name": owner.__name__,
+        "method": method,
+    }
+
+
+def _is_of_unknown_class(owner: Any, found: Any) -> bool:
+    """Return whether a method belongs to an object that DBOS cannot find again after a crash."""
+    return getattr(found, "__self__", None) is owner and not (
+        isinstance(owner, type) or hasattr(owner, "config_name")
+    )
+
+
 def _workflows_like(found: Any, module: Any) -> list[str]:
-    """Return the names that can be swept, first those of the class that is named."""
-    names = list(workflow_names(module))
-    of_class = [
-        each
-        for each in names
-        if isinstance(found, type) and isinstance(vars(module).get(each.partition(".")[0]), found)
-    ]
-    return [*of_class, *(each for each in names if each not in of_class)]
+    """Return the names that can be swept.
+
+    First those of the class that is named, or that the function calls which is named.
+    """
+    called = getattr(getattr(found, "__code__", None), "co_names", ())
+
+    def distance(name: str) -> tuple[bool, bool]:
+        first, dot, _ = name.partition(".")
+        owner = vars(module).get(first)
+        is_of_class = isinstance(found, type) and (owner is found or isinstance(owner, found))
+        return not is_of_class and first not in called, bool(dot)
+
+    return sorted(workflow_names(module), key=distance)
 
 
 def _kind(found: Any) -> tuple[str, str]:
     """Return what something is, as a word for `advice`, and as a phrase for people."""
-    names = {each.__name__ for each in type(found).__mro__}
-    if names & _APPLICATIONS:
+    if _framework(found):
         return "application", f"a {type(found).__name__} application"
     if isinstance(found, type):
         return "class", "a class"
@@ -96,6 +133,12 @@ def _kind(found: Any) -> tuple[str, str]:
     if callable(found) and hasattr(found, "__code__"):
         return "function", "a plain function"
     return "object", f"an object of {type(found).__name__}"
+
+
+def _framework(found: Any) -> str:
+    """Return which web framework an object is an application of; empty for none."""
+    names = {each.__name__ for each in type(found).__mro__}
+    return next((each for each in _APPLICATIONS if each in names), "")
 
 
 def _call(name: str, found: Any, subject: Subject) -> str:
@@ -178,7 +221,8 @@ def arguments_of(
         "name": name,
         "signature": signature,
         "defined": _definition(function),
-        "example": _example_of(function),
+        "example": _example_of(function, by_name=False),
+        "named_example": _example_of(function, by_name=True),
     }
     try:
         refuse_unbuildable(function)
@@ -191,21 +235,22 @@ def arguments_of(
             parameter=error.parameter,
             annotation=named(error.annotation),
             built=_recipe(error.annotation),
-            parameters=list(inspect.signature(function).parameters),
+            parameters=_required(function),
+            by_name=list(_example_of(function, by_name=True)),
         ) from None
     except TypeError as error:
         raise Unrunnable("wrong-arguments", f"{signature}: {error}", **about) from None
 
 
-def _example_of(function: Callable[..., Any]) -> list[Any]:
-    """Return what `--args` may look like: a value for each parameter that must be given."""
+def _example_of(function: Callable[..., Any], *, by_name: bool) -> dict[str, Any]:
+    """Return values for the parameters that must be given, those by name alone or all others."""
     hints = hints_of(function)
     parameters = inspect.signature(function).parameters
-    return [
-        example(hints.get(name, str))
+    return {
+        name: example(hints.get(name, str))
         for name in _required(function)
-        if parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY
-    ]
+        if (parameters[name].kind is inspect.Parameter.KEYWORD_ONLY) is by_name
+    }
 
 
 def _recipe(annotation: Any) -> str:

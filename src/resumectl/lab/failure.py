@@ -3,6 +3,7 @@
 Runs in the target process. Decides nothing and advises nothing: see `advice`.
 """
 
+import linecache
 import os
 import re
 import sys
@@ -10,20 +11,24 @@ import traceback
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
-from resumectl.lab.setup_code import find_setup
+from resumectl.lab.setup_code import creation_of, find_global, find_tables
 from resumectl.lab.user_code import innermost_in_traceback, is_user_file
 from resumectl.text import one_line
 
 _MESSAGE_MAX = 2_000
 # A name that the program asks the environment for, without saying what to do where it is not set.
-_ASKED = re.compile(r"""(?:getenv|environ\.get)\(\s*["'](\w+)["']\s*\)""")
+_ASKED = re.compile(
+    r"""(?:getenv|environ\.get)\(\s*["'](\w+)["']\s*\)|["'](\w+)["']\s+not\s+in\s+(?:os\.)?environ"""
+)
 # How SQLite and PostgreSQL say that a table is missing.
 _NO_TABLE = re.compile(r'no such table: (?:\w+\.)?"?(\w+)|relation "([\w.]+)" does not exist')
 _OS_FILES = (os.__file__, "<frozen os>")
 _SOURCES = ("", "src", "lib", "app")
+_NEEDS_FILES = ("requirements.txt", "pyproject.toml")
+_MIGRATIONS = ("alembic.ini", "manage.py")
 _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
@@ -81,6 +86,9 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
     yield "dbos", _version_of("dbos")
     if isinstance(error, ModuleNotFoundError) and error.name:
         yield from _about_module(error.name, roots)
+    module = _half_imported(error)
+    if module is not None:
+        yield "half_imported", module
     if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
         there = [root for root in roots if (root / error.filename).exists()]
         if there and not Path(error.filename).is_absolute():
@@ -88,8 +96,14 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
     table = _NO_TABLE.search(str(error))
     if table is not None:
         name = table[1] or table[2]
+        bare = name.rpartition(".")[2]
         yield "table", name
-        yield "setup", find_setup(source_files(roots, name.rpartition(".")[2]))
+        yield "setup", find_tables(source_files(roots, creation_of(bare)), bare)
+        yield (
+            "migrations",
+            [each for each in _MIGRATIONS if any((r / each).is_file() for r in roots)],
+        )
+    yield from _about_global(error)
     name = _missing_variable(error)
     if name is not None:
         yield "unset", [name]
@@ -97,16 +111,65 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
         yield "unset", sorted(_unset_variables(error.__traceback__))
 
 
+def _half_imported(error: BaseException) -> str | None:
+    """Return the module that an error misses a name of while it is still being imported."""
+    name = error.name if isinstance(error, ImportError) else None
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name = error.obj.__name__
+    file = getattr(sys.modules.get(name or ""), "__file__", None)
+    running = {
+        _file_of(each)
+        for each in _frames(error.__traceback__)
+        if each.tb_frame.f_code.co_name == "<module>"
+    }
+    return name if file in running else None
+
+
+def _about_global(error: BaseException) -> Iterator[tuple[str, Any]]:
+    """Yield where the program's `main` sets the global that an error is about."""
+    frames = [each for each in _frames(error.__traceback__) if is_user_file(_file_of(each))]
+    if not frames:
+        return
+    for name in _unset_names(error, frames[-1]):
+        found = find_global(Path(_file_of(frames[-1])), name)
+        if found is not None:
+            yield "global", found
+            return
+
+
+def _unset_names(error: BaseException, at: TracebackType) -> list[str]:
+    """Return the globals that an error may say are not set, or None."""
+    if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
+        return [str(error.name)]
+    if isinstance(error, AttributeError) and error.obj is None:
+        line = linecache.getline(_file_of(at), at.tb_lineno)
+        names = [each for each in at.tb_frame.f_code.co_names if f"{each}.{error.name}" in line]
+        return [each for each in names if at.tb_frame.f_globals.get(each, "") is None]
+    return []
+
+
+def _file_of(at: TracebackType) -> str:
+    return at.tb_frame.f_code.co_filename
+
+
 def _about_module(name: str, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:
     yield "module", name
     package = name.partition(".")[0]
-    if package in sys.modules:
+    # Several distributions share a package that has no file.
+    if getattr(sys.modules.get(package), "__file__", None):
         yield "package", package
         return
+    yield "needs", _named_needs(roots)
     found = source_directory(name, roots)
     if found is not None:
         yield "source", str(found)
         yield "project", _project_of(found)
+
+
+def _named_needs(roots: Sequence[Path]) -> str | None:
+    """Return the file of a project that names the distributions that it needs."""
+    places = (root / name for root in reversed(roots) for name in _NEEDS_FILES)
+    return next((str(each) for each in places if each.is_file()), None)
 
 
 def _version_of(package: str) -> str:
@@ -163,8 +226,9 @@ def _unset_variables(at: TracebackType | None) -> set[str]:
         name
         for file in files
         if is_user_file(file)
-        for name in _ASKED.findall(_text_of(file))
-        if name not in os.environ
+        for names in _ASKED.findall(_text_of(file))
+        for name in names
+        if name and name not in os.environ
     }
 
 
@@ -175,7 +239,7 @@ def _text_of(file: str) -> str:
         return ""
 
 
-def source_files(roots: Sequence[Path], name: str) -> list[Path]:
+def source_files(roots: Sequence[Path], mention: str) -> list[Path]:
     """Return the files that may say how something is set up.
 
     These are the user's modules that were imported, and files beside the target that mention what
@@ -183,13 +247,12 @@ def source_files(roots: Sequence[Path], name: str) -> list[Path]:
 
     Args:
         roots: Directories of the program.
-        name: What is missing.
+        mention: Pattern of what mentions it.
     """
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     imported = [Path(each) for each in files if isinstance(each, str) and is_user_file(each)]
     stems = "|".join(re.escape(each.stem) for each in imported)
-    related = re.compile(
-        rf"\b{re.escape(name)}\b|^\s*(?:from|import)\s+(?:{stems})\b", re.MULTILINE
-    )
+    imports = rf"^\s*(?:from|import)\s+(?:{stems})\b"
+    related = re.compile(f"{mention}|{imports}" if stems else mention, re.MULTILINE)
     beside = sorted(roots[-1].glob("*.py")) if roots else []
     return [*imported, *(each for each in beside if related.search(_text_of(str(each))))]

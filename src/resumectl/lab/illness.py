@@ -1,13 +1,18 @@
 """What is wrong with a run that nothing interrupted, and what its user can do. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resumectl.lab.evidence_text import readable
 from resumectl.lab.trial import LifeSeen, Observation
 from resumectl.statuses import UNFINISHED
 
 _ASLEEP = "in a DBOS.sleep"
 _WAITING = "waiting for a message or an event"
+_SLEEP = "DBOS.sleep"
+_TIMEOUT_S = 300
+_SPARE = 1.2  # a run does more than to wait
 
 
 def illness(run: Observation) -> str:
@@ -20,7 +25,7 @@ def illness(run: Observation) -> str:
     if not life.has_settled:
         late = [
             f"{each['id']} stays {each['status']}{_where(life, each)}"
-            for each in _unfinished(life)[:3]
+            for each in unfinished(life)[:3]
         ] or ["its workflows have ended, and it goes on waiting"]
         return f"{_how_it_stays(run)}; {'; '.join(late)}"
     answer = life.last("answered")
@@ -51,9 +56,9 @@ def remedy(run: Observation) -> str:
     if life.has_settled:
         return "correct the Scenario's observe, or its effects"
     # A workflow that was cancelled may sleep on, and who awaits it with it.
-    pauses = {_pause(life, each["id"]) for each in _unfinished(life) or life.left["workflows"]}
-    waiting = {each["status"]: each["queue"] for each in _unfinished(life)}
-    logged = any(life.logged_of(each["id"]) for each in _unfinished(life))
+    pauses = {_pause(life, each["id"]) for each in unfinished(life) or life.left["workflows"]}
+    waiting = {each["status"]: each["queue"] for each in unfinished(life)}
+    logged = any(life.logged_of(each["id"]) for each in unfinished(life))
     if _ASLEEP in pauses:
         first = "let no DBOS.sleep last longer than this:  --longest-sleep 0.5"
     elif _WAITING in pauses:
@@ -66,10 +71,32 @@ def remedy(run: Observation) -> str:
         first = f"let the queue {waiting['ENQUEUED']} run more at a time, or register it"
     else:
         first = "correct what waits for ever"
-    return f"{first}; or let it take longer:  --timeout 300"
+    return f"{first}; or let it take longer:  --timeout {_enough_s(run)}"
 
 
-def _unfinished(life: LifeSeen) -> Sequence[Mapping[str, Any]]:
+def _enough_s(run: Observation) -> int:
+    """Return a time limit within which each pause of a run ends, in seconds."""
+    life = run.final
+    launched = life.last("launched")
+    began_s = launched["clock_ms"] / 1000 if launched else math.inf
+    sleeps = [each for each in life.left["steps"] if each["name"] == _SLEEP]
+    longest_s = max((_end_s(each) - began_s for each in sleeps), default=0.0)
+    return math.ceil(max(1.0, longest_s * _SPARE / _TIMEOUT_S)) * _TIMEOUT_S
+
+
+def _end_s(sleep: Mapping[str, Any]) -> float:
+    """Return the time at which a sleep ends, in seconds since the epoch; 0 if nothing tells it.
+
+    DBOS 3.4.0 records it as the output of the step, as the program's serializer writes it.
+    """
+    try:
+        return float(readable(sleep["output"]))
+    except ValueError:
+        return 0.0
+
+
+def unfinished(life: LifeSeen) -> Sequence[Mapping[str, Any]]:
+    """Return the workflows that a process left without an end."""
     return [each for each in life.left["workflows"] if each["status"] in UNFINISHED]
 
 
@@ -94,6 +121,6 @@ def _pause(life: LifeSeen, workflow_id: str) -> str:
         if each["workflow"] == workflow_id
     }
     last = max(steps, default=0)
-    if steps.get(last) != "DBOS.sleep":
+    if steps.get(last) != _SLEEP:
         return ""
     return _ASLEEP if last == 1 or last - 1 in steps else _WAITING

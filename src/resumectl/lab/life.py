@@ -144,6 +144,8 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
             started.extend((str(f.workflow_id), f.what) for f in facts if f.kind in STARTED)
         more = _writes_of_bodies(facts)
         recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
+        if order.time_limit_s is not None:
+            _tell_failures(facts, recorder, lookout)
         for fact in facts:
             if fact.sent and fact.kind == "step":
                 number = int(fact.name.rpartition("-")[2])
@@ -210,6 +212,18 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
     with watch.suspended():
         _look(recorder, "observed", lambda: plain(awaited(scenario.observe())))
         _look(recorder, "counted", lambda: counted(awaited(scenario.effects())))
+
+
+def _tell_failures(facts: Sequence[Fact], recorder: Recorder, lookout: Lookout) -> None:
+    """Record the error of each workflow whose failure this thread has just committed.
+
+    DBOS (3.4.0) commits it while it handles the error.
+    """
+    error = sys.exception()
+    for fact in facts:
+        if fact.kind == "failed" and error is not None:
+            told = facts_of(error, roots=lookout.roots)
+            recorder.write("raised", workflow=fact.workflow_id, **told)
 
 
 def _end_stranded(

@@ -5,6 +5,7 @@ serves or stands; later it records where the main thread stands, shortly before 
 """
 
 import os
+import re
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ from resumectl.lab import pace
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.failure import source_files
 from resumectl.lab.recorder import Recorder
-from resumectl.lab.setup_code import find_setup
+from resumectl.lab.setup_code import find_queue
 from resumectl.lab.user_code import innermost_in_stack, outward
 
 ENDED_WELL = 0
@@ -27,7 +28,7 @@ _LOOKS_MIN = 8  # within the time that a run may take
 _LOOKS_AT_SERVER = 2
 # Of the time that a run may take, so much may be spent at one line before DBOS is launched.
 _STANDS_PART = 1 / 3
-_CPU_MAX_S = 0.2  # what a process that only waits uses meanwhile
+_CPU_SHARE_MAX = 0.02  # of that time, what a thread that only waits uses the processor
 _LAST_LOOK_S = 1.0  # before the time is up
 _OTHERS_MAX = 3
 
@@ -78,7 +79,7 @@ class Lookout:
             {
                 "workflow": workflow,
                 "queue": queue,
-                "setup": find_setup(source_files(self.roots, queue), queue=queue),
+                "setup": find_queue(source_files(self.roots, rf"\b{re.escape(queue)}\b"), queue),
             }
             for workflow, queue in evidence.unregistered()
             if workflow in workflow_ids
@@ -90,8 +91,8 @@ class Lookout:
         limit_s = self._time_limit_s
         deadline = time.monotonic() + max(limit_s - pace.stretched(_LAST_LOOK_S), limit_s / 2)
         every_s = min(pace.stretched(_LOOK_EVERY_S), limit_s / _LOOKS_MIN)
-        serves = _Row(_LOOKS_AT_SERVER)
-        stands = _Row(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
+        serves = Row(_LOOKS_AT_SERVER)
+        stands = Row(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
         while True:
             time.sleep(every_s)
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
@@ -112,7 +113,7 @@ class Lookout:
         os._exit(ENDED_WELL)
 
 
-class _Row:
+class Row:
     """Counts how often in a row the same was seen.
 
     Args:
@@ -123,19 +124,26 @@ class _Row:
         self._length = length
         self._seen: object = None
         self._times = 0
-        self._cpu_s = 0.0
+        self._since_s = self._cpu_s = 0.0
 
     def holds(self, seen: object) -> bool:
         """Return whether this was seen often enough; None is never."""
         if seen is None or seen != self._seen:
-            self._seen, self._times, self._cpu_s = seen, 0, time.process_time()
+            self._seen, self._times = seen, 0
+            self._since_s, self._cpu_s = time.monotonic(), _cpu_of_main_s()
         self._times += 1
         return seen is not None and self._times > self._length
 
     @property
     def has_worked(self) -> bool:
-        """Return whether the process has used the processor since the first of these looks."""
-        return time.process_time() - self._cpu_s > _CPU_MAX_S
+        """Return whether the main thread has used the processor since the first of these looks."""
+        passed_s = time.monotonic() - self._since_s
+        return _cpu_of_main_s() - self._cpu_s > passed_s * _CPU_SHARE_MAX
+
+
+def _cpu_of_main_s() -> float:
+    """Return how long the main thread has used the processor: DBOS's own threads never rest."""
+    return time.clock_gettime(time.pthread_getcpuclockid(threading.main_thread().ident or 0))
 
 
 def _is_serving(frame: FrameType | None) -> bool:

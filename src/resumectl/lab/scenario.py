@@ -117,15 +117,17 @@ def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[A
         try:
             owner, found = found, getattr(found, part)
         except AttributeError:
-            names = [each for each in dir(found) if not each.startswith("_")]
-            near = get_close_matches(part, names, n=3, cutoff=0.0)
+            workflows = [] if option else list(workflow_names(module))
+            names = [each for each in vars(module) if not each.startswith("_")]
+            near = get_close_matches(name, {*workflows, *names}, n=3, cutoff=0.0)
+            nearest = f"; the nearest are {', '.join(near)}" if near else "; it is empty"
             raise Unrunnable(
                 "unknown-name",
-                f"{Path(file).name} has no {name}; the nearest are {', '.join(near)}",
+                f"{Path(file).name} has no {name}{nearest}",
                 file=file,
                 name=name,
-                nearest=get_close_matches(part, names, n=1),
-                workflows=[] if option else list(workflow_names(module)),
+                nearest=get_close_matches(name, names, n=1),
+                workflows=sorted(workflows, key=lambda each: each not in near),
                 option=option,
             ) from None
     return owner, found

@@ -1,77 +1,279 @@
-"""Find where a program does what its `main` does after launch: queues, schedules, tables.
+"""Find where a program does what its `main` does after launch: queues, tables, globals.
 
 Reads source text; imports nothing of the program. Pure but for reading files.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+import builtins
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from resumectl.lab.modules import locate
 
 _QUEUES = frozenset({"register_queue", "register_queue_async"})
 _TABLES = frozenset({"create_all"})
 _ENTERED = frozenset({"launch", "run", "serve_forever", "run_forever"})
+_MAIN = "__name__ == '__main__'"  # as `ast.unparse` writes it
 _FILES_MAX = 200
 _SIZE_MAX = 1_000_000
 
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-def find_setup(files: Iterable[Path], *, queue: str | None = None) -> dict[str, Any] | None:
-    """Return the first place that registers a queue, or that creates tables.
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A piece of a program's text.
+
+    Args:
+        file: Where it is.
+        tree: The whole of that file.
+        node: The piece.
+        function: The innermost function around it; None at the top level.
+        is_of_main: Whether it is run only where the file is the main program.
+    """
+
+    file: Path
+    tree: ast.Module
+    node: ast.AST
+    function: _Function | None
+    is_of_main: bool
+
+    @property
+    def is_callable(self) -> bool:
+        """Return whether its function takes no argument and neither launches DBOS nor serves."""
+        return self.function is not None and _is_plain(self.function)
+
+    @property
+    def rank(self) -> int:
+        """Return how late it is preferred: first what can be called, then what a main does."""
+        if self.is_callable:
+            return 0
+        return 1 if self.function is None or _enters(self.function) else 2
+
+    def as_plain(self, **more: Any) -> dict[str, Any]:
+        """Return it as an event holds it."""
+        return {
+            "file": str(self.file),
+            "line": getattr(self.node, "lineno", 0),
+            "function": self.function.name if self.function else "",
+            "is_callable": self.is_callable,
+            **more,
+        }
+
+
+def find_queue(files: Iterable[Path], queue: str) -> dict[str, Any] | None:
+    """Return the best place that registers a queue; None if there is none.
 
     Args:
         files: Source files, those to be preferred first.
-        queue: Name of the queue; None for the creation of tables.
+        queue: Name of the queue.
 
     Returns:
-        `file`, `line`, `function` (empty at the top level), and `is_callable`: whether that
-        function takes no argument and neither launches DBOS nor serves.
+        `file`, `line`, `function` (empty at the top level), `is_callable`: whether that function
+        takes no argument and neither launches DBOS nor serves, and `lines`: those that do the same
+        elsewhere, for all queues that are registered beside this one.
     """
+    found = _first(files, lambda place: _registers(place, queue))
+    if found is None:
+        return None
+    beside = [
+        each
+        for each in _within(_Place(found.file, found.tree, found.tree, None, False))
+        if _is_registration(each) and each.function is found.function
+    ]
+    return found.as_plain(lines=_repeated(beside))
+
+
+def find_tables(files: Iterable[Path], table: str) -> dict[str, Any] | None:
+    """Return the best place that creates tables; None if there is none.
+
+    Args:
+        files: Source files of the program, those to be preferred first.
+        table: Name of the table that is missing.
+
+    Returns:
+        `file`, `line`, `function`, `is_callable` and `lines`, as of a queue; there are no lines
+        where what creates them is made by its function.
+    """
+    found = _first(files, lambda place: _creates(place, table))
+    if found is None:
+        return None
+    imported: dict[str, list[str]] = {}
+    call = _text(found.node, found, imported) if isinstance(found.node, ast.Call) else "..."
+    return found.as_plain(lines=[*_imports(imported), call] if call != "..." else [])
+
+
+def find_global(file: Path, name: str) -> dict[str, Any] | None:
+    """Return the place where a program's `main` sets a global; None if there is none.
+
+    Args:
+        file: Of the module whose global it is.
+        name: Of the global.
+
+    Returns:
+        `file`, `line`, `function` and `is_callable`, as of a queue, and `text`: the statement.
+    """
+    found = _first([file], lambda place: _sets(place, name))
+    return found.as_plain(name=name, text=_statement(found.node)) if found else None
+
+
+def _first(files: Iterable[Path], is_wanted: Callable[[_Place], bool]) -> _Place | None:
     for file in list(dict.fromkeys(files))[:_FILES_MAX]:
-        for found in _calls(file, queue):
-            return found
+        places = list(_places(file, is_wanted))
+        if places:
+            return min(places, key=lambda each: each.rank)
     return None
 
 
-def _calls(file: Path, queue: str | None) -> Iterator[dict[str, Any]]:
+def _places(file: Path, is_wanted: Callable[[_Place], bool]) -> Iterator[_Place]:
     try:
         if file.stat().st_size > _SIZE_MAX:
             return
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
-    yield from _within(tree, str(file), None, queue)
+    yield from filter(is_wanted, _within(_Place(file, tree, tree, None, False)))
 
 
-def _within(
-    node: ast.AST,
-    file: str,
-    function: ast.FunctionDef | ast.AsyncFunctionDef | None,
-    queue: str | None,
-) -> Iterator[dict[str, Any]]:
-    for child in ast.iter_child_nodes(node):
-        inner = child if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
-        if _is_wanted(child, queue):
-            yield {
-                "file": file,
-                "line": getattr(child, "lineno", 0),
-                "function": function.name if function else "",
-                "is_callable": function is not None and _is_plain(function),
-            }
-        yield from _within(child, file, inner, queue)
+def _within(outer: _Place) -> Iterator[_Place]:
+    is_main = isinstance(outer.node, ast.If) and ast.unparse(outer.node.test) == _MAIN
+    for child in ast.iter_child_nodes(outer.node):
+        function = child if isinstance(child, _Function) else outer.function
+        place = _Place(outer.file, outer.tree, child, function, outer.is_of_main or is_main)
+        yield place
+        yield from _within(place)
 
 
-def _is_wanted(node: ast.AST, queue: str | None) -> bool:
-    if isinstance(node, ast.Constant):
-        text = node.value
-        return queue is None and isinstance(text, str) and "create table" in text.lower()
-    if not isinstance(node, ast.Call):
+# ------------------------------------------------------------- queues
+
+
+def _is_registration(place: _Place) -> bool:
+    return isinstance(place.node, ast.Call) and _name_of(place.node.func) in _QUEUES
+
+
+def _registers(place: _Place, queue: str) -> bool:
+    if not isinstance(place.node, ast.Call) or not _is_registration(place):
         return False
-    name = _name_of(node.func)
-    if queue is None:
-        return name in _TABLES
-    first = node.args[0] if node.args else None
+    named = [each.value for each in place.node.keywords if each.arg == "name"]
+    first = next(iter([*place.node.args, *named]), None)
+    if isinstance(first, ast.Name):
+        first = _constants(place.tree).get(first.id, first)
     # A name that is not written out may be this one.
-    return name in _QUEUES and (not isinstance(first, ast.Constant) or first.value == queue)
+    return not isinstance(first, ast.Constant) or first.value == queue
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return what names at the top level of a file are set to, those that are set once."""
+    found: dict[str, list[ast.expr]] = {}
+    for each in tree.body:
+        if isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
+            for name in _bound(each):
+                found.setdefault(name, []).append(each.value)
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
+
+
+def _repeated(places: list[_Place]) -> list[str]:
+    """Return lines that call the same elsewhere, after the import of the names that they use."""
+    calls: list[str] = []
+    imported: dict[str, list[str]] = {}
+    for place in places:
+        assert isinstance(place.node, ast.Call)
+        arguments = _arguments(place.node, place, imported)
+        name = _name_of(place.node.func)
+        awaits = "await " if name.endswith("_async") else ""
+        calls.append(f"{awaits}DBOS.{name}({arguments})")
+    return [*_imports(imported), *calls]
+
+
+def _arguments(call: ast.Call, place: _Place, imported: dict[str, list[str]]) -> str:
+    texts = [_text(each, place, imported) for each in call.args]
+    for each in call.keywords:
+        text = _text(each.value, place, imported)
+        texts.append(f"{each.arg}={text}" if each.arg else f"**{text}")
+    return ", ".join(texts)
+
+
+def _imports(imported: dict[str, list[str]]) -> list[str]:
+    return [
+        f"from {module} import {', '.join(dict.fromkeys(names))}"
+        for module, names in imported.items()
+    ]
+
+
+def _text(value: ast.expr, place: _Place, imported: dict[str, list[str]]) -> str:
+    """Return the text of an expression; `...` where it is made from what its function knows.
+
+    Args:
+        value: The expression.
+        place: Where it is.
+        imported: By module, the names that the text needs; more are added.
+    """
+    used = [each.id for each in ast.walk(value) if isinstance(each, ast.Name)]
+    own = [each for each in used if not hasattr(builtins, each)]
+    if not {name for each in place.tree.body for name in _bound(each)}.issuperset(own):
+        return "..."
+    if own:
+        imported.setdefault(locate(str(place.file)).name, []).extend(own)
+    text = ast.get_source_segment(place.file.read_text(encoding="utf-8"), value) or "..."
+    return ast.unparse(value) if "\n" in text else text
+
+
+# ------------------------------------------------------------- tables and globals
+
+
+def _creates(place: _Place, table: str) -> bool:
+    node = place.node
+    if isinstance(node, ast.Call):
+        return _name_of(node.func) in _TABLES
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and re.search(creation_of(table), text) is not None
+
+
+def creation_of(table: str) -> str:
+    """Return the pattern of a statement that creates a table."""
+    return rf"(?i:create\s+table)[^(]*\b{re.escape(table)}\b"
+
+
+def _sets(place: _Place, name: str) -> bool:
+    if not isinstance(place.node, ast.stmt) or name not in _bound(place.node):
+        return False
+    if place.function is None:
+        return place.is_of_main
+    # What a function around it declares is not the global of this one.
+    return any(
+        isinstance(each, ast.Global) and name in each.names for each in ast.walk(place.function)
+    )
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    """Return the names that a statement sets."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [each.asname or each.name.partition(".")[0] for each in statement.names]
+    if isinstance(statement, _Function | ast.ClassDef):
+        return [statement.name]
+    targets: list[ast.expr]
+    if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    elif isinstance(statement, ast.Assign):
+        targets = statement.targets
+    else:
+        return []
+    return [
+        each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)
+    ]
+
+
+def _statement(node: ast.AST) -> str:
+    """Return the text of a statement in one line, as it may stand below `global`."""
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
+    return ast.unparse(node) if not isinstance(node, _Function | ast.ClassDef) else "..."
+
+
+# ------------------------------------------------------------- functions
 
 
 def _name_of(function: ast.expr) -> str:
@@ -80,11 +282,15 @@ def _name_of(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
-def _is_plain(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+def _is_plain(function: _Function) -> bool:
     given = function.args
     required = len(given.posonlyargs) + len(given.args) - len(given.defaults)
-    enters = any(
+    return required == 0 and not _enters(function) and not any(d is None for d in given.kw_defaults)
+
+
+def _enters(function: _Function) -> bool:
+    """Return whether a function launches DBOS, or serves."""
+    return any(
         isinstance(each, ast.Call) and _name_of(each.func) in _ENTERED
         for each in ast.walk(function)
     )
-    return required == 0 and not enters and not any(d is None for d in given.kw_defaults)

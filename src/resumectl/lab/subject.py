@@ -120,8 +120,9 @@ def parse_target(text: str, example: str = "shop.py:checkout") -> tuple[str, str
     Raises:
         Refusal: It is neither.
     """
-    module, colon, name = text.rpartition(":")
-    if not colon or not module or not all(part.isidentifier() for part in name.split(".")):
+    module, _, name = text.rpartition(":")
+    dotted = [name] if module.endswith(".py") else [module, name]
+    if not all(part.isidentifier() for each in dotted for part in each.split(".")):
         raise Refusal(
             f"{text!r} is neither FILE.py:NAME nor package.module:NAME",
             next_step=f"as in  {example}",
