@@ -1,6 +1,7 @@
 """No program under test harms what is outside its sandbox: real files, real servers, real sockets."""
 
 import http.server
+import os
 import socket
 import sqlite3
 import sys
@@ -122,6 +123,21 @@ def test_a_redirected_file_keeps_its_rows_and_shows_its_crash_points(
     out = sqlite_place.run("check", str(found["sweep"])).out
     assert f"redirected: {url}" in " ".join(out.split())
     assert f"--redirect '{url}'" in out
+
+
+def test_a_relative_path_out_of_the_sandbox_is_that_of_the_program_in_production(
+    sqlite_place: Place, real_file: Path
+) -> None:
+    before = real_file.read_bytes()
+    relative = os.path.relpath(real_file, sqlite_place.directory)
+    assert relative.startswith("../")
+    write_shop(sqlite_place, f"sqlite:///{relative}")
+    found = refused(sqlite_place, "shop.py:scenario", command="points")
+    assert f"sqlite:///{real_file}, which is outside the sandbox" in found["error"]
+    way = ("--redirect", f"sqlite:///{real_file}")
+    assert " ".join(way) in found["next"].replace("'", "")
+    sqlite_place.ok("points", "shop.py:scenario", *way)
+    assert real_file.read_bytes() == before
 
 
 def test_a_redirected_file_has_the_same_schema(sqlite_place: Place, real_file: Path) -> None:

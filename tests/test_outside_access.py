@@ -1,6 +1,8 @@
 """What is inside the sandbox of a trial, and what is not: databases and hosts, however they are spelled."""
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,34 @@ def test_two_redirected_files_of_one_name_do_not_meet(directory: Path) -> None:
     assert len(found) == 2
     assert all(str(each).startswith(f"{directory}/") for each in found)
     assert of.replacement(Location("sqlite", "", "", "/srv/c/shop.db")) is None
+
+
+def test_a_relative_path_that_leaves_the_sandbox_leads_from_where_the_user_is(
+    directory: Path, tmp_path: Path
+) -> None:
+    of, typed_in = sandbox(directory), tmp_path / "elsewhere" / "app"
+
+    def typed(path: str) -> str:
+        (seen,) = locations_of_url(f"sqlite:///{path}")
+        return of.as_typed(seen, typed_in).database
+
+    assert typed("../real/shop.db") == f"{tmp_path}/elsewhere/real/shop.db"
+    # SQLAlchemy makes it absolute.
+    assert typed(f"{directory}/../real/shop.db") == f"{tmp_path}/elsewhere/real/shop.db"
+    assert typed("data/shop.db") == f"{directory}/data/shop.db"
+    assert typed("/srv/shop.db") == "/srv/shop.db"
+    own = Location("postgresql", "localhost", "5432", str(tmp_path))
+    assert of.as_typed(own, typed_in) == own
+
+
+def test_a_database_in_wal_mode_cannot_be_read_without_files_beside_it(tmp_path: Path) -> None:
+    for mode, is_file in (("wal", True), ("delete", False)):
+        file = tmp_path / f"{mode}.db"
+        with closing(sqlite3.connect(file)) as connection:
+            connection.execute(f"PRAGMA journal_mode = {mode}")
+            connection.execute("CREATE TABLE orders (id)")
+        assert sqlite_file(f"file:{file}?mode=ro") == (str(file) if is_file else None)
+        assert sqlite_file(f"file:{file}?mode=ro&immutable=1") is None
 
 
 # --- PostgreSQL
@@ -251,25 +281,39 @@ def test_a_variable_that_names_the_database_is_told(directory: Path) -> None:
     assert is_same_database("/srv/shop.db", file)
     assert not is_same_database("https://example.com/x", file)
     assert not is_same_database("postgresql://[", file)
-    said = database_remedy(file, own, {"OTHER": "1", "SHOP_DB": "sqlite:////srv/shop.db"})
+    said = database_remedy(
+        file, own, {"OTHER": "1", "SHOP_DB": "sqlite:////srv/shop.db"}, directory
+    )
     assert "--env 'SHOP_DB={database_url}'" in said
     assert "--redirect sqlite:////srv/shop.db" in said
     assert "--allow-database sqlite:////srv/shop.db" in said
-    assert "--env" not in database_remedy(file, own, {})
+    assert "--env" not in database_remedy(file, own, {}, directory)
+
+
+def test_a_command_is_advised_that_is_there(directory: Path) -> None:
+    file = Location("sqlite", "", "", "/srv/shop.db")
+    said = database_remedy(file, OWN_POSTGRES, {}, directory)
+    assert "for an empty database in the sandbox:" in said
+    assert "--redirect sqlite:////srv/shop.db --prepare true;" in said
+    (directory / "alembic.ini").touch()
+    said = database_remedy(file, OWN_POSTGRES, {}, directory)
+    assert "for a database in the sandbox:" in said
+    assert "--redirect sqlite:////srv/shop.db --prepare 'alembic upgrade head';" in said
 
 
 def test_the_advice_fits_the_database_of_the_trials(directory: Path) -> None:
+    (directory / "alembic.ini").touch()
     live = Location("postgresql", "db.example.com", "5432", "shop")
     environ = {"DATABASE_URL": "postgresql://u:secret@db.example.com/shop"}
-    said = database_remedy(live, f"sqlite:///{directory}/trial.sqlite", environ)
+    said = database_remedy(live, f"sqlite:///{directory}/trial.sqlite", environ, directory)
     assert "--env 'DATABASE_URL={database_url}' --on postgres" in said
     assert "--prepare 'alembic upgrade head' --on postgres" in said
     assert "secret" not in said
-    assert "--on" not in database_remedy(live, OWN_POSTGRES, environ)
+    assert "--on" not in database_remedy(live, OWN_POSTGRES, environ, directory)
     file = Location("sqlite", "", "", "/srv/shop.db")
-    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "sqlite:////srv/shop.db"})
+    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "sqlite:////srv/shop.db"}, directory)
     assert "--env 'SHOP=sqlite:///{place}/shop.db'" in said
-    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "/srv/shop.db"})
+    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "/srv/shop.db"}, directory)
     assert "--env 'SHOP={place}/shop.db'" in said
 
 

@@ -92,7 +92,7 @@ class Containment:
 
     def _sqlite_connects(self, database: Any, *_more: Any) -> None:
         """Refuse a file that is outside; one that is redirected was replaced before, if it can be."""
-        for location in locations_of_arguments("sqlite", [database], {}):
+        for location in self._locations("sqlite", [database], {}):
             if self._sandbox.is_open(location):
                 continue
             if self._sandbox.replacement(location) is not None:
@@ -101,14 +101,24 @@ class Containment:
                     "open it by `sqlite3.connect`, or attach it by a statement that begins with "
                     "ATTACH and names the file",
                 )
+            if b"mode=ro" in os.fsencode(database):
+                self._refuse(
+                    f"the program reads {location}, which is outside the sandbox, and SQLite makes "
+                    "files beside it: it is in WAL mode",
+                    "to read it without its log:  immutable=1 in place of mode=ro; or "
+                    f"{self._remedy(location)}",
+                )
             self._refuse_database(location)
 
     def _sqlite_path(self, database: Any) -> Any:
         """Return what `sqlite3` is to open or to attach instead."""
-        for location in locations_of_arguments("sqlite", [database], {}):
-            path = self._sandbox.replacement(location)
-            if path is not None:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
+        for seen in locations_of_arguments("sqlite", [database], {}):
+            location = self._sandbox.as_typed(seen, self._started_in)
+            replacement = self._sandbox.replacement(location)
+            if replacement is not None:
+                Path(replacement).parent.mkdir(parents=True, exist_ok=True)
+            path = replacement or location.database
+            if path != seen.database:
                 text = os.fsdecode(database)
                 query = text.partition("?")[2] if text.startswith("file:") else ""
                 return f"file:{quote(path)}?{query}" if query else path
@@ -128,7 +138,7 @@ class Containment:
         self, given: str, named: Mapping[str, Any]
     ) -> tuple[str, Mapping[str, Any]]:
         """Return the connection string and the keywords that a driver is to be called with instead."""
-        replacement = self._check_database(locations_of_arguments("postgresql", [given], named))
+        replacement = self._check_database(self._locations("postgresql", [given], named))
         if replacement is None:
             return given, named
         url, kept = conninfo(replacement), kept_parameters(conninfo_to_dict(given))
@@ -142,9 +152,9 @@ class Containment:
             record.record_info[_IS_JUDGED] = True
         if dialect.driver in _WATCHED_DRIVERS:
             return
-        replacement = self._check_database(locations_of_arguments(dialect.name, cargs, cparams))
-        if replacement is not None and dialect.name == "sqlite":
-            cargs[0] = self._sqlite_path(cargs[0])
+        replacement = self._check_database(self._locations(dialect.name, cargs, cparams))
+        if dialect.name == "sqlite":
+            cargs[:1] = map(self._sqlite_path, cargs[:1])
         elif replacement is not None:
             url = sa.make_url(replacement).set(drivername=f"{dialect.name}+{dialect.driver}")
             own, more = dialect.create_connect_args(url)
@@ -167,6 +177,12 @@ class Containment:
                 creator_remedy(None if address is None else _at(*address)),
             )
 
+    def _locations(
+        self, backend: str, positional: list[Any], named: Mapping[str, Any]
+    ) -> list[Location]:
+        found = locations_of_arguments(backend, positional, named)
+        return [self._sandbox.as_typed(each, self._started_in) for each in found]
+
     def _check_database(self, locations: list[Location]) -> str | None:
         """Return what takes the place of a database, if something does; refuse it if it is outside."""
         for location in locations:
@@ -184,9 +200,11 @@ class Containment:
 
     def _refuse_database(self, location: Location) -> NoReturn:
         self._refuse(
-            f"the program opens {location}, which is outside the sandbox",
-            database_remedy(location, self._sandbox_url, self._environ),
+            f"the program opens {location}, which is outside the sandbox", self._remedy(location)
         )
+
+    def _remedy(self, location: Location) -> str:
+        return database_remedy(location, self._sandbox_url, self._environ, self._started_in)
 
     # --- hosts
 

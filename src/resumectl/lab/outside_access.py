@@ -27,6 +27,8 @@ _LOCALHOST = "localhost"
 _LOCAL_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
 _POSTGRES_PORT = "5432"
 _MEMORY = ":memory:"
+_WAL_VERSION = slice(18, 20)  # of a file of SQLite's: which version writes it, and which reads it
+_WAL = bytes([2, 2])
 _OF_FILES = frozenset({"sqlite", "duckdb"})  # whose databases are files, and have no server
 _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s/@?#:\[\]]+))(?::(\d{1,5}))?")
 
@@ -65,7 +67,8 @@ def sqlite_file(database: object) -> str | None:
     """Return the path of the file that SQLite may write; None if it may write none.
 
     A database in memory or a temporary one is no file, and a file that is opened with `mode=ro` or
-    `immutable=1` is one that SQLite itself does not write.
+    `immutable=1` is one that SQLite itself does not write. (With `mode=ro` it makes files beside a
+    database in WAL mode.)
 
     Args:
         database: What `sqlite3.connect` is given: text, bytes or a path, or a `file:` URI.
@@ -75,14 +78,26 @@ def sqlite_file(database: object) -> str | None:
         path, _, query = text.removeprefix("file:").partition("#")[0].partition("?")
         options = parse_qs(query)
         is_immutable = options.get("immutable", [""])[0].lower() in ("1", "yes", "true", "on")
-        if is_immutable or options.get("mode", [""])[-1] in ("ro", "memory"):
+        mode = options.get("mode", [""])[-1]
+        if is_immutable or mode == "memory":
             return None
         if path.startswith("//"):  # an authority, which is empty or localhost
             path = path.removeprefix("//").removeprefix("localhost")
         text = unquote(path)
+        if mode == "ro" and not _is_in_wal_mode(text):
+            return None
     if text in ("", _MEMORY):
         return None
     return os.path.realpath(text)
+
+
+def _is_in_wal_mode(path: str) -> bool:
+    """Return whether SQLite needs files beside a database to read it."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_WAL_VERSION.stop)[_WAL_VERSION] == _WAL
+    except (OSError, ValueError):
+        return False  # SQLite says what is wrong with it
 
 
 def postgres_locations(given: Mapping[str, Any]) -> list[Location]:
@@ -314,6 +329,23 @@ class Sandbox:
         if self.mirrored and location.backend == "sqlite" and path.is_relative_to(self.mirrored):
             return str(Path(self.directory, path.relative_to(self.mirrored)))
         return None
+
+    def as_typed(self, location: Location, typed_in: Path) -> Location:
+        """Return the file that a relative path leads to from the user's directory.
+
+        Only by a relative path that leaves the sandbox (`../shop.db`) does a program come to the directory
+        around that, which has a name by chance.
+
+        Args:
+            location: As it is seen from the sandbox.
+            typed_in: The user's directory.
+        """
+        path, around = Path(location.database), Path(self.directory).parent
+        is_inside = path.is_relative_to(self.directory) or location in self.own
+        if location.backend not in _OF_FILES or is_inside or not path.is_relative_to(around):
+            return location
+        relative = os.path.relpath(path, self.directory)
+        return location._replace(database=os.path.realpath(Path(typed_in, relative)))
 
     def is_open(self, location: Location) -> bool:
         """Return whether a database may be opened as it is."""

@@ -9,13 +9,26 @@ from resumectl.lab.outside_access import Location, is_same_database
 from resumectl.text import shell_word
 
 
-def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, str]) -> str:
+def prepare_option(directory: Path) -> str:
+    """Return an option whose command makes a program's tables, or leaves that to the program.
+
+    Args:
+        directory: Where the command runs.
+    """
+    has_alembic = Path(directory, "alembic.ini").is_file()
+    return "--prepare 'alembic upgrade head'" if has_alembic else "--prepare true"
+
+
+def database_remedy(
+    location: Location, sandbox_url: str, environ: Mapping[str, str], directory: Path
+) -> str:
     """Return what to type where a database is refused.
 
     Args:
         location: Of the one that is refused.
         sandbox_url: Of the trial's own database.
         environ: The user's; a variable whose value is that database is named.
+        directory: The user's.
     """
     url = shell_word(str(location))
     name = next((n for n, value in environ.items() if is_same_database(value, location)), None)
@@ -33,9 +46,9 @@ def database_remedy(location: Location, sandbox_url: str, environ: Mapping[str, 
     if location.backend == "sqlite" and Path(location.database).is_file():
         ways.append(f"for a copy of its tables in the sandbox, without rows:  --redirect {url}")
     elif location.backend in ("sqlite", "postgresql"):
-        ways.append(
-            f"for a database in the sandbox:  --redirect {url} --prepare 'alembic upgrade head'{on}"
-        )
+        prepare = prepare_option(directory)
+        kind = "an empty database" if prepare.endswith("true") else "a database"
+        ways.append(f"for {kind} in the sandbox:  --redirect {url} {prepare}{on}")
     ways.append(f"to let every trial write to it:  --allow-database {url}")
     return "; or ".join(ways)
 
