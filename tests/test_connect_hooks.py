@@ -1,6 +1,7 @@
 """What stands before drivers and lookups, in a process of its own: a hook stays as long as that."""
 
 import json
+import os
 import socket
 import sqlite3
 import subprocess
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import alembic.config
 import psycopg
 import pytest
 from conftest import CHECKOUT
 
-from resumectl.errors import Refusal
+from resumectl.errors import MachineFailure, Refusal
 from resumectl.lab.databases import conninfo
 from resumectl.lab.redirects import make_seed
 from resumectl.lab.server import Server
@@ -370,6 +372,42 @@ def test_rows_that_a_template_has_are_in_each_copy(postgres_url: str, tmp_path: 
             server.drop(copy)
     finally:
         server.close()
+
+
+def test_the_url_of_a_sandbox_can_be_written_into_alembic_ini(postgres_url: str) -> None:
+    """`env.py` does so, and `%` begins an interpolation there."""
+    server = Server(postgres_url)
+    try:
+        told = Subject(environ={"SHOP": "{database_url}"}).environ_in("", server.template_url, {})
+        config = alembic.config.Config()
+        config.set_main_option("sqlalchemy.url", told["SHOP"])
+        url = config.get_main_option("sqlalchemy.url")
+        with psycopg.connect(conninfo(str(url))) as connection:
+            assert connection.info.dbname.endswith("_template")
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("end", ["sleep 1717", "sleep 1717 & exit 0"])
+def test_what_a_command_has_begun_ends_with_it(tmp_path: Path, end: str) -> None:
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    access = Access(
+        prepare=f"exec 3> alive; echo began >&3; {end}",
+        prepare_in=str(tmp_path),
+        prepare_max_s=1.0,
+    )
+    told = Subject(access=access)
+    if "exit" in end:
+        make_seed(told, tmp_path, "sqlite:///template")
+    else:
+        with pytest.raises(MachineFailure) as failure:
+            make_seed(told, tmp_path, "sqlite:///template")
+        assert "has not ended within 1 s" in failure.value.what
+        assert "--timeout 10" in str(failure.value.next_step)
+    with os.fdopen(alive, "rb") as reader:
+        os.set_blocking(alive, True)
+        assert reader.read() == b"began\n"  # until nobody is left who could write
 
 
 def test_what_a_command_says_that_fails_has_no_password(tmp_path: Path) -> None:

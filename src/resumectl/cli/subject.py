@@ -22,7 +22,7 @@ from resumectl.cli.help import (
 from resumectl.errors import Refusal
 from resumectl.lab.plan import Edge
 from resumectl.lab.specification import Specification
-from resumectl.lab.subject import DOWNTIME_S, Access, Subject, parse_target
+from resumectl.lab.subject import DOWNTIME_S, PREPARE_MAX_S, Access, Subject, parse_target
 from resumectl.lab.trial import Promise
 from resumectl.text import shell_word
 
@@ -137,7 +137,7 @@ class ScenarioOptions:
         option(
             group=TRIALS,
             metavar="SECONDS",
-            help="Maximum duration of one process, in seconds. [default: from the baseline]",
+            help="Maximum duration of one process, and of --prepare, in seconds. [default: from the baseline]",
         ),
     ] = None
 
@@ -325,6 +325,7 @@ def _read_access(given: ScenarioOptions) -> Access:
         hosts=_hosts(given.allow_host),
         prepare=given.prepare,
         prepare_in=str(Path.cwd()),
+        prepare_max_s=checked_timeout(given.timeout) or PREPARE_MAX_S,
     )
 
 

@@ -7,11 +7,12 @@ tables on a server into the template of the trials' databases. Opens a database 
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
@@ -22,12 +23,12 @@ from resumectl.errors import MachineFailure, Refusal
 from resumectl.lab import recorder
 from resumectl.lab.databases import VERSION_TABLES
 from resumectl.lab.outside_access import Location, Sandbox
-from resumectl.lab.subject import Subject
+from resumectl.lab.subject import Access, Subject
+from resumectl.lab.ways_out import prepare_option
 
 # What a contained command is told: see `prepared`.
 CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
 _STARTUP = "import resumectl.lab.prepared\n"
-_PREPARE_MAX_S = 600.0
 _LAST_LINES = 3  # of what a command says that failed
 # Since then SQLite tells which tables belong to a virtual one, and are made with that.
 _TELLS_SHADOWS = (3, 37)
@@ -85,7 +86,7 @@ def _copy_schema(location: Location, to: Path) -> None:
         except sqlite3.Error as error:
             raise Refusal(
                 f"the tables of {location} cannot be copied: {error}",
-                next_step="name a command that makes them:  --prepare 'alembic upgrade head'",
+                next_step=f"name a command that makes them:  {prepare_option(Path.cwd())}",
             ) from error
 
 
@@ -97,7 +98,7 @@ def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
         raise Refusal(
             f"there is no file {file} to take the tables from",
             next_step="see to the path after --redirect; or name a command that makes the tables:  "
-            "--prepare 'alembic upgrade head'",
+            f"{prepare_option(Path.cwd())}",
         )
     with tempfile.TemporaryDirectory() as directory:
         log = file.with_name(f"{file.name}-wal")
@@ -144,34 +145,59 @@ def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: s
         }
         paths = filter(None, [directory, own, environ.get("PYTHONPATH")])
         environ["PYTHONPATH"] = os.pathsep.join(paths)
-        try:
-            done = subprocess.run(
-                access.prepare,
-                shell=True,
-                cwd=access.prepare_in,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                timeout=_PREPARE_MAX_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise MachineFailure(
-                f"--prepare {access.prepare!r} has not ended within {_PREPARE_MAX_S:.0f} s",
-                next_step="run it by hand, and see what it waits for",
-            ) from error
+        output = Path(directory, "output")
+        status = _run(access, environ, output)
+        lines = output.read_text(errors="replace").strip().splitlines()
         refused = next((e for e in recorder.read(record) if e["kind"] == "refused"), None)
     if refused is not None:
         what = refused["error"].replace("the program", f"--prepare {access.prepare!r}", 1)
         raise Refusal(what, next_step=refused["next_step"])
-    if done.returncode != 0:
-        said = "; ".join(done.stdout.strip().splitlines()[-_LAST_LINES:])
+    if status != 0:
+        said = "; ".join(lines[-_LAST_LINES:])
         password = make_url(database_url).password
         said = said.replace(str(password), "***") if password else said
         raise Refusal(
-            f"--prepare {access.prepare!r} ended with status {done.returncode}: {said}",
+            f"--prepare {access.prepare!r} ended with status {status}: {said}",
             next_step="run it by hand, with DATABASE_URL set, until it ends with status 0",
         )
+
+
+def _run(access: Access, environ: Mapping[str, str], output: Path) -> int:
+    """Run the user's command to its end, and end whatever it has begun.
+
+    Args:
+        access: What to run, where, and for how long.
+        environ: Its environment.
+        output: The file for what it says.
+
+    Returns:
+        Its exit status.
+
+    Raises:
+        MachineFailure: It takes too long.
+    """
+    assert access.prepare is not None
+    with (
+        output.open("wb") as said,
+        subprocess.Popen(
+            access.prepare,
+            shell=True,
+            cwd=access.prepare_in,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # and so a group, that its children are in
+        ) as process,
+    ):
+        try:
+            return process.wait(access.prepare_max_s)
+        except subprocess.TimeoutExpired as error:
+            raise MachineFailure(
+                f"--prepare {access.prepare!r} has not ended within {access.prepare_max_s:g} s",
+                next_step="run it by hand, and see what it waits for; or give it longer:  "
+                f"--timeout {10 * access.prepare_max_s:g}",
+            ) from error
+        finally:
+            with suppress(ProcessLookupError):  # it has left nobody
+                os.killpg(process.pid, signal.SIGKILL)

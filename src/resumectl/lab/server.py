@@ -117,7 +117,10 @@ class Server:
         return name
 
     def _url_of(self, name: str) -> str:
-        return self._url.set(database=name).render_as_string(hide_password=False)
+        url = self._url.set(database=name).render_as_string(hide_password=False)
+        # A path is read by every driver as it is, and `%` by no `alembic.ini`.
+        server, mark, query = url.partition("?")
+        return server + mark + query.replace("%2F", "/")
 
     @property
     def template_url(self) -> str:

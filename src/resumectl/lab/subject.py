@@ -9,6 +9,7 @@ from resumectl.errors import Refusal
 # How long the outage between two processes lasts by their clocks, in seconds: real ones last
 # minutes or hours.
 DOWNTIME_S = 3_600.0
+PREPARE_MAX_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Access:
         hosts: `HOST` or `HOST:PORT`, which may be connected to.
         prepare: A command that makes the tables, once, in the template; None for none.
         prepare_in: The directory where that runs.
+        prepare_max_s: Maximum duration of that, in seconds.
     """
 
     redirects: Sequence[str] = ()
@@ -28,6 +30,7 @@ class Access:
     hosts: Sequence[str] = ()
     prepare: str | None = None
     prepare_in: str = ""
+    prepare_max_s: float = PREPARE_MAX_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,12 @@ def discover(
     experiment.discover(specification.timeout_s, on_run=on_run)
 
 
+def say_opening(specification: Specification, doing: Activity) -> None:
+    """Say what is done before the program is run."""
+    command = specification.subject.access.prepare
+    doing.say("starting" if command is None else f"running --prepare {command!r}")
+
+
 def points(common: Common, specification: Specification, doing: Activity) -> ExitCode:
     """Show every transition of an uninterrupted run.
 
@@ -49,6 +55,7 @@ def points(common: Common, specification: Specification, doing: Activity) -> Exi
     """
     common.start_logging()
     told = specification
+    say_opening(told, doing)
     with open_lab(
         common.settings(),
         told.on,
@@ -101,6 +108,7 @@ def replay(
         raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
     common.start_logging()
     told = specification
+    say_opening(told, doing)
     with open_lab(
         common.settings(),
         told.on,

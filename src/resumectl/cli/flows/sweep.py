@@ -6,7 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.experiment import discover
+from resumectl.cli.flows.experiment import discover, say_opening
 from resumectl.cli.flows.judge import archived, result_of, show
 from resumectl.elapsed import seconds_since_start
 from resumectl.errors import ExitCode, Interrupted
@@ -48,6 +48,7 @@ def _begin(
     common: Common, specification: Specification, bench: Bench, engine: sa.Engine, doing: Activity
 ) -> int:
     """See the scenario uninterrupted, and write down what is to be run."""
+    say_opening(specification, doing)
     lab = bench.lab(specification)
     runner = Runner(lab, specification.subject, specification.later, specification.downtime_s)
     experiment = Experiment(runner, specification.promises)
