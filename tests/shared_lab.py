@@ -67,6 +67,11 @@ def _lab() -> Lab:
     return lab
 
 
+def observe(path: Path, name: str) -> Observation:
+    """Return an uninterrupted run of a target."""
+    return Runner(_lab(), Subject(target=(str(path), name))).baseline(0)
+
+
 def prove(
     path: Path,
     name: str,

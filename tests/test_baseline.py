@@ -284,6 +284,14 @@ def test_a_later_life_of_an_edited_file_proves_nothing() -> None:
     assert "it was changed since" in judgement.why_void
 
 
+def test_who_was_ended_for_its_time_is_told_how_to_have_more() -> None:
+    checker = Checker(Baseline.of([run([("begin", "x")])] * 2, set()), set(), {})
+    waiting = replace(life([("begin", "x")], status="PENDING"), in_time=False)
+    findings = checker.judge(crashed(life([("begin", "x")]), waiting)).findings
+    (finding,) = [each for each in findings if each.kind is Kind.STUCK]
+    assert "--timeout SECONDS gives each process longer" in finding.evidence
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_who_awaits_what_is_deleted_is_told_of_it(is_there: bool) -> None:
     runs = [run([("begin", "x")]) for _ in range(2)]

@@ -23,7 +23,9 @@ def interrupted(steps: Steps, recorded: int = 0) -> LifeSeen:
 def judged(later: Steps, *, answer: str = "ok", recorded: int = 0, **promises: Any) -> Judgement:
     checker = Checker(Baseline.of([run(USUAL)] * 2, set()), set(), promises)
     first = interrupted(USUAL[: recorded + 1], recorded)
-    seen = crashed(first, life(later, ran=range(recorded + 1, len(later) + 1), answer=answer))
+    bodies = [n for n, (name, _) in enumerate(later, start=1) if not name.startswith("DBOS.")]
+    ran = [n for n in bodies if n > recorded]
+    seen = crashed(first, life(later, ran=ran, answer=answer))
     judgement = checker.judge(replace(seen, plan=PLAN))
     assert not judgement.why_void
     return judgement
@@ -60,7 +62,32 @@ def test_no_step_is_recorded_more_often_behind_a_step_that_answered_otherwise() 
 
 def test_a_step_that_no_uninterrupted_run_has_may_follow_another_answer() -> None:
     waiting = [HELD[0], ("tell_to_wait", ""), *HELD[1:]]
-    assert judged(waiting).findings == ()
+    judgement = judged(waiting)
+    assert judgement.findings == ()
+    (told,) = [each for each in judgement.exposures if each.effect.startswith("tell_to_wait")]
+    assert told.note == "ran behind a step that answered otherwise; in no uninterrupted run"
+
+
+def test_a_step_that_raised_when_it_ran_again_answered_with_its_error() -> None:
+    checker = Checker(Baseline.of([run(USUAL)] * 2, set()), set(), {})
+    later = life([("acquire", ""), ("work", "done")])
+    later.left["steps"][0].update(output=None, error="PermissionError")
+    judgement = checker.judge(replace(crashed(interrupted(USUAL[:1]), later), plan=PLAN))
+    (exposure,) = [each for each in judgement.exposures if each.note]
+    assert exposure.note == "answered PermissionError after the crash; uninterrupted, acquired"
+
+
+def test_another_step_in_the_place_of_the_interrupted_one_is_no_answer_of_it() -> None:
+    judgement = judged([("apologise", "sorry"), USUAL[1]])
+    assert Kind.DIVERGED in {each.kind for each in judgement.findings}
+    assert not any("answered" in each.note for each in judgement.exposures)
+
+
+def test_a_step_of_the_next_release_alone_may_follow_an_interrupted_one() -> None:
+    releases = [Baseline.of([run(steps)] * 2, set()) for steps in (USUAL[:1], USUAL)]
+    checker = Checker(releases[0].or_as(releases[1]), set(), {})
+    judgement = checker.judge(replace(crashed(interrupted(USUAL[:1]), life(USUAL)), plan=PLAN))
+    assert judgement.findings == ()
 
 
 def test_a_step_that_was_recorded_may_not_answer_otherwise() -> None:

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import pytest
 from conftest import Place, swept
 from observations import run
+from shared_lab import observe
 
 from resumectl.lab.concurrency import is_concurrent
 from resumectl.lab.schedule import schedule_of
@@ -81,6 +83,36 @@ def test_schedules_differ_in_cores_intervals_and_pauses() -> None:
 def test_a_step_with_two_threads_at_once_is_concurrent() -> None:
     assert is_concurrent(run([("sell", "ok")], at_once=True))
     assert not is_concurrent(run([("sell", "ok")]))
+
+
+BODY = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dbos import DBOS
+
+both = threading.Barrier(2)
+
+@DBOS.workflow()
+def work():
+    with ThreadPoolExecutor(2) as pool:
+        return [each.result() for each in [pool.submit(both.wait) for _ in range(2)]] and "done"
+
+@DBOS.workflow()
+def child():
+    return "done"
+
+@DBOS.workflow()
+def parent():
+    return [each.get_result() for each in [DBOS.start_workflow(child) for _ in range(2)]]
+"""
+
+
+@pytest.mark.parametrize(("name", "is_seen"), [("work", True), ("parent", False)])
+def test_a_body_that_begins_two_jobs_at_once_is_concurrent(
+    tmp_path: Path, name: str, is_seen: bool
+) -> None:
+    (tmp_path / "shop.py").write_text(BODY)
+    assert is_concurrent(observe(tmp_path / "shop.py", name)) == is_seen
 
 
 def test_step_bodies_that_overlap_are_concurrent() -> None:

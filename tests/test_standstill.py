@@ -1,13 +1,17 @@
 """When a process can do no more for its workflows; nothing is run."""
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from resumectl.lab.standstill import CLIENT, Standing, Unfinished, can_do_no_more, stranded
+from resumectl.lab.user_code import is_begun_by_user
 
 OURS = "1"
-IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False, paused=())
+IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False, paused=(), has_own_thread=False)
 
 
 def standing(**rows: Unfinished) -> Standing:
@@ -74,3 +78,35 @@ def test_a_pause_until_after_the_time_is_up_is_a_dead_end() -> None:
     )
     # The client itself waits for an event.
     assert can_do_no_more(replace(standing(), paused=(CLIENT,)))
+
+
+def test_a_process_can_go_on_while_a_thread_of_its_program_is_alive() -> None:
+    now = replace(standing(order=PENDING), has_answer=True)
+    assert can_do_no_more(now)
+    assert not can_do_no_more(replace(now, has_own_thread=True))
+
+
+def test_a_thread_is_the_users_where_it_runs_a_function_of_theirs() -> None:
+    inside, leave = threading.Semaphore(0), threading.Event()
+
+    def wait() -> None:
+        inside.release()
+        leave.wait()
+
+    own, timer = threading.Thread(target=wait), threading.Timer(3600, wait)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(wait)
+        own.start()
+        timer.start()
+        try:
+            for _ in range(2):
+                inside.acquire()
+            frames = sys._current_frames()
+            threads = {each for each in threading.enumerate() if each.ident in frames}
+            begun = {each for each in threads if is_begun_by_user(each, frames[each.ident or 0])}
+        finally:
+            leave.set()
+            timer.cancel()
+            own.join()
+    assert {own, timer} <= begun
+    assert not any("ThreadPool" in each.name for each in begun)

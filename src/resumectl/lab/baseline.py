@@ -25,6 +25,11 @@ from resumectl.text import counted
 MISSING = object()  # stands for a value that is not there
 
 
+def usual_of(values: Sequence[Any]) -> Any:
+    """Return the value to name where several are as they should be: the first that is there."""
+    return next((each for each in values if each is not MISSING), MISSING)
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One durable fact of the baseline."""

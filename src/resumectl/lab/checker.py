@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from resumectl.lab import invariants
-from resumectl.lab.baseline import MISSING, Baseline
+from resumectl.lab.baseline import MISSING, Baseline, usual_of
 from resumectl.lab.chance import another_course
 from resumectl.lab.interrupted import OtherAnswer, counts_by_name, other_answers
 from resumectl.lab.messages import unread_repeats
@@ -113,6 +113,7 @@ class Checker:
             *self._repeated(trial, exposures, complete=not stuck),
             *(() if stuck else self._otherwise_by_name(trial, others)),
         ]
+        exposures |= set(self._new_names(trial, others))
         return Judgement(
             trial.plan,
             Verdict.BROKEN if findings else Verdict.KEPT,
@@ -152,7 +153,7 @@ class Checker:
                 error = found.get(key._replace(what="error"))
                 why = f": {in_short(error)}" if error else ""
                 yield Finding(
-                    Kind.FAILED, key.name, f"ended {found[key]} rather than {values[0]}{why}"
+                    Kind.FAILED, key.name, f"ended {found[key]} rather than {usual_of(values)}{why}"
                 )
 
         cannot_look = [key for key in found if key.kind in ("observe", "effects")]
@@ -186,7 +187,7 @@ class Checker:
                     Kind.DIVERGED,
                     _subject(key),
                     f"{key.what or 'value'} is {in_short(found[key])}; "
-                    f"uninterrupted, {in_short(values[0])}",
+                    f"uninterrupted, {in_short(usual_of(values))}",
                 )
         known = {(key.kind, key.name) for key in (*expected, *_fields(self.baseline.masked))}
         for key in sorted({key._replace(what="") for key in found}):
@@ -338,6 +339,14 @@ class Checker:
                         f"{said}{count.most}; promised {promise}",
                     )
 
+    def _new_names(self, trial: Observation, others: Sequence[OtherAnswer]) -> Iterator[Exposure]:
+        """Yield an exposure for each step behind another answer that no uninterrupted run has."""
+        found = executions(trial, "ran")
+        for workflow in sorted({each.workflow for each in others}):
+            for count in counts_by_name(workflow, found, self.baseline.counts):
+                if count.times and not count.most:
+                    yield Exposure(f"{count.step}, {workflow}", count.times, note=_NEW_NAME)
+
     def _recorded_more_often(
         self, trial: Observation, others: Sequence[OtherAnswer]
     ) -> Iterator[Finding]:
@@ -347,9 +356,10 @@ class Checker:
         """
         again = {(each.workflow, each.step) for each in others}
         usual = Counter(
-            (key.workflow, values[0])
+            (key.workflow, name)
             for key, values in self.baseline.fields.items()
             if key.kind == "step" and key.what == "name"
+            for name in {*values} - {MISSING}
         )
         found = Counter((row["workflow"], row["name"]) for row in trial.final.left["steps"])
         for workflow, step in sorted(usual):
@@ -400,6 +410,7 @@ def unless_time_does_it(usual: Judgement, after_time: Judgement) -> Judgement:
 
 
 _NOT_COMPARED = "its rows are compared only where a Scenario's observe returns them"
+_NEW_NAME = "ran behind a step that answered otherwise; in no uninterrupted run"
 _STARTED_AGAIN = "the import of the program starts one more in each process, under another id"
 _TIMED_OUT = "was cancelled by DBOS: its timeout passed while no process was up"
 

@@ -11,6 +11,7 @@ import dbos._core
 import dbos._dbos
 import dbos._queue
 import dbos._utils
+import dbos._workflow_commands
 from dbos import AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
@@ -25,6 +26,8 @@ _NAMES: Sequence[tuple[Any, str]] = (
     (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
     (dbos._utils.LoopAwareEvent, "wait_async"),
+    (dbos._workflow_commands, "_BACKGROUND_JOBS_INTERVAL_SEC"),
+    (SystemDatabase, "cancel_timed_out_workflows"),
     (SystemDatabase, "await_workflow_result"),
     (SystemDatabase, "await_workflow_result_async"),
     (SystemDatabase, "await_first_workflow_id"),

@@ -15,6 +15,7 @@ from typing import Any
 import dbos._dbos
 import dbos._queue
 import dbos._utils
+import dbos._workflow_commands
 from dbos import DBOS
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
@@ -33,6 +34,9 @@ LISTENER_POLL_S = 0.005
 _POLL_MIN_S = 0.02
 # Without a commit for so long on a quiet machine, a recovery is at its end, or waits for a client or the clock.
 _STANDSTILL_S = 0.1
+_JOBS_MAX_S = (
+    0.5  # for two passes of DBOS's background jobs, a hundredth of it when nothing is held
+)
 _NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
 
 # Kinds of facts that somebody waits for.
@@ -104,6 +108,39 @@ def let_waits_follow_the_clock() -> None:
 
     setattr(event, "wait", waited)  # noqa: B010
     setattr(event, "wait_async", waited_async)  # noqa: B010
+
+
+class BackgroundJobs:
+    """Has DBOS's background jobs run as soon as the clock was set ahead, as a restart does.
+
+    DBOS 3.4.0 releases delayed workflows and cancels timed-out ones at launch, and then once a
+    second.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._passes = 0
+
+    def install(self) -> None:
+        """Have the jobs run at short intervals, and count their passes."""
+        setattr(dbos._workflow_commands, "_BACKGROUND_JOBS_INTERVAL_SEC", _SHORT_POLL_S)  # noqa: B010
+        last_job = SystemDatabase.cancel_timed_out_workflows
+
+        @functools.wraps(last_job)
+        def counted(database: SystemDatabase, limit: int) -> list[str]:
+            cancelled = last_job(database, limit)
+            with self._changed:
+                self._passes += 1
+                self._changed.notify_all()
+            return cancelled
+
+        setattr(SystemDatabase, "cancel_timed_out_workflows", counted)  # noqa: B010
+
+    def wait_for_pass(self) -> None:
+        """Wait until all jobs have run once more, or an open transaction has kept them from it."""
+        with self._changed:
+            begun = self._passes + 2  # the next pass to end may have begun before
+            self._changed.wait_for(lambda: self._passes >= begun, pace.stretched(_JOBS_MAX_S))
 
 
 class Wakener:

@@ -40,6 +40,8 @@ BASELINES = 2
 _PATIENCE_S = (0.3, 1.5)
 # A process may take so much longer than ten uninterrupted runs.
 _BEYOND_BASELINE_S = 5.0
+# And as often again, where no limit is given and it goes on recording what it does.
+_EXTENSIONS_MAX = 3
 # What differs from the baseline may differ by itself, as a random choice recorded in a step:
 # before that is called a finding, more uninterrupted runs are asked.
 # How many times as long as a death takes each of them pauses, the earliest longest: what comes
@@ -137,6 +139,7 @@ class Experiment:
         """
         assert self.runner is not None
         self.runner.timeout_s = timeout_s or self.life_timeout_s
+        self.runner.extensions_max = 0 if timeout_s else _EXTENSIONS_MAX
         shortest_s, longest_s = (each * self.runner.slowness for each in _PATIENCE_S)
         self.runner.patience_s = min(max(self.baseline.seconds, shortest_s), longest_s)
 

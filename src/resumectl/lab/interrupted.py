@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from resumectl.lab.baseline import usual_of
 from resumectl.lab.invariants import steps_recorded
 from resumectl.lab.outcome import Count, Field, calls_of, compared, field_of_step, in_short
 from resumectl.lab.trial import Observation
@@ -50,16 +51,23 @@ def other_answers(
         recorded = steps_recorded(life)
         for call, event in calls_of(life):
             at = call.workflow, call.number
-            if at in recorded or at not in rows or call in seen:
+            row = rows.get(at)
+            if at in recorded or row is None or row["name"] != event["step"] or call in seen:
                 continue
-            for what in ("output", "error"):
-                values = usual.get(field_of_step(rows[at], what))
-                answer = compared(rows[at], what)
-                if values is not None and answer not in values:
-                    seen.add(call)
-                    texts = in_short(answer), in_short(values[0])
-                    yield OtherAnswer(event["step"], *at, *texts)
-                    break
+            answers = {what: compared(row, what) for what in ("error", "output")}
+            values = {what: usual.get(field_of_step(row, what)) for what in answers}
+            if any(told is not None and answers[what] not in told for what, told in values.items()):
+                seen.add(call)
+                expected = {
+                    what: usual_of(told) for what, told in values.items() if told is not None
+                }
+                yield OtherAnswer(event["step"], *at, _in_short(answers), _in_short(expected))
+
+
+def _in_short(answer: Mapping[str, Any]) -> str:
+    """Return the error of a step that raised one, else its output."""
+    error = answer.get("error")
+    return in_short(answer.get("output") if error is None else error)
 
 
 @dataclass(frozen=True, slots=True)

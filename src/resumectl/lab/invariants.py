@@ -135,6 +135,8 @@ def _why_stuck(life: LifeSeen, workflow: Mapping[str, Any], waiting: Sequence[st
         )
     there = {None, *(w["id"] for w in life.left["workflows"])}
     gone = {s["child"] for s in life.left["steps"] if s["workflow"] == workflow["id"]} - there
+    if not life.in_time:
+        reason += "; its time was up: --timeout SECONDS gives each process longer"
     if gone:
         reason += (
             f"; {', '.join(sorted(gone))}, which it has begun, is deleted: whoever awaits that "

@@ -10,8 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -248,7 +247,11 @@ def _watch(
     told, pause = order.death, None
     if order.control is not None:
         told = order.control["at"]
-        pause = functools.partial(_pause, order.control["pause_s"], order.control["jump_s"], hold)
+        pause = functools.partial(_pause, order.control["pause_s"])
+        if hold is not None:
+            jobs = dbos_waits.BackgroundJobs()
+            jobs.install()
+            pause = functools.partial(_let_time_pass, order.control, hold, jobs)
     plan = CrashPlan.parse(told) if told else None
     return Watch(
         plan.deaths[0] if plan else None,
@@ -261,11 +264,18 @@ def _watch(
     )
 
 
-def _pause(pause_s: float, jump_s: float, hold: ClientHold | None) -> None:
-    """Let time pass, as it does while a process is down."""
-    with hold.while_time_passes() if hold is not None else nullcontext():
-        clock.set_ahead(jump_s)
-        time.sleep(pause_s)  # it is the time that is put to the test
+def _pause(pause_s: float) -> None:
+    time.sleep(pause_s)  # it is the time that is put to the test
+
+
+def _let_time_pass(
+    control: Mapping[str, Any], hold: ClientHold, jobs: dbos_waits.BackgroundJobs
+) -> None:
+    """Set the clock ahead, and let DBOS do what it does when a process is back after so long."""
+    with hold.while_time_passes():
+        clock.set_ahead(control["jump_s"])
+        jobs.wait_for_pass()
+        _pause(control["pause_s"])
 
 
 def _writes_of_bodies(facts: Sequence[Fact]) -> dict[str, list[list[str]]]:

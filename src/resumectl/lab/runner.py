@@ -223,6 +223,7 @@ class Runner:
 
     Attributes:
         timeout_s: Seconds for a life.
+        extensions_max: How often a process that is still at work gets as long again.
         patience_s: Time without a commit before it is looked whether a process can go on, in
             seconds.
         keeper: Asked of each trial whether its place is to be kept, and where; None keeps none.
@@ -240,6 +241,7 @@ class Runner:
         self._subjects = (subject, later or subject)
         self._record: Path | None = None  # of the process that was begun last
         self.timeout_s = BASELINE_TIMEOUT_S * self.slowness
+        self.extensions_max = 0
         self.patience_s = BASELINE_PATIENCE_S * self.slowness
         self._discarding = threading.Lock()
         self._discarded_contacts: Counter[str] = Counter()
@@ -397,7 +399,9 @@ class Runner:
             "record": str(record),
             **more,
         }
-        ending = zygote.run({"order": order}, self.timeout_s)
+        is_uninterrupted = order["time_limit_s"] is not None
+        more_time = _MoreTime(record, 0 if is_uninterrupted else self.extensions_max)
+        ending = zygote.run({"order": order}, self.timeout_s, more_time.is_granted)
         if ending.exit_status == recorder.DISK_FULL_STATUS:
             raise MachineFailure(
                 f"the disk under a trial is full: {place.directory}",
@@ -417,6 +421,26 @@ class Runner:
             in_time=ending.in_time,
             left=left,
         )
+
+
+class _MoreTime:
+    """Tells whether a process whose time is up is still at work: it has recorded something since.
+
+    Args:
+        record: File of its events.
+        extensions_max: How often it gets more time.
+    """
+
+    def __init__(self, record: Path, extensions_max: int) -> None:
+        self._record = record
+        self._left = extensions_max
+        self._bytes = 0
+
+    def is_granted(self) -> bool:
+        """Return whether it may go on; to be asked each time that its time is up."""
+        before, self._bytes = self._bytes, self._record.stat().st_size
+        self._left -= 1
+        return self._left >= 0 and self._bytes > before
 
 
 def _is_decided(seen: Observation, deaths: int) -> bool:

@@ -33,6 +33,7 @@ class Standing:
         waits: Who waits for the result of which workflow.
         has_answer: Whether the client's request has returned.
         paused: Who sleeps, or waits for a message or an event, until after the time is up.
+        has_own_thread: Whether a thread of the program's own is alive, which may act at any time.
     """
 
     unfinished: Mapping[str, Unfinished]
@@ -43,6 +44,7 @@ class Standing:
     waits: Collection[Wait]
     has_answer: bool
     paused: Collection[str | None]
+    has_own_thread: bool
 
 
 def stranded(now: Standing) -> frozenset[str]:
@@ -70,6 +72,8 @@ def can_do_no_more(now: Standing) -> bool:
 
     Or it is paused until after the time is up: nobody is left to wake it.
     """
+    if now.has_own_thread:
+        return False
     dead_ends: set[str | None] = {*stranded(now), *now.missing, *now.paused}
     if not dead_ends:
         return False

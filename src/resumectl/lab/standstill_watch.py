@@ -5,6 +5,7 @@ which nothing was committed, so it costs nothing in a process that goes on.
 """
 
 import asyncio
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from dbos import DBOS
 from resumectl.lab import dbos_process
 from resumectl.lab.evidence import Evidence
 from resumectl.lab.standstill import CLIENT, Standing, Wait, can_do_no_more, stranded
+from resumectl.lab.user_code import is_begun_by_user
 
 
 class StandstillWatch:
@@ -122,7 +124,15 @@ class StandstillWatch:
             waits=waits,
             has_answer=self.has_answer,
             paused=self._paused(evidence),
+            has_own_thread=_has_own_thread(),
         )
+
+
+def _has_own_thread() -> bool:
+    """Return whether a thread that the program has begun is alive, apart from the client's."""
+    frames = sys._current_frames()
+    others = set(threading.enumerate()) - {threading.main_thread()}
+    return any(is_begun_by_user(each, frames.get(each.ident or 0)) for each in others)
 
 
 def _is_clients_thread() -> bool:

@@ -1,7 +1,9 @@
 """Tell the user's code from libraries, and find the lines of it in a traceback or a stack."""
 
+import inspect
 import linecache
 import sysconfig
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -21,6 +23,11 @@ def is_user_file(path: str) -> bool:
     """Return whether a file is neither installed, nor resumectl's, nor made up as `<string>` is."""
     is_of_library = any(each in path for each in _LIBRARIES) or path.startswith(INSTALLED)
     return not is_of_library and not path.startswith((_OWN, "<"))
+
+
+def is_stdlib_file(path: str) -> bool:
+    """Return whether a file is of Python's own library."""
+    return path.startswith(INSTALLED[0]) and not any(each in path for each in _LIBRARIES)
 
 
 def line_of(frame: FrameType, line: int) -> dict[str, Any]:
@@ -51,6 +58,21 @@ def outward(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def is_begun_by_user(thread: threading.Thread, frame: FrameType | None) -> bool:
+    """Return whether a thread runs a function of the user's, and is not one of a library's pool.
+
+    Args:
+        thread: A thread of this process.
+        frame: Its innermost frame; None if it has ended meanwhile.
+    """
+    if isinstance(thread, threading.Timer):
+        code = getattr(inspect.unwrap(thread.function), "__code__", None)
+        return code is not None and is_user_file(code.co_filename)
+    files = [each.f_code.co_filename for each in outward(frame)]
+    own = [each for each in files if each != threading.__file__]
+    return bool(own) and is_user_file(own[-1])
 
 
 def innermost_in_stack(frame: FrameType | None, roots: Sequence[Path]) -> dict[str, Any] | None:

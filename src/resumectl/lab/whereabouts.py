@@ -6,6 +6,7 @@ was begun; DBOS sees nothing of it. To be called in the victim, before the progr
 
 import asyncio
 import functools
+import sys
 import threading
 import time
 import weakref
@@ -14,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from dbos import DBOS
+
+from resumectl.lab.user_code import is_stdlib_file, is_user_file, outward
 
 # A workflow's id, and the number of its step; None outside of either.
 Place = tuple[str | None, int | None]
@@ -95,17 +98,26 @@ def wait_for_strays(max_s: float) -> int:
 
 
 def were_at_once() -> bool:
-    """Return whether a step has had two threads, jobs or tasks at once."""
+    """Return whether a step or a body has had two threads, jobs or tasks of its own at once."""
     return _were_at_once
 
 
 def _note(begun: Begun, at: Place) -> None:
     global _were_at_once
     if at != NOWHERE:
+        # What DBOS begins for a body, as for its children, is ordered by what it records.
+        is_own = at[1] is not None or _is_begun_by_user()
         with _changing:
-            if at[1] is not None and not _were_at_once:
+            if is_own and not _were_at_once:
                 _were_at_once = any(_is_alive(b) for b, place in _begun.items() if place == at)
             _begun[begun] = at
+
+
+def _is_begun_by_user() -> bool:
+    """Return whether no library but Python's own stands between the user's code and this module."""
+    files = (each.f_code.co_filename for each in outward(sys._getframe(1)))
+    nearest = next((f for f in files if f != __file__ and not is_stdlib_file(f)), "")
+    return is_user_file(nearest)
 
 
 def _strays() -> int:

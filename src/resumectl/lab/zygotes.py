@@ -94,21 +94,34 @@ class Zygote:
             for end in self._ends.values():
                 end.set_exception(_gone())
 
-    def run(self, told: Mapping[str, Any], timeout_s: float) -> Ending:
+    def run(
+        self,
+        told: Mapping[str, Any],
+        timeout_s: float,
+        has_more_time: Callable[[], bool] = lambda: False,
+    ) -> Ending:
         """Begin what is told in a child, and wait until it has ended.
+
+        Args:
+            told: What the child is to do.
+            timeout_s: Maximum duration, in seconds.
+            has_more_time: Asked when that is over: whether it may go on for as long again.
 
         Raises:
             MachineFailure: The zygote died.
         """
         number, end = self._ask(told)
-        in_time = True
-        try:
-            answer = end.result(timeout_s)
-        except FutureTimeoutError:
-            in_time = False
+        while not end.done():
+            try:
+                end.result(timeout_s)
+            except FutureTimeoutError:
+                if not has_more_time():
+                    break
+        in_time = end.done()
+        if not in_time:
             with self._lock:
                 self._send({"id": number, "kill": True})
-            answer = end.result()
+        answer = end.result()
         by_signal = answer["code"] in (os.CLD_KILLED, os.CLD_DUMPED)
         return Ending(
             pid=self._begun.pop(number),
