@@ -114,3 +114,30 @@ def test_a_step_that_asks_the_clock_may_answer_otherwise_after_an_outage(shop: P
     """The corrected program: the time is looked at in a step, and the answer is recorded."""
     shop.write_text(ASKED)
     assert prove(shop, "dispatch").is_kept
+
+
+CANCELLED = """
+from dbos import DBOS, SetWorkflowTimeout
+from dbos._error import DBOSAwaitedWorkflowCancelledError
+
+@DBOS.workflow()
+def child():
+    DBOS.sleep(0.1)
+    return "done"
+
+@DBOS.workflow()
+def order():
+    with SetWorkflowTimeout(600):
+        handle = DBOS.start_workflow(child)
+    try:
+        return handle.get_result()
+    except DBOSAwaitedWorkflowCancelledError:
+        return "cancelled"
+"""
+
+
+def test_what_dbos_does_once_a_second_is_done_in_the_run_that_explains_it(shop: Path) -> None:
+    """DBOS cancels what has timed out once a second, and at once after a restart."""
+    shop.write_text(CANCELLED)
+    proved = prove(shop, "order")
+    assert proved.is_kept, proved.findings

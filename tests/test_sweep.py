@@ -336,7 +336,7 @@ def test_the_document_is_one_and_sorted(sqlite_place: Place) -> None:
     assert list(document) == sorted(document)
     assert set(document) >= {
         "scenario", "crash_points", "struck", "deaths", "trials", "verdicts", "findings",
-        "exposures", "not_compared", "seconds", "trials_per_second",
+        "exposures", "by_time", "not_compared", "seconds", "trials_per_second",
     }  # fmt: skip
 
 

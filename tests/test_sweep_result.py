@@ -72,6 +72,14 @@ def test_attempts_and_repetitions_are_told(capsys: pytest.CaptureFixture[str]) -
     assert document["verdicts"] == {"KEPT": 1, "BROKEN": 0, "UNSTABLE": 1, "VOID": 0}
 
 
+def test_what_the_passing_of_time_explains_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    told = result([judgement(1), judgement(2, by_time=("w-10", "w-2"))])
+    assert told.by_time == ["w-2", "w-10"]
+    console.show(*sweep_view(told))
+    line = "as in an uninterrupted run in which as much time passes: w-2, w-10"
+    assert line in capsys.readouterr().out
+
+
 def test_the_worst_exposure_keeps_what_else_is_known() -> None:
     seen = [Exposure("charge, sell-1/step-1", 3), Exposure("charge, sell-1/step-1", 2, note="held")]
     told = [judgement(n, exposures=(each,)) for n, each in enumerate(seen)]

@@ -76,30 +76,23 @@ def sweep_view(
     )  # fmt: skip
     if result.tried_again:
         tried = [f"{plan} ({attempts})" for plan, attempts in result.tried_again]
-        yield Text(
-            literal(
-                "killed only after several attempts: "
-                + ", ".join(tried[:_SHOWN_MAX])
-                + (" …" if len(tried) > _SHOWN_MAX else "")
-            ),
-            style="dim",
-        )
+        yield _list("killed only after several attempts: ", tried)
     if result.has_one_order:
         yield Text(
             "several things ran at once, and each crash point was tried in one order of them: "
             "--repeat 5 tries others",
             style="dim",
         )
+    if result.by_time:
+        yield _list("as in an uninterrupted run in which as much time passes: ", result.by_time)
     if result.not_compared:
-        yield Text(
-            literal(
-                "not compared, since it varies by itself: "
-                + ", ".join(result.not_compared[:_SHOWN_MAX])
-                + (" …" if len(result.not_compared) > _SHOWN_MAX else "")
-            ),
-            style="dim",
-        )
+        yield _list("not compared, since it varies by itself: ", result.not_compared)
     yield _sentence(result)
+
+
+def _list(what: str, names: Sequence[str]) -> Text:
+    more = " …" if len(names) > _SHOWN_MAX else ""
+    return Text(literal(f"{what}{', '.join(names[:_SHOWN_MAX])}{more}"), style="dim")
 
 
 def _seconds(seconds: float | None) -> Cell:
@@ -223,6 +216,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
         "attempts": dict(result.tried_again),
         "is_concurrent": result.is_concurrent,
         "orders_tried": result.kept.specification.repeat,
+        "by_time": result.by_time,
         "not_compared": result.not_compared,
         "outside": {
             "redirected": list(access.redirects),

@@ -90,6 +90,11 @@ class SweepResult:
         return [(service, how, times) for service, _, how, times in parts]
 
     @property
+    def by_time(self) -> list[str]:
+        """What differs as it does in an uninterrupted run in which as much time passes."""
+        return sorted({each for trial in self.trials for each in trial.by_time}, key=natural_key)
+
+    @property
     def not_compared(self) -> list[str]:
         """What is compared in no trial, and which trials are not compared."""
         return [
