@@ -12,6 +12,7 @@ from resumectl.lab.baseline import Transition
 from resumectl.lab.command_line import Command, command_line
 from resumectl.lab.trial import Kind, Verdict
 from resumectl.report.console import VERDICT_STYLES
+from resumectl.report.outside import outside_document, outside_lines
 from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
 from resumectl.report.sweep_header import header, settings_document
 from resumectl.report.sweep_result import SeenExposure, SeenFinding, SweepResult
@@ -42,6 +43,7 @@ def sweep_view(
         result: What was proved.
         retyped: Complete a command line with the options of every command that were given.
     """
+    access = result.kept.specification.subject.access
     yield from header(result.kept.specification, *result.settings)
     yield from _findings_view(result, retyped)
     void = [j for j in result.trials if j.verdict is Verdict.VOID]
@@ -58,7 +60,7 @@ def sweep_view(
         )
         if len(result.exposures) > _SHOWN_MAX:
             yield Text(f"… and {len(result.exposures) - _SHOWN_MAX} more (--json has them all)")
-    yield from (Text(literal(line)) for line in _outside(result))
+    yield from (Text(literal(line)) for line in outside_lines(access, result.contacts))
     yield Sheet(
         f"Sweep {result.kept.id}, of {result.kept.scenario}",
         [
@@ -145,20 +147,6 @@ def _detail(exposure: SeenExposure) -> str:
     return "; ".join(filter(None, (payload, exposure.note)))
 
 
-def _outside(result: SweepResult) -> Iterator[str]:
-    """Tell what the program used outside its sandbox, and what it was redirected from."""
-    access = result.kept.specification.subject.access
-    made = f"as {access.prepare!r} makes it" if access.prepare else "with the same tables, no rows"
-    for url in access.redirects:
-        yield f"redirected: {url}, to a database in each trial's sandbox, {made}"
-    for url in access.databases:
-        yield f"allowed: {url}, which every trial may write to"
-    for host in access.hosts:
-        yield f"allowed: {host}, which every trial may connect to"
-    for service, how, times in result.services[:_SHOWN_MAX]:
-        yield f"talks to {service}: {times} {how if times > 1 else how.removesuffix('s')}"
-
-
 def _count(verdict: str, number: int) -> Cell:
     return Text(str(number), style=VERDICT_STYLES[verdict]) if number else 0
 
@@ -218,16 +206,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
         "orders_tried": result.kept.specification.repeat,
         "by_time": result.by_time,
         "not_compared": result.not_compared,
-        "outside": {
-            "redirected": list(access.redirects),
-            "prepared_by": access.prepare,
-            "allowed_databases": list(access.databases),
-            "allowed_hosts": list(access.hosts),
-            "services": [
-                {"service": service, "times": times, "what": how}
-                for service, how, times in result.services
-            ],
-        },
+        "outside": outside_document(access, result.contacts),
         "void": [
             {"plan": j.plan, "why": j.why_void} for j in result.trials if j.verdict is Verdict.VOID
         ],

@@ -84,12 +84,6 @@ class SweepResult:
         return self.judged.trials
 
     @property
-    def services(self) -> list[tuple[str, str, int]]:
-        """Services on this machine: where, what was counted, and how often."""
-        parts = ((*key.rpartition(" "), times) for key, times in sorted(self.contacts.items()))
-        return [(service, how, times) for service, _, how, times in parts]
-
-    @property
     def by_time(self) -> list[str]:
         """What differs as it does in an uninterrupted run in which as much time passes."""
         return sorted({each for trial in self.trials for each in trial.by_time}, key=natural_key)

@@ -1,7 +1,10 @@
 """`points` and `replay`: look at a scenario uninterrupted, and at one trial of it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+
+from rich.text import Text
 
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, Refusal
@@ -15,8 +18,9 @@ from resumectl.lab.sweep import keeper, run_trials, verdicts
 from resumectl.lab.trial import Observation, Verdict
 from resumectl.report import console, machine, story
 from resumectl.report.activity import Activity
+from resumectl.report.outside import outside_document, outside_lines
 from resumectl.report.sweep import transitions_sheet
-from resumectl.text import counted
+from resumectl.text import counted, literal
 
 
 def discover(
@@ -68,6 +72,8 @@ def points(common: Common, specification: Specification, doing: Activity) -> Exi
         experiment = Experiment(runner, {})
         discover(experiment, runner, told, doing)
         transitions = experiment.baseline.transitions
+        experiment.tell_discarded_contacts()
+        contacts = sum((run.contacts for run in experiment.runs), Counter[str]())
     doing.stop()
     plans = crash_points(transitions)
     document = {
@@ -77,8 +83,11 @@ def points(common: Common, specification: Specification, doing: Activity) -> Exi
             for t in transitions
         ],
         "crash_points": list(map(str, plans)),
+        "outside": outside_document(told.subject.access, contacts),
     }
     if not common.as_json and transitions:
+        for line in outside_lines(told.subject.access, contacts):
+            console.show(Text(literal(line)))
         console.show(transitions_sheet(str(told.subject), transitions))
     try:
         refuse_none(plans, transitions, only=None, points_line="")

@@ -1,0 +1,51 @@
+"""What a program used outside its sandbox, and what it was redirected from, as lines and as JSON."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from resumectl.lab.subject import Access
+
+_SHOWN_MAX = 12  # services on a screen; the JSON document has all
+
+
+def outside_lines(access: Access, contacts: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence for each thing outside the sandbox.
+
+    Args:
+        access: What the user lets the program use.
+        contacts: How often services on this machine were contacted, as an observation tells it.
+    """
+    made = f"as {access.prepare!r} makes it" if access.prepare else "with the same tables, no rows"
+    for url in access.redirects:
+        yield f"redirected: {url}, to a database in each trial's sandbox, {made}"
+    for url in access.databases:
+        yield f"allowed: {url}, which every trial may write to"
+    for host in access.hosts:
+        yield f"allowed: {host}, which every trial may connect to"
+    for service, how, times in _services(contacts)[:_SHOWN_MAX]:
+        yield f"talks to {service}: {times} {how if times > 1 else how.removesuffix('s')}"
+
+
+def outside_document(access: Access, contacts: Mapping[str, int]) -> dict[str, Any]:
+    """Return the same as a JSON document holds it.
+
+    Args:
+        access: What the user lets the program use.
+        contacts: How often services on this machine were contacted.
+    """
+    return {
+        "redirected": list(access.redirects),
+        "prepared_by": access.prepare,
+        "allowed_databases": list(access.databases),
+        "allowed_hosts": list(access.hosts),
+        "services": [
+            {"service": service, "times": times, "what": how}
+            for service, how, times in _services(contacts)
+        ],
+    }
+
+
+def _services(contacts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    """Return where each service on this machine is, what was counted, and how often."""
+    parts = ((*key.rpartition(" "), times) for key, times in sorted(contacts.items()))
+    return [(service, how, times) for service, _, how, times in parts]
