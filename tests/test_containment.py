@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -582,7 +583,11 @@ def checkout():
 )
 def test_another_machine_is_not_reached(sqlite_place: Place, how: str, host: str) -> None:
     (sqlite_place.directory / "shop.py").write_text(NETWORK)
-    found = refused(sqlite_place, "shop.py:checkout", "--env", f"HOW={how}")
+    # A proxy on this machine could be reached, and through it any other.
+    place = replace(
+        sqlite_place, environ={**sqlite_place.environ, "http_proxy": "http://127.0.0.1:9"}
+    )
+    found = refused(place, "shop.py:checkout", "--env", f"HOW={how}")
     assert f"connects to {host}, which is outside the sandbox (shop.py, line" in found["error"]
     assert f"--allow-host {host}" in found["next"]
 
@@ -661,6 +666,9 @@ def test_a_service_on_this_machine_is_counted_as_it_counts_itself(
     assert f"talks to 127.0.0.1:{port}: {times} connections" in ran.out
     found = sqlite_place.document("check", "1")["outside"]["services"]
     assert found == [{"service": f"127.0.0.1:{port}", "times": times, "what": "connections"}]
+    if name == "paid":
+        out = sqlite_place.ok("points", f"shop.py:{name}", "--env", f"PORT={port}").out
+        assert f"talks to 127.0.0.1:{port}: {len(reached) - times} connections" in out
 
 
 @pytest.mark.long

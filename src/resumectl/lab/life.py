@@ -48,7 +48,7 @@ from resumectl.lab.schedule import Schedule, Turns
 from resumectl.lab.server import advance_sequences
 from resumectl.lab.standstill_watch import StandstillWatch
 from resumectl.lab.statements import STARTED, Fact
-from resumectl.lab.subject import Subject
+from resumectl.lab.subject import Subject, without_proxies
 from resumectl.lab.transitions import Watch
 from resumectl.lab.warm import shared_engine
 from resumectl.lab.whereabouts import NOWHERE, follow, here, wait_for_strays, were_at_once
@@ -116,7 +116,10 @@ def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
         clock.install()
     os.environ["RESUMECTL_PLACE"] = order.place
     tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.place, TEMPORARY_DIRECTORY))
-    os.environ.update(subject.environ_in(order.place, order.database_url, os.environ))
+    given = subject.environ_in(order.place, order.database_url, os.environ)
+    for name in os.environ.keys() - without_proxies(os.environ).keys():
+        del os.environ[name]
+    os.environ.update(given)
     if "PYTHONPATH" in subject.environ:
         # The interpreter reads it as it starts, and this one has been forked.
         sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)

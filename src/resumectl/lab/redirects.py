@@ -23,7 +23,7 @@ from resumectl.errors import MachineFailure, Refusal
 from resumectl.lab import recorder
 from resumectl.lab.databases import VERSION_TABLES
 from resumectl.lab.outside_access import Location, Sandbox
-from resumectl.lab.subject import Access, Subject
+from resumectl.lab.subject import Access, Subject, without_proxies
 from resumectl.lab.ways_out import prepare_option
 
 # What a contained command is told: see `prepared`.
@@ -138,7 +138,7 @@ def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: s
         }
         own = str(Path(__file__).parents[2])  # from which resumectl is imported
         environ = {
-            **os.environ,
+            **without_proxies(os.environ),
             "DATABASE_URL": prepared_url,
             **subject.environ_in(str(seed), database_url, os.environ),
             CONTAINMENT_VARIABLE: json.dumps(told),

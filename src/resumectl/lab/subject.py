@@ -105,6 +105,11 @@ class Subject:
         return f"{module.rpartition('/')[2]}:{name}"
 
 
+def without_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without its proxies, by which calls to other hosts would go unseen."""
+    return {name: value for name, value in environ.items() if not name.lower().endswith("_proxy")}
+
+
 def _with_usual_driver(url: str, usual: str) -> str:
     """Return a URL with the driver of another one, where both are of one kind of database."""
     kinds = (each.partition("://")[0].partition("+")[0] for each in (url, usual))
