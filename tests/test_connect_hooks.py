@@ -374,6 +374,30 @@ def test_rows_that_a_template_has_are_in_each_copy(postgres_url: str, tmp_path: 
         server.close()
 
 
+def test_the_line_is_told_that_began_the_thread_of_a_library(tmp_path: Path) -> None:
+    """A pool connects in threads of its own, which begin others, as psycopg_pool does."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "library.py").write_text(
+        "import socket, threading\n"
+        "def begin(do):\n"
+        "    thread = threading.Thread(target=do)\n"
+        "    thread.start()\n"
+        "    thread.join()\n"
+        "def connect():\n"
+        "    socket.create_connection(('203.0.113.7', 80))\n"
+        "def make_pool():\n"
+        "    begin(lambda: begin(connect))\n"
+    )
+    _, events = contained(
+        tmp_path,
+        "sys.path.insert(0, here + '/site-packages')\nimport library\nlibrary.make_pool()  # here",
+    )
+    lines = (tmp_path / "program.py").read_text().splitlines()
+    (number,) = (n for n, line in enumerate(lines, start=1) if line.endswith("# here"))
+    assert events[-1]["error"].endswith(f"(in a thread begun at program.py, line {number})")
+
+
 def test_the_url_of_a_sandbox_can_be_written_into_alembic_ini(postgres_url: str) -> None:
     """`env.py` does so, and `%` begins an interpolation there."""
     server = Server(postgres_url)

@@ -1,24 +1,28 @@
 """Find the line of the user's own code that is being executed.
 
 Reads the frames of this thread; where SQLAlchemy runs synchronous code below a coroutine, those of the
-greenlets around it; and where a library has begun a task of its own, those of the tasks beside it.
+greenlets around it; where a library has begun a task of its own, those of the tasks beside it; and where
+it has begun a thread, the line at which it did.
 """
 
 import asyncio
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from resumectl.lab.user_code import is_user_file, outward
 
 _LOOP = "_run_once"  # the function of asyncio's that runs what is ready
 _OWN = f"{Path(__file__).parent}/"
+_begun_at: WeakKeyDictionary[object, tuple[str, int]] = WeakKeyDictionary()  # of threads
 
 
 def user_line(started_in: Path) -> str:
-    """Return the innermost line of the user's code, as in `shop.py, line 12`.
+    """Return the innermost line of the user's code, as in `shop.py, line 12`, or where its thread began.
 
     Args:
         started_in: The user's working directory, for a shorter path.
@@ -31,15 +35,35 @@ def user_line(started_in: Path) -> str:
     # What began the event loop is the line that says least.
     loop = (n for n, each in enumerate(stack) if each.f_code.co_name == _LOOP)
     found = _of_user(stack[: next(loop, None)]) or _of_only_task() or _of_user(stack)
+    begun_at = _begun_at.get(threading.current_thread())
+    if found is None and begun_at is not None:
+        return f"in a thread begun at {_shown(*begun_at, started_in)}"
     if found is None:
         made_up = ("<", _OWN)
         libraries = (each for each in stack if not each.f_code.co_filename.startswith(made_up))
         found = next(libraries, None)
     if found is None:
         return ""
-    path = Path(found.f_code.co_filename)
+    return _shown(found.f_code.co_filename, found.f_lineno, started_in)
+
+
+def note_thread(thread: object) -> None:
+    """Note the line of the user's code at which this thread begins another one.
+
+    Args:
+        thread: The other one.
+    """
+    found = _of_user(_frames())
+    if found is not None:
+        _begun_at[thread] = (found.f_code.co_filename, found.f_lineno)
+    elif (inherited := _begun_at.get(threading.current_thread())) is not None:
+        _begun_at[thread] = inherited
+
+
+def _shown(file: str, line: int, started_in: Path) -> str:
+    path = Path(file)
     shown = path.relative_to(started_in) if path.is_relative_to(started_in) else path
-    return f"{shown}, line {found.f_lineno}"
+    return f"{shown}, line {line}"
 
 
 def _of_user(frames: Iterable[FrameType]) -> FrameType | None:

@@ -12,6 +12,7 @@ import re
 import socket
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -253,3 +254,15 @@ def watch_lookups(
         return in_loop(self, host, port, **kwargs)
 
     setattr(asyncio.BaseEventLoop, "getaddrinfo", checked)  # noqa: B010
+
+
+def watch_threads(begins: Callable[[threading.Thread], None]) -> None:
+    """Tell of each thread that is begun, ahead of that, in the thread that begins it."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def noted(self: threading.Thread) -> None:
+        begins(self)
+        start(self)
+
+    setattr(threading.Thread, "start", noted)  # noqa: B010

@@ -20,13 +20,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from resumectl.lab.callers import user_line
+from resumectl.lab.callers import note_thread, user_line
 from resumectl.lab.connect_hooks import (
     WATCHED_PACKAGES,
     add_audit_hook,
     contain_sqlite,
     redirect_postgres,
     watch_lookups,
+    watch_threads,
 )
 from resumectl.lab.databases import conninfo
 from resumectl.lab.outside_access import Location, Reach, Sandbox, locations_of_arguments
@@ -85,6 +86,7 @@ class Containment:
         redirect_postgres(self._postgres_arguments)
         event.listen(sa.Engine, "do_connect", self._engine_connects)
         event.listen(sa.Pool, "connect", self._pool_connected)
+        watch_threads(note_thread)
         watch_lookups(self._looks_up, self._looked_up)
         add_audit_hook(self._audited)
 
