@@ -4,7 +4,7 @@ import random
 import signal
 
 import pytest
-from conftest import MOSTLY_POSTGRES, Place
+from conftest import MOSTLY_POSTGRES, MOSTLY_SQLITE, Place
 
 from resumectl.database import open_engine
 from resumectl.lab.crash import Ending, run_victim
@@ -61,6 +61,7 @@ _MATRIX = [
 ]
 
 
+@MOSTLY_SQLITE
 @pytest.mark.parametrize(("guarantee", "when"), _MATRIX)
 def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
     place: Place, guarantee: str, when: str

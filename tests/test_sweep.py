@@ -13,7 +13,44 @@ from resumectl.errors import ExitCode
 from resumectl.lab.crash_points import sample
 from resumectl.lab.plan import CrashPlan
 
+# With one pitfall of the collection, and what its mistake is said to show.
+ONE_PITFALL = """
+import sys
+from dataclasses import replace
+from resumectl.cli.flows import selftest
 
+name, finding = sys.argv.pop(1), sys.argv.pop(1)
+(chosen,) = [each for each in selftest.pitfalls() if each.path.stem == name]
+selftest.pitfalls = lambda: [replace(chosen, finding=finding)]
+
+from resumectl.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("finding", "caught", "code"),
+    [("duplicated", 1, ExitCode.DONE), ("lost", 0, ExitCode.PROMISE_BROKEN)],
+)
+def test_a_mistake_and_its_twin_are_told_apart(
+    sqlite_place: Place, finding: str, caught: int, code: ExitCode
+) -> None:
+    pitfall = ("effect_in_the_workflow_body", finding)
+    ended = subprocess.run(
+        [sys.executable, "-c", ONE_PITFALL, *pitfall, "selftest", "--json"],
+        cwd=sqlite_place.directory,
+        env=sqlite_place.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == code, ended
+    found = json.loads(ended.stdout)
+    assert (found["mistakes"], found["twins"], found["false_alarms"]) == (1, 1, 0)
+    assert found["caught"] == caught
+
+
+@pytest.mark.long
 def test_every_mistake_is_caught_and_no_twin_raises_an_alarm(sqlite_place: Place) -> None:
     ran = sqlite_place.run("selftest", "--json")
     found = ran.document

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from conftest import DEADLINE_S, Place, seconds, wait_for
+from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Place, seconds, wait_for
 
 
 @contextmanager
@@ -48,6 +48,7 @@ def status(place: Place, workflow_id: str) -> str:
     return str(place.rows(sql)[0][0])
 
 
+@MOSTLY_SQLITE
 def test_a_worker_serves_what_was_detached_and_ends_in_order(place: Place) -> None:
     place.ok("publish", "--count", "5", "--detach")
     with worker(place) as process:
@@ -59,6 +60,7 @@ def test_a_worker_serves_what_was_detached_and_ends_in_order(place: Place) -> No
     assert totals(place)["delivered"] == 5
 
 
+@MOSTLY_POSTGRES
 def test_each_worker_holds_an_executor_id_of_its_own(place: Place) -> None:
     with ExitStack() as stack:
         workers = [stack.enter_context(worker(place)) for _ in range(3)]
