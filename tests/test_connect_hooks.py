@@ -438,5 +438,5 @@ def test_what_a_command_says_that_fails_has_no_password(tmp_path: Path) -> None:
     command = "echo $DATABASE_URL; exit 1"
     subject = Subject(access=Access(prepare=command, prepare_in=str(tmp_path)))
     with pytest.raises(Refusal) as refusal:
-        make_seed(subject, tmp_path, "postgresql://user:s3cret@localhost/template")
+        make_seed(subject, tmp_path, "postgresql://user:s3%40cret@localhost/template")
     assert "ended with status 1: postgresql://user:***@localhost/template" in refusal.value.what

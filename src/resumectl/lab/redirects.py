@@ -155,7 +155,8 @@ def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: s
     if status != 0:
         said = "; ".join(lines[-_LAST_LINES:])
         password = make_url(database_url).password
-        said = said.replace(str(password), "***") if password else said
+        for secret in filter(None, [password, quote(str(password or ""))]):
+            said = said.replace(str(secret), "***")
         raise Refusal(
             f"--prepare {access.prepare!r} ended with status {status}: {said}",
             next_step="run it by hand, with DATABASE_URL set, until it ends with status 0",
