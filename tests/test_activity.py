@@ -39,8 +39,14 @@ def seen_on_a_terminal(place: Place, *arguments: str) -> str:
 
 def test_what_is_done_is_said_on_a_terminal_in_its_order(sqlite_place: Place) -> None:
     (sqlite_place.directory / "shop.py").write_text(SHOP)
-    text = seen_on_a_terminal(sqlite_place, "sweep", "shop.py:checkout")
-    said = ["starting", "importing shop.py:checkout", "baseline 2 of 2", "4/4"]
+    text = seen_on_a_terminal(sqlite_place, "sweep", "shop.py:checkout", "--prepare", "true")
+    said = [
+        "starting",
+        "running --prepare 'true'",
+        "importing shop.py:checkout",
+        "baseline 2 of 2",
+        "4/4",
+    ]
     places = [text.find(each) for each in said]
     assert -1 not in places, text
     assert places == sorted(places)
