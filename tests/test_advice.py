@@ -159,6 +159,16 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
         "main.py:9 sets it, in set_up, which is not run here",
         "--after-launch main.py:set_up",
     ),
+    "name that the main program sets": (
+        observed(began("import"), unrunnable("unknown-name", **{"global": {**MAIN, "name": "store"}})),
+        "flows.py has no store when it is imported: main.py:9 sets it, in the main program, which",
+        "set store above  if __name__",
+    ),
+    "launched too early, in a statement of several lines": (
+        observed(began("import"), failed("DBOSException", "DBOS Error: No DBOS was created yet", where=HERE | {"text": "DBOS.register_queue("})),
+        "flows.py:12 needs DBOS to be launched: DBOS.register_queue(",
+        "        ...  # what flows.py:12 does",
+    ),
     "global that an import uses": (
         observed(began("import"), not_set(SETUP)),
         "flows.py:12 uses store, which is not set",
@@ -393,7 +403,7 @@ def test_line_break_from_outside_is_no_line_of_the_advice() -> None:
     for event in (
         failed("ModuleNotFoundError", message, about=about),
         {"kind": "failed", "problem": "unknown-name", "error": message, "where": None, "about": {
-            "file": "a\nb.py", "nearest": ["x\ny"], "workflows": [], "option": "",
+            "file": "a\nb.py", "nearest": ["x\ny"], "workflows": [], "option": "", "global": None,
         }},
     ):  # fmt: skip
         advice = advise(observed(began("import"), event), "/home/shop")

@@ -3,6 +3,7 @@
 One table of cases; each is a function from what was recorded to advice, or to nothing. Pure.
 """
 
+import ast
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -243,6 +244,13 @@ def _unknown_name(at: Situation) -> Advice | None:
     if at.error.get("problem") != "unknown-name":
         return None
     file, workflows = at.short(at.about["file"]), at.about["workflows"]
+    setup = at.about["global"]
+    if setup is not None:
+        name = setup["name"]
+        return Advice(
+            f"{file} has no {name} when it is imported: {_not_run(at, setup, 'sets it')}",
+            f"set {name} above  {_MAIN}",
+        )
     near = at.about["nearest"]
     better = [each for each in near if each in workflows] or workflows or near
     if not better:
@@ -553,7 +561,17 @@ def _too_early(at: Situation) -> Advice | None:
         return None
     where = at.error.get("where")
     line = where["text"] if where else "..."
-    return Advice(f"{at.place()} needs DBOS to be launched: {line}", _after_launch(line))
+    # Of a statement of several lines, the first is known.
+    pasted = line if _is_statement(line) else f"...  # what {at.place()} does"
+    return Advice(f"{at.place()} needs DBOS to be launched: {line}", _after_launch(pasted))
+
+
+def _is_statement(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
 
 
 _UNREACHABLE = re.compile(

@@ -113,10 +113,11 @@ def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, A
 
 def _half_imported(error: BaseException) -> str | None:
     """Return the module that an error misses a name of while it is still being imported."""
-    name = error.name if isinstance(error, ImportError) else None
-    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
-        name = error.obj.__name__
-    file = getattr(sys.modules.get(name or ""), "__file__", None)
+    name, file = None, None
+    if isinstance(error, ImportError):
+        name, file = error.name, error.path
+    elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name, file = error.obj.__name__, getattr(error.obj, "__file__", None)
     running = {
         _file_of(each)
         for each in _frames(error.__traceback__)

@@ -15,11 +15,17 @@ from typing import Any
 
 from dbos import DBOS, SetWorkflowID
 
-from resumectl.lab.candidates import arguments_of, refuse_what_is_no_workflow, workflow_names
+from resumectl.lab.candidates import (
+    arguments_of,
+    file_of,
+    refuse_what_is_no_workflow,
+    workflow_names,
+)
 from resumectl.lab.effects import Scenario
 from resumectl.lab.failure import Unrunnable
 from resumectl.lab.modules import import_once, import_target, locate
 from resumectl.lab.recorder import shown
+from resumectl.lab.setup_code import find_global
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import Promise
 
@@ -117,6 +123,7 @@ def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[A
         try:
             owner, found = found, getattr(found, part)
         except AttributeError:
+            module_file = file_of(module) if found is module else None
             workflows = [] if option else list(workflow_names(module))
             names = [each for each in vars(module) if not each.startswith("_")]
             near = get_close_matches(name, {*workflows, *names}, n=3, cutoff=0.0)
@@ -129,6 +136,7 @@ def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[A
                 nearest=get_close_matches(name, names, n=1),
                 workflows=sorted(workflows, key=lambda each: each not in near),
                 option=option,
+                **{"global": find_global(module_file, part) if module_file else None},
             ) from None
     return owner, found
 
