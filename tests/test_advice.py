@@ -66,8 +66,9 @@ SETUP = {"file": "/home/shop/main.py", "line": 9, "function": "set_up", "is_call
 MAIN = {**SETUP, "function": "", "is_callable": False}
 
 
-def not_set(setup: Mapping[str, Any]) -> dict[str, Any]:
-    more = {"name": "store", "text": "store = Store(1)"}
+def not_set(setup: Mapping[str, Any], *, is_before_launch: bool = False) -> dict[str, Any]:
+    more: dict[str, Any] = {"name": "store", "lines": ["size = 1", "store = Store(size)"]}
+    more["is_before_launch"] = is_before_launch
     return failed("NameError", "name 'store' is not defined", about={"global": {**setup, **more}})
 
 
@@ -152,7 +153,17 @@ RECORDED: dict[str, tuple[Observation, str, str]] = {
         observed(began("import"), began("request"), not_set(MAIN) | {"kind": "answered"}),
         "flows.py:12 uses store, which is not set: main.py:9 sets it, in the main program, which is",
         "--after-launch main.py:setup  with these lines in main.py\n\n    def setup():\n"
-        "        global store\n        store = Store(1)",
+        "        global store\n        size = 1\n        store = Store(size)",
+    ),
+    "global that main sets before the launch": (
+        observed(began("import"), began("request"), not_set(MAIN, is_before_launch=True) | {"kind": "answered"}),
+        "main.py:9 sets it, in the main program, which is not run here",
+        "above  if __name__ == \"__main__\":\n\n    size = 1\n    store = Store(size)",
+    ),
+    "datasource after the launch": (
+        observed(began("import"), began("after-launch"), failed("DBOSException", "DBOS Error: Datasources must be created before DBOS.launch()")),
+        "flows.py:12 creates a datasource after DBOS is launched",
+        "create it where its module is imported",
     ),
     "global of a function that can be called": (
         observed(began("import"), began("request"), not_set(SETUP) | {"kind": "answered"}),
@@ -449,7 +460,7 @@ def test_global_that_main_sets_is_told_with_the_error(tmp_path: Path) -> None:
     main = "if __name__ == '__main__':\n    store = 1\n"
     for text in (f"{main}store\n", f"store = None\n{main}store.keep()\n"):
         found = facts_of_program(tmp_path, text)["about"]["global"]
-        assert (found["name"], found["text"]) == ("store", "store = 1")
+        assert (found["name"], found["lines"]) == ("store", ["store = 1"])
     for text in (f"{main}other\n", f"def f(): x; x = 1\n{main}f()\n", f"{main}None.store()\n"):
         assert "global" not in facts_of_program(tmp_path, text)["about"]
 

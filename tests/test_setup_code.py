@@ -132,24 +132,27 @@ def main():
     serve.run()
 
 if __name__ == "__main__":
+    size: int = 1
+    other = 2
     store: Store = Store(
-        1)
+        size)
+    launch()
     from shop import flows
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "is_callable", "text"),
+    ("name", "line", "is_callable", "lines"),
     [
-        ("engine", 6, True, "engine = make()"),
-        ("client", 10, False, "client = 1"),
-        ("store", 16, False, "store = Store(1)"),
-        ("flows", 18, False, "from shop import flows"),
-        ("inner", 0, False, ""),
+        ("engine", 6, True, ["engine = make()"]),
+        ("client", 10, False, ["client = 1"]),
+        ("store", 18, False, ["size = 1", "store = Store(size)"]),
+        ("flows", 21, False, ["from shop import flows"]),
+        ("inner", 0, False, []),
     ],
 )
 def test_place_where_main_sets_a_global_is_found(
-    tmp_path: Path, name: str, line: int, is_callable: bool, text: str
+    tmp_path: Path, name: str, line: int, is_callable: bool, lines: list[str]
 ) -> None:
     file = tmp_path / "main.py"
     file.write_text(GLOBALS)
@@ -158,7 +161,8 @@ def test_place_where_main_sets_a_global_is_found(
         assert found is None
         return
     assert found is not None
-    assert [found[each] for each in ("line", "is_callable", "text")] == [line, is_callable, text]
+    assert [found[each] for each in ("line", "is_callable", "lines")] == [line, is_callable, lines]
+    assert found["is_before_launch"] == (name == "store")
 
 
 def test_files_of_other_programs_in_the_directory_are_left_out(tmp_path: Path) -> None:

@@ -510,12 +510,15 @@ def _global_of_main(at: Situation) -> Advice | None:
         return Advice(what, f"set {name} above the line that uses it, where {file} is imported")
     if setup["is_callable"]:
         return Advice(what, _set_up_by(at, setup))
+    if setup["is_before_launch"]:
+        first = f"set it where {file} is imported:  with these lines above  {_MAIN}"
+        return Advice(what, _paste(first, *setup["lines"]))
     return Advice(
         what,
         _paste(
             f"set it where {file} is imported;  or in a function that each process runs after "
             f"launch:  --after-launch {file}:setup  with these lines in {file}",
-            "def setup():", f"    global {name}", f"    {setup['text']}",
+            "def setup():", f"    global {name}", *(f"    {line}" for line in setup["lines"]),
         ),
     )  # fmt: skip
 
@@ -564,6 +567,16 @@ def _too_early(at: Situation) -> Advice | None:
     # Of a statement of several lines, the first is known.
     pasted = line if _is_statement(line) else f"...  # what {at.place()} does"
     return Advice(f"{at.place()} needs DBOS to be launched: {line}", _after_launch(pasted))
+
+
+def _datasource_too_late(at: Situation) -> Advice | None:
+    if "Datasources must be created before DBOS.launch()" not in at.message:
+        return None
+    place = at.place() or "the program"
+    return Advice(
+        f"{place} creates a datasource after DBOS is launched",
+        "create it where its module is imported",
+    )
 
 
 def _is_statement(text: str) -> bool:
@@ -733,6 +746,7 @@ _CASES: Sequence[Case] = (
     _written_for_another_dbos,
     _table_missing,
     _too_early,
+    _datasource_too_late,
     _workflow_called_at_import,
     _class_not_registered,
     _relative_path,

@@ -79,11 +79,7 @@ def find_queue(files: Iterable[Path], queue: str) -> dict[str, Any] | None:
     found = _first(files, lambda place: _registers(place, queue))
     if found is None:
         return None
-    beside = [
-        each
-        for each in _within(_Place(found.file, found.tree, found.tree, None, False))
-        if _is_registration(each) and each.function is found.function
-    ]
+    beside = [each for each in _beside(found) if _is_registration(each)]
     return found.as_plain(lines=_repeated(beside))
 
 
@@ -114,10 +110,29 @@ def find_global(file: Path, name: str) -> dict[str, Any] | None:
         name: Of the global.
 
     Returns:
-        `file`, `line`, `function` and `is_callable`, as of a queue, and `text`: the statement.
+        `file`, `line`, `function`, `is_callable` and `lines`, as of a queue: the statement, after
+        those that set what it uses; and `is_before_launch`: whether DBOS is launched after it.
     """
     found = _first([file], lambda place: _sets(place, name))
-    return found.as_plain(name=name, text=_statement(found.node)) if found else None
+    if found is None:
+        return None
+    later = _beside(found)
+    later = later[[each.node for each in later].index(found.node) :]
+    calls = [each.node for each in later if isinstance(each.node, ast.Call)]
+    return found.as_plain(
+        name=name,
+        lines=_with_what_it_uses(found),
+        is_before_launch=any(_name_of(each.func) == "launch" for each in calls),
+    )
+
+
+def _beside(place: _Place) -> list[_Place]:
+    """Return all pieces of the same function, in order."""
+    return [
+        each
+        for each in _within(_Place(place.file, place.tree, place.tree, None, False))
+        if each.function is place.function and each.is_of_main is place.is_of_main
+    ]
 
 
 def _first(files: Iterable[Path], is_wanted: Callable[[_Place], bool]) -> _Place | None:
@@ -246,6 +261,18 @@ def _sets(place: _Place, name: str) -> bool:
     return any(
         isinstance(each, ast.Global) and name in each.names for each in ast.walk(place.function)
     )
+
+
+def _with_what_it_uses(place: _Place) -> list[str]:
+    """Return a statement, after those before it in the same function that set what it uses."""
+    beside = _beside(place)
+    needed, lines = {place.node}, [place.node]
+    for each in reversed(beside[: [other.node for other in beside].index(place.node)]):
+        used = {n.id for node in needed for n in ast.walk(node) if isinstance(n, ast.Name)}
+        if isinstance(each.node, ast.stmt) and used.intersection(_bound(each.node)):
+            needed.add(each.node)
+            lines.insert(0, each.node)
+    return [_statement(each) for each in lines]
 
 
 def _bound(statement: ast.stmt) -> list[str]:
