@@ -23,7 +23,7 @@ from command_server import CommandServer
 
 from resumectl.database import open_engine
 from resumectl.errors import ExitCode
-from resumectl.settings import CONFIG_VARIABLE, URL_VARIABLES, Settings
+from resumectl.settings import CONFIG_VARIABLE, OWN_URL_VARIABLE, URL_VARIABLES, Settings
 
 POSTGRES_VARIABLE = "RESUMECTL_TEST_POSTGRES_URL"
 CHECKOUT = Path(__file__).parents[1]
@@ -209,7 +209,8 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 @pytest.fixture
 def clean_environ() -> dict[str, str]:
     """The environment without any variable that resumectl reads, and a fixed width."""
-    read = {*URL_VARIABLES, CONFIG_VARIABLE, "DBOS__VMID", "DBOS__APPVERSION"}
+    read = {*URL_VARIABLES, OWN_URL_VARIABLE, CONFIG_VARIABLE}
+    read |= {"DBOS__VMID", "DBOS__APPVERSION", "DBOS__CLOUD"}
     return {k: v for k, v in os.environ.items() if k not in read} | {"COLUMNS": "160"}
 
 

@@ -247,8 +247,6 @@ CONFIGURATIONS = {
     "a list": b"- name: resumectl\n",
     "a word": b"resumectl\n",
     "not UTF-8": "name: résumectl\n".encode("latin-1"),
-    "of a name that DBOS refuses": b"name: R\n",
-    "of a name that is a number": b"name: 12345\n",
     "of two documents": b"name: resumectl\n---\nname: resumectl\n",
     "of a URL that is none": f"name: resumectl\nsystem_database_url: [{SECRET}]\n".encode(),
     "of a database that is not supported": b"name: resumectl\nsystem_database_url: mysql://h/d\n",

@@ -6,7 +6,7 @@ They are not DBOS's public API: these tests are what a new version of DBOS has t
 import pytest
 import sqlalchemy as sa
 from conftest import Place
-from dbos import DBOS
+from dbos import DBOS, SQLAlchemyDatasource
 from dbos._sys_db import WorkflowStatusString
 
 from resumectl import statuses
@@ -28,13 +28,22 @@ def migrated(place: Place) -> sa.Inspector:
 
 def test_every_table_and_column_that_is_read_is_there(migrated: sa.Inspector, place: Place) -> None:
     schema = None if place.settings.is_sqlite else place.settings.dbos_schema
-    assert {"workflow_status", "operation_outputs", "queues"} <= {table.name for table in TABLES}
+    names = {"workflow_status", "operation_outputs", "queues", "application_versions"}
+    assert names <= {table.name for table in TABLES}
     for table in TABLES:
         found = {c["name"]: c["type"] for c in migrated.get_columns(table.name, schema=schema)}
         for column in table.columns:
             assert column.name in found, f"{table.name}.{column.name}"
             # Text is read as text and numbers as numbers, on either database.
             assert found[column.name].python_type is column.type.python_type, column
+
+
+def test_every_table_that_dbos_makes_is_known(migrated: sa.Inspector, place: Place) -> None:
+    SQLAlchemyDatasource.migrate(place.url, schema=place.settings.dbos_schema)
+    migrated.clear_cache()
+    schema = None if place.settings.is_sqlite else place.settings.dbos_schema
+    found = set(migrated.get_table_names(schema=schema))
+    assert {"workflow_status", "datasource_outputs"} <= found <= dbos_tables.DBOS_TABLE_NAMES
 
 
 def test_dbos_s_tables_count_as_there_only_once_dbos_has_migrated(

@@ -6,6 +6,7 @@ Held against DBOS's own reading of the same file where both read it. Opens no da
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from resumectl.settings import (
     DEFAULT_APP_NAME,
     DEFAULT_APP_VERSION,
     DEFAULT_DATABASE_URL,
+    OWN_URL_VARIABLE,
     URL_VARIABLES,
     Settings,
 )
@@ -78,6 +80,10 @@ def _flag(sources: dict[str, Any]) -> None:
     sources["db_url"] = "sqlite:///flag.sqlite"
 
 
+def _own_variable(sources: dict[str, Any]) -> None:
+    sources["environ"][OWN_URL_VARIABLE] = "sqlite:///own-variable.sqlite"
+
+
 def _dbos_variable(sources: dict[str, Any]) -> None:
     sources["environ"][DBOS_VARIABLE] = "sqlite:///dbos-variable.sqlite"
 
@@ -87,20 +93,21 @@ def _postgres_variable(sources: dict[str, Any]) -> None:
 
 
 def _url_in_file(_sources: dict[str, Any]) -> None:
-    write_config("name: my-app\nsystem_database_url: sqlite:///url-in-file.sqlite\n")
+    write_config("name: resumectl-my-app\nsystem_database_url: sqlite:///url-in-file.sqlite\n")
 
 
 def _name_in_file(_sources: dict[str, Any]) -> None:
-    write_config("name: my-app\n")
+    write_config("name: resumectl-my-app\n")
 
 
 # The highest first; each is tried with all those below it set as well.
 PRECEDENCE: list[tuple[Callable[[dict[str, Any]], None], str, str]] = [
     (_flag, "flag.sqlite", "--db-url"),
+    (_own_variable, "own-variable.sqlite", OWN_URL_VARIABLE),
     (_dbos_variable, "dbos-variable.sqlite", DBOS_VARIABLE),
     (_postgres_variable, "postgres-variable.sqlite", POSTGRES_VARIABLE),
     (_url_in_file, "url-in-file.sqlite", CONFIG_FILE_NAME),
-    (_name_in_file, "my_app.sqlite", f"the name in {CONFIG_FILE_NAME}"),
+    (_name_in_file, "resumectl_my_app.sqlite", f"the name in {CONFIG_FILE_NAME}"),
 ]
 
 
@@ -115,7 +122,7 @@ def test_the_highest_source_of_the_url_wins(highest: int) -> None:
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    environ = {DBOS_VARIABLE: "", POSTGRES_VARIABLE: "", CONFIG_VARIABLE: ""}
+    environ = dict.fromkeys((OWN_URL_VARIABLE, *URL_VARIABLES, CONFIG_VARIABLE), "")
     assert Settings.resolve(environ=environ) == Settings.resolve(environ=NOTHING)
 
 
@@ -132,13 +139,13 @@ def test_flags_give_version_and_executor() -> None:
 
 
 def test_another_file_is_named_by_the_variable_and_before_it_by_the_flag() -> None:
-    write_config("name: here\n")
-    write_config("name: by-variable\n", "variable.yaml")
-    flag = write_config("name: by-flag\n", "flag.yaml")
+    write_config("name: resumectl-here\n")
+    write_config("name: resumectl-by-variable\n", "variable.yaml")
+    flag = write_config("name: resumectl-by-flag\n", "flag.yaml")
     environ = {CONFIG_VARIABLE: "variable.yaml"}
-    assert Settings.resolve(environ=NOTHING).app_name == "here"
-    assert Settings.resolve(environ=environ).app_name == "by-variable"
-    assert Settings.resolve(config=flag, environ=environ).app_name == "by-flag"
+    assert Settings.resolve(environ=NOTHING).app_name == "resumectl-here"
+    assert Settings.resolve(environ=environ).app_name == "resumectl-by-variable"
+    assert Settings.resolve(config=flag, environ=environ).app_name == "resumectl-by-flag"
 
 
 def test_a_file_that_was_named_must_exist() -> None:
@@ -150,23 +157,58 @@ def test_a_file_that_was_named_must_exist() -> None:
 
 
 def test_the_name_and_the_schema_come_from_the_file() -> None:
-    write_config("name: my-app\ndbos_system_schema: durable\n")
+    write_config("name: resumectl-my-app\ndbos_system_schema: durable\n")
     settings = Settings.resolve(db_url="postgresql://h/d", environ=NOTHING)
-    assert (settings.app_name, settings.dbos_schema) == ("my-app", "durable")
+    assert (settings.app_name, settings.dbos_schema) == ("resumectl-my-app", "durable")
 
 
-@pytest.mark.parametrize("name", ["", "ab", "a" * 257, "Upper", "with space", "42", "[a]", "a/b/c"])
-def test_a_name_that_dbos_would_not_take_is_refused(name: str) -> None:
+OTHER_NAMES = ["shop", "resumectls", "resumectl_lab", "resumectl-A", "resumectl-", "", "42", "[a]"]
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_a_file_of_another_application_is_not_used_nor_what_it_reads(name: str) -> None:
+    theirs = "sqlite:///theirs.sqlite"
+    write_config(f"name: {name}\nsystem_database_url: {theirs}\ndbos_system_schema: durable\n")
+    settings = Settings.resolve(environ=dict.fromkeys(URL_VARIABLES, theirs))
+    assert (settings.secret_url, settings.app_name) == (DEFAULT_DATABASE_URL, DEFAULT_APP_NAME)
+    assert settings.dbos_schema == "dbos"
+    for each in (CONFIG_FILE_NAME, *URL_VARIABLES):
+        assert each in settings.not_used
+
+
+def test_where_a_database_of_resumectl_is_named_nothing_is_said_of_another_application() -> None:
+    write_config("name: shop\n")
+    own = "sqlite:///own.sqlite"
+    by_variable = Settings.resolve(environ={OWN_URL_VARIABLE: own, DBOS_VARIABLE: "x"})
+    for settings in (by_variable, Settings.resolve(db_url=own, environ=NOTHING)):
+        assert (settings.secret_url, settings.not_used) == (own, "")
+        assert settings.app_name == DEFAULT_APP_NAME
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_no_settings_have_the_name_of_another_application(name: str) -> None:
+    settings = Settings.resolve(environ=NOTHING)
+    assert replace(settings, app_name="resumectl-lab").app_name == "resumectl-lab"
+    with pytest.raises(Refusal, match="another application's"):
+        replace(settings, app_name=name)
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_a_file_of_another_application_is_refused_where_it_was_named(name: str) -> None:
     write_config(f"name: {name}\n")
-    refusal = refused()
-    assert CONFIG_FILE_NAME in refusal.what
-    assert "name:" in refusal.next_step
+    by_flag = refused(config=Path(CONFIG_FILE_NAME))
+    by_variable = refused(environ={CONFIG_VARIABLE: CONFIG_FILE_NAME})
+    assert by_flag.what == by_variable.what
+    assert "another application" in by_flag.what
+    assert "name: resumectl" in by_flag.next_step
 
 
 def test_variables_are_filled_in_and_unset_ones_are_nothing() -> None:
-    write_config("name: my-${SUFFIX}${UNSET}\nsystem_database_url: sqlite:///${STEM}.sqlite\n")
+    write_config(
+        "name: resumectl-${SUFFIX}${UNSET}\nsystem_database_url: sqlite:///${STEM}.sqlite\n"
+    )
     settings = Settings.resolve(environ={"SUFFIX": "app", "STEM": "filled"})
-    assert (settings.app_name, settings.url.database) == ("my-app", "filled.sqlite")
+    assert (settings.app_name, settings.url.database) == ("resumectl-app", "filled.sqlite")
 
 
 # What a file may hold, and a variable that it may ask for.
@@ -179,8 +221,7 @@ BOTH_READ = {
     "a URL": "name: resumectl\nsystem_database_url: sqlite:///x.sqlite\n",
     "a quoted URL": "name: resumectl\nsystem_database_url: 'sqlite:///x.sqlite'\n",
     "part of a URL": "name: resumectl\nsystem_database_url: sqlite:///${STEM}.sqlite\n",
-    "dashes in the name": "name: a-b_c-d\n",
-    "a digit at the front": "name: 9-lives\n",
+    "dashes in the name": "name: resumectl-b_c-d\n",
 }
 
 

@@ -1,12 +1,14 @@
 """Where the database is: environment, dbos-config.yaml and flags become one frozen Settings.
 
 Reads the environment and one YAML file, and opens nothing else. Parsing follows what the
-`dbos` command does with the same file, so that both find the same database.
+`dbos` command does with the same file, so that both find the same database. What is another
+application's is not used: its file in the working directory, nor, beside that file, the variables
+that DBOS's applications read.
 """
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,20 @@ from resumectl.errors import Refusal
 CONFIG_FILE_NAME = "dbos-config.yaml"
 DEFAULT_APP_NAME = "resumectl"
 DEFAULT_DATABASE_URL = "sqlite:///resumectl.sqlite"
+DEFAULT = "the default"  # as the source of a URL
 # A version of our own choosing: DBOS would hash the source of the workflows otherwise, and
 # any edit would strand what was running under the old hash (DBOS 3.4.0).
 DEFAULT_APP_VERSION = "resumectl-1"
-# In order of precedence, below --db-url and above the configuration file.
+# In order of precedence, below --db-url and above the configuration file: resumectl's own, and
+# those that an application of DBOS may read as well.
+OWN_URL_VARIABLE = "RESUMECTL_DATABASE_URL"
 URL_VARIABLES = ("DBOS_SYSTEM_DATABASE_URL", "POSTGRES_URL")
 CONFIG_VARIABLE = "RESUMECTL_CONFIG"
 
 SUPPORTED_URLS = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-# What DBOS accepts as an application name (DBOS 3.4.0, _dbos_config.py).
-APP_NAME_PATTERN = re.compile(r"[a-z0-9_-]{3,256}")
+# The names under which resumectl runs; every other one is another application's. DBOS accepts
+# 3 to 256 of these characters (DBOS 3.4.0, _dbos_config.py).
+APP_NAME_PATTERN = re.compile(r"resumectl(-[a-z0-9_-]{1,246})?")
 # An executor id also names a lock file.
 EXECUTOR_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -38,11 +44,20 @@ class Settings:
     """Everything that a command needs to know before it opens the database."""
 
     url: URL = field(repr=False)
-    url_source: str  # where the URL was read: a flag, a variable, a file, or "the default"
+    url_source: str  # where the URL was read: a flag, a variable, a file, or DEFAULT
     app_name: str = DEFAULT_APP_NAME
     app_version: str = DEFAULT_APP_VERSION
     executor_id: str | None = None  # None: the first of local, local-2, … that nobody holds
     dbos_schema: str = "dbos"  # PostgreSQL only
+    not_used: str = ""  # what names a database, and is another application's
+
+    def __post_init__(self) -> None:
+        """Make sure that resumectl never runs under another application's name."""
+        if not APP_NAME_PATTERN.fullmatch(self.app_name):
+            raise Refusal(
+                f"the application name {self.app_name[:80]!r} is another application's",
+                next_step=f"use {DEFAULT_APP_NAME}, or a name that begins with {DEFAULT_APP_NAME}-",
+            )
 
     @property
     def is_sqlite(self) -> bool:
@@ -108,20 +123,18 @@ class Settings:
                 next_step="choose another, as in  --executor local",
             )
         file = _read_config(config, environ)
-        app_name = file.get("name", DEFAULT_APP_NAME)
-        if not isinstance(app_name, str) or not APP_NAME_PATTERN.fullmatch(app_name):
-            raise Refusal(
-                f"the application name in {file['path']} is not 3 to 256 of a-z 0-9 _ -",
-                next_step="correct  name:  in that file",
-            )
-        text, source = _find_url(db_url, environ, file, app_name)
+        theirs = file is not None and not file.is_resumectls
+        own = None if theirs else file
+        shared = () if theirs else URL_VARIABLES
+        text, source = _find_url(db_url, environ, (OWN_URL_VARIABLE, *shared), own)
         return cls(
             url=_parse_url(text, source),
             url_source=source,
-            app_name=app_name,
+            app_name=own.name if own else DEFAULT_APP_NAME,
             app_version=app_version or DEFAULT_APP_VERSION,
             executor_id=executor_id,
-            dbos_schema=_schema(file),
+            dbos_schema=own.schema() if own else "dbos",
+            not_used=_not_used(file, environ) if file and theirs and source == DEFAULT else "",
         )
 
     @classmethod
@@ -146,31 +159,62 @@ class Settings:
         )
 
 
-def _schema(file: Mapping[str, Any]) -> str:
-    schema = file.get("dbos_system_schema") or "dbos"
-    if not isinstance(schema, str):
-        raise Refusal(
-            f"dbos_system_schema in {file['path']} is no name", next_step="correct it in that file"
-        )
-    return schema
+@dataclass(frozen=True, slots=True)
+class _ConfigFile:
+    """A configuration file of DBOS: resumectl's, or another application's."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The application's name; empty where the file says none."""
+        return str(self.content.get("name") or "")
+
+    @property
+    def is_resumectls(self) -> bool:
+        """Whether the application is resumectl."""
+        return APP_NAME_PATTERN.fullmatch(self.name) is not None
+
+    def schema(self) -> str:
+        """Return the schema of DBOS's tables.
+
+        Raises:
+            Refusal: The file says something else than a name.
+        """
+        schema = self.content.get("dbos_system_schema") or "dbos"
+        if not isinstance(schema, str):
+            raise Refusal(
+                f"dbos_system_schema in {self.path} is no name",
+                next_step="correct it in that file",
+            )
+        return schema
 
 
 def _find_url(
-    db_url: str | None, environ: Mapping[str, str], file: Mapping[str, Any], app_name: str
+    db_url: str | None,
+    environ: Mapping[str, str],
+    variables: Sequence[str],
+    file: _ConfigFile | None,
 ) -> tuple[str, str]:
     if db_url is not None:
         return db_url, "--db-url"
-    for variable in URL_VARIABLES:
+    for variable in variables:
         if environ.get(variable):
             return environ[variable], variable
-    if file.get("system_database_url"):
-        return str(file["system_database_url"]), str(file["path"])
-    if file:
-        # What DBOS itself falls back to when its file names no database (DBOS 3.4.0).
-        stem = app_name.replace("-", "_")
-        stem = f"_{stem}" if stem[0].isdigit() else stem
-        return f"sqlite:///{stem}.sqlite", f"the name in {file['path']}"
-    return DEFAULT_DATABASE_URL, "the default"
+    if file is None:
+        return DEFAULT_DATABASE_URL, DEFAULT
+    if file.content.get("system_database_url"):
+        return str(file.content["system_database_url"]), str(file.path)
+    # What DBOS itself falls back to when its file names no database (DBOS 3.4.0).
+    return f"sqlite:///{file.name.replace('-', '_')}.sqlite", f"the name in {file.path}"
+
+
+def _not_used(file: _ConfigFile, environ: Mapping[str, str]) -> str:
+    """Return what would name a database if it were not another application's."""
+    variables = [each for each in URL_VARIABLES if environ.get(each)]
+    owner = f"the application {file.name[:80]}" if file.name else "an application without a name"
+    return f"{' and '.join([str(file.path), *variables])}, of {owner}"
 
 
 def _parse_url(text: str, source: str) -> URL:
@@ -207,15 +251,37 @@ def _parse_url(text: str, source: str) -> URL:
     )
 
 
-def _read_config(config: Path | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration file as a dictionary with its `path`; empty where there is none."""
+def _read_config(config: Path | None, environ: Mapping[str, str]) -> _ConfigFile | None:
+    """Return the configuration file; None where there is none.
+
+    Raises:
+        Refusal: The file cannot be read; or it was named, and is not there or another
+            application's.
+    """
     named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     path = named or Path(CONFIG_FILE_NAME)
+    content = _read_yaml(path, environ, is_named=named is not None)
+    if content is None:
+        return None
+    file = _ConfigFile(path, content)
+    if named is not None and not file.is_resumectls:
+        raise Refusal(
+            f"the configuration file {path} is another application's: its name is"
+            f" {file.name[:80]!r}, not {DEFAULT_APP_NAME} or {DEFAULT_APP_NAME}-…",
+            next_step=f"leave out --config and {CONFIG_VARIABLE}, or name a file that begins with"
+            f"  name: {DEFAULT_APP_NAME}",
+        )
+    return file
+
+
+def _read_yaml(
+    path: Path, environ: Mapping[str, str], *, is_named: bool
+) -> Mapping[str, Any] | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        if named is None:
-            return {}
+        if not is_named:
+            return None
         raise Refusal(
             f"there is no configuration file {path}",
             next_step=f"name another with --config or {CONFIG_VARIABLE}",
@@ -245,4 +311,4 @@ def _read_config(config: Path | None, environ: Mapping[str, str]) -> dict[str, A
             f"the configuration file {path} is not a YAML mapping",
             next_step=f"begin it with  name: {DEFAULT_APP_NAME}",
         )
-    return {**content, "path": path}
+    return content

@@ -34,7 +34,7 @@ class Common:
             group=COMMON,
             metavar="URL",
             help="URL of resumectl's database, SQLite or PostgreSQL. [default: "
-            "$DBOS_SYSTEM_DATABASE_URL, $POSTGRES_URL, the configuration file, then "
+            "$RESUMECTL_DATABASE_URL, $DBOS_SYSTEM_DATABASE_URL, $POSTGRES_URL, the configuration file, then "
             "sqlite:///resumectl.sqlite]",
         ),
     ] = None
@@ -99,6 +99,16 @@ class Common:
             settings=self.settings(),
             debug=self.debug,
         )
+        self._say_what_is_not_used()
+
+    @functools.cache  # noqa: B019 (one instance a process)
+    def _say_what_is_not_used(self) -> None:
+        """Say once which database is resumectl's, where another application's would be expected."""
+        settings = self.settings()
+        if settings.not_used:
+            self.say(
+                f"resumectl's own database is {settings.shown_url}; not used: {settings.not_used}"
+            )
 
     def say(self, text: str) -> None:
         """Tell the user something that is not the result: on standard error."""

@@ -254,7 +254,7 @@ def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
     from resumectl.publishing import remote
     from resumectl.statuses import ENDED
 
-    before = _look_up(common, workflow_id)
+    before = _look_up_own(common, workflow_id)
     if before.status in ENDED:
         if not before.unfinished_children:
             raise Refusal(
@@ -285,7 +285,7 @@ def fork(
     """
     from resumectl.publishing import remote
 
-    original = _look_up(common, workflow_id)
+    original = _look_up_own(common, workflow_id)
     if original.is_of_a_sweep:
         raise Refusal(f"{workflow_id} is of a sweep", next_step="resumectl sweep  begins another")
     if not 1 <= from_step <= original.steps + 1:
@@ -315,6 +315,17 @@ def _find(common: Common, workflow_id: str) -> "WorkflowSeen | None":
 def _look_up(common: Common, workflow_id: str) -> "WorkflowSeen":
     with reading(common) as view:
         return _existing(common, view, workflow_id)
+
+
+def _look_up_own(common: Common, workflow_id: str) -> "WorkflowSeen":
+    """Look a workflow up that is to be changed, where no other application is at work."""
+    from resumectl.publishing.ownership import refuse_other_applications
+
+    with reading(common) as view:
+        found = _existing(common, view, workflow_id)
+        assert view is not None
+        refuse_other_applications(view.connection, common.settings(), is_first_use=False)
+    return found
 
 
 def _existing(common: Common, view: "View | None", workflow_id: str) -> "WorkflowSeen":

@@ -5,7 +5,7 @@ import sqlite3
 from dbos import DBOS, SQLAlchemyDatasource
 
 from resumectl.database import open_engine
-from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.migration import make_tables
 from resumectl.settings import Settings
 
 
@@ -17,7 +17,7 @@ def migrate(database_url: str) -> None:
     """
     settings = Settings.resolve(db_url=database_url)
     engine = open_engine(settings)
-    ensure_migrated(settings, engine)
+    make_tables(settings, engine)
     DBOS.migrate(database_url)
     SQLAlchemyDatasource.create(database_url, engine=engine)
     engine.dispose()

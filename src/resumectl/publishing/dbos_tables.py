@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from resumectl.database import DBOS_SCHEMA_KEY
-from resumectl.settings import Settings
+from resumectl.settings import DEFAULT_APP_NAME, Settings
 
 # Never created from here: only a Table, not a light-weight table(), follows the engine's
 # translation of schemas (SQLAlchemy 2.1).
@@ -34,7 +34,47 @@ operation_outputs = _table(
     text="workflow_uuid function_name error child_workflow_id",
     numbers="function_id started_at_epoch_ms completed_at_epoch_ms",
 )
-queues = _table("queues", text="name", numbers="")
+queues = _table("queues", text="name application_name", numbers="")
+application_versions = _table(
+    "application_versions", text="version_name application_name", numbers=""
+)
+
+# Every table that DBOS makes, in its system database or for a datasource (3.4.0).
+DBOS_TABLE_NAMES = frozenset(
+    [
+        "application_versions",
+        "datasource_outputs",
+        "dbos_datasource_migrations",
+        "dbos_migrations",
+        "event_dispatch_kv",
+        "notifications",
+        "operation_outputs",
+        "queues",
+        "streams",
+        "workflow_events",
+        "workflow_events_history",
+        "workflow_input",
+        "workflow_output",
+        "workflow_schedules",
+        "workflow_status",
+    ]
+)
+
+
+def is_resumectls(application_name: sa.Column[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a row is of resumectl.
+
+    DBOS writes down the name under which a process runs. A row without a name is of any
+    application, so never resumectl's alone.
+
+    Args:
+        application_name: The column that names the row's application.
+    """
+    is_named = sa.or_(
+        application_name == DEFAULT_APP_NAME,
+        application_name.startswith(f"{DEFAULT_APP_NAME}-", autoescape=True),
+    )
+    return sa.func.coalesce(is_named, sa.false())
 
 
 def has_not_ended() -> sa.ColumnElement[bool]:
@@ -74,7 +114,8 @@ def has_dbos_tables(connection: sa.Connection, settings: Settings) -> bool:
     what is half there counts as absent, and the next launch completes it.
     """
     schema = None if settings.is_sqlite else settings.dbos_schema
-    wanted = {table.name: table for table in (workflow_status, operation_outputs, queues)}
+    tables = (workflow_status, operation_outputs, queues, application_versions)
+    wanted = {table.name: table for table in tables}
     found = sa.inspect(connection).get_multi_columns(schema=schema, filter_names=list(wanted))
     columns = {name: {each["name"] for each in seen} for (_, name), seen in found.items()}
     return all(

@@ -1,7 +1,7 @@
 """Bring resumectl's tables to the newest migration, once, however many begin at a time.
 
 Alembic is imported only when there is something to do: telling that a database is up to
-date costs one query. DBOS's own tables are DBOS's to migrate.
+date costs one query. A database that another application uses is left as it is. DBOS's own tables are DBOS's to migrate.
 """
 
 import time
@@ -14,9 +14,11 @@ from resumectl.database import (
     SQLITE_BUSY_TIMEOUT_MS,
     failures_explained,
     open_engine,
+    snapshot,
 )
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing.models import SCHEMA_REVISION, VERSION_TABLE, metadata
+from resumectl.publishing.ownership import refuse_other_applications
 from resumectl.settings import Settings
 
 # Any constant will do, as long as every resumectl takes the same one.
@@ -32,12 +34,16 @@ def scripts_directory() -> Path:
 
 def current_revision(connection: sa.Connection) -> str | None:
     """The newest migration that the database has seen; None if it has seen none."""
-    schema = None if connection.dialect.name == "sqlite" else SCHEMA
-    if not sa.inspect(connection).has_table(VERSION_TABLE, schema=schema):
+    if not _has_version_table(connection):
         return None
     table = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String))
     revision: str | None = connection.scalar(sa.select(table.c.version_num))
     return revision
+
+
+def _has_version_table(connection: sa.Connection) -> bool:
+    schema = None if connection.dialect.name == "sqlite" else SCHEMA
+    return sa.inspect(connection).has_table(VERSION_TABLE, schema=schema)
 
 
 def is_migrated(connection: sa.Connection) -> bool:
@@ -73,11 +79,42 @@ def is_readable(connection: sa.Connection) -> bool:
     return False
 
 
-def ensure_migrated(settings: Settings, engine: sa.Engine) -> None:
-    """Apply what is missing; nothing to do costs one query.
+def ensure_own(settings: Settings, engine: sa.Engine) -> bool:
+    """Make sure that resumectl may write to the database.
+
+    Returns:
+        Whether this is its first use, so that there are no tables of resumectl yet.
 
     Raises:
-        Refusal: The database was made by a newer resumectl.
+        Refusal: Another application uses the database, or a newer resumectl made it.
+    """
+    with failures_explained(settings), snapshot(engine) as connection:
+        is_migrated(connection)
+        is_first_use = not _has_version_table(connection)
+        refuse_other_applications(connection, settings, is_first_use=is_first_use)
+    return is_first_use
+
+
+def ensure_migrated(settings: Settings, engine: sa.Engine) -> bool:
+    """Apply what is missing, in a database of resumectl's own.
+
+    Returns:
+        Whether this is its first use.
+
+    Raises:
+        Refusal: Another application uses the database, or a newer resumectl made it.
+        MachineFailure: The database fails, or its role may not create tables.
+    """
+    is_first_use = ensure_own(settings, engine)
+    make_tables(settings, engine)
+    return is_first_use
+
+
+def make_tables(settings: Settings, engine: sa.Engine) -> None:
+    """Apply what is missing, whatever else is in the database.
+
+    Raises:
+        Refusal: A newer resumectl made the database.
         MachineFailure: The database fails, or its role may not create tables.
     """
     with failures_explained(settings):
@@ -172,6 +209,7 @@ def run_on_own_connection() -> None:
     settings = Settings.resolve()
     engine = open_engine(settings)
     try:
+        ensure_own(settings, engine)
         with engine.begin() as connection:
             _take_migration_lock(connection)
             configure_and_run(connection)

@@ -18,6 +18,7 @@ from resumectl.publishing.dbos_tables import (
     has_dbos_tables,
     has_not_ended,
     has_status,
+    is_resumectls,
     operation_outputs,
     queues,
     workflow_status,
@@ -37,8 +38,10 @@ def queue_exists(connection: Snapshot, settings: Settings, name: str) -> bool:
 
 
 def queue_names(connection: sa.Connection, prefix: str) -> list[str]:
-    """The registered queues whose names begin so."""
-    query = sa.select(queues.c.name).where(queues.c.name.startswith(prefix, autoescape=True))
+    """The registered queues of resumectl whose names begin so."""
+    query = sa.select(queues.c.name).where(
+        queues.c.name.startswith(prefix, autoescape=True), is_resumectls(queues.c.application_name)
+    )
     return sorted(connection.scalars(query))
 
 
@@ -46,7 +49,7 @@ def _ours(settings: Settings) -> sa.ColumnElement[bool]:
     """The workflows that a life of these settings can run."""
     return sa.and_(
         _ws.class_name.in_((PUBLISHER_CLASS, SWEEP_CLASS)),
-        sa.or_(_ws.application_name == settings.app_name, _ws.application_name.is_(None)),
+        _ws.application_name == settings.app_name,
     )
 
 

@@ -9,12 +9,12 @@ from resumectl.database import explain, failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing import records, takeover, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.migration import is_migrated
+from resumectl.publishing.migration import ensure_own, is_migrated
 from resumectl.publishing.view import viewing
 from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
 from resumectl.report.sheet import Sheet, sentences, words
-from resumectl.settings import URL_VARIABLES, Settings
+from resumectl.settings import OWN_URL_VARIABLE, URL_VARIABLES, Settings
 from resumectl.text import counted
 
 
@@ -32,6 +32,14 @@ def examine(common: Common) -> ExitCode:
     common.start_logging()
     settings = common.settings()
     findings = [Finding("database", f"{settings.shown_url} (from {settings.url_source})")]
+    if settings.not_used:
+        findings.append(
+            Finding(
+                "other application",
+                f"not used: {settings.not_used}",
+                f"export {OWN_URL_VARIABLE}={settings.shown_url}  to have it said no more",
+            )
+        )
     if settings.url_source == URL_VARIABLES[1]:
         findings.append(
             Finding(
@@ -76,6 +84,8 @@ def _look(settings: Settings) -> list[Finding]:
     try:
         with failures_explained(settings), engine.connect() as connection:
             found = [_version(connection)]
+        ensure_own(settings, engine)
+        with failures_explained(settings), engine.connect() as connection:
             if not is_migrated(connection):
                 return [*found, Finding("migrations", "missing", "resumectl migrate")]
             found.append(Finding("migrations", "up to date"))

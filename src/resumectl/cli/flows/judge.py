@@ -22,6 +22,7 @@ from resumectl.publishing.migration import ensure_migrated, is_readable
 from resumectl.report import console, machine
 from resumectl.report import sweep as tables
 from resumectl.report.sweep_result import SweepResult
+from resumectl.settings import URL_VARIABLES
 
 
 def result_of(archive: Archive, sweep_id: int) -> SweepResult:
@@ -142,7 +143,12 @@ def archived(common: Common) -> Iterator[sa.Engine]:
     engine = open_engine(settings)
     try:
         with failures_explained(settings):
-            ensure_migrated(settings, engine)
+            is_first_use = ensure_migrated(settings, engine)
+            if is_first_use and settings.url_source in URL_VARIABLES:
+                # The program under test may read the variable too, its database be empty still.
+                common.say(
+                    f"resumectl's own database is {settings.shown_url} (from {settings.url_source})"
+                )
             yield engine
     finally:
         engine.dispose()
