@@ -22,6 +22,7 @@ from resumectl.lab.experiment import Experiment
 from resumectl.lab.failure import facts_of
 from resumectl.lab.lookout import Row
 from resumectl.lab.runner import Lab, Runner
+from resumectl.lab.scenario import plain
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import BASELINE, LifeSeen, Observation
 
@@ -492,6 +493,22 @@ def test_circle_of_imports_is_told_from_a_name_that_a_module_lacks(
         assert "half_imported" not in facts_of_program(tmp_path, text)["about"]
 
 
+def test_answer_that_is_a_handle_is_the_same_whichever_process_runs_the_workflow() -> None:
+    class Running:
+        def get_workflow_id(self) -> str:
+            return "a-1"
+
+        def get_result(self) -> int:
+            return 1
+
+        get_status = get_result
+
+    class Polling(Running):
+        pass
+
+    assert plain([Running()]) == plain([Polling()]) == ["handle of a-1"]
+
+
 def test_thread_that_works_is_not_the_main_one() -> None:
     def work() -> None:
         began_s = time.thread_time()
@@ -696,6 +713,8 @@ def case(  # a row of the table below
              "shop.py:alpha.publish", LONG),
         case(SHOP, "shop.py:Publisher.publish", "is a method of the class Publisher",
              "shop.py:alpha.publish"),
+        case(SHOP, "shop.py:alpha", "alpha is an object of Publisher, not a workflow",
+             "as in  shop.py:alpha.publish", LONG),
         case(SHOP, "shop.py:Order", "Order is a class, not a workflow", "shop.py:checkout", LONG),
         case(SHOP, "shop.py:DBOS", "DBOS is a class, not a workflow", "shop.py:checkout", LONG),
         case(SHOP, "shop.py:checkout",

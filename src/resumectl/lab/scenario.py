@@ -29,6 +29,8 @@ from resumectl.lab.setup_code import find_global
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import Promise
 
+_OF_A_HANDLE = ("get_workflow_id", "get_result", "get_status")  # public methods of DBOS 3.4.0
+
 
 def load(subject: Subject, database_url: str, deployed_as: str | None = None) -> Scenario:
     """Import what is under test.
@@ -172,6 +174,9 @@ def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if all(hasattr(type(value), each) for each in _OF_A_HANDLE):
+        # Its class says whether this process runs the workflow, which differs after a crash.
+        return f"handle of {value.get_workflow_id()}"
     if id(value) in within:
         return "…"  # a part of itself
     inner = (*within, id(value))
