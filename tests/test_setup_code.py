@@ -117,6 +117,15 @@ def test_lines_to_paste_keep_the_limits_of_every_queue_beside_it(tmp_path: Path)
     ]
 
 
+def test_lines_to_paste_are_read_in_the_encoding_of_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "main.py"
+    text = "# coding: latin-1\ndef main(): DBOS.launch(); DBOS.register_queue('é', concurrency=1)\n"
+    file.write_bytes(text.encode("latin-1"))
+    found = find_queue([file], "é")
+    assert found is not None
+    assert found["lines"] == ["DBOS.register_queue('é', concurrency=1)"]
+
+
 GLOBALS = """
 engine = None
 

@@ -69,6 +69,9 @@ def refuse_what_is_no_workflow(subject: Subject, module: Any, owner: Any, found:
         return
     kind = _kind(found)
     method = _workflow_method(found)
+    of_object = _workflow_method(type(found))
+    if of_object:
+        about["workflows"] = [f"{name}.{of_object}"]
     if method:
         what = f"{name} is {kind[1]}, not a workflow"
         raise Unrunnable("method-of-class", what, **about, **_of_class(found, method, module))

@@ -8,6 +8,7 @@ import builtins
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.util import decode_source
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,7 @@ def _text(value: ast.expr, place: _Place, imported: dict[str, list[str]]) -> str
         return "..."
     if own:
         imported.setdefault(locate(str(place.file)).name, []).extend(own)
-    text = ast.get_source_segment(place.file.read_text(encoding="utf-8"), value) or "..."
+    text = ast.get_source_segment(decode_source(place.file.read_bytes()), value) or "..."
     return ast.unparse(value) if "\n" in text else text
 
 
