@@ -25,6 +25,7 @@ from resumectl.lab.runner import Lab, Runner
 from resumectl.lab.scenario import plain
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import BASELINE, LifeSeen, Observation
+from resumectl.lab.user_code import INSTALLED
 
 # ------------------------------------------------------------- from recorded events
 
@@ -474,11 +475,16 @@ def test_variable_that_a_program_looks_for_is_told_as_not_set(tmp_path: Path) ->
 def test_package_that_distributions_share_is_no_package_that_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "shared", ModuleType("shared"))
+    shared = ModuleType("shared")
+    shared.__path__ = [f"{INSTALLED[0]}shared"]
+    monkeypatch.setitem(sys.modules, "shared", shared)
     (tmp_path / "requirements.txt").touch()
     about = facts_of_program(tmp_path, "import shared.storage\n")["about"]
     assert "package" not in about
     assert about["needs"] == str(tmp_path / "requirements.txt")
+    shared.__path__ = [str(tmp_path / "shared")]
+    about = facts_of_program(tmp_path, "import shared.storage\n")["about"]
+    assert about["package"] == "shared"
 
 
 def test_circle_of_imports_is_told_from_a_name_that_a_module_lacks(

@@ -88,7 +88,7 @@ own_queue = Scenario(request=request)
         pytest.param(
             "unasked",
             "before its time is up; unasked-1 stays PENDING waiting for a message or an event",
-            "in a Scenario's request; or let it take longer:  --timeout 300",
+            "in a Scenario's request; or let it take longer:  --timeout 4500",
             marks=pytest.mark.long,
         ),
         pytest.param(

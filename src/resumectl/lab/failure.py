@@ -156,8 +156,10 @@ def _file_of(at: TracebackType) -> str:
 def _about_module(name: str, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:
     yield "module", name
     package = name.partition(".")[0]
-    # Several distributions share a package that has no file.
-    if getattr(sys.modules.get(package), "__file__", None):
+    # Several distributions may share a package that has no file, unless it is the user's.
+    there = sys.modules.get(package)
+    is_users = any(is_user_file(f"{each}/") for each in getattr(there, "__path__", ()))
+    if is_users or getattr(there, "__file__", None):
         yield "package", package
         return
     yield "needs", _named_needs(roots)
