@@ -17,12 +17,13 @@ from conftest import Place, swept
 
 from resumectl.cli.subject import ScenarioOptions, TrialOptions, located, read_specification
 from resumectl.errors import ExitCode, Refusal
-from resumectl.lab.advice import Advice, advise
+from resumectl.lab.advice import advise
 from resumectl.lab.experiment import Experiment
 from resumectl.lab.failure import facts_of
 from resumectl.lab.lookout import Row
 from resumectl.lab.runner import Lab, Runner
 from resumectl.lab.scenario import plain
+from resumectl.lab.situation import Advice
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import BASELINE, LifeSeen, Observation
 from resumectl.lab.user_code import INSTALLED
