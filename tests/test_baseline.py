@@ -20,6 +20,7 @@ from resumectl.lab.stability import TIMES_AGAIN
 from resumectl.lab.trial import (
     LATER_BASELINE,
     TIME_CONTROL,
+    Finding,
     Judgement,
     Kind,
     Observation,
@@ -329,13 +330,12 @@ class Clocks(Controls):
 
     def __init__(self, control: Observation) -> None:
         super().__init__(USUAL)
-        self._control = replace(control, plan=f"{TIME_CONTROL}{PLAN}")
+        self._control = control
         self.passed_at: list[str | None] = []
 
     def time_control(self, plan: CrashPlan, at: str | None) -> Observation:
-        assert str(plan) == PLAN
         self.passed_at.append(at)
-        return self._control
+        return replace(self._control, plan=f"{TIME_CONTROL}{plan}")
 
 
 def after_time(control: Observation, seen: Observation) -> Judgement:
@@ -347,6 +347,16 @@ def after_time(control: Observation, seen: Observation) -> Judgement:
     kept = Experiment.of_observed(None, {}, experiment.observed)
     assert kept.judge(seen) == experiment.judge(seen)  # as `check` judges it, and runs nothing
     return experiment.judge(seen)
+
+
+def test_time_passes_where_each_process_dies() -> None:
+    """A timeout that begins in the second process is over in the third."""
+    died_twice = replace(trial([("look", "rare")]), plan=f"{PLAN},after:w-1/step-1")
+    runner: Any = Clocks(run([("look", "rare")]))
+    experiment = Experiment(runner, {}, runs=(USUAL, USUAL))
+    finding = Finding(Kind.DIVERGED, "answer", "differs")
+    assert experiment.control_time([Judgement(died_twice.plan, Verdict.BROKEN, (finding,))])
+    assert runner.passed_at == [PLAN, None, "after:w-1/step-1"]
 
 
 def test_what_an_uninterrupted_run_shows_as_well_when_time_passes_is_no_finding() -> None:

@@ -398,12 +398,14 @@ def _where_time_passes(plan: str, baseline: Baseline) -> list[str | None]:
 
     Before a commit, the step that dies runs again later: so time may also pass ahead of it.
     """
-    death = CrashPlan.parse(plan).deaths[0]
-    at = str(replace(death, hold=None))
-    if death.edge is Edge.AFTER:
-        return [at]
-    ahead = _ahead_of(at, baseline)
-    return [at, ahead if ahead != at else None]
+    found: list[str | None] = []
+    for death in CrashPlan.parse(plan).deaths:
+        at = str(replace(death, hold=None))
+        found.append(at)
+        if death.edge is Edge.BEFORE:
+            ahead = _ahead_of(at, baseline)
+            found.append(ahead if ahead != at else None)
+    return found
 
 
 def _ahead_of(at: str, baseline: Baseline) -> str:

@@ -31,7 +31,11 @@ def reset(common: Common) -> ExitCode:
     if common.as_json:
         machine.show({"database": settings.shown_url, "deleted": deleted})
     else:
-        print(f"deleted what resumectl made in {settings.shown_url}" if deleted else "there was nothing")
+        print(
+            f"deleted what resumectl made in {settings.shown_url}"
+            if deleted
+            else "there was nothing"
+        )
     return ExitCode.DONE
 
 
