@@ -403,3 +403,50 @@ def test_a_promise_is_refused_where_nothing_could_break_it(name: str, said: str)
         return
     with pytest.raises(Refusal, match=said):
         experiment.refuse_unknown_promises()
+
+
+TICK = "~tick of the schedule no. 1"
+
+
+def with_tick(each: Observation, *, ran: bool = True) -> Observation:
+    """Return a run in which a schedule has started one more workflow in the last process."""
+    final = each.final
+    workflow = dict(final.left["workflows"][0], id=TICK, name="tick")
+    step = {
+        "workflow": TICK,
+        "number": 1,
+        "name": "report",
+        "output": "ok",
+        "error": None,
+        "child": None,
+    }
+    left = {
+        **final.left,
+        "workflows": [*final.left["workflows"], workflow],
+        "steps": [*final.left["steps"], step],
+    }
+    events = [
+        dict(event, workflow=TICK, step="report")
+        for event in life([("report", "ok")]).events
+        if event["kind"] in ("ran", "ended") and ran
+    ]
+    quiet = final.events.index(final.last("quiet"))
+    later = [*final.events[:quiet], *events, *final.events[quiet:]]
+    return replace(each, lives=[*each.lives[:-1], replace(final, left=left, events=later)])
+
+
+@pytest.mark.parametrize(("usual", "found"), [(0, 1), (1, 0), (1, 1)])
+def test_how_often_a_schedule_starts_a_workflow_is_not_compared(usual: int, found: int) -> None:
+    runs = [with_tick(USUAL) if usual else USUAL] * 2
+    seen = trial([("look", "usual")])
+    judgement = Checker(Baseline.of(runs, set()), set(), {}).judge(
+        with_tick(seen) if found else seen
+    )
+    assert judgement.findings == ()
+
+
+def test_what_a_scheduled_workflow_does_is_compared_where_both_have_it() -> None:
+    seen = with_tick(trial([("look", "usual")]), ran=False)
+    seen.final.left["steps"][-1]["output"] = "other"
+    checker = Checker(Baseline.of([with_tick(USUAL)] * 2, set()), set(), {})
+    assert {each.kind for each in checker.judge(seen).findings} == {Kind.DIVERGED, Kind.LOST}

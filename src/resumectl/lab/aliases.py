@@ -107,10 +107,16 @@ def started_at_import(run: Observation) -> set[str]:
 
 def has_parent(alias: str) -> bool:
     """Whether a workflow, or one further up, was started by one whose id does not vary."""
-    return f" of {_CLIENT} " not in alias
+    return not any(f" of {each} " in alias for each in (_CLIENT, _SCHEDULE))
 
 
-_CLIENT = "the client"
+def is_scheduled(subject: str) -> bool:
+    """Return whether a schedule of DBOS started a workflow, or one above it."""
+    return f" of {_SCHEDULE} " in subject
+
+
+_CLIENT, _SCHEDULE = "the client", "the schedule"
+_SCHEDULED_PREFIX = "sched-"  # of the ids that DBOS 3.4.0 makes (_scheduler.py)
 
 
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
@@ -133,7 +139,8 @@ def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
         if workflow_id not in found:
             workflow = seen[workflow_id]
             parent = workflow["parent"]
-            whose = f"~{workflow['name']} of {alias_of(parent) if parent else _CLIENT}"
+            starter = _SCHEDULE if workflow_id.startswith(_SCHEDULED_PREFIX) else _CLIENT
+            whose = f"~{workflow['name']} of {alias_of(parent) if parent else starter}"
             if workflow_id in started_by:
                 found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"
             else:

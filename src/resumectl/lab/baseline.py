@@ -77,6 +77,7 @@ class Baseline:
         away_s: How long a process takes until it is at work.
         digests: Of the scenario's file, in the first life and in later ones.
         is_wholly_open: Whether nothing is compared with it; see `wholly_open`.
+        absent: Workflows that a schedule started here, and not in the trial that is compared.
     """
 
     transitions: Sequence[Transition]
@@ -94,6 +95,7 @@ class Baseline:
     away_s: float
     digests: tuple[str | None, str | None]
     is_wholly_open: bool = False
+    absent: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, runs: Sequence[Observation], by_site: set[str]) -> "Baseline":
@@ -202,7 +204,7 @@ class Baseline:
 
         What a body writes may follow upon it as well: of that no number is known.
         """
-        if self.is_wholly_open:
+        if self.is_wholly_open or (key.workflow or key.name) in self.absent:
             return True
         if key.kind == "write":
             return key.workflow in self.open_from
@@ -223,9 +225,9 @@ class Baseline:
 
     def is_open_at(self, where: str) -> bool:
         """The same of a place, as in `checkout-1/step-2`, or elsewhere than in a step."""
-        if self.is_wholly_open:
-            return True
         workflow, _, number = where.rpartition("/step-")
+        if self.is_wholly_open or workflow in self.absent:
+            return True
         return number.isdigit() and self.is_open(Field("step", where, "", workflow, int(number)))
 
     def ahead_of(self, name: str) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from resumectl.lab import invariants
+from resumectl.lab.aliases import is_scheduled
 from resumectl.lab.baseline import MISSING, Baseline, usual_of
 from resumectl.lab.chance import another_course
 from resumectl.lab.interrupted import OtherAnswer, counts_by_name, other_answers
@@ -71,7 +72,9 @@ class Checker:
             )  # fmt: skip
         known = {key.name for key in self.baseline.fields if key.kind == "workflow"}
         again = started_once_more(trial, known)
-        trial = invariants.without(trial, again)
+        there = {row["id"] for life in trial.lives for row in life.left["workflows"]}
+        trial = invariants.without(trial, {*again, *filter(is_scheduled, there - known)})
+        absent = frozenset(filter(is_scheduled, known - there))
         others = [
             each
             for each in other_answers(trial, self.baseline.fields)
@@ -83,7 +86,7 @@ class Checker:
         for each in others:
             earliest = interrupted.get(each.workflow, each.number)
             interrupted[each.workflow] = min(earliest, each.number)
-        baseline = self.baseline.opened_by(trial, interrupted)
+        baseline = replace(self.baseline.opened_by(trial, interrupted), absent=absent)
         by_chance = another_course(invariants.without(trial, baseline.begun_anew), baseline)
         if by_chance:
             baseline = baseline.wholly_open()
