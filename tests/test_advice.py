@@ -517,13 +517,16 @@ def test_answer_that_is_a_handle_is_the_same_whichever_process_runs_the_workflow
 
 
 def test_thread_that_works_is_not_the_main_one() -> None:
-    def work() -> None:
-        began_s = time.thread_time()
-        while time.thread_time() - began_s < 0.1:
-            pass
-
     row = Row(1)
     row.holds("a line")
+    began_s = time.monotonic()
+
+    def work() -> None:
+        """Use a twentieth of the time since then, however busy the machine is."""
+        used_s = time.thread_time()
+        while time.thread_time() - used_s < max(0.1, (time.monotonic() - began_s) / 20):
+            pass
+
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
