@@ -203,7 +203,8 @@ def parent() -> int:
 
 @DBOS.workflow()
 def receiving() -> list[Any]:
-    return [DBOS.recv("topic", timeout_seconds=pace.stretched(0.5)) for _ in range(2)]
+    # Longer than any pause of an uninterrupted run, in which a shorter wait may rightly time out.
+    return [DBOS.recv("topic", timeout_seconds=pace.stretched(5)) for _ in range(2)]
 
 
 @DBOS.workflow()
