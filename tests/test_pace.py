@@ -14,7 +14,7 @@ from observations import run
 
 from resumectl.lab import pace
 from resumectl.lab.experiment import Experiment
-from resumectl.lab.runner import BASELINE_TIMEOUT_S, Runner
+from resumectl.lab.runner import BASELINE_TIMEOUT_S, MoreTime, Runner
 from resumectl.lab.subject import Subject
 from resumectl.lab.trial import BASELINE
 from resumectl.lab.zygotes import ZYGOTE_MODULE
@@ -77,3 +77,20 @@ def test_fork_server_measures_its_own_start(tmp_path: Path) -> None:
         ours.sendall(b'{"id": 1, "measure": true}\n')
         assert json.loads(answers.readline())["slowness"] >= 1
     assert server.wait(DEADLINE_S) == 0
+
+
+def test_a_process_gets_more_time_only_while_it_records_what_it_does(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    more = MoreTime(record, 3)
+    assert not more.is_granted()  # it has not begun
+    for line in "ab":
+        with record.open("a") as file:
+            file.write(line)
+        assert more.is_granted()
+    assert not more.is_granted()  # it records nothing more
+    record.write_text("abc")
+    assert not MoreTime(record, 0).is_granted()
+    last = MoreTime(record, 1)
+    assert last.is_granted()
+    record.write_text("abcd")
+    assert not last.is_granted()  # it has had all

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -400,7 +400,7 @@ class Runner:
             **more,
         }
         is_uninterrupted = order["time_limit_s"] is not None
-        more_time = _MoreTime(record, 0 if is_uninterrupted else self.extensions_max)
+        more_time = MoreTime(record, 0 if is_uninterrupted else self.extensions_max)
         ending = zygote.run({"order": order}, self.timeout_s, more_time.is_granted)
         if ending.exit_status == recorder.DISK_FULL_STATUS:
             raise MachineFailure(
@@ -423,7 +423,7 @@ class Runner:
         )
 
 
-class _MoreTime:
+class MoreTime:
     """Tells whether a process whose time is up is still at work: it has recorded something since.
 
     Args:
@@ -438,7 +438,9 @@ class _MoreTime:
 
     def is_granted(self) -> bool:
         """Return whether it may go on; to be asked each time that its time is up."""
-        before, self._bytes = self._bytes, self._record.stat().st_size
+        before = self._bytes
+        with suppress(FileNotFoundError):  # it has not begun yet
+            self._bytes = self._record.stat().st_size
         self._left -= 1
         return self._left >= 0 and self._bytes > before
 
