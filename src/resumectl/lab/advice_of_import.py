@@ -1,4 +1,4 @@
-"""Advice where a module cannot be imported, or its import does not end. Pure."""
+"""Advise a user whose module cannot be imported, or whose import does not end. Pure."""
 
 from resumectl.lab.old_dbos import what_changed
 from resumectl.lab.situation import BEFORE_LAUNCH, MAIN, Advice, Situation, base, fails

@@ -1,4 +1,4 @@
-"""Advice where a program's `main` does what a process under test needs, and does not run. Pure."""
+"""Advise a user whose program needs what only its `main` does: queues, tables, globals. Pure."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""Advice where what was typed names nothing that can be run as it is. Pure."""
+"""Advise a user whose command line names something that cannot be run as it is. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from resumectl.lab import invariants
 from resumectl.lab.aliases import is_scheduled
 from resumectl.lab.baseline import MISSING, Baseline, usual_of
 from resumectl.lab.chance import another_course
-from resumectl.lab.interrupted import OtherAnswer, counts_by_name, other_answers
+from resumectl.lab.interrupted import CountByName, OtherAnswer, counts_by_name, other_answers
 from resumectl.lab.messages import unread_repeats
 from resumectl.lab.outcome import (
     Count,
@@ -327,28 +327,29 @@ class Checker:
         self, trial: Observation, others: Sequence[OtherAnswer]
     ) -> Iterator[Finding]:
         """Behind a step that answered otherwise, steps are counted by name, not by number."""
-        found = executions(trial, "ran")
         yield from self._recorded_more_often(trial, others)
-        for workflow in sorted({each.workflow for each in others}):
-            for count in counts_by_name(workflow, found, self.baseline.counts):
-                promise = self.promises.get(count.step, Promise.AT_LEAST_ONCE)
-                said = f"ran {counted(count.times, 'time')} in this workflow; uninterrupted, "
-                if count.times < count.least and promise is not Promise.AT_MOST_ONCE:
-                    yield Finding(Kind.LOST, f"{count.step}, {workflow}", f"{said}{count.least}")
-                if count.times > max(count.most, 1) and promise is not Promise.AT_LEAST_ONCE:
-                    yield Finding(
-                        Kind.DUPLICATED,
-                        f"{count.step}, {workflow}",
-                        f"{said}{count.most}; promised {promise}",
-                    )
+        for count in self._counts_by_name(trial, others):
+            promise = self.promises.get(count.step, Promise.AT_LEAST_ONCE)
+            said = f"ran {counted(count.times, 'time')} in this workflow; uninterrupted, "
+            if count.times < count.least and promise is not Promise.AT_MOST_ONCE:
+                yield Finding(Kind.LOST, count.subject, f"{said}{count.least}")
+            if count.times > max(count.most, 1) and promise is not Promise.AT_LEAST_ONCE:
+                evidence = f"{said}{count.most}; promised {promise}"
+                yield Finding(Kind.DUPLICATED, count.subject, evidence)
 
     def _new_names(self, trial: Observation, others: Sequence[OtherAnswer]) -> Iterator[Exposure]:
         """Yield an exposure for each step behind another answer that no uninterrupted run has."""
+        for count in self._counts_by_name(trial, others):
+            if count.times and not count.most:
+                yield Exposure(count.subject, count.times, note=_NEW_NAME)
+
+    def _counts_by_name(
+        self, trial: Observation, others: Sequence[OtherAnswer]
+    ) -> Iterator[CountByName]:
+        """Yield the counts of the workflows in which a step answered otherwise."""
         found = executions(trial, "ran")
         for workflow in sorted({each.workflow for each in others}):
-            for count in counts_by_name(workflow, found, self.baseline.counts):
-                if count.times and not count.most:
-                    yield Exposure(f"{count.step}, {workflow}", count.times, note=_NEW_NAME)
+            yield from counts_by_name(workflow, found, self.baseline.counts)
 
     def _recorded_more_often(
         self, trial: Observation, others: Sequence[OtherAnswer]

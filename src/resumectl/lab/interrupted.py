@@ -80,6 +80,11 @@ class CountByName:
     least: int
     most: int
 
+    @property
+    def subject(self) -> str:
+        """As findings and exposures name it."""
+        return f"{self.step}, {self.workflow}"
+
 
 def counts_by_name(
     workflow: str, found: Mapping[Count, int], usual: Mapping[Count, tuple[int, int]]

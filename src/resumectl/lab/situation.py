@@ -1,4 +1,4 @@
-"""What was recorded of a program that fails without any crash, as advice is made from it. Pure."""
+"""The facts of a program that fails without a crash, and the advice that is made from them. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
