@@ -14,8 +14,8 @@ import time
 import sqlalchemy as sa
 
 from resumectl.database import open_engine
-from resumectl.lab.plan import CrashPlan
-from resumectl.lab.transitions import Watch
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.probe.commit_watch import Watch
 from resumectl.publishing import batches
 from resumectl.publishing.limits import DEFAULT_CONCURRENCY
 from resumectl.publishing.migration import ensure_migrated

@@ -145,7 +145,7 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
 @cache
 def slowness() -> float:
     """How many times longer everything takes now than on a quiet machine; measured once."""
-    line = "import resumectl.lab.zygote as z; z.pace.measure(); print(z.pace.slowness())"
+    line = "import resumectl.probe.fork_server as z; z.pace.measure(); print(z.pace.slowness())"
     ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
     return float(ran.stdout)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.model.observation import LifeSeen, Observation
 
 Steps = Sequence[tuple[str, str]]  # name and output
 PLAN = "before:w-1/step-1"

@@ -22,7 +22,7 @@ from dbos import DBOS, DBOSContextSetAuth, SetWorkflowID
 from dbos._sys_db import SystemDatabase, db_retry
 
 from resumectl import Scenario, effect
-from resumectl.lab import pace
+from resumectl.probe import pace
 
 # Bug to the kinds of which one must be found.
 OLD_BUGS = {

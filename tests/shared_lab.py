@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from resumectl.lab.crash_points import crash_points
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.plan import PlannedTrial
-from resumectl.lab.runner import Lab, Runner
-from resumectl.lab.subject import DOWNTIME_S, Subject
-from resumectl.lab.sweep import run_trials
-from resumectl.lab.trial import Exposure, Finding, Judgement, Observation, Verdict
+from resumectl.judge.crash_points import crash_points
+from resumectl.judge.experiment import Experiment
+from resumectl.model.crash_plan import PlannedTrial
+from resumectl.model.observation import Exposure, Finding, Judgement, Observation, Verdict
+from resumectl.model.target import DOWNTIME_S, Subject
+from resumectl.runner.trial_pool import run_trials
+from resumectl.runner.trial_runner import Lab, Runner
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,16 @@ from conftest import Place, swept
 
 from resumectl.cli.subject import ScenarioOptions, TrialOptions, located, read_specification
 from resumectl.errors import ExitCode, Refusal
-from resumectl.lab.advice import advise
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.failure import facts_of
-from resumectl.lab.lookout import Row
-from resumectl.lab.runner import Lab, Runner
-from resumectl.lab.scenario import plain
-from resumectl.lab.situation import Advice
-from resumectl.lab.subject import Subject
-from resumectl.lab.trial import BASELINE, LifeSeen, Observation
-from resumectl.lab.user_code import INSTALLED
+from resumectl.judge.advice.advise import advise
+from resumectl.judge.advice.situation import Advice
+from resumectl.judge.experiment import Experiment
+from resumectl.model.observation import BASELINE, LifeSeen, Observation
+from resumectl.model.target import Subject
+from resumectl.probe.error_facts import facts_of
+from resumectl.probe.hang_watch import Row
+from resumectl.probe.load_target import plain
+from resumectl.probe.user_code import INSTALLED
+from resumectl.runner.trial_runner import Lab, Runner
 
 # ------------------------------------------------------------- from recorded events
 

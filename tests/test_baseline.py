@@ -10,14 +10,13 @@ import pytest
 from observations import PLAN, Steps, crashed, life, run, trial
 
 from resumectl.errors import Refusal
-from resumectl.lab.baseline import Baseline
-from resumectl.lab.checker import Checker
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.outcome import sites_of_effects
-from resumectl.lab.plan import CrashPlan
-from resumectl.lab.runner import Control
-from resumectl.lab.stability import TIMES_AGAIN
-from resumectl.lab.trial import (
+from resumectl.judge.baseline import Baseline
+from resumectl.judge.checker import Checker
+from resumectl.judge.experiment import Experiment
+from resumectl.judge.stability import TIMES_AGAIN
+from resumectl.judge.trial_view import sites_of_effects
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.observation import (
     LATER_BASELINE,
     TIME_CONTROL,
     Finding,
@@ -27,6 +26,7 @@ from resumectl.lab.trial import (
     Promise,
     Verdict,
 )
+from resumectl.runner.trial_runner import Control
 
 
 def kinds(runs: Sequence[Observation], seen: Observation) -> set[Kind]:

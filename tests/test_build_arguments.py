@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from resumectl.lab.build_arguments import (
+from resumectl.probe.argument_builder import (
     CannotBuild,
     Unbuildable,
     WrongValue,
@@ -221,8 +221,8 @@ def test_parameter_that_takes_no_json_is_refused_without_a_value() -> None:
 def test_pydantic_is_not_imported_for_a_program_without_it() -> None:
     lines = [
         "import sys",
-        "from resumectl.lab import build_arguments",
-        "build_arguments.build_value(list[int], [1])",
+        "from resumectl.probe import argument_builder",
+        "argument_builder.build_value(list[int], [1])",
         "assert 'pydantic' not in sys.modules",
     ]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)

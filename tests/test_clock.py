@@ -16,7 +16,7 @@ from time import time as by_name, time_ns as ns_by_name
 class Own(datetime):
     pass
 
-from resumectl.lab import clock
+from resumectl.probe import clock
 real, monotonic = time.time(), time.monotonic()
 clock.set_ahead({ahead})
 """

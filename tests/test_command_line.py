@@ -9,8 +9,8 @@ import typer
 
 from resumectl.cli import app
 from resumectl.cli.subject import ChoiceOptions, ScenarioOptions, TrialOptions, read_specification
-from resumectl.lab.command_line import Command, command_line
-from resumectl.lab.specification import Specification
+from resumectl.model.sweep_spec import Specification
+from resumectl.report.replay_command import Command, command_line
 
 # A value for each option of these commands that is not its default; an option without one fails.
 EXAMPLES: dict[str, list[str | None]] = {

@@ -18,18 +18,18 @@ import pytest
 from conftest import CHECKOUT
 
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.lab.databases import conninfo
-from resumectl.lab.redirects import make_seed
-from resumectl.lab.server import Server
-from resumectl.lab.subject import Access, Subject
+from resumectl.model.target import Access, Subject
+from resumectl.runner.postgres_sandbox import Server
+from resumectl.runner.redirects import make_seed
+from resumectl.runner.sqlite_sandbox import conninfo
 
 CONTAINED = """
 import json, os, socket, sys
 from pathlib import Path
-from resumectl.lab.containment import Containment
-from resumectl.lab.outside_access import Sandbox
-from resumectl.lab.recorder import Recorder
-from resumectl.lab.subject import Access
+from resumectl.probe.containment import Containment
+from resumectl.storage.outside_access import Sandbox
+from resumectl.probe.event_log import Recorder
+from resumectl.model.target import Access
 
 here = os.getcwd()
 recorder = Recorder(os.open("record", os.O_WRONLY | os.O_APPEND | os.O_CREAT))

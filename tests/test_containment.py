@@ -16,7 +16,7 @@ import pytest
 from conftest import Place, swept
 
 from resumectl.errors import ExitCode
-from resumectl.lab.databases import conninfo
+from resumectl.runner.sqlite_sandbox import conninfo
 
 SHOP = """
 import os

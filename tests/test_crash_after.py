@@ -7,12 +7,12 @@ import pytest
 from conftest import MOSTLY_POSTGRES, MOSTLY_SQLITE, Place
 
 from resumectl.database import open_engine
-from resumectl.lab.crash import Ending, run_victim
-from resumectl.lab.plan import EXIT_STATUS, Blow, Edge, delivery_plan
-from resumectl.lab.victim_specification import Specification
+from resumectl.model.crash_plan import EXIT_STATUS, Blow, Edge, delivery_plan
+from resumectl.model.orders import Specification
 from resumectl.publishing import batches
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.state import Guarantee
+from resumectl.runner.crash_process import Ending, run_victim
 
 WHEN = ("before-delivery", "after-delivery", "after-checkpoint")
 MESSAGES = 12

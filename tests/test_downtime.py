@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from shared_lab import Proved, prove
 
-from resumectl.lab.trial import Verdict
+from resumectl.model.observation import Verdict
 
 
 @pytest.fixture

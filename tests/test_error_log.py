@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resumectl.lab.error_log import tell_errors
+from resumectl.probe.dbos_errors import tell_errors
 
 
 @pytest.fixture

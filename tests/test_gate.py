@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 import pytest
 from conftest import DEADLINE_S
 
-from resumectl.lab import gate
-from resumectl.lab.gate import Gate, Hold
+from resumectl.probe import commit_gate
+from resumectl.probe.commit_gate import Gate, Hold
 
 WAIT_S = DEADLINE_S  # for what must happen
 LONG_S = 0.2  # for what must not
@@ -38,7 +38,7 @@ def pass_alone(through: Gate) -> None:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "PATIENCE_S", WAIT_S)
+    monkeypatch.setattr(commit_gate, "PATIENCE_S", WAIT_S)
 
 
 @pytest.mark.parametrize("kind", ["commits", "statements"])
@@ -71,7 +71,7 @@ def test_only_one_passes_alone() -> None:
 def test_what_waits_for_the_lock_of_one_that_passes_alone_does_not_stop_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gate, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(commit_gate, "PATIENCE_S", 0.01)
     subject = Gate()
     with subject.statements:
         assert begun(lambda: pass_alone(subject)).wait(WAIT_S)

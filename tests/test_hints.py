@@ -6,9 +6,9 @@ import pytest
 
 from resumectl.cli.subject import ScenarioOptions, TrialOptions, read_specification
 from resumectl.errors import Refusal
-from resumectl.lab.baseline import Transition
-from resumectl.lab.crash_points import refuse_none
-from resumectl.lab.plan import CrashPlan
+from resumectl.judge.baseline import Transition
+from resumectl.judge.crash_points import refuse_none
+from resumectl.model.crash_plan import CrashPlan
 
 
 def refused(**options: object) -> Callable[[], object]:

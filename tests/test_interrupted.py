@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from observations import PLAN, Steps, crashed, life, run
 
-from resumectl.lab.baseline import Baseline
-from resumectl.lab.checker import Checker
-from resumectl.lab.trial import Judgement, Kind, LifeSeen, Promise
+from resumectl.judge.baseline import Baseline
+from resumectl.judge.checker import Checker
+from resumectl.model.observation import Judgement, Kind, LifeSeen, Promise
 
 USUAL: Steps = [("acquire", "acquired"), ("work", "done")]
 HELD: Steps = [("acquire", "held"), ("DBOS.sleep", ""), ("acquire", "acquired"), ("work", "done")]

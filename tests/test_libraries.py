@@ -50,7 +50,7 @@ def test_what_fails_or_begins_a_thread_is_not_imported_by_a_zygote(tmp_path: Pat
     program = f"""
 import os, sys, threading
 sys.path.insert(0, {str(tmp_path)!r})
-from resumectl.lab.libraries import preload
+from resumectl.probe.preload import preload
 preload({list(modules)!r}, {{"FOR_LIVES": "found"}})
 print(sorted({set(modules)!r} & set(sys.modules)), sys.modules["fine"].FOUND)
 print(threading.active_count(), "FOR_LIVES" in os.environ)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.baseline import Baseline
-from resumectl.lab.messages import unread_repeats
-from resumectl.lab.outcome import fields_of
-from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.judge.baseline import Baseline
+from resumectl.judge.resent_messages import unread_repeats
+from resumectl.judge.trial_view import fields_of
+from resumectl.model.observation import LifeSeen, Observation
 
 
 def life(*sent: tuple[str, str], inbox: Sequence[tuple[str, str]] = ()) -> LifeSeen:

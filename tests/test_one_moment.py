@@ -25,12 +25,12 @@ from test_commands import look
 from resumectl.cli.common import Common
 from resumectl.cli.flows import crash_after, judge, publish
 from resumectl.database import open_engine
-from resumectl.lab.archive import Archive
-from resumectl.lab.crash import Ending
-from resumectl.lab.evidence import Evidence
-from resumectl.lab.plan import CrashPlan
+from resumectl.model.crash_plan import CrashPlan
 from resumectl.publishing import batches, records, takeover, workflows
 from resumectl.publishing.lives import executor_locks
+from resumectl.runner.crash_process import Ending
+from resumectl.runner.sweep_store import Archive
+from resumectl.storage.snapshot_reader import Evidence
 
 
 @pytest.fixture

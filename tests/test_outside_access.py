@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from resumectl.lab.outside_access import (
+from resumectl.model.target import Access, Subject
+from resumectl.probe.access_remedies import database_remedy
+from resumectl.storage.outside_access import (
     Location,
     Reach,
     Sandbox,
@@ -19,8 +21,6 @@ from resumectl.lab.outside_access import (
     parse_host,
     sqlite_file,
 )
-from resumectl.lab.subject import Access, Subject
-from resumectl.lab.ways_out import database_remedy
 
 OWN_POSTGRES = "postgresql+psycopg://user:secret@localhost:5432/resumectl_lab_1_trial_1"
 

@@ -12,12 +12,12 @@ import pytest
 from conftest import DEADLINE_S
 from observations import run
 
-from resumectl.lab import pace
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.runner import BASELINE_TIMEOUT_S, MoreTime, Runner
-from resumectl.lab.subject import Subject
-from resumectl.lab.trial import BASELINE
-from resumectl.lab.zygotes import ZYGOTE_MODULE
+from resumectl.judge.experiment import Experiment
+from resumectl.model.observation import BASELINE
+from resumectl.model.target import Subject
+from resumectl.probe import pace
+from resumectl.runner.fork_server_client import ZYGOTE_MODULE
+from resumectl.runner.trial_runner import BASELINE_TIMEOUT_S, MoreTime, Runner
 
 
 def on_machine(slowness: float) -> Runner:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.paths import Parting, never_asked_for, parting, paths_of
-from resumectl.lab.trial import LifeSeen
+from resumectl.judge.replay_paths import Parting, never_asked_for, parting, paths_of
+from resumectl.model.observation import LifeSeen
 
 Steps = list[tuple[int, str, str]]  # number, name, output
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from resumectl.lab.payload import enclosed_values, payload_of, without_times
+from resumectl.probe.call_arguments import enclosed_values, payload_of, without_times
 
 
 class Colour(Enum):

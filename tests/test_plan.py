@@ -3,7 +3,7 @@
 import pytest
 
 from resumectl.errors import Refusal
-from resumectl.lab.plan import Blow, CrashPlan, Death, Edge, Matches, delivery_plan
+from resumectl.model.crash_plan import Blow, CrashPlan, Death, Edge, Matches, delivery_plan
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.relations import carried_together, torn_apart
-from resumectl.lab.trial import LifeSeen, Observation
+from resumectl.judge.linked_values import carried_together, torn_apart
+from resumectl.model.observation import LifeSeen, Observation
 
 A, B, C = "5f0c9f3c6d1e", "9b33dd1b5c2a", "4cc4df6b7857"
 

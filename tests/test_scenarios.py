@@ -11,8 +11,8 @@ from mistakes import MISTAKES
 from old_bugs import OLD_BUGS
 from shared_lab import Proved, prove
 
-from resumectl.lab.subject import DOWNTIME_S
-from resumectl.lab.trial import Verdict
+from resumectl.model.observation import Verdict
+from resumectl.model.target import DOWNTIME_S
 
 SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
 

@@ -8,8 +8,8 @@ from conftest import Place, swept
 from observations import run
 from shared_lab import observe
 
-from resumectl.lab.concurrency import is_concurrent
-from resumectl.lab.schedule import schedule_of
+from resumectl.judge.concurrency import is_concurrent
+from resumectl.model.schedule import schedule_of
 
 PROGRAM = """
 import asyncio

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from resumectl.lab.failure import source_files
-from resumectl.lab.setup_code import creation_of, find_global, find_queue, find_tables
+from resumectl.probe.error_facts import source_files
+from resumectl.probe.setup_code import creation_of, find_global, find_queue, find_tables
 
 MAIN = """
 import shop

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from resumectl.lab.stability import Shown, Stability, settled
-from resumectl.lab.trial import Finding, Judgement, Kind, Verdict
+from resumectl.judge.stability import Shown, Stability, settled
+from resumectl.model.observation import Finding, Judgement, Kind, Verdict
 
 LOST = Finding(Kind.LOST, "charge", "ran 0 times")
 TOPIC = (Kind.LOST, "charge")

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from resumectl.lab.standstill import CLIENT, Standing, Unfinished, can_do_no_more, stranded
-from resumectl.lab.user_code import is_begun_by_user
+from resumectl.model.standstill import CLIENT, Standing, Unfinished, can_do_no_more, stranded
+from resumectl.probe.user_code import is_begun_by_user
 
 OURS = "1"
 IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False, paused=(), has_own_thread=False)

@@ -10,8 +10,8 @@ import pytest
 from conftest import CHECKOUT, MOSTLY_SQLITE, Place, Ran, seconds, swept
 
 from resumectl.errors import ExitCode
-from resumectl.lab.crash_points import sample
-from resumectl.lab.plan import CrashPlan
+from resumectl.judge.crash_points import sample
+from resumectl.model.crash_plan import CrashPlan
 
 # With one pitfall of the collection, and what its mistake is said to show.
 ONE_PITFALL = """
@@ -355,13 +355,13 @@ def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_place: Place) -> No
 
 def test_dbos_has_what_the_lab_replaces() -> None:
     """Fails where a release of DBOS moves an internal name."""
-    code = "from resumectl.lab.dbos_names import check_names; check_names()"
+    code = "from resumectl.probe.dbos_internals import check_names; check_names()"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     spec = importlib.util.find_spec("dbos._schemas.system_database")
     assert spec is not None
     from dbos._schemas.system_database import SystemSchema  # its tables, by name
 
-    from resumectl.lab.statements import DBOS_TABLES
+    from resumectl.probe.sql_facts import DBOS_TABLES
 
     tables = {each.name for each in SystemSchema.metadata_obj.sorted_tables}
     assert tables <= DBOS_TABLES

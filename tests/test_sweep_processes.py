@@ -17,8 +17,8 @@ from conftest import DEADLINE_S, Place, swept, wait_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from resumectl.errors import ExitCode
-from resumectl.lab.databases import conninfo
-from resumectl.lab.zygotes import ZYGOTE_MODULE
+from resumectl.runner.fork_server_client import ZYGOTE_MODULE
+from resumectl.runner.sqlite_sandbox import conninfo
 
 
 def lab_directory(processes: set[int]) -> Path:
@@ -26,7 +26,7 @@ def lab_directory(processes: set[int]) -> Path:
     for pid in processes:
         with suppress(OSError):  # a process of a trial, which has ended meanwhile
             arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            if "resumectl.lab.zygote" in arguments:
+            if "resumectl.probe.fork_server" in arguments:
                 return Path(arguments[-3])
     raise AssertionError(processes)
 
@@ -119,7 +119,7 @@ def wait_for_trials(place: Place, number: int) -> None:
 # Dies of a real SIGKILL as soon as a method of its archive has been called so many times.
 DIES = """
 import itertools, os, signal, sys
-from resumectl.lab.archive import Archive
+from resumectl.runner.sweep_store import Archive
 
 method, times = sys.argv.pop(1), int(sys.argv.pop(1))
 original, calls = getattr(Archive, method), itertools.count(1)

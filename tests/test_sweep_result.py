@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from resumectl.lab.archive import SweepKept
-from resumectl.lab.specification import Specification
-from resumectl.lab.stability import settled
-from resumectl.lab.subject import Subject
-from resumectl.lab.trial import Exposure, Finding, Judgement, Kind, Verdict
+from resumectl.judge.stability import settled
+from resumectl.model.observation import Exposure, Finding, Judgement, Kind, Verdict
+from resumectl.model.sweep_spec import Specification
+from resumectl.model.target import Subject
 from resumectl.report import console
 from resumectl.report.sweep import sweep_document, sweep_view
 from resumectl.report.sweep_result import SweepResult
+from resumectl.runner.sweep_store import SweepKept
 
 SUBJECT = Subject(("/shop.py", "sell"))
 KEPT = SweepKept(1, "shop.py:sell", Specification(SUBJECT, SUBJECT, {}), 0, 6, 1.0, {}, 2, 2)

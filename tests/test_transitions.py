@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import DEADLINE_S
 
-from resumectl.lab.statements import Fact, Telling, no_body, tellings_of
+from resumectl.probe.sql_facts import Fact, Telling, no_body, tellings_of
 
 
 def told(
@@ -144,8 +144,8 @@ def test_what_a_body_does_once_more_is_told_from_what_it_repeats(sql: str, does_
 # A program that has nothing to do with DBOS: the watch knows statements and commits only.
 PROGRAM = """
 import os, sys, sqlalchemy as sa
-from resumectl.lab.plan import CrashPlan
-from resumectl.lab.transitions import Watch
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.probe.commit_watch import Watch
 path, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def write(text):
     os.write(note, f"{text}\\n".encode())
@@ -281,8 +281,8 @@ def test_what_never_becomes_durable_is_never_struck(path: Path, plan: str) -> No
 # On a server a statement in AUTOCOMMIT is committed without a word from here.
 SERVER_PROGRAM = """
 import gc, os, sys, threading, sqlalchemy as sa
-from resumectl.lab.plan import CrashPlan
-from resumectl.lab.transitions import Watch
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.probe.commit_watch import Watch
 url, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def write(text):
     os.write(note, f"{text}\\n".encode())

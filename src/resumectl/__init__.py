@@ -6,7 +6,7 @@ The public names are loaded when first used, for `import resumectl` alone must s
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resumectl.lab.effects import Scenario, effect
+    from resumectl.probe.scenario import Scenario, effect
     from resumectl.publishing.publisher import Publisher
     from resumectl.publishing.runtime import Life
     from resumectl.publishing.state import Guarantee
@@ -19,9 +19,9 @@ _HOMES = {
     "Guarantee": "resumectl.publishing.state",
     "Life": "resumectl.publishing.runtime",
     "Publisher": "resumectl.publishing.publisher",
-    "Scenario": "resumectl.lab.effects",
+    "Scenario": "resumectl.probe.scenario",
     "Settings": "resumectl.settings",
-    "effect": "resumectl.lab.effects",
+    "effect": "resumectl.probe.scenario",
 }
 
 

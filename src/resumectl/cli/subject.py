@@ -20,10 +20,10 @@ from resumectl.cli.help import (
     option,
 )
 from resumectl.errors import Refusal
-from resumectl.lab.plan import Edge
-from resumectl.lab.specification import Specification
-from resumectl.lab.subject import DOWNTIME_S, PREPARE_MAX_S, Access, Subject, parse_target
-from resumectl.lab.trial import Promise
+from resumectl.model.crash_plan import Edge
+from resumectl.model.observation import Promise
+from resumectl.model.sweep_spec import Specification
+from resumectl.model.target import DOWNTIME_S, PREPARE_MAX_S, Access, Subject, parse_target
 from resumectl.text import shell_word
 
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
@@ -333,7 +333,7 @@ def _databases(given: Sequence[str] | None, option: str) -> list[str]:
     """Return where these URLs lead to, each in one spelling and without a password."""
     if not given:
         return []
-    from resumectl.lab.outside_access import canonical_urls  # loads sqlalchemy
+    from resumectl.storage.outside_access import canonical_urls  # loads sqlalchemy
 
     try:
         return [url for each in given for url in canonical_urls(each)]
@@ -349,7 +349,7 @@ def _hosts(given: Sequence[str] | None) -> list[str]:
     """Return `HOST` and `HOST:PORT` as they are, once they are known to be that."""
     if not given:
         return []
-    from resumectl.lab.outside_access import parse_host  # loads sqlalchemy
+    from resumectl.storage.outside_access import parse_host  # loads sqlalchemy
 
     for text in given:
         try:

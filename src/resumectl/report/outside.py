@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from resumectl.lab.subject import Access
+from resumectl.model.target import Access
 
 _SHOWN_MAX = 12  # services on a screen; the JSON document has all
 

@@ -8,14 +8,14 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from resumectl.lab.command_line import Command, command_line
-from resumectl.lab.evidence_text import readable
-from resumectl.lab.outcome import site
-from resumectl.lab.plan import CrashPlan, Edge, subject_of
-from resumectl.lab.specification import Specification
-from resumectl.lab.stability import Judged, Shown, Topic, topic_of
-from resumectl.lab.trial import Judgement, Kind, LifeSeen, Observation, Verdict
+from resumectl.judge.serialized_values import readable
+from resumectl.judge.stability import Judged, Shown, Topic, topic_of
+from resumectl.judge.trial_view import site
+from resumectl.model.crash_plan import CrashPlan, Edge, subject_of
+from resumectl.model.observation import Judgement, Kind, LifeSeen, Observation, Verdict
+from resumectl.model.sweep_spec import Specification
 from resumectl.report.console import VERDICT_STYLES
+from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
 from resumectl.report.sweep_result import repeated
 from resumectl.text import counted, literal

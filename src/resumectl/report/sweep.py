@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from resumectl.lab.baseline import Transition
-from resumectl.lab.command_line import Command, command_line
-from resumectl.lab.trial import Kind, Verdict
+from resumectl.judge.baseline import Transition
+from resumectl.model.observation import Kind, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.outside import outside_document, outside_lines
+from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
 from resumectl.report.sweep_header import header, settings_document
 from resumectl.report.sweep_result import SeenExposure, SeenFinding, SweepResult
 from resumectl.text import clock, counted, duration, literal
 
 if TYPE_CHECKING:
-    from resumectl.lab.archive import SweepKept
+    from resumectl.runner.sweep_store import SweepKept
 
 # Of one kind, on a screen; the JSON document has all.
 _SHOWN_MAX = 12

@@ -9,8 +9,8 @@ from rich.text import Text
 from resumectl.text import literal
 
 if TYPE_CHECKING:
-    from resumectl.lab.specification import Specification
-    from resumectl.lab.target_settings import TargetSettings
+    from resumectl.judge.target_settings import TargetSettings
+    from resumectl.model.sweep_spec import Specification
 
 
 def header(

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from resumectl.lab.stability import Judged, Shown, Topic, topic_of
-from resumectl.lab.trial import Finding, Judgement, Kind, Verdict
+from resumectl.judge.stability import Judged, Shown, Topic, topic_of
+from resumectl.model.observation import Finding, Judgement, Kind, Verdict
 from resumectl.text import natural_key
 
 if TYPE_CHECKING:
-    from resumectl.lab.archive import SweepKept
-    from resumectl.lab.target_settings import TargetSettings
+    from resumectl.judge.target_settings import TargetSettings
+    from resumectl.runner.sweep_store import SweepKept
 
 # Kinds of a workflow that has not ended as it should: what else differs in it follows from that.
 _CAUSES = (Kind.STUCK, Kind.FAILED)

@@ -10,9 +10,8 @@ from resumectl.cli.flows.publish import look_around, say_what_is_resumed
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, NothingProved, Refusal
-from resumectl.lab.crash import Ending, run_victim
-from resumectl.lab.plan import Blow, CrashPlan, Edge, delivery_plan
-from resumectl.lab.victim_specification import Specification
+from resumectl.model.crash_plan import Blow, CrashPlan, Edge, delivery_plan
+from resumectl.model.orders import Specification
 from resumectl.publishing import records, workflows
 from resumectl.publishing.batches import Batch
 from resumectl.publishing.migration import ensure_migrated
@@ -20,6 +19,7 @@ from resumectl.publishing.state import Guarantee
 from resumectl.publishing.view import viewing
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
+from resumectl.runner.crash_process import Ending, run_victim
 from resumectl.settings import Settings
 from resumectl.text import counted, literal
 

@@ -8,18 +8,18 @@ from rich.text import Text
 
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, Refusal
-from resumectl.lab.command_line import Command, command_line
-from resumectl.lab.crash_points import crash_points, refuse_none, refuse_unknown
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.plan import CrashPlan, PlannedTrial
-from resumectl.lab.runner import Runner, open_lab
-from resumectl.lab.specification import Specification
-from resumectl.lab.sweep import keeper, run_trials, verdicts
-from resumectl.lab.trial import Observation, Verdict
+from resumectl.judge.crash_points import crash_points, refuse_none, refuse_unknown
+from resumectl.judge.experiment import Experiment
+from resumectl.model.crash_plan import CrashPlan, PlannedTrial
+from resumectl.model.observation import Observation, Verdict
+from resumectl.model.sweep_spec import Specification
 from resumectl.report import console, machine, story
 from resumectl.report.activity import Activity
 from resumectl.report.outside import outside_document, outside_lines
+from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sweep import transitions_sheet
+from resumectl.runner.trial_pool import keeper, run_trials, verdicts
+from resumectl.runner.trial_runner import Runner, open_lab
 from resumectl.text import counted, literal
 
 

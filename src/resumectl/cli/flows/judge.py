@@ -12,16 +12,16 @@ from resumectl.cli.flows.experiment import exit_code
 from resumectl.cli.subject import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
-from resumectl.lab.archive import REPEATED, Archive, SweepKept, no_sweep
-from resumectl.lab.concurrency import is_concurrent
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.stability import Judged, settled
-from resumectl.lab.target_settings import settings_of_target
-from resumectl.lab.trial import Verdict
+from resumectl.judge.concurrency import is_concurrent
+from resumectl.judge.experiment import Experiment
+from resumectl.judge.stability import Judged, settled
+from resumectl.judge.target_settings import settings_of_target
+from resumectl.model.observation import Verdict
 from resumectl.publishing.migration import ensure_migrated, is_readable
 from resumectl.report import console, machine
 from resumectl.report import sweep as tables
 from resumectl.report.sweep_result import SweepResult
+from resumectl.runner.sweep_store import REPEATED, Archive, SweepKept, no_sweep
 from resumectl.settings import URL_VARIABLES
 
 

@@ -8,13 +8,13 @@ from resumectl.cli.common import Common
 from resumectl.cli.flows.company import refuse_company
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.lab import durable
 from resumectl.publishing import remote, workflows
 from resumectl.publishing.lives import RESET, executor_locks
 from resumectl.publishing.migration import is_migrated
 from resumectl.publishing.models import metadata
 from resumectl.publishing.view import viewing
 from resumectl.report import machine
+from resumectl.runner import sweep_workflow
 
 
 def reset(common: Common) -> ExitCode:
@@ -59,7 +59,7 @@ def _delete_everything(common: Common) -> bool:
                 with engine.begin() as connection:
                     for table in reversed(metadata.sorted_tables):
                         connection.execute(sa.delete(table))
-                durable.tend_queues(settings, engine, [])
+                sweep_workflow.tend_queues(settings, engine, [])
             return True
     finally:
         engine.dispose()

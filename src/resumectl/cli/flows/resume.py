@@ -8,9 +8,6 @@ from resumectl.cli.flows import judge, sweep
 from resumectl.cli.flows.publish import look
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
-from resumectl.lab import durable
-from resumectl.lab.archive import Archive
-from resumectl.lab.bench import Bench, sweep_ids, workflow_id_of
 from resumectl.publishing import records, takeover, unfinished, workflows
 from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.migration import ensure_migrated
@@ -24,6 +21,9 @@ from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
 from resumectl.report.sweep import sweep_document, sweep_view
+from resumectl.runner import sweep_workflow
+from resumectl.runner.sweep_store import Archive
+from resumectl.runner.sweep_worker import Bench, sweep_ids, workflow_id_of
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.text import natural_key
@@ -60,7 +60,7 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
         if not wanted:
             engine.dispose()
             return _nothing(common, survey, named)
-        durable.tend_queues(settings, engine, sweep_ids(wanted))
+        sweep_workflow.tend_queues(settings, engine, sweep_ids(wanted))
     engine.dispose()
     in_time = _live(common, wanted, before, timeout_s=timeout_s)
     return _show(common, wanted, before, survey, late_after_s=None if in_time else timeout_s)
@@ -121,7 +121,7 @@ def _live(
 ) -> bool:
     revived = [each for each in wanted if before.statuses.get(each) in RESUMABLE_BY_ID]
     bench = Bench(common.settings())
-    durable.put_up(bench)
+    sweep_workflow.put_up(bench)
     try:
         with Life(common.settings(), "resume", queues=None, companion=bench) as life:
             life.adopt()

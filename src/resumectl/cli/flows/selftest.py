@@ -8,16 +8,16 @@ from pathlib import Path
 
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, MachineFailure
-from resumectl.lab.crash_points import crash_points
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.plan import PlannedTrial
-from resumectl.lab.runner import Lab, Runner
-from resumectl.lab.subject import Subject
-from resumectl.lab.sweep import run_trials
-from resumectl.lab.trial import Judgement, Observation, Verdict
+from resumectl.judge.crash_points import crash_points
+from resumectl.judge.experiment import Experiment
+from resumectl.model.crash_plan import PlannedTrial
+from resumectl.model.observation import Judgement, Observation, Verdict
+from resumectl.model.target import Subject
 from resumectl.report import console, machine
 from resumectl.report import selftest as tables
 from resumectl.report.progress import Seen, progress_bar
+from resumectl.runner.trial_pool import run_trials
+from resumectl.runner.trial_runner import Lab, Runner
 
 # A mistake that leaves its workflow stuck is told after so long.
 _TIMEOUT_S = 3.0

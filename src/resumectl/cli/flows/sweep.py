@@ -10,18 +10,18 @@ from resumectl.cli.flows.experiment import discover, say_opening
 from resumectl.cli.flows.judge import archived, result_of, show
 from resumectl.elapsed import seconds_since_start
 from resumectl.errors import ExitCode, Interrupted
-from resumectl.lab import durable
-from resumectl.lab.archive import Archive
-from resumectl.lab.bench import Bench, workflow_id_of
-from resumectl.lab.command_line import Command, command_line
-from resumectl.lab.crash_points import crash_points, refuse_none
-from resumectl.lab.experiment import Experiment
-from resumectl.lab.runner import Runner
-from resumectl.lab.specification import Specification
+from resumectl.judge.crash_points import crash_points, refuse_none
+from resumectl.judge.experiment import Experiment
+from resumectl.model.sweep_spec import Specification
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Life
 from resumectl.report.activity import Activity
 from resumectl.report.progress import Look, Seen, progress_bar
+from resumectl.report.replay_command import Command, command_line
+from resumectl.runner import sweep_workflow
+from resumectl.runner.sweep_store import Archive
+from resumectl.runner.sweep_worker import Bench, workflow_id_of
+from resumectl.runner.trial_runner import Runner
 
 # A life that only sweeps takes up nobody's messages: its executor id is none of theirs.
 _EXECUTOR_BASE = "lab"
@@ -36,7 +36,7 @@ def sweep(common: Common, specification: Specification, doing: Activity, *, jobs
         with archived(common) as engine:
             sweep_id = _begin(common, specification, bench, engine, doing)
             doing.stop()
-            durable.tend_queues(settings, engine, [sweep_id])
+            sweep_workflow.tend_queues(settings, engine, [sweep_id])
             _live(common, sweep_id, bench)
             result = result_of(bench.archive, sweep_id)
             return show(common, replace(result, wall_seconds=seconds_since_start()))
@@ -64,7 +64,7 @@ def _begin(
     )
     remote.register_publisher_queues(common.settings())
     with engine.begin() as connection:
-        sweep_id = durable.begin(
+        sweep_id = sweep_workflow.begin(
             common.settings(),
             connection,
             bench.archive,
@@ -78,7 +78,7 @@ def _begin(
 
 def _live(common: Common, sweep_id: int, bench: Bench) -> None:
     workflow_id = workflow_id_of(sweep_id)
-    durable.put_up(bench)
+    sweep_workflow.put_up(bench)
     try:
         with (
             Life(

@@ -6,11 +6,11 @@ from resumectl.cli.common import Common
 from resumectl.cli.flows.publish import look_around
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.lab import durable
-from resumectl.lab.bench import Bench, sweep_ids
 from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
 from resumectl.report import machine
+from resumectl.runner import sweep_workflow
+from resumectl.runner.sweep_worker import Bench, sweep_ids
 
 # How often a worker makes sure that it can go on.
 _CHECK_EVERY_S = 1.0
@@ -34,7 +34,7 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
     common.start_logging()
     _tend_queues(common)
     bench = Bench(common.settings())
-    durable.put_up(bench)
+    sweep_workflow.put_up(bench)
     life = Life(common.settings(), "worker", queues=None, companion=bench)
     try:
         with life:
@@ -58,7 +58,7 @@ def _tend_queues(common: Common) -> None:
             ensure_migrated(settings, engine)
             left = [each.workflow_id for each in look_around(settings, engine).available]
             if sweep_ids(left):
-                durable.tend_queues(settings, engine, sweep_ids(left))
+                sweep_workflow.tend_queues(settings, engine, sweep_ids(left))
     finally:
         engine.dispose()
 

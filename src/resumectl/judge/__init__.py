@@ -1,0 +1,1 @@
+"""Judge observations against a baseline: recorded data in, findings out. Standard library only."""

@@ -1,0 +1,164 @@
+"""Advise a user whose module cannot be imported, or whose import does not end. Pure."""
+
+from resumectl.judge.advice.old_dbos import what_changed
+from resumectl.judge.advice.situation import BEFORE_LAUNCH, MAIN, Advice, Situation, base, fails
+
+
+def import_does_not_end(at: Situation) -> Advice | None:
+    stood = at.life.last("stalled") or at.life.last("stands")
+    if at.error or at.life.last("answered") or at.phase not in BEFORE_LAUNCH:
+        return None
+    if stood is None and at.life.in_time:
+        return None
+    doing = BEFORE_LAUNCH[at.phase].format(*at.target)
+    where = stood["where"] if stood else None
+    serves = stood is not None and stood.get("why") == "serves"
+    what = f"{doing} does not end"
+    if where:
+        what += f": it {'serves' if serves else 'stands'} at {at.line(where)}"
+    if at.phase == "import":
+        return Advice(
+            what,
+            f"put what only a program run by itself does under  {MAIN}"
+            + ("" if serves else "   or let it take longer:  --timeout 300"),
+        )
+    return Advice(what, "let it end by itself;  or let it take longer:  --timeout 300")
+
+
+def module_missing(at: Situation) -> Advice | None:
+    if "module" not in at.about:
+        return None
+    module, place = at.about["module"], at.place()
+    source, project = at.about.get("source"), at.about.get("project")
+    who = f"{place} imports {module}" if place else f"the module {module} is to be imported"
+    if "package" in at.about:
+        return Advice(
+            f"{who}, which the package {at.about['package']} does not have", f"correct {place}"
+        )
+    if source is None:
+        needs = at.about.get("needs")
+        return Advice(
+            f"{who}, which is not installed",
+            "install the distribution that provides it"
+            + (f", as {at.short(needs)} may name it," if needs else "")
+            + " in the environment that runs resumectl;  "
+            "or, where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
+            is_mistyped=not place,
+        )
+    install = f"pip install -e {at.short(project)}" if project else ""
+    return Advice(
+        f"{who}, which is in {at.short(source)} and is not installed",
+        (f"{install};  or  " if install else "") + f"--env PYTHONPATH={at.short(source)}",
+        is_mistyped=not place,
+    )
+
+
+def syntax(at: Situation) -> Advice | None:
+    if not at.error.get("type", "").endswith(("SyntaxError", "IndentationError", "TabError")):
+        return None
+    where = at.error.get("where")
+    if where is None:
+        file = at.target[0]
+        return Advice(f"{file} is not valid Python: {at.message}", f"correct {file}")
+    return Advice(
+        f"{at.place()} is not valid Python: {at.message.partition(' (')[0]}: {where['text']}",
+        f"correct line {where['line']} of {at.short(where['file'])}",
+    )
+
+
+def variable_missing(at: Situation) -> Advice | None:
+    unset = at.about.get("unset")
+    if not unset:
+        return None
+    if at.error["type"] == "builtins.SystemExit" and "exit" not in at.error["where"]["text"]:
+        return None  # the command line is not what the program takes
+    is_said = at.error["type"].endswith("KeyError")
+    if not is_said and at.phase not in BEFORE_LAUNCH:
+        return None  # it has come that far without
+    names = ", ".join(unset)
+    variables = f"the environment variable {names}" if len(unset) == 1 else f"the variables {names}"
+    what = f"{at.place()} needs {variables}, which {'is' if len(unset) == 1 else 'are'} not set"
+    if not is_said:
+        what = f"{fails(at)}; {variables}, for which it asks, {'is' if len(unset) == 1 else 'are'} not set"
+    options = " ".join(f"--env {name}=VALUE" for name in unset)
+    return Advice(what, f"{options};  {{database_url}} and {{place}} are filled in")
+
+
+def written_for_another_dbos(at: Situation) -> Advice | None:
+    found = what_changed(at.error.get("type", ""), at.message)
+    if found is None:
+        return None
+    place = f"{at.place()}: " if at.place() else ""
+    return Advice(f"{place}{found.what}; installed is dbos {at.about['dbos']}", found.instead)
+
+
+_RELATIVE = "attempted relative import"
+
+
+def relative_import(at: Situation) -> Advice | None:
+    where = at.error.get("where")
+    file, name = at.target
+    if _RELATIVE not in at.message or where is None or at.short(where["file"]) != file:
+        return None
+    what = f"{at.line(where)} is relative to a package, and the file {file} is in none"
+    module = file.removesuffix(".py").replace("/", ".")
+    if "." in module and all(each.isidentifier() for each in module.split(".")):
+        return Advice(what, f"name the module rather than the file:  {module}:{name}")
+    return Advice(
+        what,
+        "name the module rather than the file, from the directory above its package, "
+        f"as in  PACKAGE.{base(file).removesuffix('.py')}:{name}",
+    )
+
+
+def circular_import(at: Situation) -> Advice | None:
+    module, where = at.about.get("half_imported"), at.error.get("where")
+    if module is None or where is None:
+        return None
+    if module == base(where["file"]).removesuffix(".py"):
+        return Advice(
+            f"{at.line(where)} imports {at.short(where['file'])} itself, since that is named {module}",
+            "give the file another name",
+        )
+    return Advice(
+        f"{at.line(where)} needs a name of {module}, which is still being imported: "
+        "these modules import each other in a circle",
+        f"import {module} inside the function of {at.short(where['file'])} that uses it",
+    )
+
+
+def ends_itself(at: Situation) -> Advice | None:
+    if at.error.get("type") != "builtins.SystemExit":
+        return None
+    place = at.place() or "a library"
+    # With a number the process says why on its way, and with a text it says no more than that.
+    reason = "" if not at.message or at.message.lstrip("-").isdigit() else at.message
+    what = f"importing {at.target[0]} ends the process: sys.exit at {place}"
+    if reason:
+        return Advice(
+            f"{what}: {reason}", f"correct what it says;  or put what exits under  {MAIN}"
+        )
+    return Advice(what, f"put what reads the command line, or exits, under  {MAIN}")
+
+
+def workflow_called_at_import(at: Situation) -> Advice | None:
+    if "invoked before DBOS initialized" not in at.message or at.phase != "import":
+        return None
+    where = at.error.get("where")
+    return Advice(
+        f"{at.line(where)} calls a workflow while it is imported"
+        if where
+        else f"importing {at.target[0]} calls a workflow",
+        "call it in a Scenario's request, as in  Scenario(request=lambda: checkout(...));  "
+        f"or under  {MAIN}",
+    )
+
+
+def ended_by_itself(at: Situation) -> Advice | None:
+    if at.life.last("answered") is not None or at.phase not in BEFORE_LAUNCH:
+        return None
+    doing = BEFORE_LAUNCH[at.phase].format(*at.target)
+    what = f"{doing} ends its process: {at.life.ending}"
+    if at.life.signal is not None:
+        return Advice(what, f"see what ends it:  python -X faulthandler {at.target[0]}")
+    return Advice(what, f"put what calls os._exit under  {MAIN}")

@@ -1,0 +1,152 @@
+"""Plans for where a program can die, from what an uninterrupted run makes durable. Pure."""
+
+import random
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from resumectl.errors import NothingProved, Refusal
+from resumectl.judge.baseline import Transition, transitions_of
+from resumectl.judge.workflow_aliases import has_parent
+from resumectl.model.crash_plan import CrashPlan, Death, Edge, Matches, subject_of
+from resumectl.model.observation import Observation
+from resumectl.text import counted, shell_word
+
+
+def crash_points(
+    transitions: Iterable[Transition], *, edge: Edge | None = None, only: str | None = None
+) -> list[CrashPlan]:
+    """A plan for each edge of each transition, in the order of the baseline.
+
+    Transitions that always share a commit, as a child's acceptance and its parent's step, are
+    one crash point, under the first one's name. Claims are not: which of them share a commit
+    is chance. Those of children whose ids differ from run to run come last, each by its turn
+    among all that is alike, as in `*/step-1#2`.
+
+    Args:
+        transitions: The baseline's.
+        edge: Only this one.
+        only: Only transitions that this pattern covers.
+    """
+    every = list(transitions)
+    points: list[Matches] = []
+    unnamed: dict[str, int] = {}  # the fact to how many workflows it becomes true of
+    commits: set[int] = set()
+    # Rather under a name that is given once than as the n-th of many.
+    for each in sorted(every, key=lambda t: (t.is_of_varying_id, t.times > 1)):
+        # What a client started under an id made by chance is another workflow when it asks again.
+        # A restart imports it again: that is the client of this program.
+        if each.is_of_varying_id and not (has_parent(each.name) or each.is_of_import):
+            continue
+        if only is not None and not Matches(only).covers(each.name):
+            continue
+        if each.is_of_varying_id:
+            if each.fact == "claimed" or not commits.intersection(each.commits):
+                unnamed[each.fact] = sum(t.times for t in every if t.fact == each.fact)
+            commits.update(each.commits)
+            continue
+        for n, commit in enumerate(each.commits[: each.times], start=1):
+            if each.fact == "claimed" or commit not in commits:
+                points.append(Matches(each.name, n))
+                commits.add(commit)
+    for fact, times in unnamed.items():
+        points.extend(Matches(f"*/{fact}", n) for n in range(1, times + 1))
+    sides = list(Edge) if edge is None else [edge]
+    return [CrashPlan((Death(side, at),)) for at in points for side in sides]
+
+
+def refuse_none(
+    plans: Sequence[CrashPlan],
+    transitions: Sequence[Transition],
+    only: str | None,
+    *,
+    points_line: str,
+) -> None:
+    """Refuse to sweep a program without a crash point: that would prove nothing.
+
+    Args:
+        plans: One for each crash point.
+        transitions: The baseline's.
+        only: The pattern that chose among them; None for all.
+        points_line: The command line that shows the crash points.
+
+    Raises:
+        Refusal: The pattern covers nothing; the nearest names are told.
+        NothingProved: The program has no crash point.
+    """
+    if plans:
+        return
+    if transitions and all(each.is_of_varying_id for each in transitions):
+        raise NothingProved(
+            "every workflow has another id in each run, so that no crash point has a name",
+            next_step="start them under ids that are made from the request: SetWorkflowID",
+        )
+    if only is None or not transitions:
+        raise NothingProved(
+            "an uninterrupted run makes nothing durable: there is no crash point",
+            next_step="let the program start a workflow, or name another one",
+        )
+    edge, colon, name = only.partition(":")
+    if colon and edge in set(Edge):
+        raise Refusal(
+            f"--only takes the name of a transition, and {only!r} begins with an edge",
+            next_step=f"--only {shell_word(name)} --edge {edge}",
+        )
+    raise Refusal(
+        f"nothing in an uninterrupted run matches {only!r}; {_nearest(only, transitions)}",
+        next_step=points_line,
+    )
+
+
+def _nearest(pattern: str, transitions: Sequence[Transition]) -> str:
+    names = [each.name for each in transitions]
+    near = get_close_matches(pattern, names, n=3) or names[:3]
+    return f"the nearest are {', '.join(near)}"
+
+
+def second_deaths(
+    trials: Iterable[Observation], *, edge: Edge | None = None, only: str | None = None
+) -> list[CrashPlan]:
+    """Plans that die again while recovering: at each transition of each recovery that was seen.
+
+    Args:
+        trials: Of plans with one death; see `Experiment.named`.
+        edge: As for the first death.
+        only: Likewise.
+    """
+    plans = []
+    for trial in trials:
+        if len(trial.lives) > 1:
+            commits = [e for e in trial.final.events if e["kind"] == "commit"]
+            first = CrashPlan.parse(trial.plan).deaths
+            for plan in crash_points(transitions_of([commits]), edge=edge, only=only):
+                plans.append(CrashPlan((*first, *plan.deaths)))
+    return plans
+
+
+def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points_line: str) -> None:
+    """Refuse a plan whose first death matches nothing in the baseline: it would prove nothing.
+
+    Args:
+        plan: The one.
+        transitions: The baseline's.
+        points_line: The command line that shows the crash points.
+
+    Raises:
+        Refusal: So it is; the nearest names are told.
+    """
+    at = plan.deaths[0].at
+    if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
+        return
+    what = f"nothing in an uninterrupted run matches {str(at)!r}"
+    if subject_of(at.pattern) and any(at.covers(t.name) for t in transitions):
+        what = f"{at.pattern} does not happen {counted(at.n, 'time')} in an uninterrupted run"
+    raise Refusal(f"{what}; {_nearest(at.pattern, transitions)}", next_step=points_line)
+
+
+def sample(plans: Sequence[CrashPlan], size: int | None, seed: int) -> list[CrashPlan]:
+    """So many of the plans, in their order; the seed chooses the same ones of the same set."""
+    if size is None or size >= len(plans):
+        return list(plans)
+    # Their order is that of one run, and differs from the next one's.
+    chosen = set(random.Random(seed).sample(sorted(map(str, plans)), size))
+    return [plan for plan in plans if str(plan) in chosen]

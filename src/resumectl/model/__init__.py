@@ -1,0 +1,4 @@
+"""Values that cross a process boundary or are stored: crash plans, targets, observations, verdicts.
+
+Standard library only.
+"""

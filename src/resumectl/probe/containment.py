@@ -1,0 +1,293 @@
+"""Keep the target process inside its sandbox: refuse databases and hosts that are outside.
+
+Installed before the program is imported; `connect_hooks` calls it. Subprocesses and native code are
+not seen.
+"""
+
+import functools
+import os
+import signal
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from resumectl.probe.access_remedies import creator_remedy, database_remedy, host_remedy
+from resumectl.probe.callers import note_thread, user_line
+from resumectl.probe.connect_hooks import (
+    WATCHED_PACKAGES,
+    add_audit_hook,
+    contain_sqlite,
+    redirect_postgres,
+    watch_lookups,
+    watch_threads,
+)
+from resumectl.probe.event_log import Recorder
+from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.storage.outside_access import Location, Reach, Sandbox, locations_of_arguments
+
+REFUSED_STATUS = 72  # how a process ends that was refused something
+# Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
+_WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
+_IS_JUDGED = "resumectl.is_judged"  # in the record of a connection: by what its URL says
+# What says to libpq where a database is, and who asks; all of it is another's once redirected.
+_OF_THE_SERVER = frozenset(
+    {
+        "host", "hostaddr", "port", "dbname", "database", "dsn", "user", "password", "passfile",
+        "service", "target_session_attrs", "require_auth", "channel_binding", "gssencmode", "ssl",
+    }
+)  # fmt: skip
+
+
+class Containment:
+    """Refuses what is outside a sandbox, and reports the services on this machine that are used.
+
+    Args:
+        sandbox: What is inside, and what is let through.
+        recorder: Of this process: a refusal is its last event.
+        started_in: The user's working directory.
+        sandbox_url: Of the trial's own database, with its password.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, recorder: Recorder, *, started_in: Path, sandbox_url: str
+    ) -> None:
+        self._sandbox = sandbox
+        self._recorder = recorder
+        self._started_in = started_in
+        self._sandbox_url = sandbox_url
+        self._environ = dict(os.environ)  # as the user has it
+        self._pid = os.getpid()
+        # Addresses of hosts that are allowed by their names.
+        self._resolved: dict[str, set[str]] = {}
+        self._refusing = threading.Lock()
+        self._last = threading.local()  # the address that each thread has connected to
+        self._audited: Mapping[str, Callable[..., None]] = {
+            "sqlite3.connect": self._sqlite_connects,
+            "socket.connect": self._socket_connects,
+            "socket.sendto": self._socket_sends,
+            "socket.sendmsg": self._socket_sends,
+            "socket.getaddrinfo": self._looks_up,
+            "socket.gethostbyname": self._looks_up,
+            "socket.gethostbyaddr": self._looks_up,
+        }
+
+    def install(self) -> None:
+        """Contain this process from now on, and those that it forks; there is no way back."""
+        contain_sqlite(self._sqlite_path, self._sqlite_authorizes)
+        redirect_postgres(self._postgres_arguments)
+        event.listen(sa.Engine, "do_connect", self._engine_connects)
+        event.listen(sa.Pool, "connect", self._pool_connected)
+        watch_threads(note_thread)
+        watch_lookups(self._looks_up, self._looked_up)
+        add_audit_hook(self._audited)
+
+    # --- databases
+
+    def _sqlite_connects(self, database: Any, *_more: Any) -> None:
+        """Refuse a file that is outside; one that is redirected was replaced before, if it can be."""
+        for location in self._locations("sqlite", [database], {}):
+            if self._sandbox.is_open(location):
+                continue
+            if self._sandbox.replacement(location) is not None:
+                self._refuse(
+                    f"the program opens {location} in a way that cannot be redirected",
+                    "open it by `sqlite3.connect`, or attach it by a statement that begins with "
+                    "ATTACH and names the file",
+                )
+            if b"mode=ro" in os.fsencode(database):
+                self._refuse(
+                    f"the program reads {location}, which is outside the sandbox, and SQLite makes "
+                    "files beside it: it is in WAL mode",
+                    "to read it without its log:  immutable=1 in place of mode=ro; or "
+                    f"{self._remedy(location)}",
+                )
+            self._refuse_database(location)
+
+    def _sqlite_path(self, database: Any) -> Any:
+        """Return what `sqlite3` is to open or to attach instead."""
+        for seen in locations_of_arguments("sqlite", [database], {}):
+            location = self._sandbox.as_typed(seen, self._started_in)
+            replacement = self._sandbox.replacement(location)
+            if replacement is not None:
+                Path(replacement).parent.mkdir(parents=True, exist_ok=True)
+            path = replacement or location.database
+            if path != seen.database:
+                text = os.fsdecode(database)
+                query = text.partition("?")[2] if text.startswith("file:") else ""
+                return f"file:{quote(path)}?{query}" if query else path
+        return database
+
+    def _sqlite_authorizes(self, action: int, file: str | None, *_more: Any) -> int:
+        if action == sqlite3.SQLITE_ATTACH:
+            if file is None:
+                self._refuse(
+                    "the program attaches a SQLite file that the statement does not name",
+                    "write the path into the ATTACH statement, and not as a parameter of it",
+                )
+            self._sqlite_connects(file)
+        return sqlite3.SQLITE_OK
+
+    def _postgres_arguments(
+        self, given: str, named: Mapping[str, Any]
+    ) -> tuple[str, Mapping[str, Any]]:
+        """Return the connection string and the keywords that a driver is to be called with instead."""
+        replacement = self._check_database(self._locations("postgresql", [given], named))
+        if replacement is None:
+            return given, named
+        url, kept = conninfo(replacement), kept_parameters(conninfo_to_dict(given))
+        # A URL as long as it can be one: asyncpg reads no other connection string.
+        return (make_conninfo(url, **kept) if kept else url), kept_parameters(named)
+
+    def _engine_connects(
+        self, dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]
+    ) -> None:
+        if record is not None:
+            record.record_info[_IS_JUDGED] = True
+        if dialect.driver in _WATCHED_DRIVERS:
+            return
+        replacement = self._check_database(self._locations(dialect.name, cargs, cparams))
+        if dialect.name == "sqlite":
+            cargs[:1] = map(self._sqlite_path, cargs[:1])
+        elif replacement is not None:
+            url = sa.make_url(replacement).set(drivername=f"{dialect.name}+{dialect.driver}")
+            own, more = dialect.create_connect_args(url)
+            kept = kept_parameters(cparams)
+            cparams.clear()
+            cparams.update({**kept, **more})
+            cargs[:] = own
+
+    def _pool_connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        """Refuse what a `creator=` function opened, which no event of SQLAlchemy's precedes."""
+        classes = type(record.driver_connection or connection).__mro__
+        packages = [each.__module__.partition(".")[0] for each in classes]
+        if _IS_JUDGED in (record.record_info or ()) or WATCHED_PACKAGES.intersection(packages):
+            return
+        address = getattr(self._last, "address", None)
+        if address is None or not self._sandbox.is_listed(*address):
+            self._refuse(
+                f"the program opens a database by `creator=` and {packages[0]}, and nothing tells "
+                "which one it is",
+                creator_remedy(None if address is None else _at(*address)),
+            )
+
+    def _locations(
+        self, backend: str, positional: list[Any], named: Mapping[str, Any]
+    ) -> list[Location]:
+        found = locations_of_arguments(backend, positional, named)
+        return [self._sandbox.as_typed(each, self._started_in) for each in found]
+
+    def _check_database(self, locations: list[Location]) -> str | None:
+        """Return what takes the place of a database, if something does; refuse it if it is outside."""
+        for location in locations:
+            replacement = self._sandbox.replacement(location)
+            if replacement is not None:
+                return replacement
+            if not self._is_open(location):
+                self._refuse_database(location)
+        return None
+
+    def _is_open(self, location: Location) -> bool:
+        """Return whether a database may be opened: psycopg looks its host up before libpq does."""
+        names = {location.host, *self._resolved.get(location.host, ())}
+        return any(self._sandbox.is_open(location._replace(host=each)) for each in names)
+
+    def _refuse_database(self, location: Location) -> NoReturn:
+        self._refuse(
+            f"the program opens {location}, which is outside the sandbox", self._remedy(location)
+        )
+
+    def _remedy(self, location: Location) -> str:
+        return database_remedy(location, self._sandbox_url, self._environ, self._started_in)
+
+    # --- hosts
+
+    def _looks_up(self, host: Any, port: Any = None, *_more: Any) -> None:
+        if host is None or self._is_reached(host, port):
+            return
+        self._refuse_host(host, port)
+
+    def _looked_up(self, host: Any, addresses: set[str]) -> None:
+        """Note the addresses of a name that is allowed: what connects to them says no name."""
+        name = _text(host)
+        if self._sandbox.reach(name, None) in (Reach.ALLOWED, Reach.INSIDE):
+            for address in addresses:
+                self._resolved.setdefault(address, set()).add(name)
+
+    def _socket_connects(self, connecting: socket.socket, address: Any) -> None:
+        is_datagram = connecting.type & socket.SOCK_DGRAM == socket.SOCK_DGRAM
+        self._reaches(connecting, address, is_datagram=is_datagram)
+
+    def _socket_sends(self, sending: socket.socket, address: Any) -> None:
+        if address is not None:  # else it is connected
+            self._reaches(sending, address, is_datagram=True)
+
+    def _reaches(self, through: socket.socket, address: Any, *, is_datagram: bool) -> None:
+        if through.family == socket.AF_UNIX:
+            name = os.fsdecode(address).replace("\0", "@")
+            reach = self._sandbox.socket_reach(name)
+            self._last.address = None
+        elif through.family in (socket.AF_INET, socket.AF_INET6):
+            host, port = _text(address[0]), address[1]
+            if not self._is_reached(host, port):
+                self._refuse_host(host, port)
+            self._last.address = (host, port)
+            name = _at(host, port)
+            reach = self._sandbox.reach(host, port)
+        else:
+            return  # to the kernel, as a netlink socket
+        if reach is Reach.LOOPBACK:
+            kind = "datagrams" if is_datagram else "connections"
+            self._recorder.write("contacted", service=name, how=kind)
+
+    def _is_reached(self, host: Any, port: Any) -> bool:
+        name = _text(host)
+        number = port if isinstance(port, int) and port else None
+        names = {name, *self._resolved.get(name, ())}
+        return name == self._own_name or any(
+            self._sandbox.reach(each, number) is not Reach.OUTSIDE for each in names
+        )
+
+    @functools.cached_property
+    def _own_name(self) -> str:
+        return socket.gethostname()  # looked up by many a log; an address that comes of it is not
+
+    def _refuse_host(self, host: Any, port: Any) -> NoReturn:
+        at = _at(_text(host), port)
+        self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
+
+    def _refuse(self, what: str, next_step: str) -> NoReturn:
+        """End the process, also where the program would catch an exception."""
+        line = user_line(self._started_in)
+        with self._refusing:  # the first one is told
+            error = f"{what} ({line})" if line else what
+            self._recorder.write("refused", error=error, next_step=next_step)
+            if os.getpid() != self._pid:
+                os.kill(self._pid, signal.SIGKILL)  # the one of whose children this is
+            os._exit(REFUSED_STATUS)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _at(host: str, port: Any) -> str:
+    at = f"[{host}]" if ":" in host else host
+    return f"{at}:{_text(port)}" if port else at
+
+
+def kept_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a connection that mean the same on another server."""
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in _OF_THE_SERVER and not name.startswith("ssl")
+    }

@@ -1,0 +1,130 @@
+"""In which workflow and step this thread is at work, and what a workflow has left running.
+
+DBOS's context does not follow a bare thread or a pool's job, so it is noted beside where each
+was begun; DBOS sees nothing of it. To be called in the victim, before the program is imported.
+"""
+
+import asyncio
+import functools
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from dbos import DBOS
+
+from resumectl.probe.user_code import is_stdlib_file, is_user_file, outward
+
+# A workflow's id, and the number of its step; None outside of either.
+Place = tuple[str | None, int | None]
+
+NOWHERE: Place = (None, None)
+_ATTRIBUTE = "_resumectl_begun_in"
+_job = threading.local()
+
+Begun = threading.Thread | Future[Any] | asyncio.Task[Any]
+_begun: "weakref.WeakKeyDictionary[Begun, Place]" = weakref.WeakKeyDictionary()
+_were_at_once = False
+_changing = threading.Lock()
+
+
+def here() -> Place:
+    """Where DBOS says that this is; in a thread of which it knows nothing, where that was begun."""
+    if DBOS.workflow_id is not None:
+        return DBOS.workflow_id, DBOS.step_id
+    at: Place | None = getattr(_job, "at", None)
+    if at is None:
+        at = getattr(threading.current_thread(), _ATTRIBUTE, None)
+    return at or NOWHERE
+
+
+def follow() -> None:
+    """Note from now on where threads, jobs of pools and tasks are begun."""
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    create_task = asyncio.BaseEventLoop.create_task
+
+    @functools.wraps(start)
+    def started(thread: threading.Thread) -> None:
+        at = here()
+        setattr(thread, _ATTRIBUTE, at)
+        start(thread)
+        # A pool's thread stays, for the next job: what counts is its jobs.
+        if not getattr(_job, "is_submitting", False):
+            _note(thread, at)
+
+    def submitted(pool: ThreadPoolExecutor, job: Callable[..., Any], /, *a: Any, **k: Any) -> Any:
+        at = here()
+
+        def placed() -> Any:
+            _job.at = at
+            try:
+                return job(*a, **k)
+            finally:
+                _job.at = None
+
+        _job.is_submitting = True
+        try:
+            future = submit(pool, placed)
+        finally:
+            _job.is_submitting = False
+        _note(future, at)
+        return future
+
+    @functools.wraps(create_task)
+    def created(loop: asyncio.BaseEventLoop, *a: Any, **k: Any) -> Any:
+        task = create_task(loop, *a, **k)
+        _note(task, here())
+        return task
+
+    setattr(threading.Thread, "start", started)  # noqa: B010 (not their type)
+    setattr(ThreadPoolExecutor, "submit", submitted)  # noqa: B010
+    setattr(asyncio.BaseEventLoop, "create_task", created)  # noqa: B010
+
+
+def wait_for_strays(max_s: float) -> int:
+    """Wait for whatever a workflow began and did not wait for; returns how many are left.
+
+    Args:
+        max_s: Seconds, at most.
+    """
+    deadline = time.monotonic() + max_s
+    while (left := _strays()) and time.monotonic() < deadline:
+        # Of three kinds, one of which cannot be waited for, and some are begun meanwhile.
+        time.sleep(0.005)
+    return left
+
+
+def were_at_once() -> bool:
+    """Return whether a step or a body has had two threads, jobs or tasks of its own at once."""
+    return _were_at_once
+
+
+def _note(begun: Begun, at: Place) -> None:
+    global _were_at_once
+    if at != NOWHERE:
+        # What DBOS begins for a body, as for its children, is ordered by what it records.
+        is_own = at[1] is not None or _is_begun_by_user()
+        with _changing:
+            if is_own and not _were_at_once:
+                _were_at_once = any(_is_alive(b) for b, place in _begun.items() if place == at)
+            _begun[begun] = at
+
+
+def _is_begun_by_user() -> bool:
+    """Return whether no library but Python's own stands between the user's code and this module."""
+    files = (each.f_code.co_filename for each in outward(sys._getframe(1)))
+    nearest = next((f for f in files if f != __file__ and not is_stdlib_file(f)), "")
+    return is_user_file(nearest)
+
+
+def _strays() -> int:
+    with _changing:
+        begun = list(_begun)
+    return sum(map(_is_alive, begun))
+
+
+def _is_alive(begun: Begun) -> bool:
+    return begun.is_alive() if isinstance(begun, threading.Thread) else not begun.done()

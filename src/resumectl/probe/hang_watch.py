@@ -1,0 +1,167 @@
+"""Notice, in the target process, that an uninterrupted run will not end, and where it stands.
+
+A thread looks at the main thread twice a second. Before DBOS is launched it ends a process that
+serves or stands; later it records where the main thread stands, shortly before the time is up.
+"""
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from resumectl.probe import pace
+from resumectl.probe.error_facts import source_files
+from resumectl.probe.event_log import Recorder
+from resumectl.probe.setup_code import find_queue
+from resumectl.probe.user_code import innermost_in_stack, outward
+from resumectl.storage.snapshot_reader import Evidence
+
+ENDED_WELL = 0
+_LOOK_EVERY_S = 0.5
+_LOOKS_MIN = 8  # within the time that a run may take
+# So many looks in a row see the same: a process that gets no processor does not look either.
+_LOOKS_AT_SERVER = 2
+# Of the time that a run may take, so much may be spent at one line before DBOS is launched.
+_STANDS_PART = 1 / 3
+_CPU_SHARE_MAX = 0.02  # of that time, what a thread that only waits uses the processor
+_LAST_LOOK_S = 1.0  # before the time is up
+_OTHERS_MAX = 3
+
+# Module and function of what serves until it is told to end.
+_SERVERS = frozenset({
+    ("socketserver", "serve_forever"), ("uvicorn.server", "run"), ("hypercorn.run", "run"),
+    ("aiohttp.web", "run_app"), ("waitress.server", "run"), ("gunicorn.arbiter", "run"),
+})  # fmt: skip
+_BEFORE_LAUNCH = frozenset({"import", "prepare", "after-launch"})
+
+
+class Lookout:
+    """Looks at the main thread, and records what the run has begun.
+
+    Args:
+        recorder: Of this process.
+        roots: Directories of the program.
+        time_limit_s: Maximum duration of the run, in seconds; None: nobody looks.
+
+    Attributes:
+        roots: As given.
+    """
+
+    def __init__(
+        self, recorder: Recorder, roots: Sequence[Path], time_limit_s: float | None
+    ) -> None:
+        self._recorder = recorder
+        self.roots = roots
+        self._phase = ""
+        self._time_limit_s = time_limit_s or 0.0
+        if time_limit_s is not None:
+            threading.Thread(target=self._look_out, daemon=True, name="lookout").start()
+
+    def begin(self, phase: str, **more: Any) -> None:
+        """Record that a part of the run begins."""
+        self._phase = phase
+        self._recorder.write("began", what=phase, **more)
+
+    def end_stranded(self, workflow_ids: Sequence[str], database_url: str) -> NoReturn:
+        """Record which workflows nothing in this process will execute, and end it.
+
+        Args:
+            workflow_ids: Of these workflows.
+            database_url: URL of the trial's database, with its password.
+        """
+        evidence = Evidence(database_url)
+        unregistered = [
+            {
+                "workflow": workflow,
+                "queue": queue,
+                "setup": find_queue(source_files(self.roots, rf"\b{re.escape(queue)}\b"), queue),
+            }
+            for workflow, queue in evidence.unregistered()
+            if workflow in workflow_ids
+        ]
+        self._recorder.write("stranded", workflows=list(workflow_ids), unregistered=unregistered)
+        os._exit(ENDED_WELL)
+
+    def _look_out(self) -> None:
+        limit_s = self._time_limit_s
+        deadline = time.monotonic() + max(limit_s - pace.stretched(_LAST_LOOK_S), limit_s / 2)
+        every_s = min(pace.stretched(_LOOK_EVERY_S), limit_s / _LOOKS_MIN)
+        serves = Row(_LOOKS_AT_SERVER)
+        stands = Row(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
+        while True:
+            time.sleep(every_s)
+            frame = sys._current_frames().get(threading.main_thread().ident or 0)
+            where = innermost_in_stack(frame, self.roots)
+            if self._phase in _BEFORE_LAUNCH:
+                if serves.holds(self._phase if _is_serving(frame) else None):
+                    self._end_stalled(why="serves", where=where)
+                stack = tuple((each.f_code, each.f_lineno) for each in outward(frame))
+                seen = (self._phase, stack) if _is_waiting() else None
+                if stands.holds(seen) and not stands.has_worked:
+                    self._end_stalled(why="stands", where=where)
+            if time.monotonic() > deadline:
+                self._recorder.write("stands", where=where, others=_others(self.roots))
+                return
+
+    def _end_stalled(self, **facts: Any) -> NoReturn:
+        self._recorder.write("stalled", **facts)
+        os._exit(ENDED_WELL)
+
+
+class Row:
+    """Counts how often in a row the same was seen.
+
+    Args:
+        length: How many looks in a row are enough.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._seen: object = None
+        self._times = 0
+        self._since_s = self._cpu_s = 0.0
+
+    def holds(self, seen: object) -> bool:
+        """Return whether this was seen often enough; None is never."""
+        if seen is None or seen != self._seen:
+            self._seen, self._times = seen, 0
+            self._since_s, self._cpu_s = time.monotonic(), _cpu_of_main_s()
+        self._times += 1
+        return seen is not None and self._times > self._length
+
+    @property
+    def has_worked(self) -> bool:
+        """Return whether the main thread has used the processor since the first of these looks."""
+        passed_s = time.monotonic() - self._since_s
+        # Where the machine is slow, as much work is a smaller part of the time.
+        return pace.stretched(_cpu_of_main_s() - self._cpu_s) > passed_s * _CPU_SHARE_MAX
+
+
+def _cpu_of_main_s() -> float:
+    """Return how long the main thread has used the processor: DBOS's own threads never rest."""
+    return time.clock_gettime(time.pthread_getcpuclockid(threading.main_thread().ident or 0))
+
+
+def _is_serving(frame: FrameType | None) -> bool:
+    return any(
+        (each.f_globals.get("__name__"), each.f_code.co_name) in _SERVERS for each in outward(frame)
+    )
+
+
+def _is_waiting() -> bool:
+    """Return whether the main thread waits for something other than a processor or a disk."""
+    stat = Path(f"/proc/self/task/{os.getpid()}/stat").read_text()  # its id is the process's
+    return stat.rpartition(")")[2].split()[0] == "S"
+
+
+def _others(roots: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return where other threads stand in the user's code."""
+    main = threading.main_thread().ident
+    frames = [each for ident, each in sys._current_frames().items() if ident != main]
+    found = [innermost_in_stack(each, roots) for each in frames]
+    return [each for each in found if each is not None][:_OTHERS_MAX]

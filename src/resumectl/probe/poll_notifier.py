@@ -1,0 +1,359 @@
+"""Replace DBOS's polls by waiting for commits, and let its pauses be noted or shortened.
+
+To be called in the target process, before the module under test is imported.
+"""
+
+import functools
+import inspect
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import dbos._dbos
+import dbos._queue
+import dbos._utils
+import dbos._workflow_commands
+from dbos import DBOS
+from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
+from dbos._sys_db import SystemDatabase
+
+from resumectl.probe import pace
+from resumectl.probe.dbos_state import serving
+from resumectl.probe.sql_facts import ENDED, Fact
+
+# Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.
+_BACKLOG_POLL_S = 0.01
+_IDLE_POLL_S = 0.2
+_RESULT_POLL_S = 0.05
+_SHORT_POLL_S = 0.02  # where nothing wakes it
+LISTENER_POLL_S = 0.005
+# A look at a queue costs as much as a step: what is enqueued meanwhile is found by the next.
+_POLL_MIN_S = 0.02
+# Without a commit for so long on a quiet machine, a recovery is at its end, or waits for a client or the clock.
+_STANDSTILL_S = 0.1
+_JOBS_MAX_S = (
+    0.5  # for two passes of DBOS's background jobs, a hundredth of it when nothing is held
+)
+_NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
+
+# Kinds of facts that somebody waits for.
+_AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
+
+
+def shorten_sleeps(longest_s: float) -> None:
+    """Let a `DBOS.sleep` that would last longer last so many seconds."""
+    for name in ("sleep", "sleep_async"):
+        original = getattr(DBOS, name)
+
+        def sleep(seconds: float, original: Callable[[float], Any] = original) -> Any:
+            return original(min(seconds, longest_s))
+
+        setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
+
+
+# What pauses a thread, and the parameter that says for how many seconds at most.
+_PAUSES = (("sleep", "seconds"), ("recv", "timeout_seconds"), ("get_event", "timeout_seconds"))
+
+
+def note_pauses(pause: Callable[[float], AbstractContextManager[None]]) -> None:
+    """Have each pause of a thread in DBOS noted; those of coroutines are not.
+
+    Args:
+        pause: Entered for the time of the pause, with its length in seconds at most.
+    """
+    for name, parameter in _PAUSES:
+        setattr(DBOS, name, staticmethod(_noted_pause(getattr(DBOS, name), parameter, pause)))
+
+
+def _noted_pause(
+    original: Callable[..., Any],
+    parameter: str,
+    pause: Callable[[float], AbstractContextManager[None]],
+) -> Callable[..., Any]:
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        with pause(bound.arguments[parameter]):
+            return original(*args, **kwargs)
+
+    return paused
+
+
+def let_waits_follow_the_clock() -> None:
+    """Let the waits of `recv` and `get_event` end when the wall clock says so, as after a restart."""
+    event = dbos._utils.LoopAwareEvent
+    wait, wait_async = event.wait, event.wait_async
+
+    def waited(self: Any, timeout: float | None = None) -> bool:
+        if timeout is None:
+            return wait(self)
+        until = time.time() + timeout
+        while not wait(self, min(max(0.0, until - time.time()), _SHORT_POLL_S)):
+            if time.time() >= until:
+                return False
+        return True
+
+    async def waited_async(self: Any, timeout: float) -> bool:
+        until = time.time() + timeout
+        while not await wait_async(self, min(max(0.0, until - time.time()), _SHORT_POLL_S)):
+            if time.time() >= until:
+                return False
+        return True
+
+    setattr(event, "wait", waited)  # noqa: B010
+    setattr(event, "wait_async", waited_async)  # noqa: B010
+
+
+class BackgroundJobs:
+    """Has DBOS's background jobs run as soon as the clock was set ahead, as a restart does.
+
+    DBOS 3.4.0 releases delayed workflows and cancels timed-out ones at launch, and then once a
+    second.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._passes = 0
+
+    def install(self) -> None:
+        """Have the jobs run at short intervals, and count their passes."""
+        setattr(dbos._workflow_commands, "_BACKGROUND_JOBS_INTERVAL_SEC", _SHORT_POLL_S)  # noqa: B010
+        last_job = SystemDatabase.cancel_timed_out_workflows
+
+        @functools.wraps(last_job)
+        def counted(database: SystemDatabase, limit: int) -> list[str]:
+            cancelled = last_job(database, limit)
+            with self._changed:
+                self._passes += 1
+                self._changed.notify_all()
+            return cancelled
+
+        setattr(SystemDatabase, "cancel_timed_out_workflows", counted)  # noqa: B010
+
+    def wait_for_pass(self) -> None:
+        """Wait until all jobs have run once more, or an open transaction has kept them from it."""
+        with self._changed:
+            begun = self._passes + 2  # the next pass to end may have begun before
+            self._changed.wait_for(lambda: self._passes >= begun, pace.stretched(_JOBS_MAX_S))
+
+
+class Wakener:
+    """Replaces DBOS's polls by waiting for the commits that they are to find.
+
+    Args:
+        backlog: Ids of the workflows that have not ended before the launch.
+        waits: Enters a wait for the result of the workflow of this id.
+    """
+
+    def __init__(
+        self, backlog: Sequence[str], waits: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        self._waits = waits
+        self._changed = threading.Condition()
+        # Workflow to queue; None where it is not known, as of one that is put back.
+        self._backlog: dict[str, str | None] = dict.fromkeys(backlog)
+        self._enqueued: Counter[str | None] = Counter()
+        self._registered = 0
+        self._committed = threading.Event()  # whatever it was
+        self._ended: set[str] = set()
+        self._looked_at: dict[str, float] = {}  # queue to the clock's seconds
+
+    def committed(self, facts: Sequence[Fact]) -> None:
+        """Wake whoever polls for what a commit has made true."""
+        if any(fact.kind in _AWAITED for fact in facts):
+            self._wake(facts)
+        self._committed.set()
+
+    def _wake(self, facts: Sequence[Fact]) -> None:
+        with self._changed:
+            for fact in facts:
+                if fact.workflow_id is None:
+                    continue
+                if fact.kind in ("enqueued", "requeued"):
+                    self._backlog[fact.workflow_id] = fact.queue
+                    self._enqueued[fact.queue] += 1
+                elif fact.kind == "claimed":
+                    self._backlog.pop(fact.workflow_id, None)
+                elif fact.kind in ENDED:
+                    self._backlog.pop(fact.workflow_id, None)
+                    self._ended.add(fact.workflow_id)
+            self._changed.notify_all()
+
+    def wait_for_standstill(self, workflow_ids: Sequence[str]) -> None:
+        """Wait until these have ended, or until nothing has been committed for a while."""
+        patience_s = pace.stretched(_NO_RECOVERY_S)
+        while not self._ended.issuperset(workflow_ids) and self._committed.wait(patience_s):
+            self._committed.clear()
+            patience_s = pace.stretched(_STANDSTILL_S)
+
+    def wait_for_silence(self, patience_s: float) -> None:
+        """Wait until nothing has been committed for so many seconds."""
+        self._committed.clear()
+        while self._committed.wait(patience_s):
+            self._committed.clear()
+
+    def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
+        """Wait until something has been enqueued since; returns the count to give next time."""
+        now = time.monotonic()
+        # A pause between two looks, and no wait: what is enqueued meanwhile does not end it.
+        time.sleep(max(0.0, self._looked_at.get(queue, 0.0) + _POLL_MIN_S - now))
+        deadline = now + min(timeout_s, _IDLE_POLL_S)
+        with self._changed:
+            while (count := self._enqueued[queue] + self._enqueued[None]) == seen:
+                has_backlog = any(each in (queue, None) for each in self._backlog.values())
+                poll_s = _BACKLOG_POLL_S if has_backlog else _IDLE_POLL_S
+                left_s = min(poll_s, deadline - time.monotonic())
+                if left_s <= 0 or not self._changed.wait(left_s):
+                    break
+            self._looked_at[queue] = time.monotonic()
+            return count
+
+    def wait_for_end(self, workflow_id: str, timeout_s: float) -> None:
+        """Wait until a workflow has ended in this process, or it is time to look again."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: workflow_id in self._ended, min(timeout_s, _RESULT_POLL_S)
+            )
+
+    def wait_for_queue(self, seen: int, timeout_s: float) -> int:
+        """Wait until a queue has been registered since; returns the count to give next time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._registered != seen, timeout_s)
+            return self._registered
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a workflow to be enqueued, claimed, or at its end."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    def install(self) -> None:
+        """Replace the polls of queues and of results."""
+        serve, manage = dbos._queue.queue_worker_thread, dbos._queue.queue_thread
+
+        def serve_awake(stop: threading.Event, owner: Any, queue: Any) -> None:
+            awake: Any = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
+            with serving(queue.name):
+                serve(awake, owner, queue)
+
+        def manage_awake(stop: threading.Event, owner: Any) -> None:
+            awake: Any = _Stop(stop, self.wait_for_queue)
+            manage(awake, owner)
+
+        def await_result(
+            system: Any, workflow_id: str, polling_interval: float, **more: Any
+        ) -> Any:
+            with self._waits(workflow_id):
+                while True:
+                    result = system.check_workflow_result(workflow_id, **more)
+                    if type(result).__name__ != "NoResult":
+                        return result
+                    self.wait_for_end(workflow_id, polling_interval)
+
+        await_result_async = SystemDatabase.await_workflow_result_async
+
+        async def await_result_often(
+            system: Any, workflow_id: str, polling_interval: float, **more: Any
+        ) -> Any:
+            often_s = min(polling_interval, _SHORT_POLL_S)
+            with self._waits(workflow_id):
+                return await await_result_async(system, workflow_id, often_s, **more)
+
+        setattr(dbos._queue, "queue_worker_thread", serve_awake)  # noqa: B010 (not its type)
+        setattr(dbos._dbos, "queue_thread", manage_awake)  # noqa: B010
+        setattr(SystemDatabase, "await_workflow_result", await_result)  # noqa: B010
+        setattr(SystemDatabase, "await_workflow_result_async", await_result_often)  # noqa: B010
+        for name in ("await_first_workflow_id", "await_first_workflow_id_async"):
+            _poll_often(name)
+        self._notice_waits_in_process()
+        self._notice_registrations()
+        _remember_the_version()
+
+    def _notice_waits_in_process(self) -> None:
+        """Note also who waits for a workflow that was started here: no poll tells of that."""
+        wait, wait_async = WorkflowHandleFuture.get_result, WorkflowHandleAsyncTask.get_result
+
+        @functools.wraps(wait)
+        def get_result(handle: Any, *args: Any, **kwargs: Any) -> Any:
+            with self._waits(handle.workflow_id):
+                return wait(handle, *args, **kwargs)
+
+        @functools.wraps(wait_async)
+        async def get_result_async(handle: Any, *args: Any, **kwargs: Any) -> Any:
+            with self._waits(handle.workflow_id):
+                return await wait_async(handle, *args, **kwargs)
+
+        setattr(WorkflowHandleFuture, "get_result", get_result)  # noqa: B010
+        setattr(WorkflowHandleAsyncTask, "get_result", get_result_async)  # noqa: B010
+
+    def _notice_registrations(self) -> None:
+        upsert = SystemDatabase.upsert_queue
+
+        @functools.wraps(upsert)
+        def noticed(*args: Any, **kwargs: Any) -> Any:
+            result: Any = upsert(*args, **kwargs)
+            with self._changed:
+                self._registered += 1
+                self._changed.notify_all()
+            return result
+
+        setattr(SystemDatabase, "upsert_queue", noticed)  # noqa: B010
+
+
+def _poll_often(name: str) -> None:
+    original = getattr(SystemDatabase, name)
+
+    @functools.wraps(original)
+    def polled(system: Any, awaited: Any, polling_interval: float, **more: Any) -> Any:
+        return original(system, awaited, min(polling_interval, _SHORT_POLL_S), **more)
+
+    setattr(SystemDatabase, name, polled)
+
+
+def _remember_the_version() -> None:
+    """Ask once whether this is the latest version, not at each look at a queue.
+
+    It is asked again after a registration; there is one process at a time.
+    """
+    known: dict[str, bool] = {}
+    ask = SystemDatabase._is_latest_version
+
+    def remembered(system: Any, app_version: str, *more: Any, **named: Any) -> bool:
+        if app_version not in known:
+            known[app_version] = ask(system, app_version, *more, **named)
+        return known[app_version]
+
+    def forgetting(change: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(change)
+        def changed(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return change(*args, **kwargs)
+            finally:
+                known.clear()
+
+        return changed
+
+    setattr(SystemDatabase, "_is_latest_version", remembered)  # noqa: B010
+    for name in ("create_application_version", "update_application_version_timestamp"):
+        setattr(SystemDatabase, name, forgetting(getattr(SystemDatabase, name)))
+
+
+class _Stop:
+    """Stands for the stop event of a thread that polls: its wait is between two polls."""
+
+    def __init__(self, stop: threading.Event, wait: Callable[[int, float], int]) -> None:
+        self._stop = stop
+        self._wait = wait
+        self._seen = -1
+
+    def is_set(self) -> bool:
+        return self._stop.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        self._seen = self._wait(self._seen, timeout)
+        return self._stop.is_set()

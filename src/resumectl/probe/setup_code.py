@@ -1,0 +1,324 @@
+"""Find where a program does what its `main` does after launch: queues, tables, globals.
+
+Reads source text; imports nothing of the program. Pure but for reading files.
+"""
+
+import ast
+import builtins
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.util import decode_source
+from pathlib import Path
+from typing import Any
+
+from resumectl.probe.module_loader import locate
+
+_QUEUES = frozenset({"register_queue", "register_queue_async"})
+_TABLES = frozenset({"create_all"})
+_ENTERED = frozenset({"launch", "run", "serve_forever", "run_forever"})
+_MAIN = "__name__ == '__main__'"  # as `ast.unparse` writes it
+_FILES_MAX = 200
+_SIZE_MAX = 1_000_000
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A piece of a program's text.
+
+    Args:
+        file: Where it is.
+        tree: The whole of that file.
+        node: The piece.
+        function: The innermost function around it; None at the top level.
+        is_of_main: Whether it is run only where the file is the main program.
+    """
+
+    file: Path
+    tree: ast.Module
+    node: ast.AST
+    function: _Function | None
+    is_of_main: bool
+
+    @property
+    def is_callable(self) -> bool:
+        """Return whether its function takes no argument and neither launches DBOS nor serves."""
+        return self.function is not None and _is_plain(self.function)
+
+    @property
+    def rank(self) -> int:
+        """Return how late it is preferred: first what can be called, then what a main does."""
+        if self.is_callable:
+            return 0
+        return 1 if self.function is None or _enters(self.function) else 2
+
+    def as_plain(self, **more: Any) -> dict[str, Any]:
+        """Return it as an event holds it."""
+        return {
+            "file": str(self.file),
+            "line": getattr(self.node, "lineno", 0),
+            "function": self.function.name if self.function else "",
+            "is_callable": self.is_callable,
+            **more,
+        }
+
+
+def find_queue(files: Iterable[Path], queue: str) -> dict[str, Any] | None:
+    """Return the best place that registers a queue; None if there is none.
+
+    Args:
+        files: Source files, those to be preferred first.
+        queue: Name of the queue.
+
+    Returns:
+        `file`, `line`, `function` (empty at the top level), `is_callable`: whether that function
+        takes no argument and neither launches DBOS nor serves, and `lines`: those that do the same
+        elsewhere, for all queues that are registered beside this one.
+    """
+    found = _first(files, lambda place: _registers(place, queue))
+    if found is None:
+        return None
+    beside = [each for each in _beside(found) if _is_registration(each)]
+    return found.as_plain(lines=_repeated(beside))
+
+
+def find_tables(files: Iterable[Path], table: str) -> dict[str, Any] | None:
+    """Return the best place that creates tables; None if there is none.
+
+    Args:
+        files: Source files of the program, those to be preferred first.
+        table: Name of the table that is missing.
+
+    Returns:
+        `file`, `line`, `function`, `is_callable` and `lines`, as of a queue; there are no lines
+        where what creates them is made by its function.
+    """
+    found = _first(files, lambda place: _creates(place, table))
+    if found is None:
+        return None
+    imported: dict[str, list[str]] = {}
+    call = _text(found.node, found, imported) if isinstance(found.node, ast.Call) else "..."
+    return found.as_plain(lines=[*_imports(imported), call] if call != "..." else [])
+
+
+def find_global(file: Path, name: str) -> dict[str, Any] | None:
+    """Return the place where a program's `main` sets a global; None if there is none.
+
+    Args:
+        file: Of the module whose global it is.
+        name: Of the global.
+
+    Returns:
+        `file`, `line`, `function`, `is_callable` and `lines`, as of a queue: the statement, after
+        those that set what it uses; and `is_before_launch`: whether DBOS is launched after it.
+    """
+    found = _first([file], lambda place: _sets(place, name))
+    if found is None:
+        return None
+    later = _beside(found)
+    later = later[[each.node for each in later].index(found.node) :]
+    calls = [each.node for each in later if isinstance(each.node, ast.Call)]
+    return found.as_plain(
+        name=name,
+        lines=_with_what_it_uses(found),
+        is_before_launch=any(_name_of(each.func) == "launch" for each in calls),
+    )
+
+
+def _beside(place: _Place) -> list[_Place]:
+    """Return all pieces of the same function, in order."""
+    return [
+        each
+        for each in _within(_Place(place.file, place.tree, place.tree, None, False))
+        if each.function is place.function and each.is_of_main is place.is_of_main
+    ]
+
+
+def _first(files: Iterable[Path], is_wanted: Callable[[_Place], bool]) -> _Place | None:
+    for file in list(dict.fromkeys(files))[:_FILES_MAX]:
+        places = list(_places(file, is_wanted))
+        if places:
+            return min(places, key=lambda each: each.rank)
+    return None
+
+
+def _places(file: Path, is_wanted: Callable[[_Place], bool]) -> Iterator[_Place]:
+    try:
+        if file.stat().st_size > _SIZE_MAX:
+            return
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    yield from filter(is_wanted, _within(_Place(file, tree, tree, None, False)))
+
+
+def _within(outer: _Place) -> Iterator[_Place]:
+    is_main = isinstance(outer.node, ast.If) and ast.unparse(outer.node.test) == _MAIN
+    for child in ast.iter_child_nodes(outer.node):
+        function = child if isinstance(child, _Function) else outer.function
+        place = _Place(outer.file, outer.tree, child, function, outer.is_of_main or is_main)
+        yield place
+        yield from _within(place)
+
+
+# ------------------------------------------------------------- queues
+
+
+def _is_registration(place: _Place) -> bool:
+    return isinstance(place.node, ast.Call) and _name_of(place.node.func) in _QUEUES
+
+
+def _registers(place: _Place, queue: str) -> bool:
+    if not isinstance(place.node, ast.Call) or not _is_registration(place):
+        return False
+    named = [each.value for each in place.node.keywords if each.arg == "name"]
+    first = next(iter([*place.node.args, *named]), None)
+    if isinstance(first, ast.Name):
+        first = _constants(place.tree).get(first.id, first)
+    # A name that is not written out may be this one.
+    return not isinstance(first, ast.Constant) or first.value == queue
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return what names at the top level of a file are set to, those that are set once."""
+    found: dict[str, list[ast.expr]] = {}
+    for each in tree.body:
+        if isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
+            for name in _bound(each):
+                found.setdefault(name, []).append(each.value)
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
+
+
+def _repeated(places: list[_Place]) -> list[str]:
+    """Return lines that call the same elsewhere, after the import of the names that they use."""
+    calls: list[str] = []
+    imported: dict[str, list[str]] = {}
+    for place in places:
+        assert isinstance(place.node, ast.Call)
+        arguments = _arguments(place.node, place, imported)
+        name = _name_of(place.node.func)
+        awaits = "await " if name.endswith("_async") else ""
+        calls.append(f"{awaits}DBOS.{name}({arguments})")
+    return [*_imports(imported), *calls]
+
+
+def _arguments(call: ast.Call, place: _Place, imported: dict[str, list[str]]) -> str:
+    texts = [_text(each, place, imported) for each in call.args]
+    for each in call.keywords:
+        text = _text(each.value, place, imported)
+        texts.append(f"{each.arg}={text}" if each.arg else f"**{text}")
+    return ", ".join(texts)
+
+
+def _imports(imported: dict[str, list[str]]) -> list[str]:
+    return [
+        f"from {module} import {', '.join(dict.fromkeys(names))}"
+        for module, names in imported.items()
+    ]
+
+
+def _text(value: ast.expr, place: _Place, imported: dict[str, list[str]]) -> str:
+    """Return the text of an expression; `...` where it is made from what its function knows.
+
+    Args:
+        value: The expression.
+        place: Where it is.
+        imported: By module, the names that the text needs; more are added.
+    """
+    used = [each.id for each in ast.walk(value) if isinstance(each, ast.Name)]
+    own = [each for each in used if not hasattr(builtins, each)]
+    if not {name for each in place.tree.body for name in _bound(each)}.issuperset(own):
+        return "..."
+    if own:
+        imported.setdefault(locate(str(place.file)).name, []).extend(own)
+    text = ast.get_source_segment(decode_source(place.file.read_bytes()), value) or "..."
+    return ast.unparse(value) if "\n" in text else text
+
+
+# ------------------------------------------------------------- tables and globals
+
+
+def _creates(place: _Place, table: str) -> bool:
+    node = place.node
+    if isinstance(node, ast.Call):
+        return _name_of(node.func) in _TABLES
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and re.search(creation_of(table), text) is not None
+
+
+def creation_of(table: str) -> str:
+    """Return the pattern of a statement that creates a table."""
+    return rf"(?i:create\s+table)[^(]*\b{re.escape(table)}\b"
+
+
+def _sets(place: _Place, name: str) -> bool:
+    if not isinstance(place.node, ast.stmt) or name not in _bound(place.node):
+        return False
+    if place.function is None:
+        return place.is_of_main
+    # What a function around it declares is not the global of this one.
+    return any(
+        isinstance(each, ast.Global) and name in each.names for each in ast.walk(place.function)
+    )
+
+
+def _with_what_it_uses(place: _Place) -> list[str]:
+    """Return a statement, after those before it in the same function that set what it uses."""
+    beside = _beside(place)
+    needed, lines = {place.node}, [place.node]
+    for each in reversed(beside[: [other.node for other in beside].index(place.node)]):
+        used = {n.id for node in needed for n in ast.walk(node) if isinstance(n, ast.Name)}
+        if isinstance(each.node, ast.stmt) and used.intersection(_bound(each.node)):
+            needed.add(each.node)
+            lines.insert(0, each.node)
+    return [_statement(each) for each in lines]
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    """Return the names that a statement sets."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return [each.asname or each.name.partition(".")[0] for each in statement.names]
+    if isinstance(statement, _Function | ast.ClassDef):
+        return [statement.name]
+    targets: list[ast.expr]
+    if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    elif isinstance(statement, ast.Assign):
+        targets = statement.targets
+    else:
+        return []
+    return [
+        each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)
+    ]
+
+
+def _statement(node: ast.AST) -> str:
+    """Return the text of a statement in one line, as it may stand below `global`."""
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
+    return ast.unparse(node) if not isinstance(node, _Function | ast.ClassDef) else "..."
+
+
+# ------------------------------------------------------------- functions
+
+
+def _name_of(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _is_plain(function: _Function) -> bool:
+    given = function.args
+    required = len(given.posonlyargs) + len(given.args) - len(given.defaults)
+    return required == 0 and not _enters(function) and not any(d is None for d in given.kw_defaults)
+
+
+def _enters(function: _Function) -> bool:
+    """Return whether a function launches DBOS, or serves."""
+    return any(
+        isinstance(each, ast.Call) and _name_of(each.func) in _ENTERED
+        for each in ast.walk(function)
+    )

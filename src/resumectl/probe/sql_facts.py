@@ -1,0 +1,273 @@
+"""What a SQL statement makes true, read from its text and parameters. Pure.
+
+The text is read, not SQLAlchemy's construct: DBOS 3.4.0 compiles its busiest statements once
+and hands PostgreSQL's driver their text, with parameters named after the columns.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from resumectl.model.crash_plan import named, spelled
+
+Parameters = Mapping[str, Any]
+
+
+class Fact(NamedTuple):  # some ten of them are made for each message that is published
+    """One transition that a statement makes true, once it is committed."""
+
+    name: str  # as in alpha-1-7/step-1
+    kind: str  # the last part of it, without a number: accepted, step, inserted, …
+    workflow_id: str | None = None
+    what: str = ""  # for people: a step's name, a queue's
+    queue: str | None = None  # of what is enqueued
+    by_body: str | None = None  # the workflow whose body, outside of any step, writes to a table
+    does_more_each_time: bool = False
+    given: tuple[Parameters, ...] = ()  # to the statement of a body
+    sql: str = ""  # of a body
+    sent: tuple[str, ...] = ()  # messages, as they are stored; a step's own share its commit
+
+
+# Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
+_STATUS_FACTS = {
+    "PENDING": "claimed",
+    "ENQUEUED": "requeued",
+    "SUCCESS": "succeeded",
+    "ERROR": "failed",
+    "CANCELLED": "cancelled",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
+}
+NOTIFIED = "notified"  # a message to a workflow, unless it is a step's
+STARTED = frozenset({"accepted", "enqueued"})
+ENDED = frozenset({"succeeded", "failed", "cancelled", "dead-lettered"})
+
+_WRITE = re.compile(
+    r"\b(INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE|DELETE\s+FROM|REPLACE\s+INTO)\s+"
+    r'(?:ONLY\s+)?(?:"?(\w+)"?\.)?"?(\w+)"?',
+    re.IGNORECASE,
+)
+_IS_WRITE = re.compile(r"insert|update|delete|replace", re.IGNORECASE)
+_CLAUSE = re.compile(r"\b(?:FOR(?:\s+NO\s+KEY)?|DO)\s+UPDATE\b", re.IGNORECASE)
+# How SQLAlchemy names the parameters of row m of a VALUES list of several rows.
+_ROW_OF_SEVERAL = re.compile(r"(\w+)_m(\d+)")
+
+
+@functools.lru_cache(maxsize=4096)  # a program has a few hundred, and makes each many times
+def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
+    """The writes of a statement, its CTEs' included, as verb, schema and table."""
+    if not _IS_WRITE.search(sql):
+        return ()
+    # "FOR UPDATE" and "DO UPDATE" are clauses of another statement.
+    found = _WRITE.findall(_CLAUSE.sub("", sql))
+    return tuple((verb.split()[0].upper(), schema, table) for verb, schema, table in found)
+
+
+# A second execution of such an INSERT is meant to do no harm.
+_HARMLESS = re.compile(r"\bON\s+CONFLICT\b|\bINSERT\s+OR\b|\bREPLACE\s+INTO\b", re.IGNORECASE)
+# As in SET stock = stock - 1. Not "||", which on PostgreSQL merges documents as well; nor "->".
+_BY_ITSELF = re.compile(
+    r'(\w+)"?\s*=[^,=]*?\b\1\b"?(?:\s*,\s*[\w?.]+)?\)*\s*(?:[+*/]|-(?!>))', re.IGNORECASE
+)
+_ASSIGNMENTS = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\bRETURNING\b|$)", re.IGNORECASE | re.DOTALL)
+_GIVEN = re.compile(r"%\(\w+\)s|(?<!:):\w+|'[^']*'")  # parameters, and literal text
+
+
+def _does_more_each_time(sql: str, kind: str) -> bool:
+    """Whether a second execution leaves something else behind than the first."""
+    if kind == "inserted" and not _HARMLESS.search(sql):
+        return True
+    assignments = _ASSIGNMENTS.findall(_GIVEN.sub("?", sql))
+    return any(_BY_ITSELF.search(each) for each in assignments)
+
+
+# Whether a statement may set a workflow's status, or only asks for it.
+_NAMES_STATUS = re.compile(r'\bstatus"?\s*=', re.IGNORECASE)
+
+
+def no_body() -> None:
+    """Outside of any workflow's body."""
+
+
+# Tells the facts of one execution, from its parameters by name (several sets of them for an
+# "executemany"), and from what tells in whose body, outside of any step, this thread is at work.
+Telling = Callable[[Sequence[Parameters], Callable[[], str | None]], list[Fact]]
+
+
+@functools.lru_cache(maxsize=4096)  # what of it does not hang upon the parameters, found once
+def tellings_of(
+    sql: str, of_publisher: bool = False, dbos_schemas: frozenset[str] | None = None
+) -> tuple[Telling, ...]:
+    """What tells the facts that a statement makes true when it commits; none if it makes none.
+
+    Args:
+        sql: The statement; the writes inside its CTEs count too (on PostgreSQL, DBOS writes
+            a workflow's outcome as a SELECT over two of them).
+        of_publisher: Whether resumectl's own publisher is at work: its deliveries belong to
+            their workflows, and its other tables are bookkeeping.
+        dbos_schemas: The schemas, as statements write them, in which tables named as DBOS's are
+            DBOS's, in the database that is written to; None for all. A program may have a
+            table `notifications` of its own.
+    """
+    found: list[Telling] = []
+    for verb, schema, table in writes(sql):
+        is_dbos = table in _DATASOURCE_TABLES or (
+            table in DBOS_TABLES and (dbos_schemas is None or schema in dbos_schemas)
+        )
+        if is_dbos or (of_publisher and table in _PUBLISHER_TABLES):
+            telling = _telling_of_known(verb, table, sql)
+            if telling is not None:
+                found.append(telling)
+        else:
+            kind = _VERBS[verb]
+            does_more = _does_more_each_time(sql, kind)
+            fact = Fact(named(table, kind), kind, does_more_each_time=does_more)
+            found.append(functools.partial(_of_table, fact, sql))
+    return tuple(found)
+
+
+def _telling_of_known(verb: str, table: str, sql: str) -> Telling | None:
+    """Of a table of DBOS's or of the publisher's; None if the write is bookkeeping."""
+    if verb == "INSERT" and table in _TELLINGS_OF_ROWS:
+        return functools.partial(_of_rows, *_TELLINGS_OF_ROWS[table])
+    tell = _TELLINGS_OF_CONDITIONS.get((verb, table))
+    # Three times for each workflow DBOS (3.4.0) sets its owner, and nothing else.
+    if tell is None or (tell is _status_changed and not _NAMES_STATUS.search(sql)):
+        return None
+    return functools.partial(_of_conditions, tell)
+
+
+def _of_rows(
+    column: str, tell: Callable[[Parameters], Fact | None], sets: Sequence[Parameters], _body: Any
+) -> list[Fact]:
+    """Of the rows of an INSERT, each of which has this column."""
+    found = []
+    for parameters in sets:
+        for row in (parameters,) if column in parameters else _several(parameters, column):
+            fact = tell(row)
+            if fact is not None:
+                found.append(fact)
+    return found
+
+
+def _of_conditions(
+    tell: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: Any
+) -> list[Fact]:
+    return [fact for parameters in sets for fact in tell(parameters)]
+
+
+def _of_table(
+    fact: Fact, sql: str, sets: Sequence[Parameters], body: Callable[[], str | None]
+) -> list[Fact]:
+    workflow_id = body()
+    if workflow_id is None:
+        return [fact]
+    return [fact._replace(by_body=workflow_id, given=tuple(sets), sql=sql)]
+
+
+_VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
+
+
+def _several(parameters: Parameters, column: str) -> list[Parameters]:
+    """The rows of a VALUES list of several, where they have this column."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, value in parameters.items():
+        match = _ROW_OF_SEVERAL.fullmatch(name)
+        if match:
+            rows.setdefault(match[2], {})[match[1]] = value
+    return [row for row in rows.values() if column in row]
+
+
+def _fact(
+    workflow_id: str, kind: str, text: str = "", what: str = "", queue: str | None = None
+) -> Fact:
+    return Fact(f"{spelled(workflow_id)}/{text or kind}", kind, workflow_id, what, queue)
+
+
+def _accepted(row: Parameters) -> Fact | None:
+    queue = row.get("queue_name")
+    what = f"{row.get('name') or ''}{f' on queue {queue}' if queue else ''}"
+    status = row.get("status")
+    if status == "PENDING":
+        return _fact(row["workflow_uuid"], "accepted", what=what)
+    if status in ("ENQUEUED", "DELAYED"):
+        return _fact(row["workflow_uuid"], "enqueued", what=what, queue=queue)
+    return None
+
+
+def _notified(row: Parameters) -> Fact:
+    fact = _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
+    return fact._replace(sent=(str(row.get("message")),))
+
+
+def _step(row: Parameters) -> Fact:
+    what = str(row.get("function_name") or "")
+    return _fact(row["workflow_uuid"], "step", f"step-{row['function_id']}", what)
+
+
+def _transaction(row: Parameters) -> Fact:
+    return _fact(row["workflow_id"], "transaction", f"transaction-{row['step_id']}")
+
+
+def _delivered(row: Parameters) -> Fact:
+    return _fact(row["workflow_id"], "delivered")
+
+
+# By table: a column that each row of an INSERT has, and what such a row tells.
+_TELLINGS_OF_ROWS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
+    "workflow_status": ("workflow_uuid", _accepted),
+    "notifications": ("destination_uuid", _notified),
+    "operation_outputs": ("function_id", _step),
+    "datasource_outputs": ("step_id", _transaction),
+    "deliveries": ("workflow_id", _delivered),
+}
+
+
+def _status_changed(parameters: Parameters) -> Iterator[Fact]:
+    # DBOS writes it in two ways, with other names for the new status; the condition has a
+    # status as well, under a numbered name.
+    kind = _STATUS_FACTS.get(str(parameters.get("status", parameters.get("new_status"))))
+    if kind is None:
+        return
+    for name, value in parameters.items():
+        if name == "wf_id" or name.startswith("workflow_uuid"):
+            # A claim may be of many workflows, and they are a list in an IN condition.
+            for workflow_id in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(workflow_id, str):
+                    yield _fact(workflow_id, kind)
+
+
+def _deleted(parameters: Parameters) -> Iterator[Fact]:
+    for name, value in parameters.items():
+        if name.startswith("workflow_uuid"):
+            for workflow_id in value if isinstance(value, list | tuple) else [value]:
+                yield _fact(workflow_id, "deleted")
+
+
+def _transactions_cleared(parameters: Parameters) -> Iterator[Fact]:
+    for name, value in parameters.items():
+        if name.startswith("workflow_id") and isinstance(value, str):
+            yield _fact(value, "transactions-cleared")
+
+
+_TELLINGS_OF_CONDITIONS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
+    ("UPDATE", "workflow_status"): _status_changed,
+    ("DELETE", "workflow_status"): _deleted,
+    ("DELETE", "datasource_outputs"): _transactions_cleared,
+}
+
+# Tables whose writes are no transitions of their own: an event or a stream entry shares the
+# commit of its step, and the rest is bookkeeping (DBOS 3.4.0).
+DBOS_TABLES = frozenset(
+    {
+        "application_versions", "datasource_outputs", "dbos_datasource_migrations",
+        "dbos_migrations", "notifications", "operation_outputs", "queues", "streams",
+        "workflow_events", "workflow_events_history", "workflow_input", "workflow_output",
+        "workflow_schedules", "workflow_status",
+    }
+)  # fmt: skip
+# DBOS's beside a program's own tables, in whatever schema and database those are.
+_DATASOURCE_TABLES = frozenset({"datasource_outputs", "dbos_datasource_migrations"})
+_PUBLISHER_TABLES = frozenset(
+    {"batches", "deliveries", "failures", "lives", "messages", "publishers"}
+)

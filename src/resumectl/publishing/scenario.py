@@ -1,0 +1,121 @@
+"""The built-in scenario: resumectl's own publisher, under one of its four guarantees."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, SQLAlchemyDatasource
+
+from resumectl.database import SCHEMA
+from resumectl.model.target import Subject
+from resumectl.probe.scenario import Scenario
+from resumectl.probe.warm_up import POLL_S, live_twice, shared_engine
+from resumectl.publishing import batches
+from resumectl.publishing.dbos_tables import QUEUE_NAME
+from resumectl.publishing.models import deliveries, lives
+from resumectl.publishing.publisher import (
+    Order,
+    Outlet,
+    Publisher,
+    open_outlet,
+)
+from resumectl.publishing.state import Guarantee
+
+BATCH_ID = "alpha-1"
+PUBLISHER = "alpha"
+EFFECT = "delivery"
+# What each guarantee promises of a delivery, as anybody outside sees it.
+_PROMISES = {
+    Guarantee.EXACTLY_ONCE: "exactly-once",
+    Guarantee.IDEMPOTENT: "exactly-once",
+    Guarantee.AT_LEAST_ONCE: "at-least-once",
+    Guarantee.AT_MOST_ONCE: "at-most-once",
+}
+
+
+_datasource: SQLAlchemyDatasource | None = None
+
+
+def _shared_datasource(database_url: str) -> SQLAlchemyDatasource:
+    """The one that a zygote has made, where it has: on its engine, with statements compiled."""
+    global _datasource
+    engine = shared_engine(database_url)
+    if _datasource is None:
+        if engine.dialect.name == "postgresql":
+            engine = engine.execution_options(schema_translate_map={None: SCHEMA})
+        _datasource = SQLAlchemyDatasource.create(database_url, engine=engine)
+    return _datasource
+
+
+def publisher_scenario(subject: Subject, database_url: str, *, poll_s: float = 1.0) -> Scenario:
+    """One batch, published as `publish` does, without what makes a life of it.
+
+    Args:
+        subject: What was asked for.
+        database_url: The trial's.
+        poll_s: How often DBOS is to look, where nothing wakes it.
+    """
+    datasource = _shared_datasource(database_url)
+    engine = datasource.engine
+    order = Order(PUBLISHER, BATCH_ID, subject.count, subject.guarantee, 0.0)
+
+    def prepare() -> None:
+        with engine.begin() as connection:
+            batches.create(
+                connection,
+                publisher=PUBLISHER,
+                guarantee=Guarantee(subject.guarantee),
+                bodies=batches.generated(subject.count),
+                batch_id=BATCH_ID,
+            )
+
+    with engine.begin() as connection:
+        life = sa.insert(lives).values(
+            executor_id="local",
+            app_version=subject.app_version or "",
+            command="sweep",
+            pid=0,
+            host="",
+            started_at_ms=time.time_ns() // 1_000_000,
+        )
+        life_id = int(connection.execute(life.returning(lives.c.id)).scalar_one())
+    open_outlet(Outlet(datasource, life_id))
+    publisher = Publisher.named(PUBLISHER)
+
+    def request() -> Any:
+        DBOS.register_queue(
+            QUEUE_NAME, worker_concurrency=subject.concurrency, polling_interval_sec=poll_s
+        )
+        return publisher.start(order).get_result(polling_interval_sec=poll_s)
+
+    def effects() -> dict[str, dict[str, int]]:
+        d = deliveries.c
+        query = sa.select(d.message_number, sa.func.count()).group_by(d.message_number)
+        with engine.connect() as connection:
+            found = {f"message {n}": int(times) for n, times in connection.execute(query)}
+        return {EFFECT: found}
+
+    return Scenario(
+        request=request,
+        prepare=prepare,
+        effects=effects,
+        promises={EFFECT: _PROMISES[Guarantee(subject.guarantee)]},
+    )
+
+
+def rehearse_publisher(directory: Path, database_url: str, config: Mapping[str, Any]) -> None:
+    """Have a zygote publish a batch itself, and recover a message of it; see `warm`.
+
+    Args:
+        directory: Where to be meanwhile.
+        database_url: Of a migrated database, in which the publisher's queue is registered.
+        config: DBOS's.
+    """
+    scenario = publisher_scenario(Subject(count=2), database_url, poll_s=POLL_S)
+    scenario.prepare()
+    live_twice(directory, database_url, config, scenario.request, f"{BATCH_ID}-1")
+    scenario.effects()
+    open_outlet(None)
+    shared_engine(database_url).dispose()

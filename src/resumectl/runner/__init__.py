@@ -1,0 +1,1 @@
+"""Run trials and sweeps: fork servers, sandboxes, baseline runs, stored trials."""

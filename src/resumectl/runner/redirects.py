@@ -1,0 +1,204 @@
+"""Make what each sandbox begins with: tables of the databases that a target is redirected from.
+
+Runs once for each lab, before any trial: files go to a directory that is copied into each sandbox,
+tables on a server into the template of the trials' databases. Opens a database outside read-only.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy.engine import make_url
+
+from resumectl.errors import MachineFailure, Refusal
+from resumectl.model.target import Access, Subject, without_proxies
+from resumectl.probe import event_log
+from resumectl.probe.access_remedies import prepare_option
+from resumectl.runner.sqlite_sandbox import VERSION_TABLES
+from resumectl.storage.outside_access import Location, Sandbox
+
+# What a contained command is told: see `prepared`.
+CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
+_STARTUP = "import resumectl.probe.prepare_entry\n"
+_LAST_LINES = 3  # of what a command says that failed
+# Since then SQLite tells which tables belong to a virtual one, and are made with that.
+_TELLS_SHADOWS = (3, 37)
+
+
+def make_seed(subject: Subject, seed: Path, database_url: str) -> None:
+    """Make what each sandbox begins with.
+
+    Args:
+        subject: What is under test, and what it is redirected from.
+        seed: The directory that is copied into each sandbox.
+        database_url: Of the template that each trial's database is a copy of.
+
+    Raises:
+        Refusal: A file has no tables to copy, or the user's command fails.
+    """
+    access = subject.access
+    redirected = Sandbox.of_trial(access, str(seed), database_url).redirected
+    files = {each: Path(to) for each, to in redirected.items() if each.backend == "sqlite"}
+    for location, to in files.items():
+        to.parent.mkdir(exist_ok=True)
+        if access.prepare is None:
+            _copy_schema(location, to)
+    if access.prepare is not None:
+        first = next((f"sqlite:///{to}" for to in files.values()), database_url)
+        _prepare(subject, seed, database_url, prepared_url=first)
+
+
+def _copy_schema(location: Location, to: Path) -> None:
+    """Make a SQLite file with the tables of another one, and the rows of none."""
+    with _read_only(location) as source, closing(sqlite3.connect(to)) as copy:
+        try:
+            (encoding,) = source.execute("PRAGMA encoding").fetchone()
+            copy.execute(f"PRAGMA encoding = '{encoding}'")
+            for name in ("user_version", "application_id"):
+                (value,) = source.execute(f"PRAGMA {name}").fetchone()
+                copy.execute(f"PRAGMA {name} = {value}")
+            shadows = (
+                "SELECT name FROM pragma_table_list WHERE type = 'shadow'"
+                if sqlite3.sqlite_version_info >= _TELLS_SHADOWS
+                else "SELECT NULL"
+            )
+            statements = source.execute(
+                "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' "
+                f"ESCAPE '\\' AND name NOT IN ({shadows}) ORDER BY type = 'table' DESC, rowid"
+            ).fetchall()
+            for (statement,) in statements:
+                copy.execute(statement)
+            for name in VERSION_TABLES:
+                if source.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [name]).fetchone():
+                    rows = source.execute(f"SELECT * FROM {name}").fetchall()
+                    marks = ", ".join("?" * len(rows[0])) if rows else ""
+                    copy.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+            copy.commit()
+        except sqlite3.Error as error:
+            raise Refusal(
+                f"the tables of {location} cannot be copied: {error}",
+                next_step=f"name a command that makes them:  {prepare_option(Path.cwd())}",
+            ) from error
+
+
+@contextmanager
+def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite file without any trace in its directory."""
+    file = Path(location.database)
+    if not file.is_file():
+        raise Refusal(
+            f"there is no file {file} to take the tables from",
+            next_step="see to the path after --redirect; or name a command that makes the tables:  "
+            f"{prepare_option(Path.cwd())}",
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        log = file.with_name(f"{file.name}-wal")
+        if log.exists() and log.stat().st_size:
+            # To read both, SQLite would write beside them.
+            for each in (file, log):
+                shutil.copyfile(each, Path(directory, each.name))
+            file = Path(directory, file.name)
+            opened = sqlite3.connect(file)
+        else:
+            opened = sqlite3.connect(f"file:{quote(str(file))}?immutable=1", uri=True)
+        with closing(opened):
+            yield opened
+
+
+def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: str) -> None:
+    """Run the user's command, with Python in it contained as a trial is.
+
+    Args:
+        subject: Whose command it is.
+        seed: The directory that is copied into each sandbox.
+        database_url: Of the template that each trial's database is a copy of.
+        prepared_url: Of the database where the tables are to be made.
+    """
+    access = subject.access
+    assert access.prepare is not None
+    with tempfile.TemporaryDirectory() as directory:
+        startup = Path(directory, "sitecustomize.py")  # which Python runs as it begins
+        startup.write_text(_STARTUP)
+        record = Path(directory, "record")
+        record.touch()
+        told = {
+            "access": asdict(access),
+            "directory": str(seed),
+            "database_url": database_url,
+            "record": str(record),
+        }
+        own = str(Path(__file__).parents[2])  # from which resumectl is imported
+        environ = {
+            **without_proxies(os.environ),
+            "DATABASE_URL": prepared_url,
+            **subject.environ_in(str(seed), database_url, os.environ),
+            CONTAINMENT_VARIABLE: json.dumps(told),
+        }
+        paths = filter(None, [directory, own, environ.get("PYTHONPATH")])
+        environ["PYTHONPATH"] = os.pathsep.join(paths)
+        output = Path(directory, "output")
+        status = _run(access, environ, output)
+        lines = output.read_text(errors="replace").strip().splitlines()
+        refused = next((e for e in event_log.read(record) if e["kind"] == "refused"), None)
+    if refused is not None:
+        what = refused["error"].replace("the program", f"--prepare {access.prepare!r}", 1)
+        raise Refusal(what, next_step=refused["next_step"])
+    if status != 0:
+        said = "; ".join(lines[-_LAST_LINES:])
+        password = make_url(database_url).password
+        for secret in filter(None, [password, quote(str(password or ""))]):
+            said = said.replace(str(secret), "***")
+        raise Refusal(
+            f"--prepare {access.prepare!r} ended with status {status}: {said}",
+            next_step="run it by hand, with DATABASE_URL set, until it ends with status 0",
+        )
+
+
+def _run(access: Access, environ: Mapping[str, str], output: Path) -> int:
+    """Run the user's command to its end, and end whatever it has begun.
+
+    Args:
+        access: What to run, where, and for how long.
+        environ: Its environment.
+        output: The file for what it says.
+
+    Returns:
+        Its exit status.
+
+    Raises:
+        MachineFailure: It takes too long.
+    """
+    assert access.prepare is not None
+    with (
+        output.open("wb") as said,
+        subprocess.Popen(
+            access.prepare,
+            shell=True,
+            cwd=access.prepare_in,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # and so a group, that its children are in
+        ) as process,
+    ):
+        try:
+            return process.wait(access.prepare_max_s)
+        except subprocess.TimeoutExpired as error:
+            raise MachineFailure(
+                f"--prepare {access.prepare!r} has not ended within {access.prepare_max_s:g} s",
+                next_step="run it by hand, and see what it waits for; or give it longer:  "
+                f"--timeout {10 * access.prepare_max_s:g}",
+            ) from error
+        finally:
+            with suppress(ProcessLookupError):  # it has left nobody
+                os.killpg(process.pid, signal.SIGKILL)

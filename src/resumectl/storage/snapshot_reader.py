@@ -1,0 +1,205 @@
+"""What a DBOS database says, read as it stands: workflows, steps, messages, as plain data.
+
+Over the driver itself, so that nothing is watched, opened for long or written: it is used
+on a database whose process has just died, before anything else touches it, and by a victim
+that waits for quiet. Values are read as DBOS stored them; no code of theirs is loaded.
+"""
+
+import sqlite3
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.engine import make_url
+
+from resumectl.database import SQLITE_BUSY_TIMEOUT_MS
+from resumectl.errors import MachineFailure
+from resumectl.model.standstill import Unfinished
+from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.statuses import UNFINISHED
+from resumectl.text import one_line
+
+# DBOS 3.4.0 keeps what a workflow was given, and its result, in its row or beside it.
+_WORKFLOWS = """
+SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
+       w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
+       w.parent_workflow_id, COALESCE(w.inputs, i.inputs), w.workflow_deadline_epoch_ms,
+       w.priority, w.authenticated_user, w.authenticated_roles, w.workflow_timeout_ms,
+       w.queue_partition_key
+FROM {p}workflow_status w
+LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
+LEFT JOIN {p}workflow_input i ON i.workflow_uuid = w.workflow_uuid
+ORDER BY w.created_at, w.workflow_uuid
+"""
+_STEPS = """
+SELECT workflow_uuid, function_id, function_name, output, error, child_workflow_id
+FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
+"""
+_WORKFLOW_KEYS = (
+    "id", "name", "status", "output", "error", "queue", "executor", "version", "attempts", "parent",
+    "input", "deadline", "priority", "user", "roles", "timeout_ms", "partition",
+)  # fmt: skip
+_STEP_KEYS = ("workflow", "number", "name", "output", "error", "child")
+# What workflows said to others, under a key: of an event the last value, of a stream all of them
+# in order; messages are here until somebody receives them.
+_SAID = {
+    "event": "SELECT workflow_uuid, key, value FROM {p}workflow_events ORDER BY 1, 2",
+    "stream": 'SELECT workflow_uuid, key, value FROM {p}streams ORDER BY 1, 2, "offset"',
+    "inbox": "SELECT destination_uuid, topic, message FROM {p}notifications"
+    " WHERE NOT consumed ORDER BY 1, 2, created_at_epoch_ms",
+}
+# Whoever else is connected to the trial's own database: the process that has died, its children.
+_OTHERS = """
+SELECT state FROM pg_stat_activity WHERE datname = current_database()
+AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+_END_ACTIVE = f"{_OTHERS.replace('state', 'pg_terminate_backend(pid)', 1)} AND state = 'active'"
+_LOOK_EVERY_S = 0.004
+# What a dead process has sent is read by its server process as soon as it is idle.
+_IDLE_LOOKS = 25
+_SAID_KEYS = ("workflow", "key", "value")
+
+
+# Those on a queue that is in no database; a name of DBOS's own queues begins so.
+_UNREGISTERED = """
+SELECT w.workflow_uuid, w.queue_name FROM {p}workflow_status w
+WHERE w.status = 'ENQUEUED' AND substr(w.queue_name, 1, 6) <> '_dbos_'
+  AND NOT EXISTS (SELECT 1 FROM {p}queues q WHERE q.name = w.queue_name)
+ORDER BY w.created_at, w.workflow_uuid
+"""
+
+
+class Evidence:
+    """A database that is looked at.
+
+    Args:
+        url: Of the trial's database, with its password.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self._connection: Any
+        self._error: type[Exception]
+        if parsed.get_backend_name() == "sqlite":
+            self._prefix = ""
+            self._error = sqlite3.Error
+            with self._explained():
+                self._connection = sqlite3.connect(
+                    str(parsed.database),
+                    timeout=SQLITE_BUSY_TIMEOUT_MS / 1000,
+                    isolation_level=None,
+                )
+        else:
+            import psycopg
+
+            self._prefix = "dbos."
+            self._error = psycopg.Error
+            with self._explained():
+                self._connection = psycopg.connect(conninfo(url), autocommit=True)
+            # Of the transaction that `read` begins.
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
+
+    def close(self) -> None:
+        """Leave it as it was."""
+        self._connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except self._error as error:
+            raise MachineFailure(
+                f"the database of a trial: {one_line(error)}",
+                next_step="free some space, or see to the server; then  resumectl resume",
+            ) from error
+
+    def wait_for_server(self, within_s: float, slowness: float = 1.0) -> None:
+        """Wait until a server has finished what a process that has died had asked of it.
+
+        The kernel reports the death at once. PostgreSQL notices it only after the statement that
+        it is executing, and may commit that one after whoever looks too early. On SQLite a process
+        does its own writing. A connection that stays idle belongs to a child of the process.
+
+        Args:
+            within_s: Maximum time to wait, in seconds; a statement that is then still executed,
+                as one that waits for a lock, is ended with its connection.
+            slowness: How many times longer everything takes than on a quiet machine: a server that
+                gets no processor is idle too.
+        """
+        if not self._prefix:
+            return
+        deadline = time.monotonic() + within_s
+        idle_looks = 0
+        while idle_looks < _IDLE_LOOKS * slowness:
+            states = [row[0] for row in self._rows(_OTHERS)]
+            if not states:
+                return
+            if "active" not in states:
+                idle_looks += 1
+            elif time.monotonic() > deadline:
+                self._rows(_END_ACTIVE)
+            else:
+                idle_looks = 0
+            time.sleep(_LOOK_EVERY_S)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Read everything as it is at one moment: a step and its workflow belong together."""
+        with self._explained():
+            if not self._prefix:
+                self._connection.execute("BEGIN")
+                try:
+                    yield
+                finally:
+                    self._connection.rollback()
+                return
+            with self._connection.transaction():
+                yield
+
+    def _rows(self, sql: str) -> list[Sequence[Any]]:
+        with self._explained():
+            return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
+
+    def read(self) -> dict[str, Any]:
+        """Workflows and steps, and what workflows said to others."""
+        with self._snapshot():
+            workflows = self._as_dicts(_WORKFLOW_KEYS, _WORKFLOWS)
+            steps = self._as_dicts(_STEP_KEYS, _STEPS)
+            said = {kind: self._as_dicts(_SAID_KEYS, sql) for kind, sql in _SAID.items()}
+        return {"workflows": workflows, "steps": steps, **said}
+
+    def _as_dicts(self, keys: Sequence[str], sql: str) -> list[dict[str, Any]]:
+        return [dict(zip(keys, row, strict=True)) for row in self._rows(sql)]
+
+    def unfinished(self) -> list[str]:
+        """Ids of the workflows that have not ended."""
+        return list(self.standing())
+
+    def standing(self) -> dict[str, Unfinished]:
+        """Return the workflows that have not ended, by id."""
+        rows = self._rows(
+            "SELECT workflow_uuid, status, queue_name, application_version"
+            f" FROM {{p}}workflow_status WHERE status IN {UNFINISHED} ORDER BY workflow_uuid"
+        )
+        return {row[0]: Unfinished(*row[1:]) for row in rows}
+
+    def missing(self, workflow_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these ids that no workflow has."""
+        if not workflow_ids:
+            return frozenset()
+        there = {row[0] for row in self._rows("SELECT workflow_uuid FROM {p}workflow_status")}
+        return frozenset(workflow_ids) - there
+
+    def unregistered(self) -> list[tuple[str, str]]:
+        """Return the enqueued workflows whose queue is not registered, each with its queue."""
+        return [(row[0], row[1]) for row in self._rows(_UNREGISTERED)]
+
+    def with_a_deadline(self) -> frozenset[str]:
+        """Return the unfinished workflows that DBOS cancels at a given time."""
+        rows = self._rows(
+            "SELECT workflow_uuid FROM {p}workflow_status"
+            f" WHERE status IN {UNFINISHED} AND workflow_deadline_epoch_ms IS NOT NULL"
+        )
+        return frozenset(row[0] for row in rows)
