@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from resumectl.database import open_engine
-from resumectl.publishing.dbos_tables import operation_outputs, workflow_status
-from resumectl.publishing.models import batches, lives, messages, publishers
-from resumectl.publishing.models import deliveries as deliveries_table
+from resumectl.publishing.store.dbos_tables import operation_outputs, workflow_status
+from resumectl.publishing.store.models import batches, lives, messages, publishers
+from resumectl.publishing.store.models import deliveries as deliveries_table
 from resumectl.settings import Settings
 
 BATCH_SIZE = 1_000

@@ -15,14 +15,15 @@ import sqlalchemy as sa
 
 from resumectl.database import open_engine
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.probe.commit_watch import Watch
-from resumectl.publishing import batches
-from resumectl.publishing.limits import DEFAULT_CONCURRENCY
-from resumectl.publishing.migration import ensure_migrated
-from resumectl.publishing.models import deliveries
+from resumectl.probe.commit_watch import CommitWatch, WatchedDatabase
+from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.publishing.publisher import POLL_S
 from resumectl.publishing.runtime import Life
-from resumectl.publishing.state import Guarantee
+from resumectl.publishing.store import batches
+from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
+from resumectl.publishing.store.migration import ensure_migrated
+from resumectl.publishing.store.models import deliveries
+from resumectl.publishing.store.state import Guarantee
 from resumectl.settings import Settings
 
 
@@ -31,8 +32,9 @@ def main() -> None:
     settings = Settings.resolve(db_url=sys.argv[1])
     count = int(sys.argv[2])
     if len(sys.argv) > 3:
-        (death,) = CrashPlan.parse(sys.argv[3]).deaths
-        Watch(death, print, of_publisher=True, system_database=settings.secret_url).arm()
+        (crash,) = CrashPlan.parse(sys.argv[3]).crashes
+        database = WatchedDatabase(settings.secret_url, has_publisher=True)
+        CommitWatch(database, CrashTrigger(crash, print)).arm()
     engine = open_engine(settings)
     ensure_migrated(settings, engine)
     bodies = batches.generated(count)

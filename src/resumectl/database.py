@@ -5,7 +5,6 @@ sqlalchemy, not dbos.
 """
 
 import errno
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NewType
@@ -16,18 +15,12 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from resumectl.errors import MachineFailure, Refusal
 from resumectl.settings import Settings
+from resumectl.storage.sqlite import SQLITE_POOL_SIZE, set_up_sqlite
 
 # The schema under which DBOS's tables are named in code; the engine translates it.
 DBOS_SCHEMA_KEY = "dbos"
 SCHEMA = "resumectl"  # PostgreSQL; SQLite has no schemas, and the tables stand beside DBOS's
-# As DBOS waits (3.4.0): writers of one SQLite file queue up rather than fail.
-SQLITE_BUSY_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 10
-# A datasource's transaction asks DBOS's own pool once more while it holds SQLite's one write
-# lock (3.4.0, _still_owns). Where everybody in that pool waits for the lock, nothing moves for
-# the 30 s of the busy timeout: seen with 20 connections, DBOS's own choice, and 44 batches that
-# a launch recovered at once.
-SQLITE_POOL_SIZE = 500
 # A statement takes a bounded number of parameters (SQLite: 32,766).
 _PARAMETERS_MAX = 10_000
 
@@ -83,16 +76,6 @@ def _tell_of_an_interrupt(context: sa.ExceptionContext) -> None:
         error = error.__context__
 
 
-def set_up_sqlite(engine: sa.Engine) -> None:
-    """Have every connection of an engine on SQLite as DBOS's own are (3.4.0)."""
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-
 @contextmanager
 def snapshot(engine: sa.Engine) -> Iterator[Snapshot]:
     """Open a read transaction in which every statement sees the database of one moment.
@@ -146,20 +129,6 @@ def explain(error: BaseException, settings: Settings) -> Refusal:
     if settings.is_sqlite:
         return _explain_sqlite(reason, settings)
     return _explain_postgresql(original, reason, settings)
-
-
-def is_storage_failure(error: BaseException) -> bool:
-    """Whether the disk under the database is full or failing: nothing can go on without it.
-
-    Args:
-        error: SQLAlchemy's, with the driver's in `orig`.
-    """
-    original = getattr(error, "orig", None)
-    if getattr(original, "sqlstate", None) == "53100":
-        return True
-    return isinstance(original, sqlite3.OperationalError) and any(
-        sign in str(original) for sign in ("disk is full", "disk I/O error")
-    )
 
 
 _SQLITE_FAILURES = (

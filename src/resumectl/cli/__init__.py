@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import typer
 
-from resumectl.cli import experimenting, housekeeping, inspecting, publishing, streams
+from resumectl.cli import housekeeping, inspecting, publishing, streams, trials
 from resumectl.cli.common import command_names
 from resumectl.cli.help import GroupedCommands, examples
 from resumectl.errors import ExitCode
@@ -57,7 +57,7 @@ def _root(
 
 publishing.add_to(app)
 inspecting.add_to(app)
-experimenting.add_to(app)
+trials.add_to(app)
 housekeeping.add_to(app)
 
 

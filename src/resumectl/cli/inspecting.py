@@ -17,8 +17,8 @@ from resumectl.text import counted, natural_key, shell_word
 
 if TYPE_CHECKING:
     from resumectl.database import Snapshot
-    from resumectl.publishing.view import View
-    from resumectl.publishing.workflows import WorkflowSeen
+    from resumectl.publishing.store.view import View
+    from resumectl.publishing.store.workflows import WorkflowSeen
 
 LIMIT_MAX, OFFSET_MAX = 1_000_000, 1_000_000_000
 
@@ -50,8 +50,8 @@ def state(
     ] = False,
 ) -> ExitCode:
     """Show what survived: deliveries and counters."""
-    from resumectl.publishing import records, takeover
-    from resumectl.publishing.state import State, broken_promises
+    from resumectl.publishing.store import records, takeover
+    from resumectl.publishing.store.state import State, broken_promises
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
 
@@ -112,8 +112,8 @@ def list_workflows(
     ] = False,
 ) -> ExitCode:
     """List workflows, newest first."""
-    from resumectl.publishing import workflows
-    from resumectl.publishing.dbos_tables import has_dbos_tables
+    from resumectl.publishing.store import workflows
+    from resumectl.publishing.store.dbos_tables import has_dbos_tables
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
     from resumectl.statuses import ENDED, STATUSES
@@ -181,7 +181,7 @@ def _with_children(
     connection: "Snapshot", roots: Sequence["WorkflowSeen"]
 ) -> tuple[list["WorkflowSeen"], list[int]]:
     """Roots and everything below them, depth first; children oldest first, as they were made."""
-    from resumectl.publishing import workflows
+    from resumectl.publishing.store import workflows
 
     below: dict[str, list[WorkflowSeen]] = {}
     level = list(roots)
@@ -221,7 +221,7 @@ def _since_ms(text: str) -> int:
 
 def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
     """Show the steps of a workflow and which process ran them."""
-    from resumectl.publishing import records, workflows
+    from resumectl.publishing.store import records, workflows
     from resumectl.report import console, machine
     from resumectl.report import publishing as tables
 
@@ -319,7 +319,7 @@ def _look_up(common: Common, workflow_id: str) -> "WorkflowSeen":
 
 def _look_up_own(common: Common, workflow_id: str) -> "WorkflowSeen":
     """Look a workflow up that is to be changed, where no other application is at work."""
-    from resumectl.publishing.ownership import refuse_other_applications
+    from resumectl.publishing.store.ownership import refuse_other_applications
 
     with reading(common) as view:
         found = _existing(common, view, workflow_id)
@@ -329,8 +329,8 @@ def _look_up_own(common: Common, workflow_id: str) -> "WorkflowSeen":
 
 
 def _existing(common: Common, view: "View | None", workflow_id: str) -> "WorkflowSeen":
-    from resumectl.publishing import workflows
-    from resumectl.publishing.dbos_tables import has_dbos_tables
+    from resumectl.publishing.store import workflows
+    from resumectl.publishing.store.dbos_tables import has_dbos_tables
 
     if view is not None and has_dbos_tables(view.connection, common.settings()):
         found = workflows.list_workflows(view.connection, workflow_ids=[workflow_id])
@@ -359,8 +359,8 @@ def reading(common: Common) -> "Iterator[View | None]":
     Looking creates no database, and changes none.
     """
     from resumectl.database import failures_explained, open_engine
-    from resumectl.publishing.migration import is_readable
-    from resumectl.publishing.view import viewing
+    from resumectl.publishing.store.migration import is_readable
+    from resumectl.publishing.store.view import viewing
 
     settings = common.settings()
     common.start_logging()

@@ -8,7 +8,7 @@ from resumectl.cli.common import Common, command, ends_in_order
 from resumectl.cli.help import COMMAND, CRASH, DELIVERY, MESSAGES, PUBLISH, option
 from resumectl.cli.request import DEFAULT_COUNT, DEFAULT_NAME, read_request
 from resumectl.errors import ExitCode
-from resumectl.publishing.limits import DEFAULT_CONCURRENCY
+from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
 
 Name = Annotated[str, option(group=MESSAGES, metavar="NAME", help="Name of the publisher.")]
 Count = Annotated[
@@ -139,7 +139,7 @@ def crash_after(
     from resumectl.cli.flows import crash_after as flow
 
     request = read_request(common, name, count, from_file, batch_id, guarantee, concurrency, delay)
-    how = flow.how_to_die(when=when, signal_name=signal_name, by_exit=by_exit)
+    how = flow.how_to_crash(when=when, signal_name=signal_name, by_exit=by_exit)
     return flow.crash_after(common, request, n, how)
 
 

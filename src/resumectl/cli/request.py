@@ -12,7 +12,7 @@ from resumectl.text import counted
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from resumectl.publishing.batches import Batch
+    from resumectl.publishing.store.batches import Batch
 
 DEFAULT_NAME = "alpha"
 DEFAULT_COUNT = 20
@@ -32,7 +32,7 @@ class Request:
 
     def write_down(self, connection: "sa.Connection") -> "Batch":
         """Put the batch into the database, in the connection's transaction."""
-        from resumectl.publishing import batches
+        from resumectl.publishing.store import batches
 
         return batches.create(
             connection,
@@ -59,8 +59,8 @@ def read_request(
     Raises:
         Refusal: One of them cannot be carried out.
     """
-    from resumectl.publishing import batches, limits
-    from resumectl.publishing.state import Guarantee
+    from resumectl.publishing.store import batches, limits
+    from resumectl.publishing.store.state import Guarantee
 
     limits.checked_name(name)
     if batch_id is not None:
@@ -89,7 +89,7 @@ def read_request(
 
 
 def _read(from_file: str) -> tuple[list[Any], int]:
-    from resumectl.publishing.batches import read_messages
+    from resumectl.publishing.store.batches import read_messages
 
     if from_file == "-":
         return read_messages(sys.stdin.buffer, "standard input")

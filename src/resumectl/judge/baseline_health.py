@@ -1,125 +1,153 @@
-"""What is wrong with a run that nothing interrupted, and what its user can do. Pure."""
+"""Find out what is wrong with a run that nothing interrupted, and what its user can do."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from resumectl.judge.serialized_values import readable
-from resumectl.model.observation import LifeSeen, Observation
+from resumectl.model.events import (
+    EffectsCounted,
+    Launched,
+    LaunchStarted,
+    OutsideObserved,
+    RequestEnded,
+    Stranded,
+)
+from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.snapshot import StepRow, WorkflowRow
 from resumectl.statuses import UNFINISHED
 
+CHANGED = "its file was changed since the first run"
 _ASLEEP = "in a DBOS.sleep"
 _WAITING = "waiting for a message or an event"
 _SLEEP = "DBOS.sleep"
 _TIMEOUT_S = 300
 _SPARE = 1.2  # a run does more than to wait
+_SHOWN_MAX = 3
 
 
-def illness(run: Observation) -> str:
-    """What is wrong with an uninterrupted run; empty if nothing is."""
-    life = run.final
-    if life.failure:
-        return life.failure
-    if not life.has_settled and life.last("launch") is None:
-        return f"{_how_it_stays(run)}; it has not launched DBOS"
-    if not life.has_settled:
-        late = [
-            f"{each['id']} stays {each['status']}{_where(life, each)}"
-            for each in unfinished(life)[:3]
-        ] or ["its workflows have ended, and it goes on waiting"]
-        return f"{_how_it_stays(run)}; {'; '.join(late)}"
-    answer = life.last("answered")
+def baseline_problem(run: Observation) -> str:
+    """Return what is wrong with an uninterrupted run; empty if nothing is."""
+    process = run.final
+    if process.failure:
+        return process.failure
+    if not process.has_settled:
+        return f"{_how_it_stays(run)}; {_what_it_waits_for(process)}"
+    answer = process.last(RequestEnded)
     if answer is None:
-        return f"its process ended by itself: {life.ending}"
-    if "error" in answer:
-        return str(answer["error"])
-    for kind, what in (("observed", "observe"), ("counted", "effects")):
-        look = life.last(kind)
-        if look is not None and "error" in look:
-            return f"its {what}: {look['error']}"
+        return f"its process ended by itself: {process.exit}"
+    if answer.error is not None:
+        return answer.error.summary
+    return _observation_problem(process)
+
+
+def problem_beside(run: Observation, first: Observation) -> str:
+    """Return what is wrong with an uninterrupted run beside the first one of its program.
+
+    Args:
+        run: The run.
+        first: The first run of the same program.
+    """
+    return baseline_problem(run) or ("" if run.digest == first.digest else CHANGED)
+
+
+def _observation_problem(process: ProcessRecord) -> str:
+    observed, counted = process.last(OutsideObserved), process.last(EffectsCounted)
+    if observed is not None and observed.error is not None:
+        return f"its observe: {observed.error}"
+    if counted is not None and counted.error is not None:
+        return f"its effects: {counted.error}"
     return ""
 
 
 def _how_it_stays(run: Observation) -> str:
-    life = run.final
-    if not life.in_time:
+    process = run.final
+    if not process.exit.in_time:
         return f"it does not end within {run.seconds:.0f} s"
-    stranded = life.last("stranded")
-    if stranded is not None and not stranded["workflows"]:
+    stranded = process.last(Stranded)
+    if stranded is not None and not stranded.workflows:
         return "nothing in it goes on before its time is up"
     return "nothing in it can go on"
 
 
-def remedy(run: Observation) -> str:
-    """Return what to do about a run that did not end in time, or that could not be looked at."""
-    life = run.final
-    if life.has_settled:
+def _what_it_waits_for(process: ProcessRecord) -> str:
+    if process.last(LaunchStarted) is None:
+        return "it has not launched DBOS"
+    late = [
+        f"{row.id} stays {row.status}{_where(process, row)}"
+        for row in unfinished(process)[:_SHOWN_MAX]
+    ]
+    return "; ".join(late) or "its workflows have ended, and it goes on waiting"
+
+
+def suggested_fix(run: Observation) -> str:
+    """Return what to do about a run that did not end in time, or that could not be observed."""
+    process = run.final
+    if process.has_settled:
         return "correct the Scenario's observe, or its effects"
+    return f"{_first_fix(process)}; or let it take longer:  --timeout {_enough_s(run)}"
+
+
+def _first_fix(process: ProcessRecord) -> str:
+    left = unfinished(process)
     # A workflow that was cancelled may sleep on, and who awaits it with it.
-    pauses = {_pause(life, each["id"]) for each in unfinished(life) or life.left["workflows"]}
-    waiting = {each["status"]: each["queue"] for each in unfinished(life)}
-    logged = any(life.logged_of(each["id"]) for each in unfinished(life))
+    pauses = {_pause(process, row.id) for row in left or process.snapshot.workflows}
+    waiting = {row.status: row.queue for row in left}
     if _ASLEEP in pauses:
-        first = "let no DBOS.sleep last longer than this:  --longest-sleep 0.5"
-    elif _WAITING in pauses:
-        first = "send it what it waits for in a Scenario's request"
-    elif "DELAYED" in waiting:
-        first = "enqueue it with a shorter delay_seconds"
-    elif logged:
-        first = "correct what DBOS logs"
-    elif "ENQUEUED" in waiting:
-        first = f"let the queue {waiting['ENQUEUED']} run more at a time, or register it"
-    else:
-        first = "correct what waits for ever"
-    return f"{first}; or let it take longer:  --timeout {_enough_s(run)}"
+        return "let no DBOS.sleep last longer than this:  --max-sleep 0.5"
+    if _WAITING in pauses:
+        return "send it what it waits for in a Scenario's request"
+    if "DELAYED" in waiting:
+        return "enqueue it with a shorter delay_seconds"
+    if any(process.logged_of(row.id) for row in left):
+        return "correct what DBOS logs"
+    if "ENQUEUED" in waiting:
+        return f"let the queue {waiting['ENQUEUED']} run more at a time, or register it"
+    return "correct what waits for ever"
 
 
 def _enough_s(run: Observation) -> int:
     """Return a time limit within which each pause of a run ends, in seconds."""
-    life = run.final
-    launched = life.last("launched")
-    began_s = launched["clock_ms"] / 1000 if launched else math.inf
-    sleeps = [each for each in life.left["steps"] if each["name"] == _SLEEP]
-    longest_s = max((_end_s(each) - began_s for each in sleeps), default=0.0)
+    process = run.final
+    launched = process.last(Launched)
+    began_s = launched.clock_ms / 1000 if launched else math.inf
+    sleeps = [row for row in process.snapshot.steps if row.name == _SLEEP]
+    longest_s = max((_end_s(row) - began_s for row in sleeps), default=0.0)
     return math.ceil(max(1.0, longest_s * _SPARE / _TIMEOUT_S)) * _TIMEOUT_S
 
 
-def _end_s(sleep: Mapping[str, Any]) -> float:
+def _end_s(sleep: StepRow) -> float:
     """Return the time at which a sleep ends, in seconds since the epoch; 0 if nothing tells it.
 
     DBOS 3.4.0 records it as the output of the step, as the program's serializer writes it.
     """
     try:
-        return float(readable(sleep["output"]))
+        return float(readable(sleep.output))
     except ValueError:
         return 0.0
 
 
-def unfinished(life: LifeSeen) -> Sequence[Mapping[str, Any]]:
+def unfinished(process: ProcessRecord) -> Sequence[WorkflowRow]:
     """Return the workflows that a process left without an end."""
-    return [each for each in life.left["workflows"] if each["status"] in UNFINISHED]
+    return [row for row in process.snapshot.workflows if row.status in UNFINISHED]
 
 
-def _where(life: LifeSeen, workflow: Mapping[str, Any]) -> str:
-    if workflow["status"] == "DELAYED":
-        return f" on queue {workflow['queue']}, since its delay is longer than that"
-    if workflow["status"] == "ENQUEUED":
-        return f" on queue {workflow['queue']}, which is full or not served"
-    pause, logged = _pause(life, workflow["id"]), life.logged_of(workflow["id"])
+def _where(process: ProcessRecord, row: WorkflowRow) -> str:
+    if row.status == "DELAYED":
+        return f" on queue {row.queue}, since its delay is longer than that"
+    if row.status == "ENQUEUED":
+        return f" on queue {row.queue}, which is full or not served"
+    pause, logged = _pause(process, row.id), process.logged_of(row.id)
     return (f" {pause}" if pause else "") + (f"; DBOS logs: {logged}" if logged else "")
 
 
-def _pause(life: LifeSeen, workflow_id: str) -> str:
-    """In what a workflow's last step is a pause; empty if it is none.
+def _pause(process: ProcessRecord, workflow_id: str) -> str:
+    """Return in what a workflow's last step is a pause; empty if it is none.
 
     DBOS 3.4.0 records a sleep as it begins. The timeout of `recv` and `get_event` is one too,
     under the number behind theirs, and they are recorded when they end.
     """
-    steps = {
-        each["number"]: each["name"]
-        for each in life.left["steps"]
-        if each["workflow"] == workflow_id
-    }
+    rows = process.snapshot.steps
+    steps = {row.number: row.name for row in rows if row.workflow == workflow_id}
     last = max(steps, default=0)
     if steps.get(last) != _SLEEP:
         return ""

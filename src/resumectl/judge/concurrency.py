@@ -1,29 +1,30 @@
-"""Tell whether a program does several things at once, so that their order matters. Pure."""
+"""Find out whether a program does several things at once, so that their order matters."""
 
-from resumectl.judge.trial_view import site
-from resumectl.model.observation import LifeSeen, Observation
+from resumectl.model.events import BecameQuiet, StepEnded, StepStarted
+from resumectl.model.observation import Observation, ProcessRecord
 
 
 def is_concurrent(run: Observation) -> bool:
     """Return whether two step bodies overlap, or a step has two threads or tasks at once.
 
     Args:
-        run: An uninterrupted one.
+        run: An uninterrupted run.
     """
-    return any(_steps_overlap(life) or _has_several(life) for life in run.lives)
+    return any(_steps_overlap(process) or _has_own(process) for process in run.processes)
 
 
-def _has_several(life: LifeSeen) -> bool:
-    quiet = life.last("quiet")
-    return quiet is not None and bool(quiet["at_once"])
+def _has_own(process: ProcessRecord) -> bool:
+    quiet = process.last(BecameQuiet)
+    return quiet is not None and quiet.has_own_concurrency
 
 
-def _steps_overlap(life: LifeSeen) -> bool:
+def _steps_overlap(process: ProcessRecord) -> bool:
     running: set[str] = set()
-    for event in life.events:
-        if event["kind"] in ("ran", "ended"):
-            where = {f"{event['step']}, {site(event)}"}
-            running = running | where if event["kind"] == "ran" else running - where
-            if len(running) > 1:
-                return True
+    for event in process.events:
+        if isinstance(event, StepStarted):
+            running.add(f"{event.step}, {event.site}")
+        elif isinstance(event, StepEnded):
+            running.discard(f"{event.step}, {event.site}")
+        if len(running) > 1:
+            return True
     return False

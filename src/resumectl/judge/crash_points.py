@@ -1,13 +1,14 @@
-"""Plans for where a program can die, from what an uninterrupted run makes durable. Pure."""
+"""Make crash plans for every place where a program can be killed: the transitions of the baseline."""
 
 import random
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from resumectl.errors import NothingProved, Refusal
-from resumectl.judge.baseline import Transition, transitions_of
+from resumectl.judge.transitions import Transition, transitions_of
 from resumectl.judge.workflow_aliases import has_parent
-from resumectl.model.crash_plan import CrashPlan, Death, Edge, Matches, subject_of
+from resumectl.model.crash_plan import Crash, CrashPlan, Edge, Matches, subject_of
+from resumectl.model.events import Committed
 from resumectl.model.observation import Observation
 from resumectl.text import counted, shell_word
 
@@ -15,7 +16,7 @@ from resumectl.text import counted, shell_word
 def crash_points(
     transitions: Iterable[Transition], *, edge: Edge | None = None, only: str | None = None
 ) -> list[CrashPlan]:
-    """A plan for each edge of each transition, in the order of the baseline.
+    """Return a plan for each edge of each transition, in the order of the baseline.
 
     Transitions that always share a commit, as a child's acceptance and its parent's step, are
     one crash point, under the first one's name. Claims are not: which of them share a commit
@@ -23,9 +24,9 @@ def crash_points(
     among all that is alike, as in `*/step-1#2`.
 
     Args:
-        transitions: The baseline's.
-        edge: Only this one.
-        only: Only transitions that this pattern covers.
+        transitions: Transitions of the baseline.
+        edge: Only crash points of this edge; None for both.
+        only: Only transitions that this pattern covers; None for all.
     """
     every = list(transitions)
     points: list[Matches] = []
@@ -51,7 +52,7 @@ def crash_points(
     for fact, times in unnamed.items():
         points.extend(Matches(f"*/{fact}", n) for n in range(1, times + 1))
     sides = list(Edge) if edge is None else [edge]
-    return [CrashPlan((Death(side, at),)) for at in points for side in sides]
+    return [CrashPlan((Crash(side, at),)) for at in points for side in sides]
 
 
 def refuse_none(
@@ -103,28 +104,28 @@ def _nearest(pattern: str, transitions: Sequence[Transition]) -> str:
     return f"the nearest are {', '.join(near)}"
 
 
-def second_deaths(
+def second_crashes(
     trials: Iterable[Observation], *, edge: Edge | None = None, only: str | None = None
 ) -> list[CrashPlan]:
-    """Plans that die again while recovering: at each transition of each recovery that was seen.
+    """Return plans with a second crash: at each transition of each recovery that was seen.
 
     Args:
-        trials: Of plans with one death; see `Experiment.named`.
-        edge: As for the first death.
-        only: Likewise.
+        trials: Trials with one crash, each workflow whose id varies under its alias.
+        edge: Only crash points of this edge; None for both.
+        only: Only transitions that this pattern covers; None for all.
     """
     plans = []
     for trial in trials:
-        if len(trial.lives) > 1:
-            commits = [e for e in trial.final.events if e["kind"] == "commit"]
-            first = CrashPlan.parse(trial.plan).deaths
+        if len(trial.processes) > 1:
+            commits = list(trial.final.all(Committed))
+            first = CrashPlan.parse(trial.plan).crashes
             for plan in crash_points(transitions_of([commits]), edge=edge, only=only):
-                plans.append(CrashPlan((*first, *plan.deaths)))
+                plans.append(CrashPlan((*first, *plan.crashes)))
     return plans
 
 
 def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points_line: str) -> None:
-    """Refuse a plan whose first death matches nothing in the baseline: it would prove nothing.
+    """Refuse a plan whose first crash matches nothing in the baseline: it would prove nothing.
 
     Args:
         plan: The one.
@@ -134,7 +135,7 @@ def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points
     Raises:
         Refusal: So it is; the nearest names are told.
     """
-    at = plan.deaths[0].at
+    at = plan.crashes[0].at
     if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
         return
     what = f"nothing in an uninterrupted run matches {str(at)!r}"
@@ -144,7 +145,13 @@ def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points
 
 
 def sample(plans: Sequence[CrashPlan], size: int | None, seed: int) -> list[CrashPlan]:
-    """So many of the plans, in their order; the seed chooses the same ones of the same set."""
+    """Return a random sample of the plans, in their order.
+
+    Args:
+        plans: The plans.
+        size: Number of plans; None for all.
+        seed: Random seed: it chooses the same plans of the same set.
+    """
     if size is None or size >= len(plans):
         return list(plans)
     # Their order is that of one run, and differs from the next one's.

@@ -1,20 +1,20 @@
-"""Find steps that a crash interrupted, and that answered otherwise when they ran again. Pure.
+"""Find steps that a crash interrupted, and that answered otherwise when they ran again.
 
-A step whose first run was never recorded may rightly answer otherwise: a lease with a time to
-live is taken in the first run, and still held in the second. What the workflow does next may
-then have other numbers, names and results. Its outcome, and how often each thing happens by name,
-may not differ.
+A step whose first run was never recorded may rightly answer otherwise: a lease with a time to live is
+taken in the first run, and still held in the second. What the workflow does next may then have other
+numbers, names and results. Its outcome, and how often each thing happens by name, may not differ.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from resumectl.judge.baseline import usual_of
-from resumectl.judge.invariants import steps_recorded
-from resumectl.judge.trial_view import Count, Field, calls_of, compared, field_of_step, in_short
-from resumectl.model.observation import Observation
+from resumectl.judge.baseline import NEVER, Baseline, usual_of
+from resumectl.judge.fields import Count, Field, shortened, step_field
+from resumectl.judge.trial_view import TrialView, compared, steps_recorded
+from resumectl.model.evidence import AnsweredOtherwise, Happening
+from resumectl.model.snapshot import StepRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,51 +28,65 @@ class OtherAnswer:
     usual: str
 
     @property
+    def site(self) -> str:
+        """Where the step is, as in `checkout-1/step-2`."""
+        return f"{self.workflow}/step-{self.number}"
+
+    @property
     def subject(self) -> str:
-        """As findings and exposures name it."""
-        return f"{self.step}, {self.workflow}/step-{self.number}"
+        """What findings and exposures name."""
+        return f"{self.step}, {self.site}"
 
-    def __str__(self) -> str:
-        return f"answered {self.answer} after the crash; uninterrupted, {self.usual}"
+    @property
+    def note(self) -> AnsweredOtherwise:
+        """The note of an exposure."""
+        return AnsweredOtherwise(self.answer, self.usual)
 
 
-def other_answers(
-    trial: Observation, usual: Mapping[Field, Sequence[Any]]
-) -> Iterator[OtherAnswer]:
+def other_answers(view: TrialView, baseline: Baseline) -> Iterator[OtherAnswer]:
     """Yield the interrupted steps that answered otherwise.
 
+    A step whose result varies between uninterrupted runs is not among them, nor is one behind it.
+
     Args:
-        trial: All of its processes.
-        usual: Result of each step in uninterrupted runs; a step whose result varies is not there.
+        view: The trial.
+        baseline: What uninterrupted runs record.
     """
-    rows = {(row["workflow"], row["number"]): row for row in trial.final.left["steps"]}
+    rows = {(row.workflow, row.number): row for row in view.final.snapshot.steps}
     seen: set[Field] = set()
-    for life in trial.lives[:-1]:
-        recorded = steps_recorded(life)
-        for call, event in calls_of(life):
+    for process, calls in zip(view.processes[:-1], view.calls, strict=False):
+        recorded = steps_recorded(process)
+        for call, event in calls:
             at = call.workflow, call.number
             row = rows.get(at)
-            if at in recorded or row is None or row["name"] != event["step"] or call in seen:
+            if at in recorded or row is None or row.name != event.step or call in seen:
                 continue
-            answers = {what: compared(row, what) for what in ("error", "output")}
-            values = {what: usual.get(field_of_step(row, what)) for what in answers}
-            if any(told is not None and answers[what] not in told for what, told in values.items()):
+            answer = _other_answer(row, baseline)
+            if answer is not None:
                 seen.add(call)
-                expected = {
-                    what: usual_of(told) for what, told in values.items() if told is not None
-                }
-                yield OtherAnswer(event["step"], *at, _in_short(answers), _in_short(expected))
+                if not baseline.not_compared.covers_site(answer.site):
+                    yield answer
 
 
-def _in_short(answer: Mapping[str, Any]) -> str:
+def _other_answer(row: StepRow, baseline: Baseline) -> OtherAnswer | None:
+    answers = {part: compared(row, part) for part in ("error", "output")}
+    usual = {part: baseline.fields.get(step_field(row, part)) for part in answers}
+    known = {part: values for part, values in usual.items() if values is not None}
+    if all(answers[part] in values for part, values in known.items()):
+        return None
+    expected = {part: usual_of(values) for part, values in known.items()}
+    return OtherAnswer(row.name, row.workflow, row.number, _shown(answers), _shown(expected))
+
+
+def _shown(answer: Mapping[str, Any]) -> str:
     """Return the error of a step that raised one, else its output."""
     error = answer.get("error")
-    return in_short(answer.get("output") if error is None else error)
+    return shortened(answer.get("output") if error is None else error)
 
 
 @dataclass(frozen=True, slots=True)
 class CountByName:
-    """How often a workflow ran a step, under any number: in a trial, and uninterrupted."""
+    """How often a workflow ran a step, under any number: in a trial, and in uninterrupted runs."""
 
     step: str
     workflow: str
@@ -82,27 +96,31 @@ class CountByName:
 
     @property
     def subject(self) -> str:
-        """As findings and exposures name it."""
+        """What findings and exposures name."""
         return f"{self.step}, {self.workflow}"
 
 
-def counts_by_name(
-    workflow: str, found: Mapping[Count, int], usual: Mapping[Count, tuple[int, int]]
-) -> Iterator[CountByName]:
+def counts_by_name(workflow: str, view: TrialView, baseline: Baseline) -> Iterator[CountByName]:
     """Yield how often a workflow ran each of its steps.
 
     Args:
         workflow: Id of the workflow.
-        found: How often each step ran in the trial.
-        usual: How often it runs in uninterrupted runs, at least and at most.
+        view: The trial.
+        baseline: How often steps run in uninterrupted runs.
     """
     times: Counter[str] = Counter()
     least: Counter[str] = Counter()
     most: Counter[str] = Counter()
-    for key in {*found, *usual}:
-        if key.kind == "executions" and key.about.rpartition("/step-")[0] == workflow:
-            times[key.name] += found.get(key, 0)
-            least[key.name] += usual.get(key, (0, 0))[0]
-            most[key.name] += usual.get(key, (0, 0))[1]
+    for key in {*view.started, *baseline.counts}:
+        if _is_step_of(workflow, key):
+            times[key.name] += view.started.get(key, 0)
+            least[key.name] += baseline.counts.get(key, NEVER)[0]
+            most[key.name] += baseline.counts.get(key, NEVER)[1]
     for step in sorted(times):
         yield CountByName(step, workflow, times[step], least[step], most[step])
+
+
+def _is_step_of(workflow: str, key: Count) -> bool:
+    if key.happening is not Happening.EXECUTION:
+        return False
+    return key.about.rpartition("/step-")[0] == workflow

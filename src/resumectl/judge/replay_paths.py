@@ -1,65 +1,82 @@
-"""The path of a workflow through its steps, and where two runs of it part. Pure.
+"""Follow the path of a workflow through its steps, and find where two runs of it part.
 
-DBOS replays a workflow by calling its body again and answering from the records. That works
-only if the same records lead to the same next step, in every process: where two runs part
-although their records were the same, a recovery may take another path than the life that died.
+DBOS replays a workflow by calling its body again and answering from the records. That works only if
+the same records lead to the same next step, in every process: where two runs part although their
+records were the same, a recovery may take another path than the process that was killed.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from resumectl.judge.serialized_values import readable
-from resumectl.model.observation import LifeSeen
+from resumectl.model.events import StepReplayed, StepStarted
+from resumectl.model.observation import ProcessRecord
+from resumectl.model.snapshot import StepRow
+from resumectl.statuses import SUCCESS
 
 # Recorded only by a wait that lasted (DBOS 3.4.0, `recv` and `get_event` as well), with a
 # result, the time of waking, that the body never sees.
 _SLEEP = "DBOS.sleep"
-_MADE_BY_DBOS = "_dbos_"  # workflows of its own, as the debouncer's
+_MADE_BY_DBOS = "_dbos_"  # names of DBOS's own workflows, such as the debouncer's, begin so
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One step of a path: its name, and what it answered."""
+
+    name: str
+    output: str
+    error: str
+    child: str
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What a workflow was given, what it called in turn with which result, and how it ended."""
+    """What a workflow was given, what it called in turn with which result, and how it ended.
 
-    given: tuple[str, str]  # the workflow's name, its input
-    steps: Mapping[int, tuple[str, ...]]  # by number: name, output, error, child
+    Attributes:
+        given: Name of the workflow, and its input.
+        steps: Its steps, by number.
+        has_succeeded: Whether it ended well.
+    """
+
+    given: tuple[str, str]
+    steps: Mapping[int, PathStep]
     has_succeeded: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """Where one run went on otherwise than another, from the same records."""
+    """Where one run went on otherwise than another, from the same records.
 
-    number: int  # of the step
-    here: str  # the step's name; empty: the workflow ended
+    Attributes:
+        number: Number of the step.
+        here: Name of the step; empty if the workflow ended.
+        there: Name of the step in the other run; empty if the workflow ended.
+    """
+
+    number: int
+    here: str
     there: str
 
 
-def paths_of(life: LifeSeen) -> dict[str, Path]:
-    """The path of each workflow by its id, as a life left it."""
-    steps: defaultdict[str, dict[int, tuple[str, ...]]] = defaultdict(dict)
-    for step in life.left["steps"]:
-        steps[step["workflow"]][step["number"]] = (
-            step["name"],
-            readable(step["output"]),
-            readable(step["error"]),
-            step["child"] or "",
+def paths_of(process: ProcessRecord) -> dict[str, Path]:
+    """Return the path of each workflow by its id, as a process left it."""
+    steps: defaultdict[str, dict[int, PathStep]] = defaultdict(dict)
+    for row in process.snapshot.steps:
+        steps[row.workflow][row.number] = PathStep(
+            row.name, readable(row.output), readable(row.error), row.child or ""
         )
     return {
-        workflow["id"]: Path(
-            (workflow["name"], readable(workflow["input"])),
-            steps[workflow["id"]],
-            workflow["status"] == "SUCCESS",
-        )
-        for workflow in life.left["workflows"]
-        if not workflow["name"].startswith(_MADE_BY_DBOS)
+        row.id: Path((row.name, readable(row.input)), steps[row.id], row.status == SUCCESS)
+        for row in process.snapshot.workflows
+        if not row.name.startswith(_MADE_BY_DBOS)
     }
 
 
 def parting(here: Path, there: Path) -> Parting | None:
-    """The first place where two paths part that were the same until then.
+    """Return the first place where two paths part that were the same until then; None if there is none.
 
     Nothing is claimed where a result differs, for the next step may depend on it; nor beyond
     a number without a record, for what was there is not known.
@@ -68,49 +85,56 @@ def parting(here: Path, there: Path) -> Parting | None:
         return None
     number = 1
     while True:
-        steps = [path.steps.get(number, ()) for path in (here, there)]
-        names = [step[0] if step else "" for step in steps]
+        mine, others = here.steps.get(number), there.steps.get(number)
+        names = (mine.name if mine else "", others.name if others else "")
         if names[0] != names[1]:
-            is_known = all(
-                step or (path.has_succeeded and max(path.steps, default=0) < number)
-                for path, step in zip((here, there), steps, strict=True)
-            )
+            is_known = _is_known(here, number) and _is_known(there, number)
             return Parting(number, *names) if is_known and _SLEEP not in names else None
-        if not all(steps) or (steps[0] != steps[1] and names[0] != _SLEEP):
+        if mine is None or others is None or (mine != others and mine.name != _SLEEP):
             return None
         number += 1
 
 
-def never_asked_for(lives: Sequence[LifeSeen]) -> Iterator[tuple[str, int, str]]:
-    """Steps that were recorded at a crash, and that no later life's workflow called again.
+def _is_known(path: Path, number: int) -> bool:
+    """Return whether it is known what the workflow did at this number: a step, or its end."""
+    return number in path.steps or (path.has_succeeded and max(path.steps, default=0) < number)
 
-    Yields:
-        The workflow's id, the step's number, and its name.
+
+def never_called(processes: Sequence[ProcessRecord]) -> Iterator[StepRow]:
+    """Yield the steps that were recorded at a crash, and that no later process's workflow called again.
+
+    Args:
+        processes: Processes of one trial.
     """
-    ended = {w["id"] for w in lives[-1].left["workflows"] if w["status"] == "SUCCESS"}
-    for before, life in enumerate(lives[:-1]):
-        asked = {
-            (event["workflow"], event["number"])
-            for later in lives[before + 1 :]
-            for event in later.events
-            if event["kind"] in ("replayed", "ran")
-        }
-        unfinished = {w["id"] for w in life.left["workflows"] if w["status"] != "SUCCESS"}
-        for step in life.left["steps"]:
-            at = step["workflow"], step["number"]
+    ended = _succeeded(processes[-1])
+    for before, process in enumerate(processes[:-1]):
+        called = set().union(*map(_called, processes[before + 1 :]))
+        resumed = ended - _succeeded(process)
+        there = {row.id for row in process.snapshot.workflows}
+        for step in process.snapshot.steps:
             # DBOS's own, as the sleep within a wait, are called by what it finds when it looks.
-            is_own = step["name"].startswith("DBOS.")
-            if step["workflow"] in ended & unfinished and at not in asked and not is_own:
-                yield *at, step["name"]
+            is_own = step.name.startswith("DBOS.")
+            is_resumed = step.workflow in resumed & there
+            if is_resumed and (step.workflow, step.number) not in called and not is_own:
+                yield step
 
 
-def differing(path: Path, others: Sequence[Path]) -> Parting | None:
-    """Where a path parts from the first of the others that it parts from."""
+def _called(process: ProcessRecord) -> set[tuple[str | None, int | None]]:
+    calls = (e for e in process.events if isinstance(e, StepReplayed | StepStarted))
+    return {(event.site.workflow, event.site.step_number) for event in calls}
+
+
+def _succeeded(process: ProcessRecord) -> set[str]:
+    return {row.id for row in process.snapshot.workflows if row.status == SUCCESS}
+
+
+def first_parting(path: Path, others: Sequence[Path]) -> Parting | None:
+    """Return where a path parts from the first of the others that it parts from; None if from none."""
     return next((found for other in others if (found := parting(path, other))), None)
 
 
-def distinct(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Path]]:
-    """By workflow, the different paths that it took in several runs."""
+def distinct(runs: Sequence[Mapping[str, Path]]) -> dict[str, list[Path]]:
+    """Return the different paths that each workflow took in several runs, by workflow."""
     found: defaultdict[str, list[Path]] = defaultdict(list)
     for run in runs:
         for workflow_id, path in run.items():

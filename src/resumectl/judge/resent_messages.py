@@ -1,54 +1,51 @@
-"""Messages that are sent once more because the client asks again, and that nobody receives. Pure.
+"""Find messages that are sent once more because the client asks again, and that nobody receives.
 
 What is received changes what its workflow does, and is compared there.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from resumectl.judge.baseline import Baseline
-from resumectl.judge.trial_view import Field, field_said
+from resumectl.judge.fields import Field, FieldKind, said_field
+from resumectl.judge.trial_view import TrialView
 from resumectl.model.crash_plan import subject_of
-from resumectl.model.observation import Observation
+from resumectl.model.events import Committed
 
 _NOTIFIED = "/notified"
 
 
-def unread_repeats(
-    trial: Observation, found: Mapping[Field, Any], baseline: Baseline
-) -> dict[Field, int]:
-    """Inboxes that hold more than uninterrupted, since a client, or a step, has sent it again.
+def unread_repeats(view: TrialView, baseline: Baseline) -> dict[Field, int]:
+    """Return the inboxes that hold more than in the baseline, since a client, or a step, sent it again.
 
     A workflow's own `DBOS.send` is one of its steps, and never counts here.
 
     Args:
-        trial: Lives, and what was committed in each.
-        found: What it ended with.
-        baseline: What an uninterrupted run ends with.
+        view: The trial.
+        baseline: What uninterrupted runs end with.
 
     Returns:
         Inbox to how often a message was sent.
     """
     inboxes = {}
-    for key, texts in found.items():
-        if key.kind == "inbox":
+    for key, texts in view.fields.items():
+        if key.kind is FieldKind.INBOX:
             usual = Counter(baseline.fields.get(key, ((),))[0])
             more = Counter(texts) - usual
-            if more and not usual - Counter(texts) and more.total() <= _sent_again(trial, key):
+            is_complete = not usual - Counter(texts)
+            if more and is_complete and more.total() <= _sent_again(view, key):
                 inboxes[key] = max(more.values()) + 1
     return inboxes
 
 
-def _sent_again(trial: Observation, inbox: Field) -> int:
-    """How often what was sent to an inbox, by no workflow's own step, had been sent before."""
-    times: list[int] = [
+def _sent_again(view: TrialView, inbox: Field) -> int:
+    """Return how often what was sent to an inbox, by no workflow's own step, had been sent before."""
+    times = [
         sum(
-            name.endswith(_NOTIFIED) and field_said("inbox", subject_of(name), topic) == inbox
-            for event in life.events
-            if event["kind"] == "commit"
-            for name, topic in event["facts"]
+            fact.name.endswith(_NOTIFIED)
+            and said_field(FieldKind.INBOX, subject_of(fact.name), fact.detail) == inbox
+            for event in process.all(Committed)
+            for fact in event.facts
         )
-        for life in trial.lives
+        for process in view.processes
     ]
     return sum(times) - max(times)

@@ -1,36 +1,34 @@
-"""Tell what a restart of the program starts once more, as its import starts workflows. Pure.
+"""Find the workflows that a restart of the program starts once more, since its import starts some.
 
-The import is then the client, and it asks again in each process. Where it fixes no workflow id, it
-starts one more workflow each time: that is what it does, and no finding about the first one.
+The import is then the client, and it asks again in each process. If it fixes no workflow id, it starts
+one more workflow each time: that is what it does, and no finding about the first one.
 """
 
 from collections.abc import Collection
 
 from resumectl.judge.workflow_aliases import is_alias
+from resumectl.model.events import TargetImported
 from resumectl.model.observation import Observation
 
 
-def started_once_more(trial: Observation, known: Collection[str]) -> dict[str, int]:
+def started_once_more(trial: Observation, known: Collection[str]) -> set[str]:
     """Return the workflows that an import started beyond those of an uninterrupted run.
 
     Args:
-        trial: With each workflow whose id varies under its alias.
-        known: The workflows of an uninterrupted run.
+        trial: A trial with each workflow whose id varies under its alias.
+        known: Workflows of an uninterrupted run.
 
     Returns:
-        Id of each such workflow, and of those below it, to the number of the process.
+        Their ids, and those of all workflows below them.
     """
-    found: dict[str, int] = {}
-    for number, life in enumerate(trial.lives, start=1):
-        event = life.last("imported")
-        for workflow_id, _ in event["started"] if event and number > 1 else ():
-            if is_alias(workflow_id) and workflow_id not in known:
-                found[workflow_id] = number
-    rows = [row for life in trial.lives for row in life.left["workflows"]]
-    while below := {
-        row["id"]: found[row["parent"]]
-        for row in rows
-        if row["parent"] in found and row["id"] not in found
-    }:
+    found = {
+        workflow.id
+        for process in trial.processes[1:]
+        for event in process.all(TargetImported)
+        for workflow in event.started
+        if is_alias(workflow.id) and workflow.id not in known
+    }
+    rows = [row for process in trial.processes for row in process.snapshot.workflows]
+    while below := {row.id for row in rows if row.parent in found} - found:
         found |= below
     return found

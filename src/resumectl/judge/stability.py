@@ -1,4 +1,4 @@
-"""Tell findings that a repeated trial shows again from those that depend on luck. Pure.
+"""Tell findings that a repeated trial shows again from those that depend on luck.
 
 A finding is stable if some crash plan shows it each time that its trial is run, and unstable if
 every plan that was repeated shows it only sometimes. A trial with unstable findings alone is
@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from resumectl.model.observation import Finding, Judgement, Kind, Verdict
+from resumectl.model.verdict import Finding, Judgement, Kind, Verdict
 
 # How often a trial is run again, and how many plans are repeated for one finding, and in all. Of a
 # finding that shows in two of three trials, five trials of two plans show it each time in one of
 # four sweeps; of one in two, in one of sixteen.
-TIMES_AGAIN = 4
+REPETITIONS = 4
 _PLANS_EACH_MAX = 3
 _PLANS_MAX = 12
 

@@ -1,9 +1,9 @@
-"""Under which settings the processes of a target ran, as they recorded them. Pure."""
+"""Read the settings under which the processes of a target ran, as they recorded them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from resumectl.model.events import Launched, TargetImported
 from resumectl.model.observation import LATER_BASELINE, Observation
 
 
@@ -22,18 +22,8 @@ class TargetSettings:
     app_version: str
     is_version_computed: bool
     executor_id: str
-    replaced: Sequence[str]
-    started_at_import: Sequence[str]
-
-    def as_plain(self) -> dict[str, Any]:
-        """Return itself for JSON."""
-        return {
-            "app_version": self.app_version,
-            "is_version_computed": self.is_version_computed,
-            "executor_id": self.executor_id,
-            "replaced": list(self.replaced),
-            "started_at_import": list(self.started_at_import),
-        }
+    replaced: tuple[str, ...]
+    started_at_import: tuple[str, ...]
 
 
 def settings_of_target(
@@ -46,13 +36,13 @@ def settings_of_target(
         later: Whether of the program that the processes after the crash run.
     """
     for run in runs:
-        launched, imported = run.final.last("launched"), run.final.last("imported")
+        launched, imported = run.final.last(Launched), run.final.last(TargetImported)
         if (run.plan == LATER_BASELINE) == later and launched and imported:
             return TargetSettings(
-                launched["app_version"],
-                launched["is_version_computed"],
-                launched["executor_id"],
-                tuple(launched["replaced"]),
-                tuple(name for _, name in imported["started"]),
+                launched.app_version,
+                launched.is_version_computed,
+                launched.executor_id,
+                launched.replaced_settings,
+                tuple(each.name for each in imported.started),
             )
     return None

@@ -1,11 +1,33 @@
-"""What a run ended with, as what can be compared: fields with a value each, and counts. Pure."""
+"""One run as the judge sees it: everything that checks look at, computed once."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, TypeVar
 
+from resumectl.judge.fields import Count, Field, FieldKind, numbered_field, said_field, step_field
+from resumectl.judge.replay_paths import Path, paths_of
 from resumectl.judge.serialized_values import readable
-from resumectl.model.observation import LifeSeen, Observation
+from resumectl.model.codec import Plain
+from resumectl.model.crash_plan import subject_of
+from resumectl.model.events import (
+    Argument,
+    Committed,
+    EffectHappened,
+    EffectsCounted,
+    Event,
+    MessagesSent,
+    OutsideObserved,
+    RequestEnded,
+    StepEnded,
+    StepReplayed,
+    StepStarted,
+    WorkflowRaised,
+)
+from resumectl.model.evidence import Happening
+from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.snapshot import StepRow, WorkflowRow
 
 # Steps of DBOS's own (3.4.0) whose records are never the same, or only by chance: the time of
 # waking, which no body sees; which of several came first; and a child's result, which is recorded
@@ -13,213 +35,312 @@ from resumectl.model.observation import LifeSeen, Observation
 FIRST_OF_SEVERAL = frozenset({"DBOS.waitFirst", "DBOS.asyncio_wait"})
 # Messages come from several senders, in an order that is chance: all of them are compared.
 RECEIVED = "DBOS.recv"
-_NOT_COMPARED = frozenset({"DBOS.sleep", "DBOS.getResult", RECEIVED, *FIRST_OF_SEVERAL})
-_NO_TOPIC = "__null__topic__"  # as it is stored
-_SHOWN_MAX = 120  # characters of a value in evidence
+_NAME_ONLY = frozenset({"DBOS.sleep", "DBOS.getResult", RECEIVED, *FIRST_OF_SEVERAL})
+_WORKFLOW_PARTS = (
+    "name", "status", "output", "error", "parent", "input", "priority", "user", "roles",
+    "timeout_ms", "partition",
+)  # fmt: skip
+_STEP_PARTS = ("name", "output", "error", "child")
+_SERIALIZED = frozenset({"input", "output", "error"})
+
+Call = tuple[Field, StepStarted]
+E = TypeVar("E")
 
 
-class Field(NamedTuple):
-    """One thing that a run ends with, and that is compared."""
+class TrialView:
+    """What a run did and ended with.
 
-    kind: str  # workflow, step, write, received, event, stream, inbox, observed, answer, …
-    name: str  # as in checkout-1, or checkout-1/step-2
-    what: str = ""  # as in status, output
-    workflow: str = ""  # of a step, or a write: its workflow; of a step, its number there
-    number: int = 0
+    Args:
+        observation: The run.
+        effects_by_site: Effects that are told apart by where they happen; see `effects_by_site`.
 
-    def __str__(self) -> str:
-        names_itself = self.name and self.kind not in ("workflow", "observed", "received")
-        words = self.name if names_itself else f"{self.kind} {self.name}".rstrip()
-        return words + (f": {self.what}" if self.what else "")
+    Attributes:
+        observation: The run.
+    """
 
+    def __init__(
+        self, observation: Observation, effects_by_site: Collection[str] = frozenset()
+    ) -> None:
+        self.observation = observation
+        self._effects_by_site = frozenset(effects_by_site)
 
-class Count(NamedTuple):
-    """Something that happens so or so often: an effect, a step's body, a write of a body."""
+    def without(self, workflows: Collection[str]) -> "TrialView":
+        """Return the view of a run in which these workflows have left no trace.
 
-    kind: str  # effect, executions, write
-    name: str
-    about: str  # what tells one from another: arguments of an effect, or where
+        Args:
+            workflows: Ids of the workflows.
+        """
+        if not workflows:
+            return self
+        processes = tuple(_without(each, workflows) for each in self.processes)
+        return TrialView(replace(self.observation, processes=processes), self._effects_by_site)
 
-    def __str__(self) -> str:
-        said = (
-            f"{self.name}({self.about})" if self.kind == "effect" else f"{self.name} {self.about}"
+    @cached_property
+    def first_process(self) -> "TrialView":
+        """The view of its first process alone."""
+        first = replace(self.observation, processes=self.processes[:1])
+        return TrialView(first, self._effects_by_site)
+
+    @property
+    def processes(self) -> tuple[ProcessRecord, ...]:
+        """Its processes, in their order."""
+        return self.observation.processes
+
+    @property
+    def final(self) -> ProcessRecord:
+        """Its last process."""
+        return self.observation.final
+
+    # --- what it did
+
+    @cached_property
+    def committed(self) -> Counter[str]:
+        """How often each transition was committed, in all processes together."""
+        return Counter(fact.name for event in self._all(Committed) for fact in event.facts)
+
+    @cached_property
+    def started(self) -> Counter[Count]:
+        """How often each step's body began to run; a transaction's is undone with its process."""
+        return Counter(_execution(e) for e in self._all(StepStarted) if not e.is_transaction)
+
+    @cached_property
+    def ended(self) -> Counter[Count]:
+        """How often each step's body came to its end."""
+        return Counter(_execution(e) for e in self._all(StepEnded) if not e.is_transaction)
+
+    @cached_property
+    def counts(self) -> Mapping[Count, int]:
+        """How often each thing happened, in all processes together, and as the Scenario counts it."""
+        found: Counter[Count] = Counter()
+        for event in self._all(EffectHappened):
+            found[self.effect_count(event)] += 1
+        counted = self.final.last(EffectsCounted)
+        for name, times in (counted.counts if counted is not None else {}).items():
+            for about, number in times.items():
+                found[Count(Happening.EFFECT, name, about)] += number
+        found += self.started
+        for commit in self._all(Committed):
+            for insert in commit.inserts:
+                found[Count(Happening.WRITE, insert.fact, insert.workflow)] += 1
+        return dict(found)
+
+    def effect_count(self, event: EffectHappened) -> Count:
+        """Return what an effect is counted as."""
+        is_by_site = event.name in self._effects_by_site
+        about = str(event.site) if is_by_site else ", ".join(event.about)
+        return Count(Happening.EFFECT, event.name, about)
+
+    @cached_property
+    def effect_sites(self) -> Mapping[Count, EffectHappened]:
+        """The last time that each effect happened."""
+        return {self.effect_count(event): event for event in self._all(EffectHappened)}
+
+    @cached_property
+    def payloads(self) -> Mapping[Count, set[tuple[str, ...]]]:
+        """What each step's body was called with, and each effect recorded with."""
+        found: defaultdict[Count, set[tuple[str, ...]]] = defaultdict(set)
+        for event in self._all(StepStarted):
+            found[_execution(event)].add(tuple(each.text for each in event.arguments))
+        for effect in self._all(EffectHappened):
+            found[self.effect_count(effect)].add(effect.about)
+        return dict(found)
+
+    @cached_property
+    def calls(self) -> Sequence[Sequence[Call]]:
+        """The executions of steps that are a workflow's, by process, each with its field."""
+        return tuple(tuple(calls_of(process)) for process in self.processes)
+
+    @cached_property
+    def messages(self) -> Mapping[Field, list[str]]:
+        """What workflows sent, by the field of the step that it was."""
+        return {
+            numbered_field(event.workflow, event.step_number, "message"): [
+                readable(message) for message in event.messages
+            ]
+            for event in self._all(MessagesSent)
+        }
+
+    # --- what it ended with
+
+    @cached_property
+    def paths(self) -> Mapping[str, Path]:
+        """The path of each workflow through its steps."""
+        return paths_of(self.final)
+
+    @cached_property
+    def received(self) -> Mapping[str, Mapping[int, str]]:
+        """What each workflow received, by the number of the step."""
+        found: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        for step in self.final.snapshot.steps:
+            if step.name == RECEIVED:
+                found[step.workflow][step.number] = compared(step, "output") or ""
+        return dict(found)
+
+    @cached_property
+    def fields(self) -> Mapping[Field, Any]:
+        """What it ended with."""
+        return dict(
+            [
+                *self._recorded_fields(),
+                *self._given_fields(),
+                *self._said_fields(),
+                *self._answer_fields(),
+            ]
         )
-        return f"{self.kind} {'of ' if self.kind == 'executions' else ''}{said}"
+
+    def _recorded_fields(self) -> Iterator[tuple[Field, Any]]:
+        snapshot = self.final.snapshot
+        for workflow in snapshot.workflows:
+            for part in _WORKFLOW_PARTS:
+                yield Field(FieldKind.WORKFLOW, workflow.id, part), compared(workflow, part)
+        for step in snapshot.steps:
+            for part in ("name",) if step.name in _NAME_ONLY else _STEP_PARTS:
+                yield step_field(step, part), compared(step, part)
+        for workflow_id, numbered in self.received.items():
+            key = Field(FieldKind.RECEIVED, workflow_id, "", workflow_id)
+            yield key, sorted(numbered.values())
+
+    def _given_fields(self) -> Iterator[tuple[Field, Any]]:
+        """Yield what steps were called with, and statements of bodies executed with."""
+        given: defaultdict[Field, set[str]] = defaultdict(set)
+        for calls in self.calls:
+            for call, event in calls:
+                given[call].add(", ".join(argument.text for argument in event.arguments))
+        for commit in self._all(Committed):
+            for update in commit.updates:
+                name = f"{update.fact} by {update.workflow}"
+                key = Field(FieldKind.WRITE, name, "values", update.workflow)
+                given[key].add(update.values)
+        return ((key, tuple(sorted(texts))) for key, texts in given.items())
+
+    def _said_fields(self) -> Iterator[tuple[Field, Any]]:
+        for kind in (FieldKind.EVENT, FieldKind.STREAM, FieldKind.INBOX):
+            texts: defaultdict[Field, list[str]] = defaultdict(list)
+            for row in self.final.snapshot.said[kind]:
+                texts[said_field(kind, row.workflow, row.key)].append(readable(row.value))
+            for key, values in texts.items():
+                # Messages come from several senders, in an order that is chance.
+                yield key, sorted(values) if kind is FieldKind.INBOX else values
+
+    def _answer_fields(self) -> Iterator[tuple[Field, Any]]:
+        """Yield what the client got, and what the Scenario observes."""
+        answer = self.final.last(RequestEnded)
+        if answer is None:
+            yield Field(FieldKind.ANSWER, ""), None
+        else:
+            error = answer.error
+            yield Field(FieldKind.ANSWER, ""), answer.value if error is None else error.summary
+        observed = self.final.last(OutsideObserved)
+        if observed is None:
+            yield Field(FieldKind.OBSERVED, ""), None
+        elif observed.error is not None:
+            yield Field(FieldKind.OBSERVE, ""), observed.error
+        else:
+            yield from _flat("", observed.value)
+        counted = self.final.last(EffectsCounted)
+        if counted is not None and counted.error is not None:
+            yield Field(FieldKind.EFFECTS, ""), counted.error
+
+    def _all(self, kind: type[E]) -> Iterator[E]:
+        return self.observation.all(kind)
 
 
-def fields_of(run: Observation) -> dict[Field, Any]:
-    """What a run ended with."""
-    life = run.final
-    found: dict[Field, Any] = {}
-    for workflow in life.left["workflows"]:
-        for what in (
-            "name", "status", "output", "error", "parent", "input", "priority", "user", "roles",
-            "timeout_ms", "partition",
-        ):  # fmt: skip
-            found[Field("workflow", workflow["id"], what)] = compared(workflow, what)
-    for step in life.left["steps"]:
-        is_compared = step["name"] not in _NOT_COMPARED
-        for what in ("name", "output", "error", "child") if is_compared else ("name",):
-            found[field_of_step(step, what)] = compared(step, what)
-    for workflow_id, numbered in received(life).items():
-        found[Field("received", workflow_id, "", workflow_id)] = sorted(numbered.values())
-    given: defaultdict[Field, set[str]] = defaultdict(set)
-    for each in run.lives:
-        for call, event in calls_of(each):
-            given[call].add(", ".join(event["payload"]))
-    for commit in events_of(run, "commit"):
-        for write, workflow, values in commit.get("set_by_bodies", ()):
-            given[Field("write", f"{write} by {workflow}", "values", workflow)].add(values)
-    found.update((key, tuple(sorted(texts))) for key, texts in given.items())
-    for kind in ("event", "stream", "inbox"):
-        texts: defaultdict[Field, list[str]] = defaultdict(list)
-        for row in life.left[kind]:
-            texts[field_said(kind, row["workflow"], row["key"])].append(readable(row["value"]))
-        # Messages come from several senders, in an order that is chance.
-        found.update((k, sorted(v) if kind == "inbox" else v) for k, v in texts.items())
-    answer = life.last("answered") or {}
-    found[Field("answer", "")] = answer.get("value", answer.get("error"))
-    for kind, what in (("observed", "observe"), ("counted", "effects")):
-        look = life.last(kind) or {}
-        if "error" in look:
-            found[Field(what, "")] = look["error"]
-        elif kind == "observed":
-            found.update(_flat("", look.get("value")))
-    return found
+def calls_of(process: ProcessRecord) -> Iterator[Call]:
+    """Yield the executions of steps that are a workflow's, each with the field of its arguments."""
+    for event in process.all(StepStarted):
+        site = event.site
+        if site.workflow is not None and site.step_number is not None:
+            yield numbered_field(site.workflow, site.step_number, "arguments"), event
 
 
-def received(life: LifeSeen) -> dict[str, dict[int, str]]:
-    """What each workflow received, by the number of the step."""
-    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
-    for step in life.left["steps"]:
-        if step["name"] == RECEIVED:
-            found[step["workflow"]][step["number"]] = compared(step, "output") or ""
-    return found
+def compared(row: WorkflowRow | StepRow, part: str) -> Any:
+    """Return a column of a row, as it is compared with another's.
+
+    Args:
+        row: The row.
+        part: Name of the column.
+    """
+    value = getattr(row, part)
+    return readable(value) if part in _SERIALIZED and value is not None else value
 
 
-def field_said(kind: str, workflow: str, key: str) -> Field:
-    """Of what a workflow said under a key, or was told on a topic."""
-    name = " ".join(filter(None, (kind, workflow, "" if key == _NO_TOPIC else key)))
-    return Field(kind, name, "", workflow)
+def steps_recorded(process: ProcessRecord) -> frozenset[tuple[str, int]]:
+    """Return the steps that are recorded when a process has ended: workflow and number."""
+    return frozenset((step.workflow, step.number) for step in process.snapshot.steps)
 
 
-def field_of_step(row: Mapping[str, Any], what: str) -> Field:
-    """Of a recorded step, or of a call of it."""
-    workflow, number = row["workflow"], row["number"]
-    return Field("step", f"{workflow}/step-{number}", what, workflow, number)
+def plain_values(call: StepStarted) -> list[str]:
+    """Return the arguments of a step's body that are made of plain values alone."""
+    return [argument.text for argument in call.arguments if not argument.is_opaque]
 
 
-def calls_of(life: LifeSeen) -> Iterator[tuple[Field, Mapping[str, Any]]]:
-    """The executions of steps that are a workflow's, each with the field of its arguments."""
-    for event in life.events:
-        if event["kind"] == "ran" and event["workflow"] is not None and event["number"] is not None:
-            yield field_of_step(event, "arguments"), event
-
-
-def messages_of(run: Observation) -> Iterator[tuple[Field, list[str]]]:
-    """What workflows sent, in all lives, by the field of the step that it was."""
-    for event in events_of(run, "sent"):
-        yield field_of_step(event, "message"), [readable(each) for each in event["messages"]]
-
-
-def values_given(call: Mapping[str, Any]) -> list[str]:
-    """What a step's body was called with, where that is made of values alone."""
-    return [text for _, text in _values(call)]
-
-
-def are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two calls of a step's body were given the same values, apart from times."""
-    mine, others = _ways_to_show(one), _ways_to_show(other)
+def are_alike(one: StepStarted, other: StepStarted) -> bool:
+    """Return whether two calls of a step's body have the same arguments, apart from times."""
+    mine, others = (
+        [_ways_to_show(each) for each in call.arguments if not each.is_opaque]
+        for call in (one, other)
+    )
     return len(mine) == len(others) and not any(map(frozenset.isdisjoint, mine, others))
 
 
-def _ways_to_show(call: Mapping[str, Any]) -> list[frozenset[str]]:
-    """Of each value its text, and the texts without what may be a time."""
-    timeless = {index: texts for index, *texts in call.get("timeless", ())}
-    return [frozenset((text, *timeless.get(index, ()))) for index, text in _values(call)]
+def _ways_to_show(argument: Argument) -> frozenset[str]:
+    return frozenset((argument.text, *argument.without_times))
 
 
-def _values(call: Mapping[str, Any]) -> list[tuple[int, str]]:
-    opaque = call.get("opaque", ())
-    return [(i, text) for i, text in enumerate(call["payload"]) if i not in opaque]
-
-
-def compared(row: Mapping[str, Any], key: str) -> Any:
-    """A column of a workflow or step, as it is held against another's."""
-    is_value = key in ("output", "error", "input") and row[key] is not None
-    return readable(row[key]) if is_value else row[key]
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[Field, Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(f"{name}.{key}" if name else key, inner)
-    else:
-        yield Field("observed", name), value
-
-
-def counts_of(run: Observation, by_site: set[str]) -> dict[Count, int]:
-    """How often each thing happened, in all lives together, and as the scenario counts them."""
-    found: Counter[Count] = Counter()
-    for each in events_of(run, "effect"):
-        about = site(each) if each["name"] in by_site else ", ".join(each["about"])
-        found[Count("effect", each["name"], about)] += 1
-    counted = run.final.last("counted")
-    for name, times in ((counted["value"] if counted else None) or {}).items():
-        for about, number in times.items():
-            found[Count("effect", name, about)] += number
-    found += executions(run, "ran")
-    for commit in events_of(run, "commit"):
-        for table, workflow in commit.get("added_by_bodies", ()):
-            found[Count("write", table, workflow)] += 1
-    return dict(found)
-
-
-def executions(run: Observation, kind: str) -> Counter[Count]:
-    """How often each step's body was executed.
+def effects_by_site(runs: Sequence[Observation]) -> set[str]:
+    """Return the effects that differ between runs: they are told apart by where, not by their arguments.
 
     Args:
-        run: With all its lives.
-        kind: `ran`, for how often it began, or `ended`, for how often it came to its end.
+        runs: Uninterrupted runs of one program.
     """
-    return Counter(
-        Count("executions", each["step"], site(each))
-        for each in events_of(run, kind)
-        if not each["transaction"]  # which is undone with the process
-    )
-
-
-def sites_of_effects(runs: Sequence[Observation]) -> set[str]:
-    """Effects that are not the same in every run: told apart by where, not by what about."""
-    seen = []
-    for run in runs:
-        seen.append(Counter((e["name"], tuple(e["about"])) for e in events_of(run, "effect")))
+    seen = [Counter((e.name, e.about) for e in run.all(EffectHappened)) for run in runs]
     everything = {key for each in seen for key in each}
     return {name for name, about in everything if any((name, about) not in each for each in seen)}
 
 
-def site(event: Mapping[str, Any]) -> str:
-    """Where something happened, as in `checkout-1/step-2`."""
-    if event["workflow"] is None:
-        begun_in = event.get("begun_in")
-        return f"a thread of {begun_in}" if begun_in else "outside of any workflow"
-    if event["number"] is None:
-        return f"{event['workflow']}, outside of any step"
-    return f"{event['workflow']}/step-{event['number']}"
+def _execution(event: StepStarted | StepEnded) -> Count:
+    return Count(Happening.EXECUTION, event.step, str(event.site))
 
 
-def events_of(run: Observation, kind: str) -> Iterator[Mapping[str, Any]]:
-    """The events of a kind, of all lives in their order."""
-    for life in run.lives:
-        yield from (event for event in life.events if event["kind"] == kind)
+def _flat(name: str, value: Plain) -> Iterator[tuple[Field, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}" if name else key, inner)
+    else:
+        yield Field(FieldKind.OBSERVED, name), value
 
 
-def committed(run: Observation) -> Iterator[str]:
-    """The names of all facts, as often as they were committed."""
-    yield from (name for e in events_of(run, "commit") for name, _ in e["facts"])
+# --- leaving workflows out
 
 
-def in_short(value: Any) -> str:
-    """A value as evidence shows it."""
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"
+def _without(process: ProcessRecord, workflows: Collection[str]) -> ProcessRecord:
+    snapshot = process.snapshot
+    return replace(
+        process,
+        events=tuple(
+            _without_facts(event, workflows) if isinstance(event, Committed) else event
+            for event in process.events
+            if _workflow_of(event) not in workflows
+        ),
+        snapshot=replace(
+            snapshot,
+            workflows=tuple(row for row in snapshot.workflows if row.id not in workflows),
+            steps=tuple(row for row in snapshot.steps if row.workflow not in workflows),
+            event=tuple(row for row in snapshot.event if row.workflow not in workflows),
+            stream=tuple(row for row in snapshot.stream if row.workflow not in workflows),
+            inbox=tuple(row for row in snapshot.inbox if row.workflow not in workflows),
+        ),
+    )
+
+
+def _workflow_of(event: Event) -> str | None:
+    if isinstance(event, StepStarted | StepEnded | StepReplayed | EffectHappened):
+        return event.site.workflow
+    if isinstance(event, MessagesSent | WorkflowRaised):
+        return event.workflow
+    return None
+
+
+def _without_facts(commit: Committed, workflows: Collection[str]) -> Committed:
+    facts = (fact for fact in commit.facts if subject_of(fact.name) not in workflows)
+    return replace(commit, facts=tuple(facts))

@@ -1,112 +1,65 @@
-"""Workflows whose ids differ from run to run, under names that do not. Pure.
+"""Give workflows whose ids differ from run to run names that do not.
 
-A child started under an id made by chance has another one in each run; it is told by its
-name, its parent and the step that started it, as in `~child of parent-1 by step 3`.
+A child that is started under a random id has another one in each run. Its alias says its name, its
+parent and the step that started it, as in `~child of parent-1 by step 3`.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from resumectl.judge.serialized_values import readable
-from resumectl.model.crash_plan import spelled, subject_of
-from resumectl.model.observation import Observation
+from resumectl.model.crash_plan import encoded, subject_of
+from resumectl.model.events import (
+    Committed,
+    EffectHappened,
+    Launched,
+    LaunchStarted,
+    StartedWorkflow,
+    StepEnded,
+    StepReplayed,
+    StepStarted,
+    TargetImported,
+)
+from resumectl.model.map_texts import map_texts
+from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, WorkflowRow
 
-
-def stable_ids(runs: Sequence[Observation]) -> set[str]:
-    """The ids of workflows that every run has, those included that are deleted in the end."""
-    return set.intersection(*map(_ids, runs))
-
-
-def _ids(run: Observation) -> set[str]:
-    left = {str(w["id"]) for w in run.final.left["workflows"]}
-    commits = (e for life in run.lives for e in life.events if e["kind"] == "commit")
-    return left | {subject_of(name) for commit in commits for name, _ in commit["facts"]}
-
-
-def aliased(run: Observation, stable: set[str]) -> Observation:
-    """The same observation, with every other workflow under its alias."""
-    aliases = _aliases(run, stable)
-    if not aliases:
-        return run
-    say = _Saying(aliases)
-    plain = run.as_plain()
-    for life in plain["lives"]:
-        life["left"] = {kind: _read(rows, say) for kind, rows in life["left"].items()}
-        life["events"] = [
-            {k: v if k in _NO_IDS else _said(v, say) for k, v in event.items()}
-            for event in life["events"]
-        ]
-    return Observation.from_plain(plain)
-
-
-# What is told of an event in the lab's own words.
-_NO_IDS = frozenset({"kind", "at_us", "promises", "app_version", "digest", "step", "name"})
+_CLIENT, _SCHEDULE = "the client", "the schedule"
+_SCHEDULED_PREFIX = "sched-"  # of the ids that DBOS 3.4.0 makes (_scheduler.py)
 # An id so long is found wherever it stands, as in `receipt_0b0f…`; a shorter one, which may be
 # a part of anything, only where it stands by itself.
 _LONG = 16
-
-
-class _Saying:
-    """Says a text with aliases in the place of ids; as they are, and as plans and URLs have them."""
-
-    def __init__(self, aliases: Mapping[str, str]) -> None:
-        self._alias_of: dict[str, str] = {}
-        for workflow_id, alias in aliases.items():
-            in_a_plan = spelled(workflow_id)
-            self._alias_of |= dict.fromkeys((workflow_id, in_a_plan, quote(workflow_id)), alias)
-        # The longest first: one id may be the beginning of another, as a parent's of its child's.
-        forms = sorted(self._alias_of, key=len, reverse=True)
-        self._pattern = re.compile(
-            "|".join(
-                re.escape(form) if len(form) >= _LONG else rf"(?<![\w-]){re.escape(form)}(?![\w-])"
-                for form in forms
-            )
-        )
-
-    def __call__(self, text: str) -> str:
-        return self._pattern.sub(lambda match: self._alias_of[match[0]], text)
-
-
-def _said(value: Any, say: _Saying) -> Any:
-    if isinstance(value, str):
-        return say(value)
-    if isinstance(value, dict):
-        return {say(key): _said(inner, say) for key, inner in value.items()}
-    return [_said(each, say) for each in value] if isinstance(value, list) else value
-
-
-def _read(rows: Iterable[dict[str, Any]], say: _Saying) -> list[dict[str, Any]]:
-    """The same rows, with a stored value as text where an id stands in it."""
-    found = []
-    for row in rows:
-        stored = {key: row[key] for key in _STORED if row.get(key) is not None}
-        read = {key: readable(each, say) for key, each in stored.items()}
-        found.append(
-            {key: each if key in stored else _said(each, say) for key, each in row.items()}
-            | {key: text for key, text in read.items() if text != readable(stored[key])}
-        )
-    return found
-
-
-_STORED = ("input", "output", "error", "value")
+# Fields in which no workflow id can stand.
+_WITHOUT_IDS: Mapping[type, frozenset[str]] = {
+    LaunchStarted: frozenset({"promises", "digest"}),
+    Launched: frozenset({"app_version"}),
+    StepStarted: frozenset({"step"}),
+    StepEnded: frozenset({"step"}),
+    StepReplayed: frozenset({"step"}),
+    EffectHappened: frozenset({"name"}),
+    StartedWorkflow: frozenset({"name"}),
+    WorkflowRow: frozenset({"name"}),
+    StepRow: frozenset({"name"}),
+}
+_SERIALIZED: Mapping[type, frozenset[str]] = {
+    WorkflowRow: frozenset({"input", "output", "error"}),
+    StepRow: frozenset({"output", "error"}),
+    SaidRow: frozenset({"value"}),
+}
+V = TypeVar("V")
 
 
 def is_alias(subject: str) -> bool:
-    """Whether a workflow, or a transition of it, goes by an alias."""
+    """Return whether a workflow, or a transition of it, has an alias."""
     return subject.startswith("~")
 
 
-def started_at_import(run: Observation) -> set[str]:
-    """Return the workflows that the import of the program started, in all processes."""
-    events = (life.last("imported") or {"started": ()} for life in run.lives)
-    return {workflow_id for event in events for workflow_id, _ in event["started"]}
-
-
 def has_parent(alias: str) -> bool:
-    """Whether a workflow, or one further up, was started by one whose id does not vary."""
+    """Return whether a workflow, or one above it, was started by one whose id does not vary."""
     return not any(f" of {each} " in alias for each in (_CLIENT, _SCHEDULE))
 
 
@@ -115,32 +68,115 @@ def is_scheduled(subject: str) -> bool:
     return f" of {_SCHEDULE} " in subject
 
 
-_CLIENT, _SCHEDULE = "the client", "the schedule"
-_SCHEDULED_PREFIX = "sched-"  # of the ids that DBOS 3.4.0 makes (_scheduler.py)
+def started_at_import(run: Observation) -> set[str]:
+    """Return the workflows that the import of the program started, in all processes."""
+    return {each.id for event in run.all(TargetImported) for each in event.started}
+
+
+def stable_ids(runs: Sequence[Observation]) -> set[str]:
+    """Return the ids of workflows that every run has, including those that are deleted in the end."""
+    return set.intersection(*map(_ids, runs))
+
+
+def _ids(run: Observation) -> set[str]:
+    left = {row.id for row in run.final.snapshot.workflows}
+    committed = (fact.name for event in run.all(Committed) for fact in event.facts)
+    return left | set(map(subject_of, committed))
+
+
+def aliased(run: Observation, stable: set[str]) -> Observation:
+    """Return the same observation, with every other workflow under its alias.
+
+    Args:
+        run: The observation.
+        stable: Ids of the workflows that keep their ids.
+    """
+    aliases = _aliases(run, stable)
+    if not aliases:
+        return run
+    renamer = _Renamer(aliases)
+    processes = tuple(
+        replace(
+            process,
+            events=tuple(map(renamer.renamed, process.events)),
+            snapshot=_renamed_snapshot(process.snapshot, renamer),
+        )
+        for process in run.processes
+    )
+    return replace(run, processes=processes)
+
+
+def _renamed_snapshot(snapshot: Snapshot, renamer: "_Renamer") -> Snapshot:
+    return Snapshot(
+        workflows=tuple(map(renamer.renamed, snapshot.workflows)),
+        steps=tuple(map(renamer.renamed, snapshot.steps)),
+        event=tuple(map(renamer.renamed, snapshot.event)),
+        stream=tuple(map(renamer.renamed, snapshot.stream)),
+        inbox=tuple(map(renamer.renamed, snapshot.inbox)),
+    )
+
+
+class _Renamer:
+    """Puts aliases in the place of ids; as they are, and as plans and URLs contain them."""
+
+    def __init__(self, aliases: Mapping[str, str]) -> None:
+        self._alias_of: dict[str, str] = {}
+        for workflow_id, alias in aliases.items():
+            forms = (workflow_id, encoded(workflow_id), quote(workflow_id))
+            self._alias_of |= dict.fromkeys(forms, alias)
+        # The longest first: one id may be the beginning of another, as a parent's of its child's.
+        longest_first = sorted(self._alias_of, key=len, reverse=True)
+        self._pattern = re.compile(
+            "|".join(
+                re.escape(form) if len(form) >= _LONG else rf"(?<![\w-]){re.escape(form)}(?![\w-])"
+                for form in longest_first
+            )
+        )
+
+    def text(self, text: str) -> str:
+        """Return a text with aliases."""
+        return self._pattern.sub(lambda match: self._alias_of[match[0]], text)
+
+    def renamed(self, value: V) -> V:
+        """Return an event or a row with aliases."""
+        return map_texts(value, self.text, self._override)
+
+    def _override(self, kind: type, name: str) -> Callable[[Any], Any] | None:
+        if name in _WITHOUT_IDS.get(kind, ()):
+            return _unchanged
+        return self._serialized if name in _SERIALIZED.get(kind, ()) else None
+
+    def _serialized(self, stored: str | None) -> str | None:
+        """Return a stored value as text where an id stands in it, and as it is elsewhere."""
+        if stored is None:
+            return None
+        text = readable(stored, self.text)
+        return text if text != readable(stored) else stored
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
+    """Return the aliases of all workflows that are not stable, by id."""
+    seen: dict[str, WorkflowRow] = {}
+    started_by: dict[str, int] = {}  # child to the number of its parent's step
+    for process in run.processes:
+        for row in process.snapshot.workflows:
+            seen.setdefault(row.id, row)
+        _note_starts(process, started_by)
     found: dict[str, str] = {}
     turns: Counter[str] = Counter()
-    seen: dict[str, dict[str, Any]] = {}
-    started_by: dict[str, int] = {}  # child to the number of its parent's step
-    for life in run.lives:
-        for workflow in life.left["workflows"]:
-            seen.setdefault(workflow["id"], workflow)
-        for step in life.left["steps"]:
-            # The parent's later steps, which await it, name the child as well.
-            if step["child"]:
-                started_by.setdefault(step["child"], step["number"])
 
     def alias_of(workflow_id: str) -> str:
-        """The alias of one that has none yet; its parent's comes first."""
+        """Return the alias of a workflow, whose parent's is made first."""
         if workflow_id in stable or workflow_id not in seen:
             return workflow_id
         if workflow_id not in found:
-            workflow = seen[workflow_id]
-            parent = workflow["parent"]
+            row = seen[workflow_id]
             starter = _SCHEDULE if workflow_id.startswith(_SCHEDULED_PREFIX) else _CLIENT
-            whose = f"~{workflow['name']} of {alias_of(parent) if parent else starter}"
+            whose = f"~{row.name} of {alias_of(row.parent) if row.parent else starter}"
             if workflow_id in started_by:
                 found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"
             else:
@@ -151,3 +187,10 @@ def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
     for workflow_id in seen:
         alias_of(workflow_id)
     return found
+
+
+def _note_starts(process: ProcessRecord, started_by: dict[str, int]) -> None:
+    for step in process.snapshot.steps:
+        # The parent's later steps, which await it, name the child as well.
+        if step.child:
+            started_by.setdefault(step.child, step.number)

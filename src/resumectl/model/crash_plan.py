@@ -1,55 +1,55 @@
-"""Crash points and crash plans as values: parse, print, match. Pure.
+"""Crash points and crash plans as values: parse, print, match.
 
-    plan    = death { "," death }            the k-th death strikes the k-th life
-    death   = edge ":" pattern [ "#" n ] [ "=" blow ] [ "+hold:" pattern "#" n ]
+    plan    = crash { "," crash }            the k-th crash is for the k-th process
+    crash   = edge ":" pattern [ "#" n ] [ "=" method ] [ "+hold:" pattern "#" n ]
     edge    = "before" | "after"
     pattern = WORKFLOW "/" TRANSITION        with shell-style * and ?
-    n       = the n-th match in that life, 1 if left out
-    blow    = "kill" | "term" | "exit"       "kill" if left out
+    n       = the n-th match in that process, 1 if left out
+    method  = "kill" | "term" | "exit"       "kill" if left out
 
-A hold lets n transitions that match it begin, and no more: where several threads are at
-work, it keeps the others from going on while the n-th is on its way to the crash point.
+A hold lets n transitions that match it begin, and no more. Where several threads are at work, it
+stops the others while the n-th one is on its way to the crash point.
 """
 
 import fnmatch
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from resumectl.errors import Refusal
+from resumectl.model.text_enum import TextEnum
 
 
-class Edge(StrEnum):
-    """Which side of the commit that makes a transition durable."""
+class Edge(TextEnum):
+    """Side of the commit that makes a transition durable."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
-class Blow(StrEnum):
-    """How the process dies."""
+class KillMethod(TextEnum):
+    """How a process is ended at a crash point."""
 
     KILL = "kill"  # SIGKILL: nothing runs any more
     TERM = "term"  # SIGTERM, at its default disposition
     EXIT = "exit"  # os._exit: no handlers, no buffers, as hand-written crash scripts do
 
 
-EXIT_STATUS = 86  # of the blow "exit"; none that Python, a shell or resumectl itself gives
+# The exit status of the method "exit"; neither Python nor a shell nor resumectl itself uses it.
+EXIT_STATUS = 86
 
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The n-th transition of a pattern."""
+    """The n-th transition that a pattern covers."""
 
     pattern: str
     n: int = 1
 
     def covers(self, transition: str) -> bool:
-        """Whether the transition, as in `alpha-1-7/step-1`, is one of the pattern's."""
+        """Return whether the pattern covers a transition, as in `alpha-1-7/step-1`."""
         return _matcher(self.pattern)(transition) is not None
 
     def __str__(self) -> str:
@@ -57,24 +57,29 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
-    """Where one life ends, and how."""
+class Crash:
+    """Where and how one process is ended."""
 
     edge: Edge
     at: Matches
-    blow: Blow = Blow.KILL
+    method: KillMethod = KillMethod.KILL
     hold: Matches | None = None
 
     def __str__(self) -> str:
-        blow = "" if self.blow is Blow.KILL else f"={self.blow}"
+        method = "" if self.method is KillMethod.KILL else f"={self.method}"
         # The hold always shows its n: without one it would read as the point itself.
         hold = "" if self.hold is None else f"+hold:{self.hold.pattern}#{self.hold.n}"
-        return f"{self.edge}:{self.at}{blow}{hold}"
+        return f"{self.edge}:{self.at}{method}{hold}"
+
+    @property
+    def without_hold(self) -> "Crash":
+        """The same crash, without a hold."""
+        return replace(self, hold=None)
 
 
-_DEATH = re.compile(
+_CRASH = re.compile(
     r"(?P<edge>before|after):(?P<pattern>[^#=,]+?/[^#=,/+]+)(?:#(?P<n>[1-9][0-9]*))?"
-    r"(?:=(?P<blow>kill|term|exit))?"
+    r"(?:=(?P<method>kill|term|exit))?"
     r"(?:\+hold:(?P<hold>[^#=,]+/[^#=,/+]+)#(?P<hold_n>[1-9][0-9]*))?"
 )
 
@@ -83,7 +88,7 @@ def _not_a_crash_point(text: str) -> Refusal:
     edges = [f"{edge}:{text}" for edge in Edge]
     examples = (
         edges
-        if all(map(_DEATH.fullmatch, edges))
+        if all(map(_CRASH.fullmatch, edges))
         else ["after:alpha-1-7/step-1", "before:alpha-1-*/delivered#7"]
     )
     return Refusal(f"{text!r} is not a crash point", next_step=f"as in  {'  or  '.join(examples)}")
@@ -91,40 +96,40 @@ def _not_a_crash_point(text: str) -> Refusal:
 
 @dataclass(frozen=True, slots=True)
 class CrashPlan:
-    """The deaths of one trial, life by life; prints as the text it parses from."""
+    """The crashes of one trial, process by process; prints as the text that it parses from."""
 
-    deaths: tuple[Death, ...]
+    crashes: tuple[Crash, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a plan.
+    def parse(cls, text: str) -> "CrashPlan":
+        """Read a crash plan.
 
         Raises:
-            Refusal: It is not one.
+            Refusal: The text is not a crash plan.
         """
-        deaths = []
+        crashes = []
         for part in text.split(","):
-            match = _DEATH.fullmatch(part.strip())
+            match = _CRASH.fullmatch(part.strip())
             if match is None:
                 raise _not_a_crash_point(part.strip())
             hold = Matches(match["hold"], int(match["hold_n"])) if match["hold"] else None
-            deaths.append(
-                Death(
+            crashes.append(
+                Crash(
                     Edge(match["edge"]),
                     Matches(match["pattern"], int(match["n"] or 1)),
-                    Blow(match["blow"] or "kill"),
+                    KillMethod(match["method"] or "kill"),
                     hold,
                 )
             )
-        return cls(tuple(deaths))
+        return cls(tuple(crashes))
 
     def __str__(self) -> str:
-        return ",".join(map(str, self.deaths))
+        return ",".join(map(str, self.crashes))
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:
-    """A trial that is to be run.
+    """A trial that is still to be run.
 
     Attributes:
         number: Its number in the sweep.
@@ -139,58 +144,58 @@ class PlannedTrial:
     is_check: bool = False
 
 
-# What a plan gives a meaning to, and a workflow id may hold: written as in URLs.
+# Characters with a meaning in a plan that a workflow id may hold: they are percent-encoded.
 _SPECIAL = re.compile(r"[,#=+*?%\s]")
 
 
-@functools.lru_cache(maxsize=4096)  # a workflow's is asked for at each of its transitions
-def spelled(subject: str) -> str:
-    """A workflow id, or a table, as plans write it: what they would take for their own escaped."""
-    return _SPECIAL.sub(_escaped, subject)
+@functools.lru_cache(maxsize=4096)  # called for each transition of a workflow
+def encoded(subject: str) -> str:
+    """Return a workflow id, or the name of a table, as a plan contains it."""
+    return _SPECIAL.sub(_percent_encoded, subject)
 
 
-def named(subject: str, fact: str) -> str:
-    """A transition's name, as in `alpha-1-7/step-1`.
+def transition_name(subject: str, fact: str) -> str:
+    """Return the name of a transition, as in `alpha-1-7/step-1`.
 
     Args:
-        subject: A workflow id, or a table.
+        subject: Workflow id, or name of a table.
         fact: What became true of it.
     """
-    return f"{spelled(subject)}/{fact}"
+    return f"{encoded(subject)}/{fact}"
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _percent_encoded(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode())
 
 
 def subject_of(transition: str) -> str:
-    """The workflow id, or the table, of a transition."""
+    """Return the workflow id, or the name of the table, of a transition."""
     return unquote(transition.rpartition("/")[0])
 
 
-@functools.lru_cache(maxsize=4096)  # asked of one pattern at each commit
+@functools.lru_cache(maxsize=4096)  # called with the same pattern for each commit
 def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
     # Only * and ? are wild; fnmatch would take a bracket for a set of characters. A space may be
     # typed as it stands in the id.
-    glob = re.sub(r"\s", _escaped, pattern).replace("[", "[[]")
+    glob = re.sub(r"\s", _percent_encoded, pattern).replace("[", "[[]")
     return re.compile(fnmatch.translate(glob)).match
 
 
 def delivery_plan(
-    batch_id: str, n: int, *, edge: Edge, blow: Blow, checkpoint: str | None = None
+    batch_id: str, n: int, *, edge: Edge, method: KillMethod, checkpoint: str | None = None
 ) -> CrashPlan:
-    """The plan of `crash-after N`: die about the N-th delivery of a batch.
+    """Return the plan of `crash-after N`: end the process at the n-th delivery of a batch.
 
     Args:
-        batch_id: The batch; its messages' workflows are BATCH-1, BATCH-2, ….
-        n: Which delivery, in the order in which they become durable.
-        edge: Before or after the delivery's own commit; ignored with a checkpoint.
-        blow: How to die.
-        checkpoint: Die after the n-th transition of this name instead, with exactly n
-            deliveries begun.
+        batch_id: Id of the batch; the workflows of its messages are BATCH-1, BATCH-2, ….
+        n: Number of the delivery, in the order in which deliveries become durable.
+        edge: Before or after the commit of the delivery; ignored with a checkpoint.
+        method: How to end the process.
+        checkpoint: End it after the n-th transition of this name instead, with exactly n
+            deliveries begun; None for the delivery.
     """
     delivered = Matches(f"{batch_id}-*/delivered", n)
     if checkpoint is None:
-        return CrashPlan((Death(edge, delivered, blow),))
+        return CrashPlan((Crash(edge, delivered, method),))
     at = Matches(f"{batch_id}-*/{checkpoint}", n)
-    return CrashPlan((Death(Edge.AFTER, at, blow, hold=delivered),))
+    return CrashPlan((Crash(Edge.AFTER, at, method, hold=delivered),))

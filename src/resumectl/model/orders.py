@@ -1,17 +1,125 @@
-"""What a victim is told, as JSON in argv: the only thing its two sides both import."""
+"""What resumectl tells other processes, and what they answer: typed, one kind each.
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Self
+The runner talks to a fork server by lines of JSON on a socket: a `Request` goes out, a `Reply` with
+the same number comes back. The fork server's children get their `ProcessOrder` from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.schedule import Schedule
+from resumectl.model.target import Access, Target
+
+# Directory inside a sandbox for the program's temporary files.
+TEMPORARY_DIRECTORY = ".tmp"
+# Environment variable with the `ContainmentOrder` of a user's command.
+CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
 
 
 @dataclass(frozen=True, slots=True)
-class Specification:
-    """One victim's orders. The database's URL is not among them: it goes by the environment."""
+class Control:
+    """A pause in an uninterrupted run, in place of a kill.
+
+    Args:
+        at: Crash point of the pause, as in a crash plan.
+        pause_s: Duration of the pause, in seconds.
+        jump_s: How far the clock is set ahead there, in seconds.
+    """
+
+    at: str
+    pause_s: float
+    jump_s: float
+
+    @classmethod
+    def at_first_crash(cls, plan: str, pause_s: float) -> "Control":
+        """Return a pause where the first crash of a plan would be; nothing is held there.
+
+        Args:
+            plan: Crash plan, as text.
+            pause_s: Duration of the pause, in seconds.
+        """
+        crash = CrashPlan.parse(plan).crashes[0]
+        return cls(str(crash.without_hold), pause_s, jump_s=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOrder:
+    """What one target process is to do.
+
+    Attributes:
+        sandbox: Directory of the sandbox.
+        database_url: URL of the sandbox's database, with its password.
+        event_file: File to which events are appended.
+        target: The program.
+        deployed_as: Module or file of the release before this one, whose name it takes over.
+        crash: Where to be killed, as in a crash plan; None for nowhere.
+        cores: Numbers of the cores on which its threads run.
+        schedule: How its threads get their turns.
+        is_first: Whether no process of this trial precedes it.
+        delays_client: Whether the client asks again only when the recovery can do no more.
+        reports_libraries: Whether to report which libraries the program has imported.
+        patience_s: Time without a commit before it is asked whether anything can go on, in seconds.
+        clock_ahead_s: How far its clock is ahead of the machine's, in seconds.
+        control: Where to pause instead of being killed; None for nowhere.
+        time_limit_s: Maximum duration, in seconds, where it is to report what it waits for; else None.
+    """
+
+    sandbox: str
+    database_url: str
+    event_file: str
+    target: Target
+    deployed_as: str | None
+    crash: str | None
+    cores: tuple[int, ...]
+    schedule: Schedule
+    is_first: bool
+    delays_client: bool
+    reports_libraries: bool
+    patience_s: float
+    clock_ahead_s: float
+    control: Control | None
+    time_limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainmentOrder:
+    """How a command of the user's is kept inside the sandboxes' template.
+
+    Attributes:
+        access: What it may use outside.
+        directory: Directory that each sandbox begins with.
+        database_url: URL of the template of the trials' databases, with its password.
+        event_file: File to which a refusal is appended.
+    """
+
+    access: Access
+    directory: str
+    database_url: str
+    event_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrashAfterOrder:
+    """What the process of `crash-after` is to do; its database's URL goes by the environment.
+
+    Attributes:
+        batch_id: Batch to publish.
+        plan: Crash plan, as text.
+        note_descriptor: Open file descriptor to which the reached crash point is written.
+        app_name: Application name.
+        app_version: Application version.
+        executor_id: Executor id; None for the first free one.
+        dbos_schema: Schema of DBOS's tables, on PostgreSQL.
+        concurrency: Maximum number of messages at work at a time; None for the default.
+        verbose: Whether to log more.
+        log_format: Format of the log.
+    """
 
     batch_id: str
     plan: str
-    death_note: int  # an open file descriptor, inherited
+    note_descriptor: int
     app_name: str
     app_version: str
     executor_id: str | None
@@ -20,11 +128,157 @@ class Specification:
     verbose: bool
     log_format: str
 
-    def as_argument(self) -> str:
-        """Its text in argv."""
-        return json.dumps(asdict(self))
 
-    @classmethod
-    def from_argument(cls, text: str) -> Self:
-        """Read it back."""
-        return cls(**json.loads(text))
+# --- requests to a fork server
+
+
+@dataclass(frozen=True, slots=True)
+class StartProcess:
+    """Start a target process; answered by `Started`, then `Exited`."""
+
+    KIND: ClassVar[str] = "start-process"
+    number: int
+    order: ProcessOrder
+
+
+@dataclass(frozen=True, slots=True)
+class MakeTemplate:
+    """Migrate an empty database in a child process; answered by `Started`, then `Exited`.
+
+    Attributes:
+        database_url: URL of the database, with its password.
+        has_publisher: Whether it gets the publisher's tables.
+    """
+
+    KIND: ClassVar[str] = "make-template"
+    number: int
+    database_url: str
+    has_publisher: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KillProcess:
+    """Kill the process that the request of this number has started."""
+
+    KIND: ClassVar[str] = "kill-process"
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSlowness:
+    """Measure how slow this machine is; answered by `Measured`."""
+
+    KIND: ClassVar[str] = "measure-slowness"
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Run small workflows in the fork server itself, before all others; answered by `WarmedUp`.
+
+    Attributes:
+        database_url: URL of a copy of the template, with its password.
+        directory: Working directory meanwhile.
+        publisher_queue: Queue of resumectl's publisher, which runs too; None if it does not.
+    """
+
+    KIND: ClassVar[str] = "warm-up"
+    number: int
+    database_url: str
+    directory: str
+    publisher_queue: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """Import libraries in the fork server itself; answered by `Preloaded`.
+
+    Attributes:
+        modules: Full names of the modules.
+        environ: Environment variables of the processes that will use them.
+    """
+
+    KIND: ClassVar[str] = "preload"
+    number: int
+    modules: tuple[str, ...]
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDatabases:
+    """Drop the databases of an owner when the fork server ends; not answered.
+
+    Attributes:
+        server_url: URL of a database on the server, with its password.
+        owner: Name of the owner.
+    """
+
+    KIND: ClassVar[str] = "own-databases"
+    server_url: str
+    owner: str
+
+
+Request = (
+    StartProcess | MakeTemplate | KillProcess | MeasureSlowness | WarmUp | Preload | OwnDatabases
+)
+REQUESTS = get_args(Request)
+# The requests that are carried out by a child process.
+ChildRequest = StartProcess | MakeTemplate
+CHILD_REQUESTS = get_args(ChildRequest)
+
+
+# --- replies of a fork server
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A child process has begun."""
+
+    KIND: ClassVar[str] = "started"
+    number: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A child process has ended.
+
+    Attributes:
+        code: Code of `waitid`, as `os.CLD_KILLED`.
+        status: Its exit status, or the number of the signal.
+    """
+
+    KIND: ClassVar[str] = "exited"
+    number: int
+    code: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`slowness` is how many times longer everything takes than on a quiet machine."""
+
+    KIND: ClassVar[str] = "measured"
+    number: int
+    slowness: float
+
+
+@dataclass(frozen=True, slots=True)
+class WarmedUp:
+    """`error` is what went wrong; empty if nothing did."""
+
+    KIND: ClassVar[str] = "warmed-up"
+    number: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preloaded:
+    """The libraries are imported, as far as they can be."""
+
+    KIND: ClassVar[str] = "preloaded"
+    number: int
+
+
+Reply = Started | Exited | Measured | WarmedUp | Preloaded
+REPLIES = get_args(Reply)

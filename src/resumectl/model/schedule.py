@@ -1,18 +1,12 @@
-"""Vary the order in which the threads of a process get their turns, from repetition to repetition.
+"""How the threads of a process get their turns: one value for each repetition of a trial.
 
 A trial that runs on one core, without a pause, takes nearly the same order each time. A race
 between threads shows in other orders only.
 """
 
-import random
-import sys
-import threading
-import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-_PAUSE_MAX_S = 0.002
-# In seconds: nearly each bytecode, Python's default, and hardly ever.
+# In seconds: Python's default, nearly each bytecode, and hardly ever.
 _SWITCH_INTERVALS_S = (0.005, 0.000_01, 0.05)
 
 
@@ -30,39 +24,15 @@ class Schedule:
     switch_interval_s: float
     seed: int | None
 
-    def as_plain(self) -> dict[str, Any]:
-        """Return itself for JSON."""
-        return asdict(self)
-
 
 def schedule_of(repetition: int) -> Schedule:
     """Return the schedule of a trial that repeats another one.
 
     Args:
-        repetition: How many trials of the same crash plan precede it.
+        repetition: Number of trials of the same crash plan that precede it.
     """
     return Schedule(
         is_on_one_core=repetition % 2 == 0,
         switch_interval_s=_SWITCH_INTERVALS_S[repetition % len(_SWITCH_INTERVALS_S)],
         seed=repetition or None,
     )
-
-
-class Turns:
-    """Gives other threads a turn ahead of steps and writes, as a schedule says.
-
-    Args:
-        schedule: Of this process.
-    """
-
-    def __init__(self, schedule: Schedule) -> None:
-        sys.setswitchinterval(schedule.switch_interval_s)
-        self._random = None if schedule.seed is None else random.Random(schedule.seed)
-        self._lock = threading.Lock()
-
-    def give(self) -> None:
-        """Pause for a moment, if the schedule has pauses."""
-        if self._random is not None:
-            with self._lock:
-                pause_s = self._random.uniform(0.0, _PAUSE_MAX_S)
-            time.sleep(pause_s)  # another order of the threads, and nothing is waited for

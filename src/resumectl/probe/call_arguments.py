@@ -1,6 +1,6 @@
-"""What a step's body is called with, as text: what of it is values alone, and what is a time.
+"""Describe what a step's body is called with, as text that can be compared.
 
-Knows Python's values, and neither DBOS nor the record.
+Knows Python's values, and neither DBOS nor the event log.
 """
 
 import contextlib
@@ -16,7 +16,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from resumectl.probe.event_log import shown
+from resumectl.model.events import Argument
+from resumectl.probe.stable_repr import stable_repr
 
 _PLAIN = (
     type(None), bool, int, float, complex, str, bytes, datetime.date, datetime.time,
@@ -25,10 +26,10 @@ _PLAIN = (
 
 
 def is_data(value: object) -> bool:
-    """Whether it is made of values alone, so that equal ones are shown alike in every process.
+    """Return whether a value is made of plain values alone: equal ones have equal texts everywhere.
 
-    An object of the program's own may be shown with what is another in each process; but not a
-    dataclass, or a model of pydantic's, that is made of such values.
+    The text of an object of the program's own may differ in each process. A dataclass, or a model of
+    pydantic's, that is made of plain values is data.
     """
     if (fields := _fields_of(value)) is not None:
         return is_data(fields)
@@ -40,17 +41,17 @@ def is_data(value: object) -> bool:
 
 
 def _fields_of(value: object) -> dict[str, object] | None:
-    """Of a dataclass, or a model of pydantic's; None for what is neither."""
+    """Return the fields of a dataclass, or of a model of pydantic's; None for anything else."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
     return dict(vars(value)) if hasattr(type(value), "model_fields") else None
 
 
 def enclosed_values(func: object) -> dict[str, object]:
-    """Plain values that a function takes from where it was made, by name.
+    """Return the plain values that a function takes from where it was made, by name.
 
-    So a workflow's body gives a lambda what it is called with, without arguments: by the names
-    around it, by a default, or by `functools.partial`.
+    A workflow's body can call a step so without arguments: by the names around a lambda, by a
+    default, or by `functools.partial`.
     """
     if isinstance(func, functools.partial):
         numbered = {f"_{number}": each for number, each in enumerate(func.args, start=1)}
@@ -70,35 +71,32 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
     return {name: each for name, each in values.items() if isinstance(each, _PLAIN)}
 
 
-def payload_of(
+def describe_arguments(
     args: Sequence[Any], kwargs: Mapping[str, Any], *, alive_s: float = 0.0
-) -> dict[str, list[Any]]:
-    """What a step's body is given, as it is recorded.
+) -> tuple[Argument, ...]:
+    """Return what a step's body is called with, as an event holds it.
 
     Args:
-        args: By position.
-        kwargs: By name.
-        alive_s: For how many seconds the process has been at work.
-
-    Returns:
-        `payload`, as texts; `opaque`, the indexes there of what is not made of values alone; and
-        `timeless`, of what may hold a time, its index, and how it is shown without: without
-        times of the clock, and without those and what may be the seconds of a duration.
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        alive_s: For how long the process has been at work, in seconds: no duration is longer.
     """
-    values = [*args, *(each for _, each in sorted(kwargs.items()))]
-    opaque = [index for index, each in enumerate(values) if not is_data(each)]
-    timeless = [
-        [index, *without]
-        for index, each in enumerate(values)
-        if index not in opaque
-        and (without := {shown(without_times(each, s)) for s in (0.0, alive_s)} - {shown(each)})
-    ]
-    payload = [*map(shown, args), *named_values(kwargs)]
-    return {
-        "payload": payload,
-        **({"opaque": opaque} if opaque else {}),
-        **({"timeless": timeless} if timeless else {}),
-    }
+    named = sorted(kwargs.items())
+    texts = [*map(stable_repr, args), *named_values(kwargs)]
+    values = [*args, *(value for _, value in named)]
+    return tuple(
+        _described(text, value, alive_s) for text, value in zip(texts, values, strict=True)
+    )
+
+
+def _described(text: str, value: object, alive_s: float) -> Argument:
+    if not is_data(value):
+        return Argument(text, is_opaque=True, without_times=())
+    # Without times of the clock; and without those and what may be the seconds of a duration.
+    without = {stable_repr(without_times(value, seconds)) for seconds in (0.0, alive_s)}
+    return Argument(
+        text, is_opaque=False, without_times=tuple(sorted(without - {stable_repr(value)}))
+    )
 
 
 _TIME = "<time>"
@@ -106,15 +104,14 @@ _YEAR_S = 365 * 86_400
 
 
 def without_times(value: object, alive_s: float) -> object:
-    """A value with each time in it taken out.
+    """Return a value with each time in it taken out.
 
-    A whole number is none: it may be an id that was made of the clock. Nor is a time that is
+    A whole number is no time: it may be an id that was made of the clock. Nor is a time that is
     part of a text, as in a key.
 
     Args:
-        value: Made of values alone.
-        alive_s: What may be the seconds that something took, if not more than these, is a
-            time too.
+        value: Plain data; see `is_data`.
+        alive_s: Maximum duration: a number of seconds up to this one is a time too.
     """
     if (fields := _fields_of(value)) is not None:
         without = without_times(fields, alive_s)
@@ -144,5 +141,5 @@ def _is_time(value: object, alive_s: float) -> bool:
 
 
 def named_values(values: Mapping[str, Any]) -> list[str]:
-    """As in `n=2`, in the order of their names."""
-    return [f"{name}={shown(each)}" for name, each in sorted(values.items())]
+    """Return texts such as `n=2`, in the order of the names."""
+    return [f"{name}={stable_repr(each)}" for name, each in sorted(values.items())]

@@ -14,10 +14,9 @@ from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from resumectl.probe.user_code import is_user_file, outward
+from resumectl.probe.user_code import OWN, is_user_file, outward
 
 _LOOP = "_run_once"  # the function of asyncio's that runs what is ready
-_OWN = f"{Path(__file__).parent}/"
 _begun_at: WeakKeyDictionary[object, tuple[str, int]] = WeakKeyDictionary()  # of threads
 
 
@@ -39,7 +38,7 @@ def user_line(started_in: Path) -> str:
     if found is None and begun_at is not None:
         return f"in a thread begun at {_shown(*begun_at, started_in)}"
     if found is None:
-        made_up = ("<", _OWN)
+        made_up = ("<", OWN)
         libraries = (each for each in stack if not each.f_code.co_filename.startswith(made_up))
         found = next(libraries, None)
     if found is None:

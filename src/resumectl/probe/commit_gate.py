@@ -1,4 +1,4 @@
-"""Who may commit while another thread is on its way to the blow, and how many may begin.
+"""Let commits pass while no other thread is about to kill the process, and limit how many begin.
 
 Threads and counts, no more: knows neither statements nor databases.
 """
@@ -13,7 +13,7 @@ PATIENCE_S = 1.0
 
 
 class _Door:
-    """Of the gate: shut while one passes alone."""
+    """The state of a gate: shut while one thread passes alone."""
 
     __slots__ = ("changed", "is_shut", "lock")
 
@@ -24,7 +24,7 @@ class _Door:
 
 
 class _Passage:
-    """Threads that are in the gate beside each other; a `with` passes, and costs little."""
+    """Threads that are in the gate at the same time; entering it is cheap."""
 
     __slots__ = ("_door", "inside")
 
@@ -48,19 +48,20 @@ class _Passage:
 
 
 class Gate:
-    """Commits pass beside each other; one that the plan's pattern covers passes alone.
+    """Commits pass at the same time; one that the crash matches passes alone.
 
-    Between such a commit and the blow nothing else becomes durable.
+    Between such a commit and the kill nothing else becomes durable.
 
-    A commit waits for no lock of the database, so no thread that passes with one waits for
-    a thread outside. A statement that a server commits by itself passes as a whole, and may wait
-    for a lock: perhaps that of the very transaction that is to pass alone. So that one waits for
-    such statements for `PATIENCE_S` seconds at most, stretched where the machine is slow. What has not come back by then is stopped
-    by a lock, and cannot become durable before the transaction that holds it has ended.
+    A commit waits for no lock of the database, so no thread in the gate waits for a thread outside.
+    A statement that a server commits by itself is in the gate as a whole, and may wait for a lock:
+    perhaps that of the very transaction that is to pass alone. That transaction waits for such
+    statements for `PATIENCE_S` seconds at most, stretched where the machine is slow. A statement that
+    has not come back by then waits for a lock, and cannot become durable before the transaction that
+    holds it has ended.
 
     Attributes:
-        commits: For a `with`: pass with a commit, or with what may not fall before a blow.
-        statements: The same, with a statement that the server commits by itself.
+        commits: Context for a commit, or for anything that may not happen before a kill.
+        statements: Context for a statement that the server commits by itself.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class Gate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Pass alone: when everybody who is in the gate has left it, and before anybody else."""
+        """Pass alone: after all threads in the gate have left it, and before any other."""
         changed = self._door.changed
         with changed:
             changed.wait_for(lambda: not self._door.is_shut)
@@ -86,10 +87,10 @@ class Gate:
 
 
 class Hold:
-    """Lets so many begin, and no more.
+    """Limits how many transactions begin.
 
     Args:
-        places: How many.
+        places: Maximum number.
     """
 
     def __init__(self, places: int) -> None:
@@ -97,13 +98,13 @@ class Hold:
         self._changed = threading.Condition()
 
     def take(self) -> None:
-        """Take a place; wait for one that is given back if there is none, for ever if need be."""
+        """Take a place; wait until one is given back if none is free."""
         with self._changed:
             self._changed.wait_for(lambda: self._free)
             self._free -= 1
 
     def give_back(self, places: int) -> None:
-        """What began has come to nothing."""
+        """Give back the places of a transaction that was rolled back."""
         with self._changed:
             self._free += places
             self._changed.notify_all()

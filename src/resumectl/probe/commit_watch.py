@@ -1,31 +1,30 @@
-"""Watch SQLAlchemy: tell of every commit what it makes true, and strike where a plan says.
+"""Intercept the statements and commits of SQLAlchemy, and report the facts of each commit.
 
-Works on any DBOS program, for it looks only at statements and commits, and at no hook of
-DBOS's: it stands before the methods of SQLAlchemy's dialects that are documented as what
-executes and commits. Events would not do: there is none behind a commit, and a listener on
-every engine costs all statements, also those that only read (0.03 ms a transaction, of 0.4).
-Nothing is watched until `arm` is called, in the process that is to be watched, or to die.
+Works on any DBOS program, for it uses no hook of DBOS's: it replaces the methods of SQLAlchemy's
+dialects that are documented as what executes and commits. Events would not do: there is none behind
+a commit, and a listener on every engine costs all statements, also those that only read (0.03 ms a
+transaction, of 0.4). Nothing is watched until `arm` is called, in the process that is to be watched.
 """
 
 import functools
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from resumectl.model.crash_plan import EXIT_STATUS, Blow, Death, Edge
+from resumectl.model.crash_plan import Edge
 from resumectl.probe.commit_gate import Gate, Hold
+from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.probe.driver_semantics import changed_nothing, commits_by_itself
-from resumectl.probe.sql_facts import NOTIFIED, Fact, no_body, tellings_of, writes
+from resumectl.probe.sql_facts import NOTIFIED, Fact, fact_extractors, no_body, writes
 
 
 class _Written:
-    """What an open transaction has written, as far as it makes something true."""
+    """The durable facts that an open transaction will create."""
 
     __slots__ = ("facts", "places", "savepoints")
 
@@ -40,63 +39,69 @@ def _nothing(_facts: Sequence[Fact]) -> None:
 
 
 def no_wait() -> None:
-    """Write at once."""
+    """Let a statement write at once."""
 
 
-def _never(_transition: str) -> bool:
-    return False
+@dataclass(frozen=True, slots=True)
+class WatchedDatabase:
+    """Which tables are DBOS's.
+
+    Attributes:
+        url: URL of DBOS's system database.
+        schema: Schema of its tables, on PostgreSQL.
+        has_publisher: Whether resumectl's own publisher runs, whose tables are known too.
+    """
+
+    url: str
+    schema: str = "dbos"
+    has_publisher: bool = False
 
 
-class Watch:
-    """Tells of the commits of this process, and strikes at the transition that is due.
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """What is called while this process writes.
+
+    Attributes:
+        on_commit: Called with the facts of each commit, once they are durable.
+        on_survived: Called with them again, once no kill can follow them any more. Threads that
+            wait for a commit are woken here: earlier, they could go on before the kill.
+        before_write: Called ahead of each statement that writes.
+        body: Returns the workflow in whose body, outside of any step, this thread runs.
+    """
+
+    on_commit: Callable[[Sequence[Fact]], None] = _nothing
+    on_survived: Callable[[Sequence[Fact]], None] = _nothing
+    before_write: Callable[[], None] = no_wait
+    body: Callable[[], str | None] = no_body
+
+
+class CommitWatch:
+    """Watches the commits of this process.
 
     Args:
-        death: Where and how to die; None to only tell.
-        note: Writes the death note, as in `after:alpha-1-7/step-1`, before the blow; must
-            be one system call on something already open.
-        on_commit: Told of the facts of each commit, once they are durable.
-        on_survived: Told of them again, once no blow can fall at them any more. Whoever waits
-            for a commit is to be woken here: earlier, it could go on before the blow.
-        of_publisher: Whether resumectl's own publisher is at work.
-        pause: Called there instead of dying: a control, without a crash.
-        before_write: Called ahead of each statement that writes.
-        system_database: URL of DBOS's own database.
-        system_schema: Of its tables, on PostgreSQL.
-        body: Tells the workflow in whose body, outside of any step, this thread is at work.
+        database: Which tables are DBOS's.
+        trigger: Ends this process at a crash point; None to only watch.
+        listeners: What is called meanwhile.
     """
 
     def __init__(
         self,
-        death: Death | None,
-        note: Callable[[str], None],
-        *,
-        system_database: str,
-        system_schema: str = "dbos",
-        on_commit: Callable[[Sequence[Fact]], None] = _nothing,
-        on_survived: Callable[[Sequence[Fact]], None] = _nothing,
-        of_publisher: bool = False,
-        pause: Callable[[], None] | None = None,
-        before_write: Callable[[], None] = no_wait,
-        body: Callable[[], str | None] = no_body,
+        database: WatchedDatabase,
+        trigger: CrashTrigger | None = None,
+        listeners: Listeners | None = None,
     ) -> None:
-        self._death = death
-        self._note = note
-        self._on_commit = on_commit
-        self._on_survived = on_survived
-        self._of_publisher = of_publisher
-        self._pause = pause
-        self._before_write = before_write
-        self._system_file = sa.make_url(system_database).database
-        self._system_schemas = frozenset({system_schema})
-        self._body = body
+        self._trigger = trigger
+        self._listeners = listeners or Listeners()
+        self._has_publisher = database.has_publisher
+        self._system_file = sa.make_url(database.url).database
+        self._system_schemas = frozenset({database.schema})
         self._is_suspended = False
         # By the driver's connection, while its transaction is open and has written.
         self._written: dict[Any, _Written] = {}
-        self._covers = death.at.covers if death is not None else _never
-        self._matched = 0
         self._gate = Gate()
-        hold = death.hold if death is not None else None
-        self._hold = Hold(hold.n) if hold is not None else None
+        held = trigger.crash.hold if trigger is not None else None
+        self._held = held
+        self._hold = Hold(held.n) if held is not None else None
         self._watching = threading.Lock()
 
     def arm(self) -> None:
@@ -105,21 +110,22 @@ class Watch:
         for end in ("invalidate", "close", "close_detached"):
             event.listen(sa.Pool, end, self._ended)
 
-    def wait_for_blow(self) -> None:
-        """Return once no commit is on its way to the blow: the process may end by itself then.
+    def wait_for_kill(self) -> None:
+        """Return once no commit is about to be followed by the kill.
 
-        What a commit makes true can be read before the thread that committed has struck.
+        A fact can be read in the database before the thread that committed it has killed the
+        process, so a process that ends by itself calls this first.
         """
         with self._gate.alone():
             pass
 
-    def no_blow(self) -> AbstractContextManager[None]:
-        """What is done in its `with` is not done between the last commit and the blow."""
+    def not_before_kill(self) -> AbstractContextManager[None]:
+        """Return a context that no thread enters between the matching commit and the kill."""
         return self._gate.commits
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """What is written meanwhile is nobody's: the experiment's own preparations."""
+        """Ignore what is written meanwhile: it is not the program's."""
         self._is_suspended = True
         try:
             yield
@@ -153,10 +159,10 @@ class Watch:
         if not writes(sql) or self._is_suspended or context is None:
             execute(cursor, sql, parameters, context)
             return
-        self._before_write()
+        self._listeners.before_write()
         conn: sa.Connection = context.root_connection
-        tellings = tellings_of(sql, self._of_publisher, self._schemas_behind(conn))
-        if not tellings:
+        extractors = fact_extractors(sql, self._has_publisher, self._schemas_behind(conn))
+        if not extractors:
             execute(cursor, sql, parameters, context)
             return
 
@@ -165,7 +171,7 @@ class Watch:
             return not changed_nothing(cursor, sql)
 
         sets = getattr(context, "compiled_parameters", None) or _by_name(parameters)
-        facts = [fact for telling in tellings for fact in telling(sets, self._body)]
+        facts = [fact for extract in extractors for fact in extract(sets, self._listeners.body)]
         if facts:
             self._write(carry_out, conn, sql, facts)
         else:
@@ -201,7 +207,7 @@ class Watch:
         written: _Written,
         facts: list[Fact],
     ) -> None:
-        """Give what commits by itself an instant at which it is complete, and not committed."""
+        """Execute in a transaction what would commit by itself: so there is a moment before the commit."""
         connection.cursor().execute("BEGIN")
         try:
             if carry_out():
@@ -213,10 +219,10 @@ class Watch:
         self._commit(lambda connection: connection.cursor().execute("COMMIT"), connection)
 
     def _write_at_once(self, carry_out: Callable[[], bool], driver: Any, facts: list[Fact]) -> None:
-        """Leave to the server what nothing is to strike: a BEGIN and a COMMIT are two journeys.
+        """Let the server commit what no crash matches: a BEGIN and a COMMIT are two round trips.
 
-        Not where a database has one writer at a time: that would wait here for the lock of
-        whoever waits for it in the gate.
+        Not on a database with one writer at a time: the statement would wait here for the lock of a
+        thread that waits for it in the gate.
         """
         try:
             with self._gate.statements:
@@ -224,10 +230,10 @@ class Watch:
                     return
                 del self._written[driver]
                 facts = _of_one_commit(facts)
-                self._on_commit(facts)
+                self._listeners.on_commit(facts)
         finally:
             self._forget(driver)
-        self._on_survived(facts)
+        self._listeners.on_survived(facts)
 
     def _schemas_behind(self, conn: sa.Connection) -> frozenset[str] | None:
         # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
@@ -243,17 +249,17 @@ class Watch:
             self._forget(driver)
             return
         facts = _of_one_commit(written.facts)
-        matching = self._matching(facts)
-        if matching:
+        trigger, matching = self._trigger, self._matching(facts)
+        if trigger is not None and matching:
             with self._gate.alone():
-                self._strike_if_due(Edge.BEFORE, matching)
+                trigger.fire_if_due(Edge.BEFORE, matching)
                 self._make_durable(commit, connection, facts)
-                self._strike_if_due(Edge.AFTER, matching)
-                self._matched += len(matching)
+                trigger.fire_if_due(Edge.AFTER, matching)
+                trigger.count(matching)
         else:
             with self._gate.commits:
                 self._make_durable(commit, connection, facts)
-        self._on_survived(facts)
+        self._listeners.on_survived(facts)
 
     def _make_durable(
         self,
@@ -263,7 +269,7 @@ class Watch:
     ) -> None:
         commit(connection)
         del self._written[connection.dbapi_connection]  # its places in the hold are used up
-        self._on_commit(facts)
+        self._listeners.on_commit(facts)
 
     def _roll_back(
         self, roll_back: Callable[[Any], None], connection: sa.PoolProxiedConnection
@@ -295,47 +301,21 @@ class Watch:
         written = self._written[conn.connection.dbapi_connection]
         del written.facts[written.savepoints[name] :]
 
-    # --- matching, counting, striking
-
     def _matching(self, facts: Sequence[Fact]) -> list[Fact]:
-        return [fact for fact in facts if self._covers(fact.name)]
-
-    def _strike_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
-        assert self._death is not None
-        index = self._death.at.n - 1 - self._matched
-        if self._death.edge is edge and 0 <= index < len(matching):
-            self._strike(self._death, matching[index].name)
-
-    def _strike(self, death: Death, transition: str) -> None:
-        self._note(f"{death.edge}:{transition}")
-        if self._pause is not None:
-            self._pause()
-            return
-        if death.blow is Blow.EXIT:
-            os._exit(EXIT_STATUS)
-        if death.blow is Blow.TERM:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-            os.kill(os.getpid(), signal.SIGTERM)
-        else:
-            os.kill(os.getpid(), signal.SIGKILL)
-        # The signal is on its way, but this thread may still be scheduled once more: without
-        # the block it has been seen to send the very COMMIT it was to precede.
-        while True:
-            threading.Event().wait()
+        return self._trigger.matching(facts) if self._trigger is not None else []
 
     def _take_places(self, hold: Hold, written: _Written, facts: Sequence[Fact]) -> None:
-        assert self._death is not None
-        assert self._death.hold is not None
+        assert self._held is not None
         for fact in facts:
-            if self._death.hold.covers(fact.name):
+            if self._held.covers(fact.name):
                 # Before the statement, not before the commit: on SQLite the statement takes the
-                # only write lock, and whoever waits with it in hand stops those who are to go on.
+                # only write lock, and a thread that waits with it stops those that are to go on.
                 hold.take()
                 written.places += 1
 
 
 def _by_name(parameters: Any) -> list[dict[str, Any]]:
-    """The driver's own parameters, one set or several; by position they have numbers for names."""
+    """Return the driver's parameters, one set or several; positional ones get numbers for names."""
     if isinstance(parameters, dict):
         return [parameters]
     if isinstance(parameters, tuple):

@@ -20,7 +20,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from resumectl.probe.access_remedies import creator_remedy, database_remedy, host_remedy
+from resumectl.model.events import AccessRefused, ServiceContacted, now_us
+from resumectl.model.process_exit import ACCESS_REFUSED
 from resumectl.probe.callers import note_thread, user_line
 from resumectl.probe.connect_hooks import (
     WATCHED_PACKAGES,
@@ -30,11 +31,11 @@ from resumectl.probe.connect_hooks import (
     watch_lookups,
     watch_threads,
 )
-from resumectl.probe.event_log import Recorder
-from resumectl.runner.sqlite_sandbox import conninfo
-from resumectl.storage.outside_access import Location, Reach, Sandbox, locations_of_arguments
+from resumectl.probe.event_log import EventLog
+from resumectl.storage.access_remedies import creator_remedy, database_remedy, host_remedy
+from resumectl.storage.outside_access import AccessRules, Location, Reach, locations_of_arguments
+from resumectl.storage.postgres import conninfo
 
-REFUSED_STATUS = 72  # how a process ends that was refused something
 # Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
 _WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
 _IS_JUDGED = "resumectl.is_judged"  # in the record of a connection: by what its URL says
@@ -52,16 +53,16 @@ class Containment:
 
     Args:
         sandbox: What is inside, and what is let through.
-        recorder: Of this process: a refusal is its last event.
+        event_log: Event log of this process: a refusal is its last event.
         started_in: The user's working directory.
-        sandbox_url: Of the trial's own database, with its password.
+        sandbox_url: URL of the trial's own database, with its password.
     """
 
     def __init__(
-        self, sandbox: Sandbox, recorder: Recorder, *, started_in: Path, sandbox_url: str
+        self, sandbox: AccessRules, event_log: EventLog, *, started_in: Path, sandbox_url: str
     ) -> None:
         self._sandbox = sandbox
-        self._recorder = recorder
+        self._event_log = event_log
         self._started_in = started_in
         self._sandbox_url = sandbox_url
         self._environ = dict(os.environ)  # as the user has it
@@ -246,7 +247,7 @@ class Containment:
             return  # to the kernel, as a netlink socket
         if reach is Reach.LOOPBACK:
             kind = "datagrams" if is_datagram else "connections"
-            self._recorder.write("contacted", service=name, how=kind)
+            self._event_log.write(ServiceContacted(now_us(), name, kind))
 
     def _is_reached(self, host: Any, port: Any) -> bool:
         name = _text(host)
@@ -269,10 +270,10 @@ class Containment:
         line = user_line(self._started_in)
         with self._refusing:  # the first one is told
             error = f"{what} ({line})" if line else what
-            self._recorder.write("refused", error=error, next_step=next_step)
+            self._event_log.write(AccessRefused(now_us(), error, next_step))
             if os.getpid() != self._pid:
                 os.kill(self._pid, signal.SIGKILL)  # the one of whose children this is
-            os._exit(REFUSED_STATUS)
+            os._exit(ACCESS_REFUSED)
 
 
 def _text(value: Any) -> str:

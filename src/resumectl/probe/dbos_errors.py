@@ -1,4 +1,4 @@
-"""What DBOS logs as an error in a victim: why it does not execute a workflow stands nowhere else.
+"""Report what DBOS logs as an error: nothing else says why it does not execute a workflow.
 
 Knows the name of DBOS's logger, and nothing else of it.
 """
@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 from resumectl.text import one_line
 
-# A program may log errors without end: so many of them are told, and so many characters of each.
+# A program may log errors without end: this many are reported, and this many characters of each.
 _ERRORS_MAX = 32
 _LENGTH_MAX = 500
 
 
-def tell_errors(logged: Callable[[str], None]) -> None:
+def report_errors(on_error: Callable[[str], None]) -> None:
     """Report each error that is logged.
 
     Args:
-        logged: Given the first line of each, and its cause, once.
+        on_error: Called once with the first line of each, and its cause.
     """
     said: set[str] = set()
 
@@ -26,7 +26,7 @@ def tell_errors(logged: Callable[[str], None]) -> None:
             text = _text_of(record)[:_LENGTH_MAX]
             if text not in said:
                 said.add(text)
-                logged(text)
+                on_error(text)
         return True
 
     # A filter, since DBOS (3.4.0) sets up its logger only where that has no handler.

@@ -1,7 +1,6 @@
-"""The names of DBOS that are not public, and that the lab replaces or calls.
+"""List the internal names of DBOS that the probe replaces or calls.
 
-Used in `dbos_process`, `dbos_waits` and `dbos_steps` alone. A release that has moved one of them is
-refused with its name.
+A release that has moved one of them is refused with its name.
 """
 
 from collections.abc import Sequence

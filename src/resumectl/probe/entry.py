@@ -1,49 +1,52 @@
-"""What a child of a zygote becomes: a life, or the one that migrates the template.
+"""Carry out one request of the runner in a child process of the fork server, and end.
 
-Run as `python -m resumectl.probe.entry DESCRIPTOR` where a life is to have an interpreter of
-its own: what it is told stands in that file.
+Run as `python -m resumectl.probe.entry DESCRIPTOR` where the child is to have an interpreter of its
+own: its request stands in the file of that descriptor.
 """
 
 import json
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from resumectl.model.codec import any_of
+from resumectl.model.orders import CHILD_REQUESTS, ChildRequest, MakeTemplate
+from resumectl.model.process_exit import ENDED_WELL, TARGET_FAILED
 from resumectl.probe import pace
-from resumectl.probe.target_process import FAILED, Order, live
-from resumectl.probe.template_database import migrate
+from resumectl.probe.target_process import run_target
+from resumectl.probe.template_database import make_template
 from resumectl.text import one_line
 
 
-def become(told: dict[str, Any]) -> NoReturn:
-    """Do what is told, and end.
+def run_request(request: ChildRequest) -> NoReturn:
+    """Carry out a request, and end this process.
 
     Args:
-        told: `{"template": URL}` or `{"order": {…}}`; see `zygote`.
+        request: What to do.
     """
     try:
-        if "template" in told:
-            _migrate(told["template"])
-        order = Order.from_plain(told["order"])
-        log = os.open(f"{order.record}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        if isinstance(request, MakeTemplate):
+            _make_template(request)
+        event_file = request.order.event_file
+        log = os.open(f"{event_file}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        live(order)
-    except BaseException:  # noqa: BLE001 (never back into the zygote's own loop)
+        run_target(request.order)
+    except BaseException:  # noqa: BLE001 (never back into the fork server's own loop)
         sys.excepthook(*sys.exc_info())
-        os._exit(FAILED)
+        os._exit(TARGET_FAILED)
 
 
-def _migrate(database_url: str) -> NoReturn:
+def _make_template(request: MakeTemplate) -> NoReturn:
     try:
-        migrate(database_url)
-    except Exception as error:  # noqa: BLE001 (told by whoever gave the order)
+        make_template(request.database_url, has_publisher=request.has_publisher)
+    except Exception as error:  # noqa: BLE001 (reported by the runner)
         print(one_line(error), file=sys.stderr, flush=True)
-        os._exit(FAILED)
-    os._exit(0)
+        os._exit(TARGET_FAILED)
+    os._exit(ENDED_WELL)
 
 
 if __name__ == "__main__":
     pace.measure()
     with open(int(sys.argv[1]), encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
-        become(json.load(file))
+        run_request(any_of(CHILD_REQUESTS, json.load(file)))

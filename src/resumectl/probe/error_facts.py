@@ -1,6 +1,6 @@
-"""What is recorded of an error in the target process: facts from which advice is made later.
+"""Collect the facts of an error in the target process, from which advice is made later.
 
-Runs in the target process. Decides nothing and advises nothing: see `advice`.
+Decides nothing and advises nothing.
 """
 
 import linecache
@@ -12,8 +12,17 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any
 
+from resumectl.model.target_error import (
+    ClassWithoutName,
+    CodeLine,
+    GlobalSetup,
+    MissingModule,
+    MissingTable,
+    Mistyped,
+    PythonError,
+    TargetError,
+)
 from resumectl.probe.setup_code import creation_of, find_global, find_tables
 from resumectl.probe.user_code import innermost_in_traceback, is_user_file
 from resumectl.text import one_line
@@ -33,82 +42,73 @@ _PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 class Unrunnable(Exception):
-    """What the command line names cannot be run.
+    """The command line names something that cannot be run.
 
     Args:
-        problem: Which case of `advice` this is.
-        said: What is wrong, one line.
-        facts: What the advice is made from; plain data.
+        summary: What is wrong, one line.
+        cause: What is known of it.
     """
 
-    def __init__(self, problem: str, said: str, **facts: Any) -> None:
-        super().__init__(said)
-        self.problem = problem
-        self.facts = facts
+    def __init__(self, summary: str, cause: ClassWithoutName | Mistyped) -> None:
+        super().__init__(summary)
+        self.cause = cause
 
 
-def facts_of(error: BaseException, *, roots: Sequence[Path]) -> dict[str, Any]:
+def describe_error(error: BaseException, *, roots: Sequence[Path]) -> TargetError:
     """Return what an event tells of an error.
 
     Args:
-        error: As it was caught.
-        roots: Directories from which a module that is missing may have been meant.
+        error: The error as it was caught.
+        roots: Directories of the program.
     """
     if isinstance(error, Unrunnable):
-        return {
-            "error": str(error),
-            "problem": error.problem,
-            "where": None,
-            "about": error.facts,
-            "traceback": "",
-        }
+        return TargetError(str(error), error.cause)
     kind = type(error)
-    return {
-        "error": one_line(error),
-        "problem": "exception",
-        "type": f"{kind.__module__}.{kind.__qualname__}",
-        "message": str(error)[:_MESSAGE_MAX],
-        "where": _where(error, roots),
-        "about": dict(_about(error, roots)),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
+    cause = PythonError(
+        type=f"{kind.__module__}.{kind.__qualname__}",
+        message=str(error)[:_MESSAGE_MAX],
+        where=_where(error, roots),
+        traceback="".join(traceback.format_exception(error)),
+        dbos_version=_version_of("dbos"),
+        missing_module=_missing_module(error, roots),
+        half_imported=_half_imported(error),
+        relative_path=_relative_path(error, roots),
+        missing_table=_missing_table(error, roots),
+        unset_global=_unset_global(error),
+        unset_variables=_missing_variables(error),
+    )
+    return TargetError(one_line(error), cause)
 
 
-def _where(error: BaseException, roots: Sequence[Path]) -> dict[str, Any] | None:
+def _where(error: BaseException, roots: Sequence[Path]) -> CodeLine | None:
     if isinstance(error, SyntaxError) and error.filename:
-        text = (error.text or "").strip()
-        return {"file": error.filename, "line": error.lineno or 0, "function": "", "text": text}
+        return CodeLine(error.filename, error.lineno or 0, "", (error.text or "").strip())
     return innermost_in_traceback(error.__traceback__, roots)
 
 
-def _about(error: BaseException, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:
-    """Yield what this kind of error says beyond its message."""
-    yield "dbos", _version_of("dbos")
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        yield from _about_module(error.name, roots)
-    module = _half_imported(error)
-    if module is not None:
-        yield "half_imported", module
-    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
-        there = [root for root in roots if (root / error.filename).exists()]
-        if there and not Path(error.filename).is_absolute():
-            yield "relative", error.filename
+def _relative_path(error: BaseException, roots: Sequence[Path]) -> str | None:
+    """Return the relative path of a missing file that is in a directory of the program."""
+    if not (isinstance(error, FileNotFoundError) and isinstance(error.filename, str)):
+        return None
+    name = error.filename
+    is_there = any((root / name).exists() for root in roots)
+    return name if is_there and not Path(name).is_absolute() else None
+
+
+def _missing_table(error: BaseException, roots: Sequence[Path]) -> MissingTable | None:
+    """Return the table that an error says is missing, and where the program creates it."""
     table = _NO_TABLE.search(str(error))
-    if table is not None:
-        name = table[1] or table[2]
-        bare = name.rpartition(".")[2]
-        yield "table", name
-        yield "setup", find_tables(source_files(roots, creation_of(bare)), bare)
-        yield (
-            "migrations",
-            [each for each in _MIGRATIONS if any((r / each).is_file() for r in roots)],
-        )
-    yield from _about_global(error)
-    name = _missing_variable(error)
-    if name is not None:
-        yield "unset", [name]
-    else:
-        yield "unset", sorted(_unset_variables(error.__traceback__))
+    if table is None:
+        return None
+    name = table[1] or table[2]
+    bare = name.rpartition(".")[2]
+    return MissingTable(
+        table=name,
+        setup=find_tables(source_files(roots, creation_of(bare)), bare),
+        migrations=tuple(
+            each for each in _MIGRATIONS if any((root / each).is_file() for root in roots)
+        ),
+    )
 
 
 def _half_imported(error: BaseException) -> str | None:
@@ -126,16 +126,14 @@ def _half_imported(error: BaseException) -> str | None:
     return name if file in running else None
 
 
-def _about_global(error: BaseException) -> Iterator[tuple[str, Any]]:
-    """Yield where the program's `main` sets the global that an error is about."""
+def _unset_global(error: BaseException) -> GlobalSetup | None:
+    """Return where the program's `main` sets the global variable that an error is about."""
     frames = [each for each in _frames(error.__traceback__) if is_user_file(_file_of(each))]
     if not frames:
-        return
-    for name in _unset_names(error, frames[-1]):
-        found = find_global(Path(_file_of(frames[-1])), name)
-        if found is not None:
-            yield "global", found
-            return
+        return None
+    file = Path(_file_of(frames[-1]))
+    setups = (find_global(file, name) for name in _unset_names(error, frames[-1]))
+    return next((setup for setup in setups if setup is not None), None)
 
 
 def _unset_names(error: BaseException, at: TracebackType) -> list[str]:
@@ -153,23 +151,27 @@ def _file_of(at: TracebackType) -> str:
     return at.tb_frame.f_code.co_filename
 
 
-def _about_module(name: str, roots: Sequence[Path]) -> Iterator[tuple[str, Any]]:
-    yield "module", name
-    package = name.partition(".")[0]
+def _missing_module(error: BaseException, roots: Sequence[Path]) -> MissingModule | None:
+    """Return the module that an error says is missing, and where it could come from."""
+    if not (isinstance(error, ModuleNotFoundError) and error.name):
+        return None
+    package = error.name.partition(".")[0]
     # Several distributions may share a package that has no file, unless it is the user's.
     there = sys.modules.get(package)
     is_users = any(is_user_file(f"{each}/") for each in getattr(there, "__path__", ()))
     if is_users or getattr(there, "__file__", None):
-        yield "package", package
-        return
-    yield "needs", _named_needs(roots)
-    found = source_directory(name, roots)
-    if found is not None:
-        yield "source", str(found)
-        yield "project", _project_of(found)
+        return MissingModule(error.name, package, needs_file=None, source=None, project=None)
+    source = source_directory(error.name, roots)
+    return MissingModule(
+        module=error.name,
+        package=None,
+        needs_file=_needs_file(roots),
+        source=str(source) if source is not None else None,
+        project=_project_of(source) if source is not None else None,
+    )
 
 
-def _named_needs(roots: Sequence[Path]) -> str | None:
+def _needs_file(roots: Sequence[Path]) -> str | None:
     """Return the file of a project that names the distributions that it needs."""
     places = (root / name for root in reversed(roots) for name in _NEEDS_FILES)
     return next((str(each) for each in places if each.is_file()), None)
@@ -204,6 +206,14 @@ def _project_of(source: Path) -> str | None:
         if any((directory / name).is_file() for name in _PROJECT_FILES):
             return str(directory)
     return None
+
+
+def _missing_variables(error: BaseException) -> tuple[str, ...]:
+    """Return the environment variables that an error is, or may be, about."""
+    missing = _missing_variable(error)
+    if missing is not None:
+        return (missing,)
+    return tuple(sorted(_unset_variables(error.__traceback__)))
 
 
 def _missing_variable(error: BaseException) -> str | None:

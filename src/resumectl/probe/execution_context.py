@@ -1,7 +1,7 @@
-"""In which workflow and step this thread is at work, and what a workflow has left running.
+"""Find out in which workflow and step this thread runs, and what a workflow has left running.
 
-DBOS's context does not follow a bare thread or a pool's job, so it is noted beside where each
-was begun; DBOS sees nothing of it. To be called in the victim, before the program is imported.
+DBOS's context does not follow a bare thread or a pool's job, so where each was begun is noted
+beside it; DBOS sees nothing of it. To be called in the target process, before the program is imported.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ _job = threading.local()
 
 Begun = threading.Thread | Future[Any] | asyncio.Task[Any]
 _begun: "weakref.WeakKeyDictionary[Begun, Place]" = weakref.WeakKeyDictionary()
-_were_at_once = False
+_had_concurrency = False
 _changing = threading.Lock()
 
 
 def here() -> Place:
-    """Where DBOS says that this is; in a thread of which it knows nothing, where that was begun."""
+    """Return the workflow and step of this thread; in a thread unknown to DBOS, of its beginning."""
     if DBOS.workflow_id is not None:
         return DBOS.workflow_id, DBOS.step_id
     at: Place | None = getattr(_job, "at", None)
@@ -41,7 +41,7 @@ def here() -> Place:
     return at or NOWHERE
 
 
-def follow() -> None:
+def follow_threads() -> None:
     """Note from now on where threads, jobs of pools and tasks are begun."""
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
     create_task = asyncio.BaseEventLoop.create_task
@@ -85,10 +85,10 @@ def follow() -> None:
 
 
 def wait_for_strays(max_s: float) -> int:
-    """Wait for whatever a workflow began and did not wait for; returns how many are left.
+    """Wait for the threads, jobs and tasks that workflows have begun, and return how many are left.
 
     Args:
-        max_s: Seconds, at most.
+        max_s: Maximum time to wait, in seconds.
     """
     deadline = time.monotonic() + max_s
     while (left := _strays()) and time.monotonic() < deadline:
@@ -97,19 +97,19 @@ def wait_for_strays(max_s: float) -> int:
     return left
 
 
-def were_at_once() -> bool:
+def had_own_concurrency() -> bool:
     """Return whether a step or a body has had two threads, jobs or tasks of its own at once."""
-    return _were_at_once
+    return _had_concurrency
 
 
 def _note(begun: Begun, at: Place) -> None:
-    global _were_at_once
+    global _had_concurrency
     if at != NOWHERE:
         # What DBOS begins for a body, as for its children, is ordered by what it records.
         is_own = at[1] is not None or _is_begun_by_user()
         with _changing:
-            if is_own and not _were_at_once:
-                _were_at_once = any(_is_alive(b) for b, place in _begun.items() if place == at)
+            if is_own and not _had_concurrency:
+                _had_concurrency = any(_is_alive(b) for b, place in _begun.items() if place == at)
             _begun[begun] = at
 
 

@@ -12,16 +12,26 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from resumectl.model.events import (
+    Phase,
+    PhaseStarted,
+    Stalled,
+    Stranded,
+    TimeRunsOut,
+    UnregisteredQueue,
+    now_us,
+)
+from resumectl.model.process_exit import ENDED_WELL
+from resumectl.model.target_error import CodeLine
 from resumectl.probe import pace
 from resumectl.probe.error_facts import source_files
-from resumectl.probe.event_log import Recorder
+from resumectl.probe.event_log import EventLog
 from resumectl.probe.setup_code import find_queue
 from resumectl.probe.user_code import innermost_in_stack, outward
-from resumectl.storage.snapshot_reader import Evidence
+from resumectl.storage.snapshot_reader import SnapshotReader
 
-ENDED_WELL = 0
 _LOOK_EVERY_S = 0.5
 _LOOKS_MIN = 8  # within the time that a run may take
 # So many looks in a row see the same: a process that gets no processor does not look either.
@@ -37,57 +47,56 @@ _SERVERS = frozenset({
     ("socketserver", "serve_forever"), ("uvicorn.server", "run"), ("hypercorn.run", "run"),
     ("aiohttp.web", "run_app"), ("waitress.server", "run"), ("gunicorn.arbiter", "run"),
 })  # fmt: skip
-_BEFORE_LAUNCH = frozenset({"import", "prepare", "after-launch"})
+_BEFORE_REQUEST = frozenset({Phase.IMPORT, Phase.PREPARE, Phase.AFTER_LAUNCH})
 
 
-class Lookout:
-    """Looks at the main thread, and records what the run has begun.
+class HangWatch:
+    """Looks at the main thread, and records each phase of the run.
 
     Args:
-        recorder: Of this process.
+        event_log: Event log of this process.
         roots: Directories of the program.
         time_limit_s: Maximum duration of the run, in seconds; None: nobody looks.
 
     Attributes:
-        roots: As given.
+        roots: Directories of the program.
     """
 
     def __init__(
-        self, recorder: Recorder, roots: Sequence[Path], time_limit_s: float | None
+        self, event_log: EventLog, roots: Sequence[Path], time_limit_s: float | None
     ) -> None:
-        self._recorder = recorder
+        self._event_log = event_log
         self.roots = roots
-        self._phase = ""
+        self._phase: Phase | None = None
         self._time_limit_s = time_limit_s or 0.0
         if time_limit_s is not None:
-            threading.Thread(target=self._look_out, daemon=True, name="lookout").start()
+            threading.Thread(target=self._watch, daemon=True, name="hang-watch").start()
 
-    def begin(self, phase: str, **more: Any) -> None:
+    def start_phase(self, phase: Phase) -> None:
         """Record that a part of the run begins."""
         self._phase = phase
-        self._recorder.write("began", what=phase, **more)
+        self._event_log.write(PhaseStarted(now_us(), phase))
 
     def end_stranded(self, workflow_ids: Sequence[str], database_url: str) -> NoReturn:
         """Record which workflows nothing in this process will execute, and end it.
 
         Args:
-            workflow_ids: Of these workflows.
+            workflow_ids: Ids of these workflows.
             database_url: URL of the trial's database, with its password.
         """
-        evidence = Evidence(database_url)
-        unregistered = [
-            {
-                "workflow": workflow,
-                "queue": queue,
-                "setup": find_queue(source_files(self.roots, rf"\b{re.escape(queue)}\b"), queue),
-            }
-            for workflow, queue in evidence.unregistered()
+        unregistered = tuple(
+            UnregisteredQueue(
+                workflow,
+                queue,
+                find_queue(source_files(self.roots, rf"\b{re.escape(queue)}\b"), queue),
+            )
+            for workflow, queue in SnapshotReader(database_url).unregistered()
             if workflow in workflow_ids
-        ]
-        self._recorder.write("stranded", workflows=list(workflow_ids), unregistered=unregistered)
+        )
+        self._event_log.write(Stranded(now_us(), tuple(workflow_ids), unregistered))
         os._exit(ENDED_WELL)
 
-    def _look_out(self) -> None:
+    def _watch(self) -> None:
         limit_s = self._time_limit_s
         deadline = time.monotonic() + max(limit_s - pace.stretched(_LAST_LOOK_S), limit_s / 2)
         every_s = min(pace.stretched(_LOOK_EVERY_S), limit_s / _LOOKS_MIN)
@@ -97,19 +106,19 @@ class Lookout:
             time.sleep(every_s)
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             where = innermost_in_stack(frame, self.roots)
-            if self._phase in _BEFORE_LAUNCH:
+            if self._phase in _BEFORE_REQUEST:
                 if serves.holds(self._phase if _is_serving(frame) else None):
-                    self._end_stalled(why="serves", where=where)
+                    self._end_stalled(where, is_serving=True)
                 stack = tuple((each.f_code, each.f_lineno) for each in outward(frame))
                 seen = (self._phase, stack) if _is_waiting() else None
                 if stands.holds(seen) and not stands.has_worked:
-                    self._end_stalled(why="stands", where=where)
+                    self._end_stalled(where, is_serving=False)
             if time.monotonic() > deadline:
-                self._recorder.write("stands", where=where, others=_others(self.roots))
+                self._event_log.write(TimeRunsOut(now_us(), where, _others(self.roots)))
                 return
 
-    def _end_stalled(self, **facts: Any) -> NoReturn:
-        self._recorder.write("stalled", **facts)
+    def _end_stalled(self, where: CodeLine | None, *, is_serving: bool) -> NoReturn:
+        self._event_log.write(Stalled(now_us(), is_serving, where))
         os._exit(ENDED_WELL)
 
 
@@ -127,7 +136,7 @@ class Row:
         self._since_s = self._cpu_s = 0.0
 
     def holds(self, seen: object) -> bool:
-        """Return whether this was seen often enough; None is never."""
+        """Return whether the same was seen often enough; None never is."""
         if seen is None or seen != self._seen:
             self._seen, self._times = seen, 0
             self._since_s, self._cpu_s = time.monotonic(), _cpu_of_main_s()
@@ -159,9 +168,9 @@ def _is_waiting() -> bool:
     return stat.rpartition(")")[2].split()[0] == "S"
 
 
-def _others(roots: Sequence[Path]) -> list[dict[str, Any]]:
+def _others(roots: Sequence[Path]) -> tuple[CodeLine, ...]:
     """Return where other threads stand in the user's code."""
     main = threading.main_thread().ident
     frames = [each for ident, each in sys._current_frames().items() if ident != main]
     found = [innermost_in_stack(each, roots) for each in frames]
-    return [each for each in found if each is not None][:_OTHERS_MAX]
+    return tuple(each for each in found if each is not None)[:_OTHERS_MAX]

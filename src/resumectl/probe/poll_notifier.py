@@ -1,10 +1,9 @@
-"""Replace DBOS's polls by waiting for commits, and let its pauses be noted or shortened.
+"""Replace DBOS's polls by waiting for the commits that they are to find.
 
-To be called in the target process, before the module under test is imported.
+To be called in the target process, before the program is imported.
 """
 
 import functools
-import inspect
 import threading
 import time
 from collections import Counter
@@ -14,9 +13,6 @@ from typing import Any
 
 import dbos._dbos
 import dbos._queue
-import dbos._utils
-import dbos._workflow_commands
-from dbos import DBOS
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
@@ -24,7 +20,7 @@ from resumectl.probe import pace
 from resumectl.probe.dbos_state import serving
 from resumectl.probe.sql_facts import ENDED, Fact
 
-# Polls that remain: what the lab cannot see coming, as a place that becomes free on a queue.
+# Polls that remain, for what no commit announces, such as a place that becomes free on a queue.
 _BACKLOG_POLL_S = 0.01
 _IDLE_POLL_S = 0.2
 _RESULT_POLL_S = 0.05
@@ -32,123 +28,21 @@ _SHORT_POLL_S = 0.02  # where nothing wakes it
 LISTENER_POLL_S = 0.005
 # A look at a queue costs as much as a step: what is enqueued meanwhile is found by the next.
 _POLL_MIN_S = 0.02
-# Without a commit for so long on a quiet machine, a recovery is at its end, or waits for a client or the clock.
+# Without a commit for so long on a quiet machine, a recovery has ended, or waits for a client or
+# the clock.
 _STANDSTILL_S = 0.1
-_JOBS_MAX_S = (
-    0.5  # for two passes of DBOS's background jobs, a hundredth of it when nothing is held
-)
-_NO_RECOVERY_S = 0.5  # and so long at first, for a recovery that has not begun
+_NO_RECOVERY_S = 0.5  # at first, for a recovery that has not begun
 
-# Kinds of facts that somebody waits for.
+# Kinds of facts for which DBOS polls.
 _AWAITED = frozenset({"enqueued", "requeued", "claimed", *ENDED})
 
 
-def shorten_sleeps(longest_s: float) -> None:
-    """Let a `DBOS.sleep` that would last longer last so many seconds."""
-    for name in ("sleep", "sleep_async"):
-        original = getattr(DBOS, name)
-
-        def sleep(seconds: float, original: Callable[[float], Any] = original) -> Any:
-            return original(min(seconds, longest_s))
-
-        setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
-
-
-# What pauses a thread, and the parameter that says for how many seconds at most.
-_PAUSES = (("sleep", "seconds"), ("recv", "timeout_seconds"), ("get_event", "timeout_seconds"))
-
-
-def note_pauses(pause: Callable[[float], AbstractContextManager[None]]) -> None:
-    """Have each pause of a thread in DBOS noted; those of coroutines are not.
-
-    Args:
-        pause: Entered for the time of the pause, with its length in seconds at most.
-    """
-    for name, parameter in _PAUSES:
-        setattr(DBOS, name, staticmethod(_noted_pause(getattr(DBOS, name), parameter, pause)))
-
-
-def _noted_pause(
-    original: Callable[..., Any],
-    parameter: str,
-    pause: Callable[[float], AbstractContextManager[None]],
-) -> Callable[..., Any]:
-    signature = inspect.signature(original)
-
-    @functools.wraps(original)
-    def paused(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        with pause(bound.arguments[parameter]):
-            return original(*args, **kwargs)
-
-    return paused
-
-
-def let_waits_follow_the_clock() -> None:
-    """Let the waits of `recv` and `get_event` end when the wall clock says so, as after a restart."""
-    event = dbos._utils.LoopAwareEvent
-    wait, wait_async = event.wait, event.wait_async
-
-    def waited(self: Any, timeout: float | None = None) -> bool:
-        if timeout is None:
-            return wait(self)
-        until = time.time() + timeout
-        while not wait(self, min(max(0.0, until - time.time()), _SHORT_POLL_S)):
-            if time.time() >= until:
-                return False
-        return True
-
-    async def waited_async(self: Any, timeout: float) -> bool:
-        until = time.time() + timeout
-        while not await wait_async(self, min(max(0.0, until - time.time()), _SHORT_POLL_S)):
-            if time.time() >= until:
-                return False
-        return True
-
-    setattr(event, "wait", waited)  # noqa: B010
-    setattr(event, "wait_async", waited_async)  # noqa: B010
-
-
-class BackgroundJobs:
-    """Has DBOS's background jobs run as soon as the clock was set ahead, as a restart does.
-
-    DBOS 3.4.0 releases delayed workflows and cancels timed-out ones at launch, and then once a
-    second.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._passes = 0
-
-    def install(self) -> None:
-        """Have the jobs run at short intervals, and count their passes."""
-        setattr(dbos._workflow_commands, "_BACKGROUND_JOBS_INTERVAL_SEC", _SHORT_POLL_S)  # noqa: B010
-        last_job = SystemDatabase.cancel_timed_out_workflows
-
-        @functools.wraps(last_job)
-        def counted(database: SystemDatabase, limit: int) -> list[str]:
-            cancelled = last_job(database, limit)
-            with self._changed:
-                self._passes += 1
-                self._changed.notify_all()
-            return cancelled
-
-        setattr(SystemDatabase, "cancel_timed_out_workflows", counted)  # noqa: B010
-
-    def wait_for_pass(self) -> None:
-        """Wait until all jobs have run once more, or an open transaction has kept them from it."""
-        with self._changed:
-            begun = self._passes + 2  # the next pass to end may have begun before
-            self._changed.wait_for(lambda: self._passes >= begun, pace.stretched(_JOBS_MAX_S))
-
-
-class Wakener:
-    """Replaces DBOS's polls by waiting for the commits that they are to find.
+class PollNotifier:
+    """Wakes the threads of DBOS that would poll.
 
     Args:
         backlog: Ids of the workflows that have not ended before the launch.
-        waits: Enters a wait for the result of the workflow of this id.
+        waits: Entered while the result of the workflow of this id is waited for.
     """
 
     def __init__(
@@ -165,7 +59,7 @@ class Wakener:
         self._looked_at: dict[str, float] = {}  # queue to the clock's seconds
 
     def committed(self, facts: Sequence[Fact]) -> None:
-        """Wake whoever polls for what a commit has made true."""
+        """Wake the threads that poll for what a commit has made durable."""
         if any(fact.kind in _AWAITED for fact in facts):
             self._wake(facts)
         self._committed.set()
@@ -199,7 +93,7 @@ class Wakener:
             self._committed.clear()
 
     def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
-        """Wait until something has been enqueued since; returns the count to give next time."""
+        """Wait until something has been enqueued since, and return the count to give next time."""
         now = time.monotonic()
         # A pause between two looks, and no wait: what is enqueued meanwhile does not end it.
         time.sleep(max(0.0, self._looked_at.get(queue, 0.0) + _POLL_MIN_S - now))
@@ -222,7 +116,7 @@ class Wakener:
             )
 
     def wait_for_queue(self, seen: int, timeout_s: float) -> int:
-        """Wait until a queue has been registered since; returns the count to give next time."""
+        """Wait until a queue has been registered since, and return the count to give next time."""
         with self._changed:
             self._changed.wait_for(lambda: self._registered != seen, timeout_s)
             return self._registered
@@ -275,7 +169,7 @@ class Wakener:
         _remember_the_version()
 
     def _notice_waits_in_process(self) -> None:
-        """Note also who waits for a workflow that was started here: no poll tells of that."""
+        """Note also the waits for a workflow that was started here: they do not poll."""
         wait, wait_async = WorkflowHandleFuture.get_result, WorkflowHandleAsyncTask.get_result
 
         @functools.wraps(wait)
@@ -344,7 +238,7 @@ def _remember_the_version() -> None:
 
 
 class _Stop:
-    """Stands for the stop event of a thread that polls: its wait is between two polls."""
+    """Replaces the stop event of a thread that polls: its wait is between two polls."""
 
     def __init__(self, stop: threading.Event, wait: Callable[[int, float], int]) -> None:
         self._stop = stop

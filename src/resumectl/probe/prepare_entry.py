@@ -1,31 +1,33 @@
-"""Contain the Python process that imports this, as a command of the user's that makes tables.
+"""Keep the Python process that imports this module inside the sandboxes' template.
 
-Imported by the `sitecustomize` that such a command is given: see `redirects`.
+Imported by a `sitecustomize` in each Python process that the user's `--prepare` command starts.
 """
 
-import json
 import os
 import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from resumectl.model.target import Access
-from resumectl.probe.containment import REFUSED_STATUS, Containment
-from resumectl.probe.event_log import Recorder
-from resumectl.runner.redirects import CONTAINMENT_VARIABLE
-from resumectl.storage.outside_access import Sandbox
+from resumectl.model.codec import from_json
+from resumectl.model.orders import CONTAINMENT_VARIABLE, ContainmentOrder
+from resumectl.model.process_exit import ACCESS_REFUSED
+from resumectl.probe.containment import Containment
+from resumectl.probe.event_log import open_event_log
+from resumectl.storage.outside_access import AccessRules
 
 
 def _contain() -> None:
-    told = json.loads(os.environ[CONTAINMENT_VARIABLE])
-    record = os.open(told["record"], os.O_WRONLY | os.O_APPEND)
-    access = Access(**told["access"])
-    sandbox = Sandbox.of_trial(access, told["directory"], told["database_url"])
+    order = from_json(ContainmentOrder, os.environ[CONTAINMENT_VARIABLE])
+    access = order.access
+    sandbox = AccessRules.of_trial(access, order.directory, order.database_url)
     # A relative path leads into the sandbox of a trial, whose process is at work there.
     sandbox = replace(sandbox, mirrored=os.path.realpath(access.prepare_in))
     Containment(
-        sandbox, Recorder(record), started_in=Path.cwd(), sandbox_url=told["database_url"]
+        sandbox,
+        open_event_log(order.event_file),
+        started_in=Path.cwd(),
+        sandbox_url=order.database_url,
     ).install()
 
 
@@ -33,4 +35,4 @@ try:
     _contain()
 except BaseException:  # noqa: BLE001 (Python would go on, and nothing would be contained)
     traceback.print_exc(file=sys.stderr)
-    os._exit(REFUSED_STATUS)
+    os._exit(ACCESS_REFUSED)

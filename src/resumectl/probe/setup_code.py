@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import decode_source
 from pathlib import Path
-from typing import Any
 
+from resumectl.model.target_error import GlobalSetup, SetupCode
 from resumectl.probe.module_loader import locate
 
 _QUEUES = frozenset({"register_queue", "register_queue_async"})
@@ -54,65 +54,60 @@ class _Place:
             return 0
         return 1 if self.function is None or _enters(self.function) else 2
 
-    def as_plain(self, **more: Any) -> dict[str, Any]:
-        """Return it as an event holds it."""
-        return {
-            "file": str(self.file),
-            "line": getattr(self.node, "lineno", 0),
-            "function": self.function.name if self.function else "",
-            "is_callable": self.is_callable,
-            **more,
-        }
+    def as_setup(self, lines: Iterable[str]) -> SetupCode:
+        """Return it as an event holds it.
+
+        Args:
+            lines: Python lines that do the same elsewhere.
+        """
+        return SetupCode(
+            file=str(self.file),
+            line=getattr(self.node, "lineno", 0),
+            function=self.function.name if self.function else "",
+            is_callable=self.is_callable,
+            lines=tuple(lines),
+        )
 
 
-def find_queue(files: Iterable[Path], queue: str) -> dict[str, Any] | None:
-    """Return the best place that registers a queue; None if there is none.
+def find_queue(files: Iterable[Path], queue: str) -> SetupCode | None:
+    """Return the best place that registers a queue, and those beside it; None if there is none.
 
     Args:
         files: Source files, those to be preferred first.
         queue: Name of the queue.
-
-    Returns:
-        `file`, `line`, `function` (empty at the top level), `is_callable`: whether that function
-        takes no argument and neither launches DBOS nor serves, and `lines`: those that do the same
-        elsewhere, for all queues that are registered beside this one.
     """
     found = _first(files, lambda place: _registers(place, queue))
     if found is None:
         return None
     beside = [each for each in _beside(found) if _is_registration(each)]
-    return found.as_plain(lines=_repeated(beside))
+    return found.as_setup(_repeated(beside))
 
 
-def find_tables(files: Iterable[Path], table: str) -> dict[str, Any] | None:
+def find_tables(files: Iterable[Path], table: str) -> SetupCode | None:
     """Return the best place that creates tables; None if there is none.
+
+    It has no lines where the object that creates the tables is made by its function.
 
     Args:
         files: Source files of the program, those to be preferred first.
         table: Name of the table that is missing.
-
-    Returns:
-        `file`, `line`, `function`, `is_callable` and `lines`, as of a queue; there are no lines
-        where what creates them is made by its function.
     """
     found = _first(files, lambda place: _creates(place, table))
     if found is None:
         return None
     imported: dict[str, list[str]] = {}
     call = _text(found.node, found, imported) if isinstance(found.node, ast.Call) else "..."
-    return found.as_plain(lines=[*_imports(imported), call] if call != "..." else [])
+    return found.as_setup([*_imports(imported), call] if call != "..." else [])
 
 
-def find_global(file: Path, name: str) -> dict[str, Any] | None:
-    """Return the place where a program's `main` sets a global; None if there is none.
+def find_global(file: Path, name: str) -> GlobalSetup | None:
+    """Return the place where a program's `main` sets a global variable; None if there is none.
+
+    Its lines are the statement, after those that set what it uses.
 
     Args:
-        file: Of the module whose global it is.
-        name: Of the global.
-
-    Returns:
-        `file`, `line`, `function`, `is_callable` and `lines`, as of a queue: the statement, after
-        those that set what it uses; and `is_before_launch`: whether DBOS is launched after it.
+        file: File of the module whose variable it is.
+        name: Name of the variable.
     """
     found = _first([file], lambda place: _sets(place, name))
     if found is None:
@@ -120,10 +115,10 @@ def find_global(file: Path, name: str) -> dict[str, Any] | None:
     later = _beside(found)
     later = later[[each.node for each in later].index(found.node) :]
     calls = [each.node for each in later if isinstance(each.node, ast.Call)]
-    return found.as_plain(
+    return GlobalSetup(
         name=name,
-        lines=_with_what_it_uses(found),
         is_before_launch=any(_name_of(each.func) == "launch" for each in calls),
+        code=found.as_setup(_with_what_it_uses(found)),
     )
 
 

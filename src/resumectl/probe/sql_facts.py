@@ -1,4 +1,4 @@
-"""What a SQL statement makes true, read from its text and parameters. Pure.
+"""Read from the text and parameters of a SQL statement which durable facts it will create.
 
 The text is read, not SQLAlchemy's construct: DBOS 3.4.0 compiles its busiest statements once
 and hands PostgreSQL's driver their text, with parameters named after the columns.
@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from resumectl.model.crash_plan import named, spelled
+from resumectl.model.crash_plan import encoded, transition_name
 
 Parameters = Mapping[str, Any]
 
 
 class Fact(NamedTuple):  # some ten of them are made for each message that is published
-    """One transition that a statement makes true, once it is committed."""
+    """A transition that a statement makes durable, once it is committed."""
 
     name: str  # as in alpha-1-7/step-1
     kind: str  # the last part of it, without a number: accepted, step, inserted, …
@@ -55,7 +55,7 @@ _ROW_OF_SEVERAL = re.compile(r"(\w+)_m(\d+)")
 
 @functools.lru_cache(maxsize=4096)  # a program has a few hundred, and makes each many times
 def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
-    """The writes of a statement, its CTEs' included, as verb, schema and table."""
+    """Return the writes of a statement, including those of its CTEs, as verb, schema and table."""
     if not _IS_WRITE.search(sql):
         return ()
     # "FOR UPDATE" and "DO UPDATE" are clauses of another statement.
@@ -74,7 +74,7 @@ _GIVEN = re.compile(r"%\(\w+\)s|(?<!:):\w+|'[^']*'")  # parameters, and literal 
 
 
 def _does_more_each_time(sql: str, kind: str) -> bool:
-    """Whether a second execution leaves something else behind than the first."""
+    """Return whether a second execution leaves something else behind than the first."""
     if kind == "inserted" and not _HARMLESS.search(sql):
         return True
     assignments = _ASSIGNMENTS.findall(_GIVEN.sub("?", sql))
@@ -86,74 +86,76 @@ _NAMES_STATUS = re.compile(r'\bstatus"?\s*=', re.IGNORECASE)
 
 
 def no_body() -> None:
-    """Outside of any workflow's body."""
+    """Return None: this thread runs no workflow's body."""
 
 
-# Tells the facts of one execution, from its parameters by name (several sets of them for an
-# "executemany"), and from what tells in whose body, outside of any step, this thread is at work.
-Telling = Callable[[Sequence[Parameters], Callable[[], str | None]], list[Fact]]
+# Returns the facts of one execution, from its parameters by name (several sets of them for an
+# "executemany") and from a function that returns in whose body, outside of any step, this thread runs.
+Extractor = Callable[[Sequence[Parameters], Callable[[], str | None]], list[Fact]]
 
 
 @functools.lru_cache(maxsize=4096)  # what of it does not hang upon the parameters, found once
-def tellings_of(
-    sql: str, of_publisher: bool = False, dbos_schemas: frozenset[str] | None = None
-) -> tuple[Telling, ...]:
-    """What tells the facts that a statement makes true when it commits; none if it makes none.
+def fact_extractors(
+    sql: str, has_publisher: bool = False, dbos_schemas: frozenset[str] | None = None
+) -> tuple[Extractor, ...]:
+    """Return the extractors of the durable facts that a statement will create.
 
     Args:
-        sql: The statement; the writes inside its CTEs count too (on PostgreSQL, DBOS writes
-            a workflow's outcome as a SELECT over two of them).
-        of_publisher: Whether resumectl's own publisher is at work: its deliveries belong to
-            their workflows, and its other tables are bookkeeping.
-        dbos_schemas: The schemas, as statements write them, in which tables named as DBOS's are
-            DBOS's, in the database that is written to; None for all. A program may have a
-            table `notifications` of its own.
+        sql: Text of the statement. Writes inside its CTEs count too: on PostgreSQL, DBOS writes
+            a workflow's outcome as a SELECT over two of them.
+        has_publisher: Whether resumectl's own publisher runs: its deliveries belong to their
+            workflows, and its other tables are bookkeeping.
+        dbos_schemas: Schemas of the written database in which tables with DBOS's names are
+            DBOS's; None for all. A program may have a table `notifications` of its own.
     """
-    found: list[Telling] = []
+    found: list[Extractor] = []
     for verb, schema, table in writes(sql):
         is_dbos = table in _DATASOURCE_TABLES or (
             table in DBOS_TABLES and (dbos_schemas is None or schema in dbos_schemas)
         )
-        if is_dbos or (of_publisher and table in _PUBLISHER_TABLES):
-            telling = _telling_of_known(verb, table, sql)
-            if telling is not None:
-                found.append(telling)
+        if is_dbos or (has_publisher and table in _PUBLISHER_TABLES):
+            extractor = _extractor_of_known_table(verb, table, sql)
+            if extractor is not None:
+                found.append(extractor)
         else:
             kind = _VERBS[verb]
             does_more = _does_more_each_time(sql, kind)
-            fact = Fact(named(table, kind), kind, does_more_each_time=does_more)
+            fact = Fact(transition_name(table, kind), kind, does_more_each_time=does_more)
             found.append(functools.partial(_of_table, fact, sql))
     return tuple(found)
 
 
-def _telling_of_known(verb: str, table: str, sql: str) -> Telling | None:
-    """Of a table of DBOS's or of the publisher's; None if the write is bookkeeping."""
-    if verb == "INSERT" and table in _TELLINGS_OF_ROWS:
-        return functools.partial(_of_rows, *_TELLINGS_OF_ROWS[table])
-    tell = _TELLINGS_OF_CONDITIONS.get((verb, table))
+def _extractor_of_known_table(verb: str, table: str, sql: str) -> Extractor | None:
+    """Return the extractor for a table of DBOS's or the publisher's; None for bookkeeping."""
+    if verb == "INSERT" and table in _ROW_EXTRACTORS:
+        return functools.partial(_of_rows, *_ROW_EXTRACTORS[table])
+    extract = _CONDITION_EXTRACTORS.get((verb, table))
     # Three times for each workflow DBOS (3.4.0) sets its owner, and nothing else.
-    if tell is None or (tell is _status_changed and not _NAMES_STATUS.search(sql)):
+    if extract is None or (extract is _status_changed and not _NAMES_STATUS.search(sql)):
         return None
-    return functools.partial(_of_conditions, tell)
+    return functools.partial(_of_conditions, extract)
 
 
 def _of_rows(
-    column: str, tell: Callable[[Parameters], Fact | None], sets: Sequence[Parameters], _body: Any
+    column: str,
+    extract: Callable[[Parameters], Fact | None],
+    sets: Sequence[Parameters],
+    _body: Any,
 ) -> list[Fact]:
-    """Of the rows of an INSERT, each of which has this column."""
+    """Return the facts of the rows of an INSERT, each of which has this column."""
     found = []
     for parameters in sets:
         for row in (parameters,) if column in parameters else _several(parameters, column):
-            fact = tell(row)
+            fact = extract(row)
             if fact is not None:
                 found.append(fact)
     return found
 
 
 def _of_conditions(
-    tell: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: Any
+    extract: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: Any
 ) -> list[Fact]:
-    return [fact for parameters in sets for fact in tell(parameters)]
+    return [fact for parameters in sets for fact in extract(parameters)]
 
 
 def _of_table(
@@ -169,7 +171,7 @@ _VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DEL
 
 
 def _several(parameters: Parameters, column: str) -> list[Parameters]:
-    """The rows of a VALUES list of several, where they have this column."""
+    """Return the rows of a VALUES list of several, where they have this column."""
     rows: dict[str, dict[str, Any]] = {}
     for name, value in parameters.items():
         match = _ROW_OF_SEVERAL.fullmatch(name)
@@ -181,7 +183,7 @@ def _several(parameters: Parameters, column: str) -> list[Parameters]:
 def _fact(
     workflow_id: str, kind: str, text: str = "", what: str = "", queue: str | None = None
 ) -> Fact:
-    return Fact(f"{spelled(workflow_id)}/{text or kind}", kind, workflow_id, what, queue)
+    return Fact(f"{encoded(workflow_id)}/{text or kind}", kind, workflow_id, what, queue)
 
 
 def _accepted(row: Parameters) -> Fact | None:
@@ -214,7 +216,7 @@ def _delivered(row: Parameters) -> Fact:
 
 
 # By table: a column that each row of an INSERT has, and what such a row tells.
-_TELLINGS_OF_ROWS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
+_ROW_EXTRACTORS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
     "workflow_status": ("workflow_uuid", _accepted),
     "notifications": ("destination_uuid", _notified),
     "operation_outputs": ("function_id", _step),
@@ -250,7 +252,7 @@ def _transactions_cleared(parameters: Parameters) -> Iterator[Fact]:
             yield _fact(value, "transactions-cleared")
 
 
-_TELLINGS_OF_CONDITIONS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
+_CONDITION_EXTRACTORS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fact]]] = {
     ("UPDATE", "workflow_status"): _status_changed,
     ("DELETE", "workflow_status"): _deleted,
     ("DELETE", "datasource_outputs"): _transactions_cleared,

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
-from resumectl.model.standstill import CLIENT, Standing, Wait, can_do_no_more, stranded
 from resumectl.probe import dbos_state
+from resumectl.probe.standstill import CLIENT, Standing, Wait, can_do_no_more, stranded
 from resumectl.probe.user_code import is_begun_by_user
-from resumectl.storage.snapshot_reader import Evidence
+from resumectl.storage.snapshot_reader import SnapshotReader
 
 
 class StandstillWatch:
@@ -77,13 +77,13 @@ class StandstillWatch:
                 for each in noted:
                     self._paused_until.pop(each, None)
 
-    def _paused(self, evidence: Evidence) -> frozenset[str | None]:
+    def _paused(self, reader: SnapshotReader) -> frozenset[str | None]:
         """Return who is paused until after the time is up, and is not to be cancelled before."""
         if self._deadline is None:
             return frozenset()
         with self._lock:
             late = {who for who, until in self._paused_until.items() if until > self._deadline}
-        return frozenset(late - evidence.with_a_deadline() if late else late)
+        return frozenset(late - reader.with_a_deadline() if late else late)
 
     def start(self, ended: Callable[[list[str]], None]) -> None:
         """Begin to look.
@@ -97,7 +97,7 @@ class StandstillWatch:
         ).start()
 
     def _look(self, ended: Callable[[list[str]], None]) -> None:
-        evidence = Evidence(self._database_url)
+        reader = SnapshotReader(self._database_url)
         before: Standing | None = None
         while True:
             commits = self._commits
@@ -106,24 +106,24 @@ class StandstillWatch:
             if commits != self._commits or not dbos_state.has_recovered():
                 before = None
                 continue
-            now = self._standing(evidence)
+            now = self._standing(reader)
             if now == before and commits == self._commits and can_do_no_more(now):
                 ended(sorted(stranded(now)))
                 return
             before = now
 
-    def _standing(self, evidence: Evidence) -> Standing:
+    def _standing(self, reader: SnapshotReader) -> Standing:
         with self._lock:
             waits = frozenset(+self._waits)
         return Standing(
-            unfinished=evidence.standing(),
-            missing=evidence.missing({awaited for _, awaited in waits}),
+            unfinished=reader.standing(),
+            missing=reader.missing({awaited for _, awaited in waits}),
             executing=dbos_state.executing(),
             served=dbos_state.served_queues(),
             version=str(DBOS.application_version),
             waits=waits,
             has_answer=self.has_answer,
-            paused=self._paused(evidence),
+            paused=self._paused(reader),
             has_own_thread=_has_own_thread(),
         )
 

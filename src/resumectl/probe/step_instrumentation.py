@@ -14,26 +14,26 @@ from dbos._sys_db import SystemDatabase
 
 from resumectl.probe.call_arguments import enclosed_values
 
-Ran = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], Callable[[], None]]
-Replayed = Callable[[str, int, str, str], None]
+OnStart = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], Callable[[], None]]
+OnReplay = Callable[[str, int, str, str], None]
 
 
-def count_steps(ran: Ran) -> None:
-    """Have every execution of a step body told before it begins, and when it has ended.
+def watch_steps(on_start: OnStart) -> None:
+    """Report each step body before it begins to run, and when it has ended.
 
     Args:
-        ran: Given the step's name, whether it is a datasource's transaction, and the arguments
-            of its body, with what it takes from where it was made; returns what is called at its
-            end.
+        on_start: Called with the step's name, whether it is a datasource's transaction, and the
+            arguments of its body, with those that it takes from where it was made. Returns the
+            function that is called at its end.
     """
 
     def counted(
         func: Callable[..., Any], name: str | None, is_transaction: bool = False
     ) -> Callable[..., Any]:
-        told = str(name or getattr(func, "__qualname__", repr(func)))
+        step_name = str(name or getattr(func, "__qualname__", repr(func)))
 
         def began(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], None]:
-            return ran(told, is_transaction, args, {**enclosed_values(func), **kwargs})
+            return on_start(step_name, is_transaction, args, {**enclosed_values(func), **kwargs})
 
         if inspect.iscoroutinefunction(func):
 
@@ -90,17 +90,17 @@ def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], 
 
 
 def is_retry() -> bool:
-    """Whether a step's body is run again by DBOS because it has failed, in this process."""
+    """Return whether DBOS runs this step's body again in this process because it has failed."""
     status = DBOS.step_status
     return status is not None and bool(status.current_attempt)
 
 
-def tell_replays(replayed: Replayed) -> None:
+def watch_replays(on_replay: OnReplay) -> None:
     """Report each step that is answered from its record.
 
     Args:
-        replayed: Given the workflow's id, the step's number, its name, and the name that is
-            recorded: where they differ, DBOS refuses to go on.
+        on_replay: Called with the workflow's id, the step's number, its name, and the name that is
+            recorded: DBOS refuses to go on if they differ.
     """
     original = SystemDatabase._check_operation_execution_txn
 
@@ -109,10 +109,10 @@ def tell_replays(replayed: Replayed) -> None:
         try:
             found = original(self, workflow_id, number, name, *more, **named)
         except DBOSUnexpectedStepError as error:
-            replayed(workflow_id, number, name, error.inputs[3])
+            on_replay(workflow_id, number, name, error.inputs[3])
             raise
         if found is not None:
-            replayed(workflow_id, number, name, name)
+            on_replay(workflow_id, number, name, name)
         return found
 
     setattr(SystemDatabase, "_check_operation_execution_txn", check)  # noqa: B010

@@ -1,7 +1,7 @@
-"""Tell what a name of the program is, and which names of its module can be swept.
+"""Find out what a name of the program is, and which names of its module can be swept.
 
 Runs in the target process, after the program was imported. Refuses what cannot be run, with the
-facts that `advice` needs.
+facts from which advice is made.
 """
 
 import inspect
@@ -10,7 +10,14 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from resumectl.model.target import Subject
+from resumectl.model.target import Target
+from resumectl.model.target_error import (
+    ClassWithoutName,
+    MethodOfClass,
+    NotAWorkflow,
+    UnbuildableArgument,
+    WrongArguments,
+)
 from resumectl.probe.argument_builder import (
     CannotBuild,
     build_arguments,
@@ -28,62 +35,61 @@ _APPLICATIONS = ("FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar")
 _SHOWN_MAX = 5
 
 
-def refuse_what_is_no_workflow(subject: Subject, module: Any, owner: Any, found: Any) -> None:
-    """Make sure that what is named is a workflow that can be started.
+def refuse_what_is_no_workflow(target: Target, module: Any, owner: Any, found: Any) -> None:
+    """Make sure that the target is a workflow that can be started.
 
     Args:
-        subject: What the command line named.
-        module: The module of it.
-        owner: What the last part of the name was looked up in.
+        target: What the command line named.
+        module: Module of the target.
+        owner: Object in which the last part of its name was looked up.
         found: What was found there.
 
     Raises:
         Unrunnable: It is something else.
     """
-    assert subject.target is not None
-    name = subject.target[1]
+    assert target.entry is not None
+    file, name = target.entry
     last = name.rpartition(".")[2]
-    about = {
-        "module": import_name(module),
-        "file": subject.target[0],
-        "name": name,
-        "workflows": _workflows_like(found, module)[:_SHOWN_MAX],
-        "defined": _definition(found),
-    }
     is_method = isinstance(owner, type) and isinstance(vars(owner).get(last), FunctionType)
     if is_method and is_workflow(found):
         raise Unrunnable(
-            "method-of-class",
             f"{name} is a method of the class {owner.__name__}, and is named without an instance",
-            **about,
-            **_of_class(owner, last, module),
+            _method_of_class(file, owner, last, module),
         )
     if is_workflow(found) and _is_of_unknown_class(owner, found):
+        class_name = type(owner).__name__
         raise Unrunnable(
-            "class-without-name",
-            f"{name} is a method of {type(owner).__name__}, a class that DBOS does not know",
-            **{**about, "defined": _definition(type(owner))},
-            class_name=type(owner).__name__,
+            f"{name} is a method of {class_name}, a class that DBOS does not know",
+            ClassWithoutName(class_name, _definition(type(owner))),
         )
     if is_workflow(found):
         return
-    kind = _kind(found)
+    what, said = _kind(found)
+    summary = f"{name} is {said}, not a workflow"
     method = _workflow_method(found)
-    of_object = _workflow_method(type(found))
-    if of_object:
-        about["workflows"] = [f"{name}.{of_object}"]
     if method:
-        what = f"{name} is {kind[1]}, not a workflow"
-        raise Unrunnable("method-of-class", what, **about, **_of_class(found, method, module))
+        raise Unrunnable(summary, _method_of_class(file, found, method, module))
+    method_of_object = _workflow_method(type(found))
+    workflows = _workflows_like(found, module)[:_SHOWN_MAX]
     raise Unrunnable(
-        "not-a-workflow",
-        f"{name} is {kind[1]}, not a workflow",
-        **about,
-        what=kind[0],
-        framework=_framework(found),
-        call=_call(name, found, subject),
-        is_async=inspect.iscoroutinefunction(found),
+        summary,
+        NotAWorkflow(
+            file=file,
+            module=import_name(module),
+            name=name,
+            workflows=(f"{name}.{method_of_object}",) if method_of_object else tuple(workflows),
+            defined_at=_definition(found),
+            what=what,
+            framework=_framework(found),
+            call=_call(name, found, target),
+            is_async=inspect.iscoroutinefunction(found),
+        ),
     )
+
+
+def _method_of_class(file: str, owner: type, method: str, module: Any) -> MethodOfClass:
+    instances = (name for name, each in vars(module).items() if isinstance(each, owner))
+    return MethodOfClass(file, owner.__name__, method, tuple(instances))
 
 
 def _workflow_method(found: Any) -> str:
@@ -92,14 +98,6 @@ def _workflow_method(found: Any) -> str:
     return next(
         (m for m, each in members if isinstance(each, FunctionType) and is_workflow(each)), ""
     )
-
-
-def _of_class(owner: type, method: str, module: Any) -> dict[str, Any]:
-    return {
-        "instances": [n for n, each in vars(module).items() if isinstance(each, owner)],
-        "class_name": owner.__name__,
-        "method": method,
-    }
 
 
 def _is_of_unknown_class(owner: Any, found: Any) -> bool:
@@ -126,7 +124,7 @@ def _workflows_like(found: Any, module: Any) -> list[str]:
 
 
 def _kind(found: Any) -> tuple[str, str]:
-    """Return what something is, as a word for `advice`, and as a phrase for people."""
+    """Return what something is, as a word, and as a phrase for people."""
     if _framework(found):
         return "application", f"a {type(found).__name__} application"
     if isinstance(found, type):
@@ -144,9 +142,9 @@ def _framework(found: Any) -> str:
     return next((each for each in _APPLICATIONS if each in names), "")
 
 
-def _call(name: str, found: Any, subject: Subject) -> str:
+def _call(name: str, found: Any, target: Target) -> str:
     """Return Python text that calls something with what was given, or with what it needs."""
-    given = [*map(repr, subject.args), *(f"{k}={v!r}" for k, v in subject.kwargs.items())]
+    given = [*map(repr, target.args), *(f"{k}={v!r}" for k, v in target.kwargs.items())]
     if not given:
         given = [f"{each}=..." for each in _required(found)]
     return f"{name}({', '.join(given)})"
@@ -208,41 +206,51 @@ def _is_instance_of_program(value: Any, module: Any) -> bool:
 
 
 def arguments_of(
-    function: Callable[..., Any], subject: Subject, module: Any
+    function: Callable[..., Any], target: Target, module: Any
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments of the workflow, built from what the command line gives.
+
+    Args:
+        function: The workflow.
+        target: What the command line named.
+        module: Module of the workflow.
 
     Raises:
         Unrunnable: They do not fit, or cannot be built.
     """
-    assert subject.target is not None
-    name = subject.target[1]
+    assert target.entry is not None
+    file, name = target.entry
     signature = f"{name}{inspect.signature(function)}"
-    about = {
-        "module": import_name(module),
-        "file": subject.target[0],
-        "name": name,
-        "signature": signature,
-        "defined": _definition(function),
-        "example": _example_of(function, by_name=False),
-        "named_example": _example_of(function, by_name=True),
-    }
     try:
         refuse_unbuildable(function)
-        return build_arguments(function, subject.args, subject.kwargs)
+        return build_arguments(function, target.args, target.kwargs)
     except CannotBuild as error:
-        raise Unrunnable(
-            "wrong-value" if error.is_value else "cannot-build",
-            f"the argument {error.parameter} of {signature}: {error.reason}",
-            **about,
+        summary = f"the argument {error.parameter} of {signature}: {error.reason}"
+        if error.is_value:
+            raise Unrunnable(summary, _wrong_arguments(function, is_value=True)) from None
+        cause = UnbuildableArgument(
+            file=file,
+            module=import_name(module),
+            name=name,
             parameter=error.parameter,
             annotation=named(error.annotation),
-            built=_recipe(error.annotation),
-            parameters=_required(function),
-            by_name=list(_example_of(function, by_name=True)),
-        ) from None
+            recipe=_recipe(error.annotation),
+            parameters=tuple(_required(function)),
+            by_name=tuple(_example_of(function, by_name=True)),
+        )
+        raise Unrunnable(summary, cause) from None
     except TypeError as error:
-        raise Unrunnable("wrong-arguments", f"{signature}: {error}", **about) from None
+        cause_of_all = _wrong_arguments(function, is_value=False)
+        raise Unrunnable(f"{signature}: {error}", cause_of_all) from None
+
+
+def _wrong_arguments(function: Callable[..., Any], *, is_value: bool) -> WrongArguments:
+    return WrongArguments(
+        is_value=is_value,
+        defined_at=_definition(function),
+        example=_example_of(function, by_name=False),
+        named_example=_example_of(function, by_name=True),
+    )
 
 
 def _example_of(function: Callable[..., Any], *, by_name: bool) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""One life of a trial, from its first line to its last: runs in a process of its own.
+"""Run the program under test in this process, from its first line to its last.
 
-Everything that it meets is written to its record; it ends by the blow, or by `os._exit` as
-soon as all is quiet. `zygote` calls it in a forked child.
+The order is stated once, in `TargetProcess.run`: instrument, load, launch, request, settle, observe.
+Everything that happens is written to the event log. The process is killed at its crash point, or ends
+by `os._exit` as soon as all is quiet. `fork_server` calls it in a forked child.
 """
 
 import functools
@@ -9,407 +10,467 @@ import os
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy import event
 
-from resumectl.database import is_storage_failure
+from resumectl.model.codec import Plain
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.model.schedule import Schedule, Turns
-from resumectl.model.target import Subject, without_proxies
-from resumectl.probe import clock, dbos_state, pace, poll_notifier, step_instrumentation
-from resumectl.probe.call_arguments import named_values, payload_of
+from resumectl.model.events import (
+    BecameQuiet,
+    Committed,
+    CommittedFact,
+    ControlReached,
+    CrashPointReached,
+    EffectHappened,
+    EffectsCounted,
+    ErrorLogged,
+    Launched,
+    LaunchStarted,
+    LibrariesImported,
+    MessagesSent,
+    OutsideObserved,
+    Phase,
+    RequestEnded,
+    RequestStarted,
+    Site,
+    StartedWorkflow,
+    StepEnded,
+    StepReplayed,
+    StepStarted,
+    TargetFailed,
+    TargetImported,
+    WorkflowRaised,
+    now_us,
+)
+from resumectl.model.orders import TEMPORARY_DIRECTORY, Control, ProcessOrder
+from resumectl.model.process_exit import DISK_FULL, ENDED_WELL, TARGET_FAILED
+from resumectl.model.target import without_proxies
+from resumectl.probe import clock, dbos_pauses, dbos_state, pace, step_instrumentation
+from resumectl.probe.background_jobs import BackgroundJobs
+from resumectl.probe.body_writes import body_inserts, body_updates
+from resumectl.probe.call_arguments import describe_arguments
 from resumectl.probe.client_hold import ClientHold
-from resumectl.probe.commit_watch import Watch
+from resumectl.probe.commit_watch import CommitWatch, Listeners, WatchedDatabase
 from resumectl.probe.containment import Containment
-from resumectl.probe.dbos_errors import tell_errors
+from resumectl.probe.crash_trigger import CrashTrigger
+from resumectl.probe.dbos_errors import report_errors
 from resumectl.probe.dbos_internals import check_names
-from resumectl.probe.error_facts import facts_of
-from resumectl.probe.event_log import DISK_FULL_STATUS, Recorder, shown
-from resumectl.probe.execution_context import NOWHERE, follow, here, wait_for_strays, were_at_once
-from resumectl.probe.hang_watch import ENDED_WELL, Lookout
+from resumectl.probe.error_facts import describe_error
+from resumectl.probe.event_log import EventLog, open_event_log
+from resumectl.probe.execution_context import (
+    NOWHERE,
+    follow_threads,
+    had_own_concurrency,
+    here,
+    wait_for_strays,
+)
+from resumectl.probe.hang_watch import HangWatch
 from resumectl.probe.load_target import (
     after_launch,
     awaited,
-    counted,
+    checked_counts,
     digest_of,
-    load,
+    load_target,
     plain,
-    unless_started,
+    with_import_as_client,
 )
+from resumectl.probe.poll_notifier import LISTENER_POLL_S, PollNotifier
 from resumectl.probe.preload import libraries_since
 from resumectl.probe.scenario import Scenario, send_effects_to
 from resumectl.probe.sql_facts import STARTED, Fact
+from resumectl.probe.stable_repr import stable_repr
 from resumectl.probe.standstill_watch import StandstillWatch
+from resumectl.probe.thread_turns import ThreadTurns
 from resumectl.probe.warm_up import shared_engine
-from resumectl.runner.postgres_sandbox import advance_sequences
-from resumectl.runner.sandbox import TEMPORARY_DIRECTORY
-from resumectl.storage.outside_access import Sandbox
-from resumectl.storage.snapshot_reader import Evidence
+from resumectl.storage.disk_errors import is_storage_failure
+from resumectl.storage.outside_access import AccessRules
+from resumectl.storage.postgres import advance_sequences
+from resumectl.storage.snapshot_reader import SnapshotReader
 from resumectl.text import one_line
 
-FAILED = 70  # the scenario could not be run: nothing is proved
-# A workflow that has ended may have left threads and tasks at work; so long they are waited for.
+# A workflow that has ended may have left threads and tasks at work: how long they are waited for.
 _STRAYS_MAX_S = 2.0
+_QUIET_POLL_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What one life is told."""
+def run_target(order: ProcessOrder) -> NoReturn:
+    """Do what is ordered, and end this process.
 
-    place: str  # the directory that is its own
-    database_url: str
-    record: str  # the file to append events to
-    subject: dict[str, Any]
-    deployed_as: str | None  # the module of the release before this one
-    death: str | None
-    app_version: str | None  # None: the program's own, or the one that DBOS computes
-    cores: Sequence[int]  # of the processor: where its threads run
-    schedule: dict[str, Any]  # how they get their turns
-    is_first: bool
-    comes_back_late: bool  # the client asks again when the recovery can do no more
-    tells_libraries: bool  # which ones the program has imported
-    patience_s: float  # without a commit, before it is looked whether anything can go on
-    clock_ahead_s: float  # how far its clock is ahead of the machine's
-    control: dict[str, Any] | None  # where to pause, and for how many seconds, instead of dying
-    time_limit_s: float | None  # how long it may take, where it is told what it waits for
-
-    def as_plain(self) -> dict[str, Any]:
-        """Itself, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, values: dict[str, Any]) -> Self:
-        """Read it back."""
-        return cls(**values)
-
-
-def live(order: Order) -> NoReturn:
-    """Live, and never return."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    recorder = Recorder(os.open(order.record, flags, 0o600))
+    Args:
+        order: What to do.
+    """
+    event_log = open_event_log(order.event_file)
     roots = [Path.cwd()]  # where the command was typed: before the sandbox is entered
-    if (order.subject["target"] or ("",))[0].endswith(".py"):
-        roots.append(Path(order.subject["target"][0]).parent)
+    if order.target.entry is not None and order.target.entry[0].endswith(".py"):
+        roots.append(Path(order.target.entry[0]).parent)
     try:
         os.sched_setaffinity(0, order.cores)
-        _live(order, recorder, Lookout(recorder, roots, order.time_limit_s))
-    except BaseException as error:  # noqa: BLE001 (the record is where it is told)
-        recorder.write("failed", **facts_of(error, roots=roots))
-        os._exit(FAILED)
+        TargetProcess(order, event_log, HangWatch(event_log, roots, order.time_limit_s)).run()
+    except BaseException as error:  # noqa: BLE001 (the event log is where it is reported)
+        event_log.write(TargetFailed(now_us(), describe_error(error, roots=roots)))
+        os._exit(TARGET_FAILED)
     os._exit(ENDED_WELL)
 
 
-def _live(order: Order, recorder: Recorder, lookout: Lookout) -> None:
-    subject = Subject.from_plain(order.subject)
-    started_in = Path.cwd()
-    os.chdir(order.place)
-    if order.clock_ahead_s:
-        clock.set_ahead(order.clock_ahead_s)
-    if order.control is not None and order.control["jump_s"]:
-        clock.install()
-    os.environ["RESUMECTL_PLACE"] = order.place
-    tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.place, TEMPORARY_DIRECTORY))
-    given = subject.environ_in(order.place, order.database_url, os.environ)
-    for name in os.environ.keys() - without_proxies(os.environ).keys():
-        del os.environ[name]
-    os.environ.update(given)
-    if "PYTHONPATH" in subject.environ:
-        # The interpreter reads it as it starts, and this one has been forked.
-        sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)
-    Containment(
-        Sandbox.of_trial(subject.access, order.place, order.database_url),
-        recorder,
-        started_in=started_in,
-        sandbox_url=order.database_url,
-    ).install()
-    event.listen(sa.Engine, "handle_error", _end_with_the_disk)
-    evidence = Evidence(order.database_url)
-    backlog = evidence.unfinished()
-    standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
-    wakener = poll_notifier.Wakener(backlog, standstill.wait)
+class TargetProcess:
+    """One run of the program in this process.
 
-    def survived(facts: Sequence[Fact]) -> None:
-        standstill.committed()
-        wakener.committed(facts)
+    Args:
+        order: What to do.
+        event_log: Where it is recorded.
+        hang_watch: Ends a run that does not come to the launch of DBOS.
+    """
 
-    started: list[tuple[str, str]] = []  # by a client: id and name of each workflow
+    def __init__(self, order: ProcessOrder, event_log: EventLog, hang_watch: HangWatch) -> None:
+        self._order = order
+        self._target = order.target
+        self._event_log = event_log
+        self._hang_watch = hang_watch
+        self._began_s = time.monotonic()
+        self._started_by_import: list[StartedWorkflow] = []
+        self._turns = ThreadTurns(order.schedule)
+        _enter_sandbox(order, event_log)
+        self._reader = SnapshotReader(order.database_url)
+        self._backlog = self._reader.unfinished()
+        self._standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
+        self._notifier = PollNotifier(self._backlog, self._standstill.wait)
+        self._watch = self._commit_watch()
 
-    def committed(facts: Sequence[Fact]) -> None:
+    def run(self) -> None:
+        """Run the program to its end; the process is killed meanwhile if the order says so."""
+        self.instrument()
+        scenario, set_up = self.load()
+        self.launch(scenario, set_up)
+        self.request(scenario)
+        self.settle()
+        self.observe(scenario)
+
+    # --- instrument
+
+    def instrument(self) -> None:
+        """Replace what is watched in DBOS and SQLAlchemy, before the program is imported."""
+        order = self._order
+        event.listen(sa.Engine, "handle_error", _end_if_disk_full)
+        check_names()
+        follow_threads()
+        config = dbos_config(order.database_url, self._target.app_version)
+        config["system_database_engine"] = shared_engine(order.database_url)
+        dbos_state.configure(config)
+        self._notifier.install()
+        dbos_state.note_recovery()
+        if order.control is not None and order.control.jump_s:
+            dbos_pauses.let_waits_follow_the_clock()
+        step_instrumentation.watch_steps(self._on_step)
+        step_instrumentation.watch_replays(self._on_replay)
+        report_errors(lambda text: self._event_log.write(ErrorLogged(now_us(), text)))
+        send_effects_to(self._on_effect)
+        dbos_pauses.note_pauses(self._standstill.pause)
+        if self._target.max_sleep_s is not None:
+            dbos_pauses.limit_sleeps(self._target.max_sleep_s)
+        self._watch.arm()
+
+    def _commit_watch(self) -> CommitWatch:
+        order, control = self._order, self._order.control
+        hold = None
+        trigger = None
+        if control is not None:
+            hold = self._client_hold() if control.jump_s else None
+            pause = functools.partial(_pause, control, hold, _jobs_of(control))
+            trigger = _trigger_at(control.at, self._on_control, pause)
+        elif order.crash is not None:
+            trigger = _trigger_at(order.crash, self._on_crash_point)
+        return CommitWatch(
+            WatchedDatabase(order.database_url, has_publisher=self._target.entry is None),
+            trigger,
+            Listeners(
+                on_commit=self._on_commit,
+                on_survived=self._on_survived,
+                before_write=self._turns.give if hold is None else hold.before_write,
+                body=_workflow_of_body,
+            ),
+        )
+
+    def _client_hold(self) -> ClientHold:
+        patience_s = self._order.patience_s
+        return ClientHold(functools.partial(self._notifier.wait_for_silence, patience_s))
+
+    # --- load
+
+    def load(self) -> tuple[Scenario, Callable[[], Any] | None]:
+        """Import the program.
+
+        Returns:
+            Its scenario, and the function to call after launch; None if there is none.
+        """
+        order = self._order
+        self._known_modules = set(sys.modules)
+        self._hang_watch.start_phase(Phase.IMPORT)
+        scenario = load_target(self._target, order.database_url, order.deployed_as)
+        started = tuple(self._started_by_import)
+        self._event_log.write(TargetImported(now_us(), started))
+        scenario = with_import_as_client(scenario, self._target, started)
+        set_up = after_launch(self._target)
+        if order.is_first:
+            self._hang_watch.start_phase(Phase.PREPARE)
+            with self._watch.suspended():
+                awaited(scenario.prepare())
+        return scenario, set_up
+
+    # --- launch
+
+    def launch(self, scenario: Scenario, set_up: Callable[[], Any] | None) -> None:
+        """Launch DBOS, which recovers what an earlier process has left.
+
+        Args:
+            scenario: Scenario of the program.
+            set_up: Called afterwards; None for nothing.
+        """
+        order = self._order
+        self._hang_watch.start_phase(Phase.LAUNCH)
+        promises = {name: str(promise) for name, promise in scenario.promises.items()}
+        self._event_log.write(LaunchStarted(now_us(), promises, digest_of(self._target)))
+        if order.control is not None:
+            advance_sequences(order.database_url)
+        DBOS(config={"name": "trial"})  # the application's own, where it has made one
+        DBOS.launch()
+        self._event_log.write(
+            Launched(
+                now_us(),
+                app_version=str(DBOS.application_version),
+                is_version_computed=dbos_state.is_version_computed(),
+                executor_id=str(DBOS.executor_id),
+                clock_ms=time.time_ns() // 1_000_000,
+                replaced_settings=tuple(dbos_state.replaced_settings()),
+                database=dbos_state.own_database(),
+            )
+        )
+        if set_up is not None:
+            self._hang_watch.start_phase(Phase.AFTER_LAUNCH)
+            awaited(set_up())
+        self._standstill.start(self._end_stranded)
+
+    def _end_stranded(self, workflow_ids: Sequence[str]) -> NoReturn:
+        """End the process: only another one can take up what is left."""
+        self._watch.wait_for_kill()
+        self._hang_watch.end_stranded(workflow_ids, self._order.database_url)
+
+    # --- request, settle, observe
+
+    def request(self, scenario: Scenario) -> None:
+        """Make the client's request, and record its answer.
+
+        Args:
+            scenario: Scenario of the program.
+        """
+        if self._order.delays_client:
+            self._notifier.wait_for_standstill(self._backlog)
+        self._hang_watch.start_phase(Phase.REQUEST)
+        self._event_log.write(RequestStarted(now_us()))
+        try:
+            answer = plain(awaited(scenario.request()))
+        except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
+            described = describe_error(error, roots=self._hang_watch.roots)
+            self._event_log.write(RequestEnded(now_us(), None, described))
+        else:
+            self._event_log.write(RequestEnded(now_us(), answer, None))
+        self._standstill.has_answer = True
+
+    def settle(self) -> None:
+        """Wait until every workflow has ended, and what they left running; the runner has a limit."""
+        still_running = self._wait_for_quiet()
+        self._watch.wait_for_kill()
+        self._event_log.write(BecameQuiet(now_us(), still_running, had_own_concurrency()))
+        if self._order.reports_libraries:
+            modules = tuple(libraries_since(self._known_modules))
+            self._event_log.write(LibrariesImported(now_us(), modules))
+
+    def _wait_for_quiet(self) -> int:
+        """Return how many threads and tasks are still running when all workflows have ended."""
+        while True:
+            while self._reader.unfinished():
+                self._notifier.wait(_QUIET_POLL_S)
+            left = wait_for_strays(pace.stretched(_STRAYS_MAX_S))
+            if not self._reader.unfinished():  # what was left may have begun another
+                return left
+
+    def observe(self, scenario: Scenario) -> None:
+        """Record what the outside world looks like; that it cannot be observed is recorded too.
+
+        Args:
+            scenario: Scenario of the program.
+        """
+        with self._watch.suspended():
+            value, error = _attempt(lambda: plain(awaited(scenario.observe())))
+            self._event_log.write(OutsideObserved(now_us(), value, error))
+            counts, error = _attempt(lambda: checked_counts(awaited(scenario.effects())))
+            self._event_log.write(EffectsCounted(now_us(), counts or {}, error))
+
+    # --- what is watched
+
+    def _on_crash_point(self, crash_point: str) -> None:
+        self._event_log.write(CrashPointReached(now_us(), crash_point))
+
+    def _on_control(self, crash_point: str) -> None:
+        self._event_log.write(ControlReached(now_us(), crash_point))
+
+    def _on_commit(self, facts: Sequence[Fact]) -> None:
         if here() == NOWHERE:
-            started.extend((str(f.workflow_id), f.what) for f in facts if f.kind in STARTED)
-        more = _writes_of_bodies(facts)
-        recorder.write("commit", facts=[[fact.name, fact.what] for fact in facts], **more)
-        if order.time_limit_s is not None:
-            _tell_failures(facts, recorder, lookout)
+            self._started_by_import.extend(
+                StartedWorkflow(str(fact.workflow_id), fact.what)
+                for fact in facts
+                if fact.kind in STARTED
+            )
+        self._event_log.write(
+            Committed(
+                now_us(),
+                facts=tuple(CommittedFact(fact.name, fact.what) for fact in facts),
+                inserts=tuple(body_inserts(facts)),
+                updates=tuple(body_updates(facts)),
+            )
+        )
+        if self._order.time_limit_s is not None:
+            self._report_failures(facts)
         for fact in facts:
             if fact.sent and fact.kind == "step":
                 number = int(fact.name.rpartition("-")[2])
-                recorder.write("sent", workflow=fact.workflow_id, number=number, messages=fact.sent)
+                self._event_log.write(
+                    MessagesSent(now_us(), str(fact.workflow_id), number, fact.sent)
+                )
 
-    turns = Turns(Schedule(**order.schedule))
-    watch = _watch(
-        order,
-        recorder,
-        turns,
-        on_commit=committed,
-        on_survived=survived,
-        hold=_hold_of_client(order, wakener),
-        of_publisher=subject.target is None,
-    )
-    _hook(order, recorder, wakener, watch, turns)
-    poll_notifier.note_pauses(standstill.pause)
-    if subject.longest_sleep_s is not None:
-        poll_notifier.shorten_sleeps(subject.longest_sleep_s)
-    watch.arm()
-    known_modules = set(sys.modules)
-    lookout.begin("import", target=subject.target)
-    scenario = load(subject, order.database_url, order.deployed_as)
-    recorder.write("imported", started=started)
-    scenario = unless_started(scenario, subject, started)
-    set_up = after_launch(subject)
-    if order.is_first:
-        lookout.begin("prepare")
-        with watch.suspended():
-            awaited(scenario.prepare())
-    lookout.begin("launch")
-    recorder.write(
-        "launch",
-        promises=dict(scenario.promises),
-        digest=digest_of(subject),
-    )
-    if order.control is not None:
-        advance_sequences(order.database_url)
-    DBOS(config={"name": "trial"})  # the application's own, where it has made one
-    DBOS.launch()
-    recorder.write(
-        "launched",
-        app_version=DBOS.application_version,
-        is_version_computed=dbos_state.is_version_computed(),
-        executor_id=DBOS.executor_id,
-        clock_ms=time.time_ns() // 1_000_000,
-        replaced=dbos_state.replaced_settings(),
-        database=dbos_state.own_database(),
-    )
-    if set_up is not None:
-        lookout.begin("after-launch")
-        awaited(set_up())
-    standstill.start(functools.partial(_end_stranded, order, lookout, watch))
-    if order.comes_back_late:
-        wakener.wait_for_standstill(backlog)
-    lookout.begin("request")
-    _request(scenario, recorder, lookout)
-    standstill.has_answer = True
-    still_running = _wait_for_quiet(evidence, wakener)
-    watch.wait_for_blow()
-    recorder.write("quiet", still_running=still_running, at_once=were_at_once())
-    if order.tells_libraries:
-        recorder.write("libraries", names=libraries_since(known_modules))
-    with watch.suspended():
-        _look(recorder, "observed", lambda: plain(awaited(scenario.observe())))
-        _look(recorder, "counted", lambda: counted(awaited(scenario.effects())))
+    def _report_failures(self, facts: Sequence[Fact]) -> None:
+        """Record the error of each workflow whose failure this thread has just committed.
+
+        DBOS (3.4.0) commits it while it handles the error.
+        """
+        error = sys.exc_info()[1]
+        for fact in facts:
+            if fact.kind == "failed" and error is not None:
+                described = describe_error(error, roots=self._hang_watch.roots)
+                self._event_log.write(WorkflowRaised(now_us(), str(fact.workflow_id), described))
+
+    def _on_survived(self, facts: Sequence[Fact]) -> None:
+        self._standstill.committed()
+        self._notifier.committed(facts)
+
+    def _on_step(
+        self, step: str, is_transaction: bool, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Callable[[], None]:
+        """Record that a step's body begins; return what records that it has ended."""
+        site = Site(DBOS.workflow_id, DBOS.step_id, _workflow_of_body())
+        alive_s = time.monotonic() - self._began_s + clock.ahead_s()
+        arguments = describe_arguments(args, kwargs, alive_s=alive_s)
+        is_retry = step_instrumentation.is_retry()
+        with self._watch.not_before_kill():
+            self._event_log.write(
+                StepStarted(now_us(), step, site, is_transaction, is_retry, arguments)
+            )
+        self._turns.give()
+        return lambda: self._event_log.write(StepEnded(now_us(), step, site, is_transaction))
+
+    def _on_replay(self, workflow_id: str, number: int, step: str, recorded: str) -> None:
+        site = Site(workflow_id, number, None)
+        self._event_log.write(StepReplayed(now_us(), step, site, recorded))
+
+    def _on_effect(self, name: str, about: tuple[Any, ...]) -> None:
+        site = Site(*here(), begun_in=None)
+        texts = tuple(map(stable_repr, about))
+        with self._watch.not_before_kill():
+            self._event_log.write(EffectHappened(now_us(), name, site, texts))
 
 
-def _tell_failures(facts: Sequence[Fact], recorder: Recorder, lookout: Lookout) -> None:
-    """Record the error of each workflow whose failure this thread has just committed.
-
-    DBOS (3.4.0) commits it while it handles the error.
-    """
-    error = sys.exception()
-    for fact in facts:
-        if fact.kind == "failed" and error is not None:
-            told = facts_of(error, roots=lookout.roots)
-            recorder.write("raised", workflow=fact.workflow_id, **told)
-
-
-def _end_stranded(
-    order: Order, lookout: Lookout, watch: Watch, workflow_ids: Sequence[str]
-) -> NoReturn:
-    """End the process: what is left can only be taken up by another one."""
-    watch.wait_for_blow()
-    lookout.end_stranded(workflow_ids, order.database_url)
-
-
-def _hold_of_client(order: Order, wakener: poll_notifier.Wakener) -> ClientHold | None:
-    """Return what holds the client where time passes in a control run; None if it is no such run."""
-    if order.control is None or not order.control["jump_s"]:
-        return None
-    return ClientHold(functools.partial(wakener.wait_for_silence, order.patience_s))
-
-
-def _watch(
-    order: Order, recorder: Recorder, turns: Turns, hold: ClientHold | None, **more: Any
-) -> Watch:
-    before_write = turns.give if hold is None else hold.before_write
-    told, pause = order.death, None
-    if order.control is not None:
-        told = order.control["at"]
-        pause = functools.partial(_pause, order.control["pause_s"])
-        if hold is not None:
-            jobs = poll_notifier.BackgroundJobs()
-            jobs.install()
-            pause = functools.partial(_let_time_pass, order.control, hold, jobs)
-    plan = CrashPlan.parse(told) if told else None
-    return Watch(
-        plan.deaths[0] if plan else None,
-        lambda text: recorder.write("struck" if pause is None else "paused", at=text),
-        pause=pause,
-        before_write=before_write,
-        system_database=order.database_url,
-        body=_body,
-        **more,
-    )
-
-
-def _pause(pause_s: float) -> None:
-    time.sleep(pause_s)  # it is the time that is put to the test
-
-
-def _let_time_pass(
-    control: Mapping[str, Any], hold: ClientHold, jobs: poll_notifier.BackgroundJobs
-) -> None:
-    """Set the clock ahead, and let DBOS do what it does when a process is back after so long."""
-    with hold.while_time_passes():
-        clock.set_ahead(control["jump_s"])
-        jobs.wait_for_pass()
-        _pause(control["pause_s"])
-
-
-def _writes_of_bodies(facts: Sequence[Fact]) -> dict[str, list[list[str]]]:
-    """What a workflow's body, outside of any step, writes: the fact, the workflow, the values."""
-    names = {fact.name for fact in facts}
-    found: defaultdict[str, list[list[str]]] = defaultdict(list)
-    for fact in facts:
-        if fact.by_body is None:
-            continue
-        # What deletes a row and puts it there again does no harm by doing so once more.
-        is_put_back = f"{fact.name.rpartition('/')[0]}/deleted" in names
-        if fact.does_more_each_time and not is_put_back:
-            found["added_by_bodies"].append([fact.name, fact.by_body])
-        else:
-            sql = " ".join(fact.sql.split())
-            found["set_by_bodies"] += [
-                [
-                    fact.name,
-                    fact.by_body,
-                    ": ".join(filter(None, (", ".join(named_values(each)), sql))),
-                ]
-                for each in fact.given or [{}]
-            ]
-    return found
-
-
-def _body() -> str | None:
-    """The workflow in whose body, outside of any step, this thread is at work."""
-    workflow_id, number = here()
-    return workflow_id if number is None else None
-
-
-def _look(recorder: Recorder, kind: str, look: Callable[[], Any]) -> None:
-    """What the outside world looks like; that it cannot be told after a crash is a finding."""
-    try:
-        recorder.write(kind, value=look())
-    except Exception as error:  # noqa: BLE001 (an outcome, and compared as one)
-        recorder.write(kind, value=None, error=one_line(error))
-
-
-def _end_with_the_disk(context: sa.ExceptionContext) -> None:
-    """DBOS would try again for ever, and the program take the error for an outcome."""
-    error = context.sqlalchemy_exception
-    if error is not None and is_storage_failure(error):
-        os._exit(DISK_FULL_STATUS)
-
-
-def config_of(database_url: str, app_version: str | None) -> dict[str, Any]:
-    """Return what a process's DBOS is given, whatever the application says.
+def dbos_config(database_url: str, app_version: str | None) -> dict[str, Any]:
+    """Return the settings of DBOS that hold in a trial, whatever the application says.
 
     The executor id stays the program's own, and so does the application version unless one is
     given: whether a recovery finds what was left behind depends on both.
+
+    Args:
+        database_url: URL of the trial's database, with its password.
+        app_version: Application version; None for the program's own.
     """
     version = {} if app_version is None else {"application_version": app_version}
     return {
         **version,
         "system_database_url": database_url,
         "dbos_system_schema": "dbos",
-        "notification_listener_polling_interval_sec": poll_notifier.LISTENER_POLL_S,
+        "notification_listener_polling_interval_sec": LISTENER_POLL_S,
         "run_migrations": False,  # the database is a copy of one that is migrated
         "log_level": "WARNING",
     }
 
 
-def _hook(
-    order: Order, recorder: Recorder, wakener: poll_notifier.Wakener, watch: Watch, turns: Turns
-) -> None:
-    check_names()
-    follow()
-    config = config_of(order.database_url, order.app_version)
-    config["system_database_engine"] = shared_engine(order.database_url)
-    dbos_state.configure(config)
-    wakener.install()
-    dbos_state.note_recovery()
-    if order.control is not None and order.control["jump_s"]:
-        poll_notifier.let_waits_follow_the_clock()
-
-    began_s = time.monotonic()
-
-    def ran(
-        step: str, is_transaction: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Callable[[], None]:
-        where = {
-            "step": step,
-            "workflow": DBOS.workflow_id,
-            "number": DBOS.step_id,
-            "begun_in": _body(),
-            "transaction": is_transaction,
-        }
-        payload = payload_of(args, kwargs, alive_s=time.monotonic() - began_s + clock.ahead_s())
-        with watch.no_blow():
-            recorder.write("ran", **where, is_retry=step_instrumentation.is_retry(), **payload)
-        turns.give()
-        return lambda: recorder.write("ended", **where)
-
-    def happened(name: str, about: tuple[Any, ...]) -> None:
-        workflow_id, number = here()
-        told = [*map(shown, about)]
-        with watch.no_blow():
-            recorder.write("effect", name=name, workflow=workflow_id, number=number, about=told)
-
-    def replayed(workflow_id: str, number: int, step: str, recorded: str) -> None:
-        recorder.write(
-            "replayed", step=step, workflow=workflow_id, number=number, recorded=recorded
-        )
-
-    step_instrumentation.count_steps(ran)
-    step_instrumentation.tell_replays(replayed)
-    tell_errors(lambda text: recorder.write("logged", text=text))
-    send_effects_to(happened)
+def _enter_sandbox(order: ProcessOrder, event_log: EventLog) -> None:
+    """Make the sandbox this process's own: directory, clock, environment, and what it may open."""
+    started_in = Path.cwd()
+    os.chdir(order.sandbox)
+    if order.clock_ahead_s:
+        clock.set_ahead(order.clock_ahead_s)
+    if order.control is not None and order.control.jump_s:
+        clock.install()
+    os.environ["RESUMECTL_PLACE"] = order.sandbox
+    tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.sandbox, TEMPORARY_DIRECTORY))
+    given = order.target.environ_in(order.sandbox, order.database_url, os.environ)
+    for name in os.environ.keys() - without_proxies(os.environ).keys():
+        del os.environ[name]
+    os.environ.update(given)
+    if "PYTHONPATH" in order.target.environ:
+        # The interpreter reads it as it starts, and this one has been forked.
+        sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)
+    Containment(
+        AccessRules.of_trial(order.target.access, order.sandbox, order.database_url),
+        event_log,
+        started_in=started_in,
+        sandbox_url=order.database_url,
+    ).install()
 
 
-def _request(scenario: Scenario, recorder: Recorder, lookout: Lookout) -> None:
-    recorder.write("requested")
+def _trigger_at(
+    crash: str, note: Callable[[str], None], pause: Callable[[], None] | None = None
+) -> CrashTrigger:
+    return CrashTrigger(CrashPlan.parse(crash).crashes[0], note, pause)
+
+
+def _jobs_of(control: Control) -> BackgroundJobs | None:
+    """Return DBOS's background jobs, which run where the clock is set ahead; None elsewhere."""
+    if not control.jump_s:
+        return None
+    jobs = BackgroundJobs()
+    jobs.install()
+    return jobs
+
+
+def _pause(control: Control, hold: ClientHold | None, jobs: BackgroundJobs | None) -> None:
+    """Pause, and let time pass where the control says so, as it does between two processes."""
+    if hold is None or jobs is None:
+        time.sleep(control.pause_s)  # the pause itself is what is tested
+        return
+    with hold.while_time_passes():
+        clock.set_ahead(control.jump_s)
+        jobs.wait_for_pass()
+        time.sleep(control.pause_s)
+
+
+def _workflow_of_body() -> str | None:
+    """Return the workflow in whose body, outside of any step, this thread runs."""
+    workflow_id, number = here()
+    return workflow_id if number is None else None
+
+
+def _attempt(look: Callable[[], Plain]) -> tuple[Plain, str | None]:
+    """Return what a function returned, and its error."""
     try:
-        answer = awaited(scenario.request())
-    except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
-        recorder.write("answered", **facts_of(error, roots=lookout.roots))
-    else:
-        recorder.write("answered", value=plain(answer))
+        return look(), None
+    except Exception as error:  # noqa: BLE001 (an outcome, and compared as one)
+        return None, one_line(error)
 
 
-def _wait_for_quiet(evidence: Evidence, wakener: poll_notifier.Wakener) -> int:
-    """Until every workflow has ended, and what they left running: the runner has the clock.
-
-    Returns:
-        How much of that is still running.
-    """
-    while True:
-        while evidence.unfinished():
-            wakener.wait(0.02)
-        left = wait_for_strays(pace.stretched(_STRAYS_MAX_S))
-        if not evidence.unfinished():  # what was left may have begun another
-            return left
+def _end_if_disk_full(context: sa.ExceptionContext) -> None:
+    """End the process: DBOS would try again for ever, or the program take it for an outcome."""
+    error = context.sqlalchemy_exception
+    if error is not None and is_storage_failure(error):
+        os._exit(DISK_FULL)

@@ -1,28 +1,36 @@
-"""A database with every table and no row: what each trial's own is a copy of."""
+"""Make the tables of the template: the database that each trial's own is a copy of."""
 
+import importlib
 import sqlite3
 
+import sqlalchemy as sa
 from dbos import DBOS, SQLAlchemyDatasource
 
-from resumectl.database import open_engine
-from resumectl.publishing.migration import make_tables
-from resumectl.settings import Settings
+from resumectl.model.target import BUILTIN_MODULE
+from resumectl.storage.sqlite import set_up_sqlite
 
 
-def migrate(database_url: str) -> None:
-    """Make DBOS's tables, a datasource's and resumectl's.
+def make_template(database_url: str, *, has_publisher: bool) -> None:
+    """Make DBOS's tables, a datasource's, and the publisher's if it is the target.
 
     Args:
-        database_url: Of an empty database.
+        database_url: URL of an empty database, with its password.
+        has_publisher: Whether it gets the publisher's tables.
     """
-    settings = Settings.resolve(db_url=database_url)
-    engine = open_engine(settings)
-    make_tables(settings, engine)
+    url = sa.make_url(database_url)
+    is_file = url.get_backend_name() == "sqlite"
+    if has_publisher:
+        importlib.import_module(BUILTIN_MODULE).make_publisher_tables(database_url)
+    engine = sa.create_engine(url if is_file else url.set(drivername="postgresql+psycopg"))
+    if is_file:
+        set_up_sqlite(engine)
     DBOS.migrate(database_url)
     SQLAlchemyDatasource.create(database_url, engine=engine)
     engine.dispose()
-    if settings.is_sqlite:
+    if is_file:
         # Copied while nobody has it open: everything must be in the one file.
-        with sqlite3.connect(settings.sqlite_path) as file:
+        file = sqlite3.connect(str(url.database))
+        with file:
+            file.execute("PRAGMA journal_mode=WAL")  # readers do not block the writer
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         file.close()

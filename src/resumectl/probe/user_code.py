@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
 
 import resumectl
+from resumectl.model.target_error import CodeLine
 
 # Where the interpreter's own files and installed packages are.
 INSTALLED = tuple(f"{Path(sysconfig.get_path(name))}/" for name in ("stdlib", "purelib", "platlib"))
-_OWN = f"{Path(resumectl.__file__).parent}/"
+OWN = f"{Path(resumectl.__file__).parent}/"
 # Also of another environment, as below a virtual one that sees the system's packages.
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
 _LINE_MAX = 200
@@ -22,7 +22,7 @@ _LINE_MAX = 200
 def is_user_file(path: str) -> bool:
     """Return whether a file is neither installed, nor resumectl's, nor made up as `<string>` is."""
     is_of_library = any(each in path for each in _LIBRARIES) or path.startswith(INSTALLED)
-    return not is_of_library and not path.startswith((_OWN, "<"))
+    return not is_of_library and not path.startswith((OWN, "<"))
 
 
 def is_stdlib_file(path: str) -> bool:
@@ -30,16 +30,21 @@ def is_stdlib_file(path: str) -> bool:
     return path.startswith(INSTALLED[0]) and not any(each in path for each in _LIBRARIES)
 
 
-def line_of(frame: FrameType, line: int) -> dict[str, Any]:
-    """Return one place in a program, as an event holds it."""
+def line_of(frame: FrameType, line: int) -> CodeLine:
+    """Return one line of a program.
+
+    Args:
+        frame: A frame of its function.
+        line: Number of the line, from 1.
+    """
     code = frame.f_code
     text = linecache.getline(code.co_filename, line).strip()[:_LINE_MAX]
-    return {"file": code.co_filename, "line": line, "function": code.co_name, "text": text}
+    return CodeLine(file=code.co_filename, line=line, function=code.co_name, text=text)
 
 
 def innermost_in_traceback(
     traceback: TracebackType | None, roots: Sequence[Path]
-) -> dict[str, Any] | None:
+) -> CodeLine | None:
     """Return the line of the user's code that is nearest to where an error was raised.
 
     Args:
@@ -75,7 +80,7 @@ def is_begun_by_user(thread: threading.Thread, frame: FrameType | None) -> bool:
     return bool(own) and is_user_file(own[-1])
 
 
-def innermost_in_stack(frame: FrameType | None, roots: Sequence[Path]) -> dict[str, Any] | None:
+def innermost_in_stack(frame: FrameType | None, roots: Sequence[Path]) -> CodeLine | None:
     """Return the line of the user's code at which a thread stands.
 
     Args:
@@ -85,9 +90,7 @@ def innermost_in_stack(frame: FrameType | None, roots: Sequence[Path]) -> dict[s
     return _innermost([(each, each.f_lineno) for each in outward(frame)], roots)
 
 
-def _innermost(
-    found: Sequence[tuple[FrameType, int]], roots: Sequence[Path]
-) -> dict[str, Any] | None:
+def _innermost(found: Sequence[tuple[FrameType, int]], roots: Sequence[Path]) -> CodeLine | None:
     """Return the first line that is the user's; below the roots, if one is.
 
     What lies elsewhere may be a library that is not installed, but on PYTHONPATH.

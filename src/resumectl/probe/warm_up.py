@@ -1,14 +1,15 @@
-"""What every life inherits from its zygote: one engine, with its statements compiled.
+"""Run small workflows in the fork server, whose compiled statements every target process inherits.
 
-A fresh process spends most of a life compiling SQL and warming up DBOS's own code (five
-messages: 0.25 of 0.3 s of CPU). So a zygote lives small lives itself, once, on a database of
-its own, and ends them: no thread and no connection is left, but what was compiled is.
+A fresh process spends most of its time compiling SQL and warming up DBOS's own code (five messages:
+0.25 of 0.3 s of CPU). So the fork server launches DBOS itself, twice, on a database of its own, and
+destroys it: no thread and no connection is left, but what was compiled is.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,22 @@ import sqlalchemy as sa
 from dbos import DBOS, SetWorkflowID, SQLAlchemyDatasource
 from sqlalchemy import event
 
-from resumectl.database import SQLITE_POOL_SIZE, set_up_sqlite
 from resumectl.probe import pace
+from resumectl.storage.sqlite import SQLITE_POOL_SIZE, set_up_sqlite
 
 _THREADS_MAX_S = 10.0
 _engine: sa.Engine | None = None
 _url = sa.make_url("sqlite://")
 # Name to limit: what is claimed under one is asked in another way.
-_QUEUES = {"rehearsal": None, "rehearsal-limited": 2}
+_QUEUES = {"warm-up": None, "warm-up-limited": 2}
 POLL_S = 0.01
 
 
 def shared_engine(database_url: str) -> sa.Engine:
-    """The one engine of this process and of those forked from it.
+    """Return the one engine of this process and of those forked from it.
 
     Args:
-        database_url: Of the database that its connections open from now on, with its password.
+        database_url: URL of the database that its connections open from now on, with its password.
     """
     global _engine, _url
     _url = sa.make_url(database_url)
@@ -58,8 +59,8 @@ def shared_engine(database_url: str) -> sa.Engine:
     return _engine
 
 
-def _play(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
-    """A small program: children started and enqueued, a step and a transaction each, an event."""
+def _small_program(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
+    """Return a workflow that starts and enqueues children, with a step and a transaction each."""
 
     @DBOS.step()
     def step(number: int) -> int:
@@ -74,7 +75,7 @@ def _play(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
     @DBOS.workflow()
     def parent() -> int:
         handles = [DBOS.enqueue_workflow(queue, child, 1) for queue in _QUEUES]
-        with SetWorkflowID("rehearsal-child"):
+        with SetWorkflowID("warm-up-child"):
             handles.append(DBOS.start_workflow(child, 2))
         DBOS.set_event("state", "done")
         return sum(handle.get_result(polling_interval_sec=POLL_S) for handle in handles)
@@ -82,28 +83,28 @@ def _play(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
     return parent
 
 
-def rehearse(
+def warm_up(
     directory: Path, database_url: str, config: Mapping[str, Any], *, queues: Sequence[str] = ()
 ) -> None:
-    """Live two small lives, the second of which recovers, and leave no thread.
+    """Launch DBOS twice, the second time with a recovery, and leave no thread.
 
     To be called before anything is imported that registers workflows with DBOS: it ends by
-    taking DBOS's registry away.
+    destroying DBOS's registry.
 
     Args:
-        directory: Where to be meanwhile.
-        database_url: Of a migrated database.
-        config: DBOS's.
+        directory: Working directory meanwhile.
+        database_url: URL of a migrated database.
+        config: Settings of DBOS.
         queues: More queues to register.
 
     Raises:
         RuntimeError: A thread is left, so that forking would be unsafe.
     """
     engine = shared_engine(database_url)
-    parent = _play(SQLAlchemyDatasource.create(database_url, engine=engine))
+    parent = _small_program(SQLAlchemyDatasource.create(database_url, engine=engine))
 
     # One that is there before a launch is served at once; else DBOS looks for it once a second.
-    with _life(directory, database_url, config):
+    with _launched(directory, database_url, config):
         for name, limit in _QUEUES.items():
             DBOS.register_queue(name, worker_concurrency=limit, polling_interval_sec=POLL_S)
         for name in queues:
@@ -111,30 +112,30 @@ def rehearse(
 
     def request() -> None:
         # Enqueued, as what was started is recovered on a queue that is looked at once a second.
-        with SetWorkflowID("rehearsal"):
+        with SetWorkflowID("warm-up"):
             handle = DBOS.enqueue_workflow(next(iter(_QUEUES)), parent)
         handle.get_result(polling_interval_sec=POLL_S)
 
-    live_twice(directory, database_url, config, request, "rehearsal")
-    # With what was registered: the play is no part of any program under test.
+    launch_twice(directory, database_url, config, request, "warm-up")
+    # With what was registered: this workflow is no part of any program under test.
     DBOS.destroy(destroy_registry=True)
 
 
-def live_twice(
+def launch_twice(
     directory: Path,
     database_url: str,
     config: Mapping[str, Any],
     request: Callable[[], Any],
     workflow_id: str,
 ) -> None:
-    """Live, and live again as if one workflow had been cut off before its end.
+    """Launch DBOS, and launch it again as if one workflow had been interrupted before its end.
 
     Args:
-        directory: Where to be meanwhile.
-        database_url: Of a migrated database.
-        config: DBOS's.
-        request: Made in the first life.
-        workflow_id: What the second life recovers.
+        directory: Working directory meanwhile.
+        database_url: URL of a migrated database.
+        config: Settings of DBOS.
+        request: Called after the first launch.
+        workflow_id: Id of the workflow that the second launch recovers.
 
     Raises:
         RuntimeError: A thread is left.
@@ -144,29 +145,33 @@ def live_twice(
     cut_off = sa.text(
         f"UPDATE {prefix}workflow_status SET status = 'PENDING' WHERE workflow_uuid = :id"
     )
-    with _life(directory, database_url, config):
+    with _launched(directory, database_url, config):
         request()
     with engine.begin() as connection:
         connection.execute(cut_off, {"id": workflow_id})
-    with _life(directory, database_url, config):
+    with _launched(directory, database_url, config):
         DBOS.retrieve_workflow(workflow_id).get_result(polling_interval_sec=POLL_S)
     engine.dispose()
     _refuse_threads()
 
 
 @contextmanager
-def _life(directory: Path, database_url: str, config: Mapping[str, Any]) -> Iterator[None]:
+def _launched(directory: Path, database_url: str, config: Mapping[str, Any]) -> Iterator[None]:
     merged: Any = {
         **config,
-        "name": "rehearsal",
+        "name": "warm-up",
         "system_database_engine": shared_engine(database_url),
-        "log_level": "CRITICAL",  # what goes wrong is told by whoever asked for it
+        "log_level": "CRITICAL",  # what goes wrong is reported by the runner
     }
-    with chdir(directory):
+    before = Path.cwd()
+    os.chdir(directory)
+    try:
         DBOS(config=merged)
         DBOS.launch()
         yield
         DBOS.destroy()
+    finally:
+        os.chdir(before)
 
 
 def _refuse_threads() -> None:

@@ -1,7 +1,7 @@
-"""The victim's whole life: arm the crash plan, then publish one batch, and nothing else.
+"""Publish one batch under a crash plan, and nothing else: the process of `crash-after`.
 
-Run as `python -m resumectl.publishing.crash_after_process SPECIFICATION`. It meets whoever wants it dead in
-argv, the environment, one inherited pipe and the database, and in nothing else.
+Run as `python -m resumectl.publishing.crash_after_process ORDER`. Its parent meets it in argv, the
+environment, one inherited pipe and the database, and nowhere else.
 """
 
 import logging
@@ -9,35 +9,40 @@ import os
 import sys
 
 from resumectl.logs import LogFormat, start_logging
+from resumectl.model.codec import from_json
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.model.orders import Specification
-from resumectl.probe.commit_watch import Watch
-from resumectl.publishing import batches
+from resumectl.model.orders import CrashAfterOrder
+from resumectl.probe.commit_watch import CommitWatch, WatchedDatabase
+from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.publishing.runtime import Life
+from resumectl.publishing.store import batches
 from resumectl.settings import Settings
 
 
-def live(specification: Specification, settings: Settings) -> None:
-    """Publish the batch, until the plan strikes; return if it never does."""
+def publish_until_crash(order: CrashAfterOrder, settings: Settings) -> None:
+    """Publish the batch; return if the crash point is not reached.
+
+    Args:
+        order: What to publish, and where to be killed.
+        settings: The database.
+
+    Raises:
+        LookupError: There is no such batch.
+    """
     start_logging(
-        verbose=specification.verbose,
-        log_format=LogFormat(specification.log_format),
+        verbose=order.verbose,
+        log_format=LogFormat(order.log_format),
         settings=settings,
     )
-    (death,) = CrashPlan.parse(specification.plan).deaths
-    note = specification.death_note
-    Watch(
-        death,
-        lambda text: _write(note, text),
-        of_publisher=True,
-        system_database=settings.secret_url,
-        system_schema=settings.dbos_schema,
-    ).arm()
-    with Life(settings, "crash-after", concurrency=specification.concurrency) as life:
+    (crash,) = CrashPlan.parse(order.plan).crashes
+    trigger = CrashTrigger(crash, lambda text: _write(order.note_descriptor, text))
+    database = WatchedDatabase(settings.secret_url, settings.dbos_schema, has_publisher=True)
+    CommitWatch(database, trigger).arm()
+    with Life(settings, "crash-after", concurrency=order.concurrency) as life:
         with life.engine.connect() as connection:
-            batch = batches.find(connection, specification.batch_id)
+            batch = batches.find(connection, order.batch_id)
         if batch is None:
-            raise LookupError(f"no batch {specification.batch_id}")
+            raise LookupError(f"no batch {order.batch_id}")
         life.wait([life.start(batch).workflow_id])
 
 
@@ -47,15 +52,15 @@ def _write(descriptor: int, text: str) -> None:
 
 
 def main() -> None:
-    """Read the specification, and live."""
-    specification = Specification.from_argument(sys.argv[1])
+    """Read the order, and carry it out."""
+    order = from_json(CrashAfterOrder, sys.argv[1])
     settings = Settings.for_child(
-        app_name=specification.app_name,
-        app_version=specification.app_version,
-        executor_id=specification.executor_id,
-        dbos_schema=specification.dbos_schema,
+        app_name=order.app_name,
+        app_version=order.app_version,
+        executor_id=order.executor_id,
+        dbos_schema=order.dbos_schema,
     )
-    live(specification, settings)
+    publish_until_crash(order, settings)
     logging.shutdown()
 
 

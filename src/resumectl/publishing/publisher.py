@@ -23,10 +23,10 @@ from dbos import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from resumectl.publishing.dbos_tables import QUEUE_NAME
-from resumectl.publishing.limits import checked_name
-from resumectl.publishing.models import deliveries, failures, messages
-from resumectl.publishing.state import Guarantee
+from resumectl.publishing.store.dbos_tables import QUEUE_NAME
+from resumectl.publishing.store.limits import checked_name
+from resumectl.publishing.store.models import deliveries, failures, messages
+from resumectl.publishing.store.state import Guarantee
 from resumectl.text import one_line
 
 # How soon a message on the queue, and a result that is awaited, are noticed.

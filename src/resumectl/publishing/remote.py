@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, SetWorkflowID
 
-from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
-from resumectl.publishing.limits import DEFAULT_CONCURRENCY
 from resumectl.publishing.publisher import POLL_S, Order, Publisher
+from resumectl.publishing.store.batches import Batch
+from resumectl.publishing.store.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
+from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
 from resumectl.settings import Settings
 
 _BATCHES_AT_A_TIME = 4

@@ -19,22 +19,13 @@ from dbos import DBOS, DBOSConfig, SQLAlchemyDatasource, WorkflowHandle
 from sqlalchemy import event
 
 from resumectl.database import (
-    SQLITE_POOL_SIZE,
     explain,
     failures_explained,
-    is_storage_failure,
     open_engine,
     snapshot,
 )
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.publishing import batches as batch_book
-from resumectl.publishing import records, remote, workflows
-from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
-from resumectl.publishing.limits import checked_concurrency
-from resumectl.publishing.lives import RESET, ExecutorLocks, executor_locks
-from resumectl.publishing.migration import ensure_migrated
-from resumectl.publishing.models import lives, publishers
+from resumectl.publishing import remote
 from resumectl.publishing.publisher import (
     POLL_S,
     LifeEnding,
@@ -43,9 +34,19 @@ from resumectl.publishing.publisher import (
     Publisher,
     open_outlet,
 )
-from resumectl.publishing.state import Guarantee
+from resumectl.publishing.store import batches as batch_book
+from resumectl.publishing.store import records, workflows
+from resumectl.publishing.store.batches import Batch
+from resumectl.publishing.store.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
+from resumectl.publishing.store.limits import checked_concurrency
+from resumectl.publishing.store.lives import RESET, ExecutorLocks, executor_locks
+from resumectl.publishing.store.migration import ensure_migrated
+from resumectl.publishing.store.models import lives, publishers
+from resumectl.publishing.store.state import Guarantee
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
+from resumectl.storage.disk_errors import is_storage_failure
+from resumectl.storage.sqlite import SQLITE_POOL_SIZE
 
 DRAIN_TIMEOUT_S = 30.0
 ADOPT_EVERY_S = 2.0

@@ -8,20 +8,22 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, SQLAlchemyDatasource
 
-from resumectl.database import SCHEMA
-from resumectl.model.target import Subject
+from resumectl.database import SCHEMA, open_engine
+from resumectl.model.target import Target
 from resumectl.probe.scenario import Scenario
-from resumectl.probe.warm_up import POLL_S, live_twice, shared_engine
-from resumectl.publishing import batches
-from resumectl.publishing.dbos_tables import QUEUE_NAME
-from resumectl.publishing.models import deliveries, lives
+from resumectl.probe.warm_up import POLL_S, launch_twice, shared_engine
 from resumectl.publishing.publisher import (
     Order,
     Outlet,
     Publisher,
     open_outlet,
 )
-from resumectl.publishing.state import Guarantee
+from resumectl.publishing.store import batches
+from resumectl.publishing.store.dbos_tables import QUEUE_NAME
+from resumectl.publishing.store.migration import make_tables
+from resumectl.publishing.store.models import deliveries, lives
+from resumectl.publishing.store.state import Guarantee
+from resumectl.settings import Settings
 
 BATCH_ID = "alpha-1"
 PUBLISHER = "alpha"
@@ -39,7 +41,7 @@ _datasource: SQLAlchemyDatasource | None = None
 
 
 def _shared_datasource(database_url: str) -> SQLAlchemyDatasource:
-    """The one that a zygote has made, where it has: on its engine, with statements compiled."""
+    """Return the datasource on the shared engine, whose statements the fork server has compiled."""
     global _datasource
     engine = shared_engine(database_url)
     if _datasource is None:
@@ -49,32 +51,32 @@ def _shared_datasource(database_url: str) -> SQLAlchemyDatasource:
     return _datasource
 
 
-def publisher_scenario(subject: Subject, database_url: str, *, poll_s: float = 1.0) -> Scenario:
-    """One batch, published as `publish` does, without what makes a life of it.
+def publisher_scenario(target: Target, database_url: str, *, poll_s: float = 1.0) -> Scenario:
+    """Return a scenario that publishes one batch, as `publish` does.
 
     Args:
-        subject: What was asked for.
-        database_url: The trial's.
-        poll_s: How often DBOS is to look, where nothing wakes it.
+        target: Count, guarantee and concurrency of the batch.
+        database_url: URL of the trial's database, with its password.
+        poll_s: Polling interval of DBOS, in seconds.
     """
     datasource = _shared_datasource(database_url)
     engine = datasource.engine
-    order = Order(PUBLISHER, BATCH_ID, subject.count, subject.guarantee, 0.0)
+    order = Order(PUBLISHER, BATCH_ID, target.count, target.guarantee, 0.0)
 
     def prepare() -> None:
         with engine.begin() as connection:
             batches.create(
                 connection,
                 publisher=PUBLISHER,
-                guarantee=Guarantee(subject.guarantee),
-                bodies=batches.generated(subject.count),
+                guarantee=Guarantee(target.guarantee),
+                bodies=batches.generated(target.count),
                 batch_id=BATCH_ID,
             )
 
     with engine.begin() as connection:
         life = sa.insert(lives).values(
             executor_id="local",
-            app_version=subject.app_version or "",
+            app_version=target.app_version or "",
             command="sweep",
             pid=0,
             host="",
@@ -86,7 +88,7 @@ def publisher_scenario(subject: Subject, database_url: str, *, poll_s: float = 1
 
     def request() -> Any:
         DBOS.register_queue(
-            QUEUE_NAME, worker_concurrency=subject.concurrency, polling_interval_sec=poll_s
+            QUEUE_NAME, worker_concurrency=target.concurrency, polling_interval_sec=poll_s
         )
         return publisher.start(order).get_result(polling_interval_sec=poll_s)
 
@@ -101,21 +103,33 @@ def publisher_scenario(subject: Subject, database_url: str, *, poll_s: float = 1
         request=request,
         prepare=prepare,
         effects=effects,
-        promises={EFFECT: _PROMISES[Guarantee(subject.guarantee)]},
+        promises={EFFECT: _PROMISES[Guarantee(target.guarantee)]},
     )
 
 
-def rehearse_publisher(directory: Path, database_url: str, config: Mapping[str, Any]) -> None:
-    """Have a zygote publish a batch itself, and recover a message of it; see `warm`.
+def warm_up_publisher(directory: Path, database_url: str, config: Mapping[str, Any]) -> None:
+    """Publish a batch in the fork server itself, and recover a message of it.
 
     Args:
-        directory: Where to be meanwhile.
-        database_url: Of a migrated database, in which the publisher's queue is registered.
-        config: DBOS's.
+        directory: Working directory meanwhile.
+        database_url: URL of a migrated database, in which the publisher's queue is registered.
+        config: Settings of DBOS.
     """
-    scenario = publisher_scenario(Subject(count=2), database_url, poll_s=POLL_S)
+    scenario = publisher_scenario(Target(count=2), database_url, poll_s=POLL_S)
     scenario.prepare()
-    live_twice(directory, database_url, config, scenario.request, f"{BATCH_ID}-1")
+    launch_twice(directory, database_url, config, scenario.request, f"{BATCH_ID}-1")
     scenario.effects()
     open_outlet(None)
     shared_engine(database_url).dispose()
+
+
+def make_publisher_tables(database_url: str) -> None:
+    """Make the publisher's tables.
+
+    Args:
+        database_url: URL of an empty database, with its password.
+    """
+    settings = Settings.resolve(db_url=database_url)
+    engine = open_engine(settings)
+    make_tables(settings, engine)
+    engine.dispose()

@@ -5,11 +5,11 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from resumectl.publishing.state import BatchState, Counts, State, verdict
+from resumectl.publishing.store.state import BatchState, Counts, State, verdict
 
 if TYPE_CHECKING:
-    from resumectl.publishing.takeover import Blocked
-    from resumectl.publishing.workflows import StepSeen, WorkflowSeen
+    from resumectl.publishing.store.takeover import Blocked
+    from resumectl.publishing.store.workflows import StepSeen, WorkflowSeen
     from resumectl.report.publishing import Resumed
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from resumectl.publishing.state import (
+from resumectl.publishing.store.state import (
     BatchState,
     Counts,
     PublisherState,
@@ -30,9 +30,9 @@ from resumectl.report.sheet import (
 from resumectl.text import between, clock, counted, literal
 
 if TYPE_CHECKING:
-    from resumectl.publishing.records import LifeSeen
-    from resumectl.publishing.takeover import Blocked
-    from resumectl.publishing.workflows import StepSeen, WorkflowSeen
+    from resumectl.publishing.store.records import LifeSeen
+    from resumectl.publishing.store.takeover import Blocked
+    from resumectl.publishing.store.workflows import StepSeen, WorkflowSeen
 
 _COUNT_COLUMNS = [
     right("expected", dispensable=1), right("delivered"), right("repeated"), right("missing"),

@@ -1,6 +1,6 @@
-"""The command line that runs a specification: for the "next" lines of `points`, `sweep` and `replay`.
+"""Make the command line that runs a sweep again, for the next lines of `points`, `sweep` and `replay`.
 
-Pure. Each option is one line of a table, so that a command line repeats all that was asked for.
+Each option is one line of a table, so that a command line repeats all that was asked for.
 """
 
 import json
@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from resumectl.model.sweep_spec import Specification
-from resumectl.model.target import Subject
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import Target
 from resumectl.text import shell_word
 
 
 class Command(StrEnum):
-    """A command that runs what a specification says."""
+    """A command that runs a target."""
 
     POINTS = "points"
     SWEEP = "sweep"
@@ -25,7 +25,7 @@ _ALL = frozenset(Command)
 _WITH_TRIALS = frozenset({Command.SWEEP, Command.REPLAY})
 _SWEEP = frozenset({Command.SWEEP})
 
-_USUAL = Specification(Subject(), Subject(), {})
+_USUAL = SweepSpec(Target(), Target(), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,22 @@ class _Option:
 
     name: str
     commands: frozenset[Command]
-    values: Callable[[Specification], Sequence[str | None]]
+    values: Callable[[SweepSpec], Sequence[str | None]]
 
-    def words(self, specification: Specification) -> list[str]:
+    def words(self, spec: SweepSpec) -> list[str]:
         """Return what is typed of it, quoted for a shell."""
         return [
             self.name if value is None else f"{self.name} {shell_word(value)}"
-            for value in self.values(specification)
+            for value in self.values(spec)
         ]
 
 
-def _of_subject(field: str) -> Callable[[Specification], Sequence[str]]:
-    """Return a reader of one field of the subject, empty where that is the default."""
-    return lambda s: _unless(getattr(s.subject, field), getattr(_USUAL.subject, field))
+def _of_target(field: str) -> Callable[[SweepSpec], Sequence[str]]:
+    """Return a reader of one field of the target, empty where that is the default."""
+    return lambda s: _unless(getattr(s.target, field), getattr(_USUAL.target, field))
 
 
-def _of_specification(field: str) -> Callable[[Specification], Sequence[str]]:
+def _of_spec(field: str) -> Callable[[SweepSpec], Sequence[str]]:
     return lambda s: _unless(getattr(s, field), getattr(_USUAL, field))
 
 
@@ -65,16 +65,16 @@ def _unless(value: object, usual: object) -> list[str]:
     return [str(value).removesuffix(".0") if isinstance(value, float) else str(value)]
 
 
-def _json(field: str) -> Callable[[Specification], Sequence[str]]:
-    def read(specification: Specification) -> list[str]:
-        value = getattr(specification.subject, field)
+def _json(field: str) -> Callable[[SweepSpec], Sequence[str]]:
+    def read(spec: SweepSpec) -> list[str]:
+        value = getattr(spec.target, field)
         return [json.dumps(value)] if value else []
 
     return read
 
 
-def _name(subject: Subject) -> str:
-    return _typed(subject.target)
+def _name(target: Target) -> str:
+    return _typed(target.entry)
 
 
 def _typed(pair: tuple[str, str] | None) -> str:
@@ -89,56 +89,56 @@ def _pairs(pairs: Mapping[str, object]) -> list[str]:
 _OPTIONS = (
     _Option("--args", _ALL, _json("args")),
     _Option("--kwargs", _ALL, _json("kwargs")),
-    _Option("--count", _ALL, _of_subject("count")),
-    _Option("--guarantee", _ALL, _of_subject("guarantee")),
-    _Option("--concurrency", _ALL, _of_subject("concurrency")),
-    _Option("--next-life", _WITH_TRIALS, lambda s: _unless(_name(s.later), _name(s.subject))),
-    _Option("--after-launch", _ALL, lambda s: _unless(_typed(s.subject.after_launch), "")),
-    _Option("--longest-sleep", _ALL, _of_subject("longest_sleep_s")),
-    _Option("--app-version", _ALL, _of_subject("app_version")),
+    _Option("--count", _ALL, _of_target("count")),
+    _Option("--guarantee", _ALL, _of_target("guarantee")),
+    _Option("--concurrency", _ALL, _of_target("concurrency")),
+    _Option("--resume-with", _WITH_TRIALS, lambda s: _unless(_name(s.later), _name(s.target))),
+    _Option("--after-launch", _ALL, lambda s: _unless(_typed(s.target.after_launch), "")),
+    _Option("--max-sleep", _ALL, _of_target("max_sleep_s")),
+    _Option("--app-version", _ALL, _of_target("app_version")),
     _Option(
-        "--next-version",
+        "--resume-version",
         _WITH_TRIALS,
-        lambda s: _unless(s.later.app_version, s.subject.app_version),
+        lambda s: _unless(s.later.app_version, s.target.app_version),
     ),
-    _Option("--prepare", _ALL, lambda s: _unless(s.subject.access.prepare, None)),
-    _Option("--downtime", _WITH_TRIALS, _of_specification("downtime_s")),
-    _Option("--timeout", _ALL, _of_specification("timeout_s")),
-    _Option("--on", _ALL, _of_specification("on")),
-    _Option("--isolation", _WITH_TRIALS, _of_specification("isolation")),
+    _Option("--prepare", _ALL, lambda s: _unless(s.target.access.prepare, None)),
+    _Option("--downtime", _WITH_TRIALS, _of_spec("downtime_s")),
+    _Option("--timeout", _ALL, _of_spec("timeout_s")),
+    _Option("--on", _ALL, _of_spec("on")),
+    _Option("--isolation", _WITH_TRIALS, _of_spec("isolation")),
     _Option("--keep", _WITH_TRIALS, lambda s: [None] if s.keep_in is not None else []),
-    _Option("--edge", _SWEEP, _of_specification("edge")),
-    _Option("--only", _SWEEP, _of_specification("only")),
-    _Option("--max", _SWEEP, _of_specification("max_trials")),
-    _Option("--seed", _SWEEP, _of_specification("seed")),
-    _Option("--deaths", _SWEEP, _of_specification("deaths")),
-    _Option("--repeat", _SWEEP, _of_specification("repeat")),
+    _Option("--edge", _SWEEP, _of_spec("edge")),
+    _Option("--only", _SWEEP, _of_spec("only")),
+    _Option("--max", _SWEEP, _of_spec("trials_max")),
+    _Option("--seed", _SWEEP, _of_spec("seed")),
+    _Option("--crashes", _SWEEP, _of_spec("crashes")),
+    _Option("--repeat", _SWEEP, _of_spec("repeat")),
     _Option("--fail-fast", _SWEEP, lambda s: [None] if s.fail_fast else []),
-    _Option("--env", _ALL, lambda s: _pairs(s.subject.environ)),
-    _Option("--redirect", _ALL, lambda s: s.subject.access.redirects),
-    _Option("--allow-database", _ALL, lambda s: s.subject.access.databases),
-    _Option("--allow-host", _ALL, lambda s: s.subject.access.hosts),
+    _Option("--env", _ALL, lambda s: _pairs(s.target.environ)),
+    _Option("--redirect", _ALL, lambda s: s.target.access.redirects),
+    _Option("--allow-database", _ALL, lambda s: s.target.access.databases),
+    _Option("--allow-host", _ALL, lambda s: s.target.access.hosts),
     _Option("--promise", _WITH_TRIALS, lambda s: _pairs(s.promises)),
 )
 
 
 def command_line(
-    command: Command, specification: Specification, directory: str, *, plan: str | None = None
+    command: Command, spec: SweepSpec, directory: str, *, plan: str | None = None
 ) -> str:
-    """Return what is typed to run a specification; only what is not the default.
+    """Return what is typed to run a sweep; only what is not the default.
 
     Args:
         command: What is to be run.
-        specification: What was asked for.
+        spec: What was asked for.
         directory: The directory in which it is to be typed; files in it are named without it.
         plan: The crash plan of a replay.
     """
     shown = replace(
-        specification,
-        subject=_below(directory, specification.subject),
-        later=_below(directory, specification.later),
+        spec,
+        target=_below(directory, spec.target),
+        later=_below(directory, spec.later),
     )
-    arguments = [each for each in (plan, _name(shown.subject)) if each]
+    arguments = [each for each in (plan, _name(shown.target)) if each]
     words = ["resumectl", command, *map(shell_word, arguments)]
     for option in _OPTIONS:
         if command in option.commands:
@@ -146,10 +146,10 @@ def command_line(
     return " ".join(words)
 
 
-def _below(directory: str, subject: Subject) -> Subject:
-    """Return the subject with its file named from this directory, if it is below that."""
+def _below(directory: str, target: Target) -> Target:
+    """Return the target with its file named from this directory, if it is below that."""
 
     def below(pair: tuple[str, str] | None) -> tuple[str, str] | None:
         return pair and (pair[0].removeprefix(f"{directory}/"), pair[1])
 
-    return replace(subject, target=below(subject.target), after_launch=below(subject.after_launch))
+    return replace(target, entry=below(target.entry), after_launch=below(target.after_launch))

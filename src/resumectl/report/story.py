@@ -1,20 +1,35 @@
-"""One trial, told in its order: as a story, as JSON, and how it came out when repeated."""
+"""Tell one trial in its order: as tables, as JSON, and how it came out when repeated."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from resumectl.judge.serialized_values import readable
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
-from resumectl.judge.trial_view import site
+from resumectl.model.codec import Plain
 from resumectl.model.crash_plan import CrashPlan, Edge, subject_of
-from resumectl.model.observation import Judgement, Kind, LifeSeen, Observation, Verdict
-from resumectl.model.sweep_spec import Specification
+from resumectl.model.events import (
+    BecameQuiet,
+    Committed,
+    EffectHappened,
+    ErrorLogged,
+    Event,
+    LaunchStarted,
+    RequestEnded,
+    RequestStarted,
+    StepEnded,
+    StepReplayed,
+    StepStarted,
+    TargetFailed,
+)
+from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES
+from resumectl.report.finding_text import MEANINGS, evidence_text, note_text
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
 from resumectl.report.sweep_result import repeated
@@ -23,114 +38,86 @@ from resumectl.text import counted, literal
 _LISTED_MAX = 8
 
 
-# Why each kind of finding matters, and what usually mends it.
-_WHY = {
-    Kind.LOST: "what was accepted, or had to happen, did not, and nothing makes up for it. What "
-    "is to happen after a crash belongs in a step, and is marked as done when it is done.",
-    Kind.DUPLICATED: "whoever is on the other side sees it more than once, as a second charge or "
-    "e-mail. Give it a key by which the other side knows it again, or a step of its own, or "
-    "write it in a datasource's transaction.",
-    Kind.DIVERGED: "after a crash, the outcome is another one. Let the workflow's body depend on "
-    "its arguments and on what its steps return, and on nothing else: chance, the time, and what "
-    "is in memory or in a table belong in a step.",
-    Kind.STUCK: "it waits for ever, and so does everybody who waits for it. Whatever the workflow "
-    "needs, as its class, instance, queue and application version, has to be there at launch.",
-    Kind.FAILED: "a crash made a failure of what succeeds otherwise, and DBOS does not try a "
-    "workflow again that has failed.",
-    Kind.UNEXPECTED: "something is there that no uninterrupted run makes, as when it was begun "
-    "again under another id.",
-    Kind.RERUN: "what ran had been recorded, or never was: whatever it does outside is done again.",
-}
-
-
 def told(
     trial: Observation,
     judged: Judged,
-    specification: Specification,
+    spec: SweepSpec,
     retyped: Callable[[str], str] = str,
 ) -> Iterator[RenderableType]:
-    """One trial in the order in which it happened, what it means, and what to type next.
+    """Yield one trial in the order in which it happened, what it means, and what to type next.
 
     Args:
         trial: What was seen.
         judged: What is made of it, and of its repetitions.
-        specification: What was asked for.
-        retyped: Complete a command line with the options of every command that were given.
+        spec: What was asked for.
+        retyped: Completes a command line with the options of every command that were given.
     """
     judgement = judged.trials[0]
-    yield Text(literal(f"One trial of {specification.subject}: {trial.plan}"), style="bold")
+    yield Text(literal(f"One trial of {spec.target}: {trial.plan}"), style="bold")
     yield Text(literal(_course(trial)))
     if trial.attempts > 1:
         yield Text(f"The process was killed at attempt {trial.attempts}.")
-    for number, life in enumerate(trial.lives, start=1):
-        yield _life_sheet(number, life)
+    for number, process in enumerate(trial.processes, start=1):
+        yield _process_sheet(number, process)
         if number > 1:
-            yield Text(literal(_recovery(life)))
-        if life.struck is not None:
-            yield Text(
-                literal(f"The blow: {life.struck}. The kernel says: {life.ending}."),
-                style="bold red",
-            )
-            yield _left_sheet(life)
+            yield Text(literal(_recovery(process)))
+        if process.reached is not None:
+            said = f"Killed at {process.reached} (confirmed by the kernel: {process.exit})."
+            yield Text(literal(said), style="bold red")
+            yield _left_sheet(process)
     yield from _meaning(judgement, judged.shown)
-    again = command_line(Command.REPLAY, specification, str(Path.cwd()), plan=trial.plan)
+    again = command_line(Command.REPLAY, spec, str(Path.cwd()), plan=trial.plan)
     if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):
         yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)
-        yield Text("tells how often it comes out so; then mend it, and sweep again")
+        yield Text("shows how often this happens; then correct it, and sweep again")
 
 
 def _course(trial: Observation) -> str:
-    """The plan in words."""
+    """Return the crash plan in words."""
     words = []
-    for death in CrashPlan.parse(trial.plan).deaths:
-        turn = f"match no. {death.at.n} of " if death.at.n > 1 else ""
-        side = "just before" if death.edge is Edge.BEFORE else "right after"
-        words.append(f"is killed {side} the commit of {turn}{death.at.pattern}")
+    for crash in CrashPlan.parse(trial.plan).crashes:
+        turn = f"match no. {crash.at.n} of " if crash.at.n > 1 else ""
+        side = "just before" if crash.edge is Edge.BEFORE else "right after"
+        words.append(f"is killed {side} the commit of {turn}{crash.at.pattern}")
     return (
         f"A process {'; the next one '.join(words)}; the next one recovers what is left, and "
         "the client asks again."
     )
 
 
-def _life_sheet(number: int, life: LifeSeen) -> Sheet:
-    began_us = life.events[0]["at_us"] if life.events else 0
+def _process_sheet(number: int, process: ProcessRecord) -> Sheet:
+    began_us = process.events[0].at_us if process.events else 0
     rows: list[list[Cell]] = []
-    for event in life.events:
-        at = f"{(event['at_us'] - began_us) / 1000:.1f} ms"
-        rows.extend([at, *told_of] for told_of in _event_told(event))
+    for event in process.events:
+        at = f"{(event.at_us - began_us) / 1000:.1f} ms"
+        rows.extend([at, *cells] for cells in _event_rows(event))
     rows.extend(
-        ["", Text("cut off", style="yellow"), step, "a step body"] for step in _cut_off(life)
+        ["", Text("cut off", style="yellow"), step, "a step body"] for step in _cut_off(process)
     )
     columns = [right("at"), words("what"), words("of"), sentences("detail")]
-    return Sheet(f"Life {number}", columns, rows)
+    return Sheet(f"Process {number}", columns, rows)
 
 
-def _cut_off(life: LifeSeen) -> Iterator[str]:
-    """The step bodies that had begun, and not ended, when the life was at its end."""
+def _cut_off(process: ProcessRecord) -> Iterator[str]:
+    """Return the step bodies that had started, and not ended, when the process ended."""
     under_way: Counter[str] = Counter()
-    for event in life.events:
-        if event["kind"] in ("ran", "ended"):
-            under_way[f"{event['step']}, {site(event)}"] += 1 if event["kind"] == "ran" else -1
+    for event in process.events:
+        if isinstance(event, StepStarted | StepEnded):
+            step = f"{event.step}, {event.site}"
+            under_way[step] += 1 if isinstance(event, StepStarted) else -1
     return under_way.elements()
 
 
-def _recovery(life: LifeSeen) -> str:
-    """What a life that followed a crash did with what it found."""
-    names = [name for e in life.events if e["kind"] == "commit" for name, _ in e["facts"]]
+def _recovery(process: ProcessRecord) -> str:
+    """Return what a process that followed a crash did with what it found."""
+    names = [fact.name for event in process.all(Committed) for fact in event.facts]
     requeued = [subject_of(name) for name in names if name.endswith("/requeued")]
-    replayed, ran = (
-        [f"{e['step']}, {site(e)}" for e in life.events if e["kind"] == kind and _is_granted(e)]
-        for kind in ("replayed", "ran")
-    )
+    replayed = [f"{e.step}, {e.site}" for e in process.all(StepReplayed) if not e.is_refused]
+    ran = [f"{e.step}, {e.site}" for e in process.all(StepStarted)]
     return (
         f"Recovered by DBOS: {_listed(requeued)}. Replayed from their records: "
         f"{_listed(replayed)}. Ran: {_listed(ran)}."
     )
-
-
-def _is_granted(event: Mapping[str, Any]) -> bool:
-    """Whether DBOS did not refuse it, as it does where the record is of another step."""
-    return bool(event.get("recorded", event["step"]) == event["step"])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -139,52 +126,85 @@ def _listed(names: Sequence[str]) -> str:
     return "; ".join(every[:_LISTED_MAX]) + more if every else "nothing"
 
 
-def _event_told(event: Mapping[str, Any]) -> Iterator[list[Cell]]:
-    kind = event["kind"]
-    if kind == "commit":
-        for index, (name, what) in enumerate(event["facts"]):
-            is_recovery = name.endswith("/requeued")
-            detail = "DBOS recovers it" if is_recovery else what
-            yield ["committed" if index == 0 else "  with it", name, detail]
-    elif kind == "replayed":
-        if _is_granted(event):
-            yield ["replays", f"{event['step']}, {site(event)}", "from its record"]
-        else:
-            asked = Text("is refused", style="red")
-            yield [asked, f"{event['step']}, {site(event)}", f"recorded is {event['recorded']}"]
-    elif kind == "ran":
-        what = "transaction" if event["transaction"] else "step body"
-        yield [f"runs {what}", f"{event['step']}, {site(event)}", ", ".join(event["payload"])]
-    elif kind == "effect":
-        yield [
-            Text("effect", style="bold"), f"{event['name']}({', '.join(event['about'])})",
-            site(event),
-        ]  # fmt: skip
-    elif kind == "answered":
-        yield ["answered", "the request", str(event.get("value", event.get("error")))]
-    elif kind == "logged":
-        yield [Text("DBOS logs", style="yellow"), "an error", event["text"]]
-    elif kind in ("launch", "requested", "quiet"):
-        words = {"launch": "DBOS launches", "requested": "request", "quiet": "all is quiet"}
-        yield [words[kind], "", ""]
-    elif kind == "failed":
-        yield [Text("failed", style="red"), "", event["error"]]
+# --- one row, or several, for each event; none for what only the judge needs
 
 
-def _left_sheet(life: LifeSeen) -> Sheet:
+def _event_rows(event: Event) -> Iterator[list[Cell]]:
+    tell = _ROWS.get(type(event))
+    if tell is not None:
+        yield from tell(event)
+
+
+def _committed(event: Committed) -> Iterator[list[Cell]]:
+    for index, fact in enumerate(event.facts):
+        is_recovery = fact.name.endswith("/requeued")
+        detail = "DBOS recovers it" if is_recovery else fact.detail
+        yield ["committed" if index == 0 else "  with it", fact.name, detail]
+
+
+def _replayed(event: StepReplayed) -> Iterator[list[Cell]]:
+    step = f"{event.step}, {event.site}"
+    if event.is_refused:
+        yield [Text("is refused", style="red"), step, f"recorded is {event.recorded}"]
+    else:
+        yield ["replays", step, "from its record"]
+
+
+def _started(event: StepStarted) -> Iterator[list[Cell]]:
+    what = "transaction" if event.is_transaction else "step body"
+    arguments = ", ".join(argument.text for argument in event.arguments)
+    yield [f"runs {what}", f"{event.step}, {event.site}", arguments]
+
+
+def _effect(event: EffectHappened) -> Iterator[list[Cell]]:
+    name = f"{event.name}({', '.join(event.about)})"
+    yield [Text("effect", style="bold"), name, str(event.site)]
+
+
+def _answered(event: RequestEnded) -> Iterator[list[Cell]]:
+    answer = str(event.value) if event.error is None else event.error.summary
+    yield ["answered", "the request", answer]
+
+
+def _logged(event: ErrorLogged) -> Iterator[list[Cell]]:
+    yield [Text("DBOS logs", style="yellow"), "an error", event.text]
+
+
+def _failed(event: TargetFailed) -> Iterator[list[Cell]]:
+    yield [Text("failed", style="red"), "", event.error.summary]
+
+
+_ROWS: Mapping[type, Callable[..., Iterator[list[Cell]]]] = {
+    Committed: _committed,
+    StepReplayed: _replayed,
+    StepStarted: _started,
+    EffectHappened: _effect,
+    RequestEnded: _answered,
+    ErrorLogged: _logged,
+    TargetFailed: _failed,
+    LaunchStarted: lambda _: iter([["DBOS launches", "", ""]]),
+    RequestStarted: lambda _: iter([["request", "", ""]]),
+    BecameQuiet: lambda _: iter([["all is quiet", "", ""]]),
+}
+
+
+def _left_sheet(process: ProcessRecord) -> Sheet:
     steps: defaultdict[str, int] = defaultdict(int)
-    for step in life.left["steps"]:
-        steps[step["workflow"]] += 1
+    for step in process.snapshot.steps:
+        steps[step.workflow] += 1
     return Sheet(
         "What the crash left in the database",
         [ids("workflow"), words("status"), ids("queue"), right("attempts"), right("steps"),
          sentences("result")],
         [
-            [w["id"], w["status"], w["queue"], w["attempts"], steps[w["id"]],
-             readable(w["output"] or w["error"])]
-            for w in life.left["workflows"]
+            [row.id, row.status, row.queue, row.attempts, steps[row.id],
+             readable(row.output or row.error)]
+            for row in process.snapshot.workflows
         ],
     )  # fmt: skip
+
+
+# --- what it means
 
 
 def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[RenderableType]:
@@ -193,73 +213,81 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
             "What differs from uninterrupted runs, or from what is promised",
             [ids("kind"), words("of"), sentences("evidence"), sentences("when repeated")],
             [
-                [Text(f.kind, style="red"), f.subject, f.evidence, repeated(shown.get(topic_of(f)))]
+                [Text(f.kind, style="red"), f.subject, evidence_text(f.evidence),
+                 repeated(shown.get(topic_of(f)))]
                 for f in judgement.findings
             ],
-        )
+        )  # fmt: skip
         for kind in dict.fromkeys(f.kind for f in judgement.findings):
-            yield Text(literal(f"{kind}: {_WHY[kind]}"))
+            yield Text(literal(f"{kind}: {MEANINGS[kind]}"))
     for each in judgement.exposures:
         other = ", with another payload" if each.payload_differs else ""
-        other += f"; {each.note}" if each.note else ""
+        other += f"; {note_text(each.note)}" if each.note else ""
         yield Text(
-            literal(f"allowed: {each.effect} happened {counted(each.times, 'time')}{other}"),
+            literal(f"allowed: {each.subject} happened {counted(each.times, 'time')}{other}"),
             style="yellow",
         )
-    if judgement.by_time:
-        yield Text(
-            literal(
-                f"as in an uninterrupted run in which as much time passes here: "
-                f"{', '.join(judgement.by_time)}"
-            ),
-            style="dim",
+    yield from _reservations(judgement)
+    style = VERDICT_STYLES[judgement.verdict]
+    yield Text(literal(f"{judgement.verdict}: {_verdict_text(judgement)}"), style=style)
+
+
+def _reservations(judgement: Judgement) -> Iterator[Text]:
+    if judgement.explained_by_time:
+        names = ", ".join(judgement.explained_by_time)
+        said = f"explained by time, since an uninterrupted run in which as much time passes shows it too: {names}"
+        yield Text(literal(said), style="dim")
+    if judgement.diverged_before_crash:
+        names = ", ".join(judgement.diverged_before_crash)
+        said = (
+            f"not compared with uninterrupted runs, since it had diverged before the crash: {names}"
         )
-    if judgement.by_chance:
-        yield Text(
-            literal(
-                f"not compared with uninterrupted runs, since {', '.join(judgement.by_chance)} was "
-                "another before the crash"
-            ),
-            style="dim",
-        )
-    said = {
-        Verdict.KEPT: "every promise"
-        + ("" if judgement.by_chance else "; all that is compared ended as in uninterrupted runs"),
+        yield Text(literal(said), style="dim")
+
+
+def _verdict_text(judgement: Judgement) -> str:
+    compared = "; all that is compared ended as in uninterrupted runs"
+    return {
+        Verdict.KEPT: "every promise" + ("" if judgement.diverged_before_crash else compared),
         Verdict.BROKEN: "a promise was not kept",
-        Verdict.UNSTABLE: "a promise was broken, and is not in each repetition of this trial",
+        Verdict.UNSTABLE: "a promise was broken, but not in each repetition of this trial",
         Verdict.VOID: judgement.why_void,
     }[judgement.verdict]
-    style = VERDICT_STYLES[judgement.verdict]
-    yield Text(literal(f"{judgement.verdict}: {said}"), style=style)
 
 
-def judgement_document(judgement: Judgement, shown: Mapping[Topic, Shown]) -> dict[str, Any]:
-    """One trial's judgement."""
+def judgement_document(judgement: Judgement, shown: Mapping[Topic, Shown]) -> dict[str, Plain]:
+    """Return the judgement of one trial for JSON.
+
+    Args:
+        judgement: The judgement.
+        shown: How often each finding was shown by repeated trials.
+    """
     return {
         "plan": judgement.plan,
         "verdict": str(judgement.verdict),
         "why_void": judgement.why_void,
         "findings": [
             {
-                "kind": f.kind,
+                "kind": str(f.kind),
                 "subject": f.subject,
-                "evidence": f.evidence,
+                "evidence": evidence_text(f.evidence),
+                "reason": f.evidence.KIND,
                 "repeated": _repeated_document(shown.get(topic_of(f))),
             }
             for f in judgement.findings
         ],
         "exposures": [
             {
-                "effect": e.effect,
-                "times": e.times,
-                "payload_differs": e.payload_differs,
-                "note": e.note,
+                "subject": each.subject,
+                "times": each.times,
+                "payload_differs": each.payload_differs,
+                "note": note_text(each.note),
             }
-            for e in judgement.exposures
+            for each in judgement.exposures
         ],
-        "by_chance": list(judgement.by_chance),
+        "diverged_before_crash": list(judgement.diverged_before_crash),
         "attempts": judgement.attempts,
-        "by_time": list(judgement.by_time),
+        "explained_by_time": list(judgement.explained_by_time),
     }
 
 
@@ -268,7 +296,7 @@ def _repeated_document(shown: Shown | None) -> dict[str, int] | None:
 
 
 def outcomes_sheet(judged: Sequence[Judgement]) -> Sheet:
-    """How often a repeated trial came out how."""
+    """Return how often a repeated trial came out how."""
     counts: defaultdict[tuple[str, str], int] = defaultdict(int)
     for judgement in judged:
         what = "; ".join(sorted({f"{f.kind} {f.subject}" for f in judgement.findings}))

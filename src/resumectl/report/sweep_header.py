@@ -6,47 +6,48 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from resumectl.model.codec import to_plain
 from resumectl.text import literal
 
 if TYPE_CHECKING:
     from resumectl.judge.target_settings import TargetSettings
-    from resumectl.model.sweep_spec import Specification
+    from resumectl.model.sweep_spec import SweepSpec
 
 
 def header(
-    specification: "Specification", first: "TargetSettings | None", later: "TargetSettings | None"
+    spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> Iterator[Text]:
     """Yield the lines of a sweep's header.
 
     Args:
-        specification: What was asked for.
+        spec: What was asked for.
         first: Settings of the processes before the crash.
         later: Settings of the processes after the crash, where they run another program.
     """
-    for name, text in _lines(specification, first, later):
+    for name, text in _lines(spec, first, later):
         yield Text(literal(f"{name}: {text}"), style="dim")
 
 
 def settings_document(
-    specification: "Specification", first: "TargetSettings | None", later: "TargetSettings | None"
+    spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> dict[str, Any]:
     """Return the same for JSON: the settings of process 1, and of those after the crash."""
-    after = _after_the_crash(specification, first, later)
+    after = _after_the_crash(spec, first, later)
     return {
-        "before_crash": first.as_plain() if first else None,
-        "after_crash": after.as_plain() if after else None,
+        "before_crash": to_plain(first) if first else None,
+        "after_crash": to_plain(after) if after else None,
     }
 
 
 def _lines(
-    specification: "Specification", first: "TargetSettings | None", later: "TargetSettings | None"
+    spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> Iterator[tuple[str, str]]:
-    after = _after_the_crash(specification, first, later)
+    after = _after_the_crash(spec, first, later)
     if first is None or after is None:
         return
-    version = f"{first.app_version} ({_origin(first, specification.subject.app_version)})"
+    version = f"{first.app_version} ({_origin(first, spec.target.app_version)})"
     if after.app_version != first.app_version:
-        origin = _origin(after, specification.later.app_version)
+        origin = _origin(after, spec.later.app_version)
         version += f"; after the crash {after.app_version} ({origin})"
     yield "application version", version
     yield "executor id", first.executor_id
@@ -67,10 +68,10 @@ def _origin(settings: "TargetSettings", given: str | None) -> str:
 
 
 def _after_the_crash(
-    specification: "Specification", first: "TargetSettings | None", later: "TargetSettings | None"
+    spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> "TargetSettings | None":
     """Return the settings of the later processes; a new version alone needs no run of its own."""
-    version = specification.later.app_version
+    version = spec.later.app_version
     if later is not None or first is None or version is None:
         return later or first
     return replace(first, app_version=version, is_version_computed=False)

@@ -1,4 +1,4 @@
-"""What a sweep proved, gathered from the judgements of its trials. Renders nothing."""
+"""Gather what a sweep proved from the judgements of its trials. Renders nothing."""
 
 import re
 from collections import Counter
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
-from resumectl.model.observation import Finding, Judgement, Kind, Verdict
+from resumectl.model.evidence import Note
+from resumectl.model.verdict import Finding, Judgement, Kind, count_verdicts
 from resumectl.text import natural_key
 
 if TYPE_CHECKING:
     from resumectl.judge.target_settings import TargetSettings
-    from resumectl.runner.sweep_store import SweepKept
+    from resumectl.runner.sweep_store import StoredSweep
 
 # Kinds of a workflow that has not ended as it should: what else differs in it follows from that.
 _CAUSES = (Kind.STUCK, Kind.FAILED)
@@ -58,24 +59,34 @@ class SeenFinding:
 class SeenExposure:
     """An exposure of one or more trials: the worst of them."""
 
-    effect: str
+    subject: str
     times: int
     payload_differs: bool
-    note: str
+    note: Note | None
     plan: str
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """A sweep, and what was made of its trials."""
+    """A sweep, and what its trials proved.
 
-    kept: "SweepKept"
+    Attributes:
+        stored: The sweep.
+        judged: What its trials proved.
+        varying: What is compared in no trial, for people.
+        settings: Settings of the target before the crash, and after it.
+        is_concurrent: Whether the program does several things at once.
+        contacts: How often services on this machine were contacted, in all runs.
+        wall_seconds: Time from the start of the command to the verdict, in seconds; None where another
+            command shows it.
+    """
+
+    stored: "StoredSweep"
     judged: Judged
-    masked: Sequence[str]  # what is compared in no trial
-    settings: tuple["TargetSettings | None", "TargetSettings | None"]  # before the crash, and after
-    is_concurrent: bool  # whether the program does several things at once
-    contacts: Mapping[str, int]  # see `Observation.contacts`; of all runs
-    # From the start of the command that ran it to its verdict; None where another one shows it.
+    varying: Sequence[str]
+    settings: tuple["TargetSettings | None", "TargetSettings | None"]
+    is_concurrent: bool
+    contacts: Mapping[str, int]
     wall_seconds: float | None = None
 
     @property
@@ -84,42 +95,43 @@ class SweepResult:
         return self.judged.trials
 
     @property
-    def by_time(self) -> list[str]:
-        """What differs as it does in an uninterrupted run in which as much time passes."""
-        return sorted({each for trial in self.trials for each in trial.by_time}, key=natural_key)
+    def explained_by_time(self) -> list[str]:
+        """What differs in an uninterrupted run too, in which as much time passes."""
+        explained = {each for trial in self.trials for each in trial.explained_by_time}
+        return sorted(explained, key=natural_key)
 
     @property
     def not_compared(self) -> list[str]:
         """What is compared in no trial, and which trials are not compared."""
         return [
-            *self.masked,
+            *self.varying,
             *(
-                f"all of {each.plan} (where {', '.join(each.by_chance)} was another before the crash)"
+                f"all of {each.plan} (it had diverged before the crash: "
+                f"{', '.join(each.diverged_before_crash)})"
                 for each in self.trials
-                if each.by_chance
+                if each.diverged_before_crash
             ),
         ]
 
     @property
     def verdicts(self) -> dict[str, int]:
-        """How many trials came out how."""
-        counts = Counter(judgement.verdict for judgement in self.trials)
-        return {str(verdict): counts[verdict] for verdict in Verdict}
+        """How many trials have each verdict."""
+        return count_verdicts(self.trials)
 
     @property
-    def struck(self) -> int:
-        """How many plans have a trial whose blow fell."""
-        return len({judgement.plan for judgement in self.trials if judgement.deaths})
+    def reached(self) -> int:
+        """How many crash plans have a trial in which a process was killed."""
+        return len({judgement.plan for judgement in self.trials if judgement.crashes_reached})
 
     @property
-    def deaths(self) -> int:
-        """How many blows fell."""
-        return sum(judgement.deaths for judgement in self.trials)
+    def crashes(self) -> int:
+        """How many processes were killed."""
+        return sum(judgement.crashes_reached for judgement in self.trials)
 
     @property
     def trials_per_second(self) -> float:
-        """How fast it went."""
-        return len(self.trials) / self.kept.seconds if self.kept.seconds else 0.0
+        """How many trials ended per second."""
+        return len(self.trials) / self.stored.seconds if self.stored.seconds else 0.0
 
     @property
     def tried_again(self) -> list[tuple[str, int]]:
@@ -129,7 +141,7 @@ class SweepResult:
     @property
     def has_one_order(self) -> bool:
         """Whether the order of threads matters, and each crash plan was tried in one order only."""
-        return self.is_concurrent and self.kept.specification.repeat == 1
+        return self.is_concurrent and self.stored.spec.repeat == 1
 
     @property
     def findings(self) -> list[SeenFinding]:
@@ -149,25 +161,25 @@ class SweepResult:
 
     @property
     def exposures(self) -> list[SeenExposure]:
-        """Each effect's worst exposure, by name."""
+        """The worst exposure of each subject, by name."""
         worst: dict[str, SeenExposure] = {}
         for judgement in self.trials:
             for each in judgement.exposures:
                 seen = SeenExposure(
-                    each.effect, each.times, each.payload_differs, each.note, judgement.plan
+                    each.subject, each.times, each.payload_differs, each.note, judgement.plan
                 )
-                before = worst.get(each.effect, seen)
+                before = worst.get(each.subject, seen)
                 times, plan = max(
                     (before.times, before.plan), (seen.times, seen.plan), key=lambda pair: pair[0]
                 )
-                worst[each.effect] = SeenExposure(
-                    each.effect,
+                worst[each.subject] = SeenExposure(
+                    each.subject,
                     times,
                     before.payload_differs or seen.payload_differs,
                     before.note or seen.note,
                     plan,
                 )
-        return [worst[effect] for effect in sorted(worst, key=natural_key)]
+        return [worst[subject] for subject in sorted(worst, key=natural_key)]
 
 
 def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:

@@ -1,53 +1,48 @@
-"""One real death: start a victim, wait for it, and hold its death note against the kernel.
+"""Start the process of `crash-after`, wait for its end, and compare its note with what the kernel says.
 
-The experimenter of `crash-after`. Knows processes and pipes; the scenario under test runs
-in the victim alone.
+Knows processes and pipes; the publisher runs in the started process alone.
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from resumectl.model.crash_plan import EXIT_STATUS, Blow, CrashPlan
+from resumectl.model.codec import to_json
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.orders import CrashAfterOrder
+from resumectl.model.process_exit import ProcessExit
 from resumectl.settings import URL_VARIABLES, Settings
 
-VICTIM_MODULE = "resumectl.publishing.crash_after_process"
+CRASH_AFTER_MODULE = "resumectl.publishing.crash_after_process"
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a victim ended: what it wrote before the blow, and what the kernel says."""
+class CrashedProcess:
+    """How the process ended.
 
-    pid: int
-    struck: str | None  # the crash point of the death note, as in after:alpha-1-7/delivered
-    signal: int | None  # that killed it
-    exit_status: int | None  # if no signal did
+    Attributes:
+        reached: Crash point that it noted, as in `after:alpha-1-7/delivered`; None if none.
+        exit: What the kernel says.
+    """
+
+    reached: str | None
+    exit: ProcessExit
 
     def is_as_planned(self, plan: CrashPlan) -> bool:
-        """Whether the blow of the plan's first death fell, and is what the process died of."""
-        blow = plan.deaths[0].blow
-        kernel_agrees = {
-            Blow.KILL: self.signal == signal.SIGKILL,
-            Blow.TERM: self.signal == signal.SIGTERM,
-            Blow.EXIT: self.exit_status == EXIT_STATUS,
-        }[blow]
-        return self.struck is not None and kernel_agrees
-
-    def __str__(self) -> str:
-        if self.signal is not None:
-            return f"killed by {signal.Signals(self.signal).name}"
-        return f"exit status {self.exit_status}"
+        """Return whether it reached the first crash of the plan, and ended by that."""
+        return self.reached is not None and self.exit.is_by(plan.crashes[0].method)
 
 
-def run_victim(settings: Settings, argument: Callable[[int], str]) -> Ending:
-    """Start a victim in a session of its own, and wait until it is dead.
+def run_crash_process(
+    settings: Settings, order: Callable[[int], CrashAfterOrder]
+) -> CrashedProcess:
+    """Start the process in a session of its own, and wait until it has ended.
 
     Args:
-        settings: Its database; the URL goes by the environment, which other users cannot read.
-        argument: Makes the victim's one argument from the descriptor of its death note.
+        settings: Its database. The URL goes by the environment, which other users cannot read.
+        order: Returns its order, for the descriptor to which it writes its note.
 
     Returns:
         How it ended. Its output is this process's standard error.
@@ -56,7 +51,7 @@ def run_victim(settings: Settings, argument: Callable[[int], str]) -> Ending:
     environ = {**os.environ, URL_VARIABLES[0]: settings.secret_url}
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", VICTIM_MODULE, argument(writer)],
+            [sys.executable, "-m", CRASH_AFTER_MODULE, to_json(order(writer))],
             stdin=subprocess.DEVNULL,
             stdout=2,
             env=environ,
@@ -68,7 +63,7 @@ def run_victim(settings: Settings, argument: Callable[[int], str]) -> Ending:
     with os.fdopen(reader, "rb") as note, child:
         try:
             # The pipe ends with its last writer: read before reaping, so it cannot fill up.
-            struck = note.read().decode().strip() or None
+            reached = note.read().decode().strip() or None
             # What the kernel says, before anything collects it.
             seen = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         except BaseException:
@@ -76,9 +71,12 @@ def run_victim(settings: Settings, argument: Callable[[int], str]) -> Ending:
             raise
     by_signal = seen is not None and seen.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
     status = seen.si_status if seen is not None else None
-    return Ending(
-        pid=child.pid,
-        struck=struck,
-        signal=status if by_signal else None,
-        exit_status=None if by_signal else status,
+    return CrashedProcess(
+        reached,
+        ProcessExit(
+            pid=child.pid,
+            signal=status if by_signal else None,
+            exit_status=None if by_signal else status,
+            in_time=True,
+        ),
     )

@@ -1,11 +1,10 @@
-"""The experimenter's side of the zygotes: orders go out, the kernel's word comes back.
+"""Start a fork server, send it requests, and wait for its replies.
 
-Knows processes and sockets; imports neither dbos nor a scenario.
+Knows processes and sockets; imports nothing of dbos.
 """
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,40 +13,41 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from resumectl.errors import MachineFailure
+from resumectl.model.codec import any_of, to_json
+from resumectl.model.orders import (
+    REPLIES,
+    Exited,
+    KillProcess,
+    MakeTemplate,
+    Measured,
+    MeasureSlowness,
+    OwnDatabases,
+    Preload,
+    ProcessOrder,
+    Reply,
+    Request,
+    Started,
+    StartProcess,
+    WarmedUp,
+    WarmUp,
+)
+from resumectl.model.process_exit import ProcessExit
 
-ZYGOTE_MODULE = "resumectl.probe.fork_server"
+FORK_SERVER_MODULE = "resumectl.probe.fork_server"
 _END_MAX_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a life ended, as the kernel reports it."""
-
-    pid: int
-    signal: int | None
-    exit_status: int | None
-    in_time: bool  # False: it was ended by the experimenter, whose patience was at an end
-
-    def __str__(self) -> str:
-        if not self.in_time:
-            return "ended by the experimenter: time was up"
-        if self.signal is not None:
-            return f"killed by {signal.Signals(self.signal).name}"
-        return f"exit status {self.exit_status}"
-
-
-class Zygote:
-    """One zygote: begins lives, and waits for their ends.
+class ForkServerClient:
+    """One fork server.
 
     Args:
-        root: The directory of all places, which goes when the zygote does.
-        hash_seed: Its PYTHONHASHSEED: a set iterates differently in another one.
-        isolation: `fork`, or `spawn` for an interpreter of its own for each life.
+        root: Directory of all sandboxes, which is deleted when the fork server ends.
+        hash_seed: Its PYTHONHASHSEED: a set iterates in another order under another seed.
+        isolation: `fork`, or `spawn` for an interpreter of its own for each process.
     """
 
     def __init__(self, root: Path, hash_seed: int, isolation: str = "fork") -> None:
@@ -58,7 +58,7 @@ class Zygote:
                 [
                     sys.executable,
                     "-m",
-                    ZYGOTE_MODULE,
+                    FORK_SERVER_MODULE,
                     str(theirs.fileno()),
                     str(root),
                     isolation,
@@ -67,15 +67,15 @@ class Zygote:
                 stdout=2,
                 env=environ,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # a Ctrl-C at the terminal is for the experimenter
+                start_new_session=True,  # a Ctrl-C at the terminal is for the runner
             )
         self._lock = threading.Lock()
         self._number = 0
-        self._is_gone = False
+        self._has_exited = False
         self._slowness = 1.0
-        self._begun: dict[int, int] = {}  # order to pid
-        self._ends: dict[int, Future[dict[str, Any]]] = {}
-        self._reader = threading.Thread(target=self._read, daemon=True, name="zygote-reader")
+        self._pids: dict[int, int] = {}  # by the number of the request
+        self._replies: dict[int, Future[Reply]] = {}
+        self._reader = threading.Thread(target=self._read, daemon=True, name="fork-server-reader")
         self._reader.start()
 
     def _read(self) -> None:
@@ -84,134 +84,163 @@ class Zygote:
             while part := self._control.recv(1 << 16):
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
-                    answer = json.loads(line)
-                    if "pid" in answer:
-                        self._begun[answer["id"]] = answer["pid"]
+                    reply: Reply = any_of(REPLIES, json.loads(line))
+                    if isinstance(reply, Started):
+                        self._pids[reply.number] = reply.pid
                     else:
-                        self._ends.pop(answer["id"]).set_result(answer)
+                        self._replies.pop(reply.number).set_result(reply)
         with self._lock:
-            self._is_gone = True
-            for end in self._ends.values():
-                end.set_exception(_gone())
+            self._has_exited = True
+            for future in self._replies.values():
+                future.set_exception(self._failure())
 
     def run(
         self,
-        told: Mapping[str, Any],
+        order: ProcessOrder,
         timeout_s: float,
         has_more_time: Callable[[], bool] = lambda: False,
-    ) -> Ending:
-        """Begin what is told in a child, and wait until it has ended.
+    ) -> ProcessExit:
+        """Start a target process, and wait until it has ended.
 
         Args:
-            told: What the child is to do.
+            order: What the process is to do.
             timeout_s: Maximum duration, in seconds.
-            has_more_time: Asked when that is over: whether it may go on for as long again.
+            has_more_time: Called when that is over: whether the process may go on for as long again.
 
         Raises:
-            MachineFailure: The zygote died.
+            MachineFailure: The fork server has exited.
         """
-        number, end = self._ask(told)
-        while not end.done():
+        return self._run_child(lambda number: StartProcess(number, order), timeout_s, has_more_time)
+
+    def make_template(
+        self, database_url: str, timeout_s: float, *, has_publisher: bool
+    ) -> ProcessExit:
+        """Migrate an empty database in a child process, and wait until that has ended.
+
+        Args:
+            database_url: URL of the database, with its password.
+            timeout_s: Maximum duration, in seconds.
+            has_publisher: Whether it gets the publisher's tables.
+
+        Raises:
+            MachineFailure: The fork server has exited.
+        """
+        return self._run_child(
+            lambda number: MakeTemplate(number, database_url, has_publisher),
+            timeout_s,
+            lambda: False,
+        )
+
+    def _run_child(
+        self,
+        request: Callable[[int], Request],
+        timeout_s: float,
+        has_more_time: Callable[[], bool],
+    ) -> ProcessExit:
+        number, future = self._request(request)
+        while not future.done():
             try:
-                end.result(timeout_s)
+                future.result(timeout_s)
             except FutureTimeoutError:
                 if not has_more_time():
                     break
-        in_time = end.done()
+        in_time = future.done()
         if not in_time:
             with self._lock:
-                self._send({"id": number, "kill": True})
-        answer = end.result()
-        by_signal = answer["code"] in (os.CLD_KILLED, os.CLD_DUMPED)
-        return Ending(
-            pid=self._begun.pop(number),
-            signal=answer["status"] if by_signal else None,
-            exit_status=None if by_signal else answer["status"],
+                self._send(KillProcess(number))
+        exited = cast(Exited, future.result())
+        by_signal = exited.code in (os.CLD_KILLED, os.CLD_DUMPED)
+        return ProcessExit(
+            pid=self._pids.pop(number),
+            signal=exited.status if by_signal else None,
+            exit_status=None if by_signal else exited.status,
             in_time=in_time,
         )
 
-    def rehearse(
-        self, database_url: str, directory: Path, *, with_publisher: bool
+    def warm_up(
+        self, database_url: str, directory: Path, *, publisher_queue: str | None
     ) -> Callable[[], str]:
-        """Have it live small lives itself, in its own time; before any other.
+        """Let the fork server run small workflows itself, before any target process.
 
         Args:
-            database_url: Of a copy of the template.
-            directory: Where to be meanwhile.
-            with_publisher: Whether resumectl's publisher is to be known in every life.
+            database_url: URL of a copy of the template, with its password.
+            directory: Working directory meanwhile.
+            publisher_queue: Queue of resumectl's publisher, which runs too; None if it does not.
 
         Returns:
-            What waits for the end of it, and gives what went wrong: nothing, if empty.
+            A function that waits for the end of it, and returns what went wrong; empty if nothing did.
         """
-        _, end = self._ask(
-            {
-                "rehearse": database_url,
-                "directory": str(directory),
-                "publisher": with_publisher,
-            }
+        _, future = self._request(
+            lambda number: WarmUp(number, database_url, str(directory), publisher_queue)
         )
-        return lambda: str(end.result()["error"])
+        return lambda: cast(WarmedUp, future.result()).error
 
     def slowness(self) -> float:
-        """Return how many times slower than on a quiet machine it has started; wait until it has."""
-        _, end = self._ask({"measure": True})
-        self._slowness = float(end.result()["slowness"])
+        """Wait until the fork server has started; return how much slower that was than usual."""
+        _, future = self._request(MeasureSlowness)
+        self._slowness = cast(Measured, future.result()).slowness
         return self._slowness
 
-    def preload(self, names: Sequence[str], environ: Mapping[str, str]) -> Callable[[], None]:
-        """Have it import libraries, from now on for every life.
+    def preload(self, modules: Sequence[str], environ: Mapping[str, str]) -> Callable[[], None]:
+        """Let the fork server import libraries, for all target processes to come.
 
         Args:
-            names: Of modules.
-            environ: What those lives have in their environment.
+            modules: Full names of the modules.
+            environ: Environment variables of those processes.
 
         Returns:
-            What waits for the end of it.
+            A function that waits for the end of it.
         """
-        _, end = self._ask({"preload": list(names), "environ": dict(environ)})
+        _, future = self._request(lambda number: Preload(number, tuple(modules), dict(environ)))
 
         def wait() -> None:
-            end.result()
+            future.result()
 
         return wait
 
-    def _ask(self, told: Mapping[str, Any]) -> tuple[int, Future[dict[str, Any]]]:
-        end: Future[dict[str, Any]] = Future()
-        with self._lock:
-            if self._is_gone:
-                raise _gone()
-            self._number += 1
-            self._ends[self._number] = end
-            self._send({**told, "id": self._number})
-            return self._number, end
-
-    def take_along(self, databases: Mapping[str, str]) -> None:
-        """Have it drop these databases when it ends, however the experimenter dies.
+    def own_databases(self, order: OwnDatabases) -> None:
+        """Let the fork server drop databases when it ends, however the runner ends.
 
         Args:
-            databases: As `Databases.at_death` says.
+            order: Which ones.
         """
         with self._lock:
-            self._send(databases)
+            self._send(order)
 
-    def _send(self, document: Mapping[str, Any]) -> None:
+    def _request(self, request: Callable[[int], Request]) -> tuple[int, "Future[Reply]"]:
+        future: Future[Reply] = Future()
+        with self._lock:
+            if self._has_exited:
+                raise self._failure()
+            self._number += 1
+            self._replies[self._number] = future
+            self._send(request(self._number))
+            return self._number, future
+
+    def _send(self, request: Request) -> None:
         try:
-            self._control.sendall(json.dumps(document).encode() + b"\n")
+            self._control.sendall(to_json(request).encode() + b"\n")
         except OSError as error:
-            raise _gone() from error
+            raise self._failure() from error
+
+    def _failure(self) -> MachineFailure:
+        try:
+            ending = f"status {self._process.wait(_END_MAX_S)}"
+        except subprocess.TimeoutExpired:
+            ending = "its socket is closed"
+        return MachineFailure(
+            f"the fork server exited ({ending})",
+            next_step="its error output is above; run the command again",
+        )
 
     def close(self) -> None:
-        """End it, and every life that it has begun."""
+        """End the fork server, and all processes that it has started."""
         with suppress(OSError):  # it may be gone already
             self._control.shutdown(socket.SHUT_RDWR)
         try:
             self._process.wait(_END_MAX_S * self._slowness)
-        except subprocess.TimeoutExpired:  # in the middle of a rehearsal
+        except subprocess.TimeoutExpired:  # in the middle of a warm-up
             self._process.kill()
             self._process.wait()
         self._reader.join()
         self._control.close()
-
-
-def _gone() -> MachineFailure:
-    return MachineFailure("the process that begins the lives has died", next_step="see above")

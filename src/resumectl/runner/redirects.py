@@ -1,10 +1,9 @@
 """Make what each sandbox begins with: tables of the databases that a target is redirected from.
 
-Runs once for each lab, before any trial: files go to a directory that is copied into each sandbox,
-tables on a server into the template of the trials' databases. Opens a database outside read-only.
+Runs once, before any trial: files go to a directory that is copied into each sandbox, tables on a
+server into the template of the trials' databases. Opens a database outside read-only.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -13,40 +12,40 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy.engine import make_url
 
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.model.target import Access, Subject, without_proxies
-from resumectl.probe import event_log
-from resumectl.probe.access_remedies import prepare_option
-from resumectl.runner.sqlite_sandbox import VERSION_TABLES
-from resumectl.storage.outside_access import Location, Sandbox
+from resumectl.model.codec import to_json
+from resumectl.model.event_file import read_events
+from resumectl.model.events import AccessRefused
+from resumectl.model.orders import CONTAINMENT_VARIABLE, ContainmentOrder
+from resumectl.model.target import Access, Target, without_proxies
+from resumectl.runner.sandbox_databases import VERSION_TABLES
+from resumectl.storage.access_remedies import prepare_option
+from resumectl.storage.outside_access import AccessRules, Location
 
-# What a contained command is told: see `prepared`.
-CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
 _STARTUP = "import resumectl.probe.prepare_entry\n"
 _LAST_LINES = 3  # of what a command says that failed
 # Since then SQLite tells which tables belong to a virtual one, and are made with that.
 _TELLS_SHADOWS = (3, 37)
 
 
-def make_seed(subject: Subject, seed: Path, database_url: str) -> None:
+def make_seed(target: Target, seed: Path, database_url: str) -> None:
     """Make what each sandbox begins with.
 
     Args:
-        subject: What is under test, and what it is redirected from.
+        target: The program, and what it is redirected from.
         seed: The directory that is copied into each sandbox.
-        database_url: Of the template that each trial's database is a copy of.
+        database_url: URL of the template of the trials' databases, with its password.
 
     Raises:
         Refusal: A file has no tables to copy, or the user's command fails.
     """
-    access = subject.access
-    redirected = Sandbox.of_trial(access, str(seed), database_url).redirected
+    access = target.access
+    redirected = AccessRules.of_trial(access, str(seed), database_url).redirected
     files = {each: Path(to) for each, to in redirected.items() if each.backend == "sqlite"}
     for location, to in files.items():
         to.parent.mkdir(exist_ok=True)
@@ -54,7 +53,7 @@ def make_seed(subject: Subject, seed: Path, database_url: str) -> None:
             _copy_schema(location, to)
     if access.prepare is not None:
         first = next((f"sqlite:///{to}" for to in files.values()), database_url)
-        _prepare(subject, seed, database_url, prepared_url=first)
+        _prepare(target, seed, database_url, prepared_url=first)
 
 
 def _copy_schema(location: Location, to: Path) -> None:
@@ -114,44 +113,40 @@ def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
             yield opened
 
 
-def _prepare(subject: Subject, seed: Path, database_url: str, *, prepared_url: str) -> None:
+def _prepare(target: Target, seed: Path, database_url: str, *, prepared_url: str) -> None:
     """Run the user's command, with Python in it contained as a trial is.
 
     Args:
-        subject: Whose command it is.
+        target: The program with the command.
         seed: The directory that is copied into each sandbox.
-        database_url: Of the template that each trial's database is a copy of.
-        prepared_url: Of the database where the tables are to be made.
+        database_url: URL of the template of the trials' databases, with its password.
+        prepared_url: URL of the database where the tables are to be made.
     """
-    access = subject.access
+    access = target.access
     assert access.prepare is not None
     with tempfile.TemporaryDirectory() as directory:
         startup = Path(directory, "sitecustomize.py")  # which Python runs as it begins
         startup.write_text(_STARTUP)
-        record = Path(directory, "record")
-        record.touch()
-        told = {
-            "access": asdict(access),
-            "directory": str(seed),
-            "database_url": database_url,
-            "record": str(record),
-        }
+        event_file = Path(directory, "events")
+        event_file.touch()
+        order = ContainmentOrder(access, str(seed), database_url, str(event_file))
         own = str(Path(__file__).parents[2])  # from which resumectl is imported
         environ = {
             **without_proxies(os.environ),
             "DATABASE_URL": prepared_url,
-            **subject.environ_in(str(seed), database_url, os.environ),
-            CONTAINMENT_VARIABLE: json.dumps(told),
+            **target.environ_in(str(seed), database_url, os.environ),
+            CONTAINMENT_VARIABLE: to_json(order),
         }
         paths = filter(None, [directory, own, environ.get("PYTHONPATH")])
         environ["PYTHONPATH"] = os.pathsep.join(paths)
         output = Path(directory, "output")
         status = _run(access, environ, output)
         lines = output.read_text(errors="replace").strip().splitlines()
-        refused = next((e for e in event_log.read(record) if e["kind"] == "refused"), None)
+        events = read_events(event_file)
+        refused = next((e for e in events if isinstance(e, AccessRefused)), None)
     if refused is not None:
-        what = refused["error"].replace("the program", f"--prepare {access.prepare!r}", 1)
-        raise Refusal(what, next_step=refused["next_step"])
+        what = refused.error.replace("the program", f"--prepare {access.prepare!r}", 1)
+        raise Refusal(what, next_step=refused.next_step)
     if status != 0:
         said = "; ".join(lines[-_LAST_LINES:])
         password = make_url(database_url).password

@@ -1,8 +1,8 @@
-"""Where trials happen: one directory and one database for each, copied from a template.
+"""Make sandboxes: one directory and one database for each trial, copied from a template.
 
-Everything is under one root, in memory-backed storage where there is some. The root has an
-owner, told by a lock that dies with its process; a root without one is cleared away by
-whoever comes next.
+All of them are under one root, in memory-backed storage where there is some. The root has an owner,
+who holds a lock that the kernel releases with its process. The next runner deletes a root without
+an owner.
 """
 
 import fcntl
@@ -14,32 +14,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from resumectl.runner.sqlite_sandbox import Databases, Files
+from resumectl.model.orders import TEMPORARY_DIRECTORY
+from resumectl.runner.sandbox_databases import SandboxDatabases
+from resumectl.runner.sqlite_sandbox import SqliteDatabases
 
-TEMPORARY_DIRECTORY = ".tmp"  # in each place: what a program puts there is its trial's own
 _PREFIX = "resumectl-lab-"
 _MEMORY = Path("/dev/shm")
 EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One trial's own directory and database."""
+class Sandbox:
+    """The directory and the database of one trial."""
 
     directory: Path
     database_url: str  # with its password
 
-    def record(self, life: int) -> Path:
-        """The record of its life of that number, from 1."""
-        return self.directory / f".life-{life}"
+    def event_file(self, process: int) -> Path:
+        """Return the event file of the process of this number, from 1."""
+        return self.directory / f".process-{process}"
 
 
-class Places:
-    """The root of all places; close to take it away.
+class Sandboxes:
+    """The root of all sandboxes; close to delete it.
 
     Args:
-        server_url: Of the PostgreSQL server where the databases are; `embedded` for one of
-            their own, None for SQLite files.
+        server_url: URL of the PostgreSQL server of the databases, with its password; `embedded`
+            for a server of their own, None for SQLite files.
 
     Raises:
         MachineFailure: The server cannot be reached, or does not let a database be made.
@@ -49,43 +50,50 @@ class Places:
         parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         _clear_ownerless(parent)
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self.seed = self.root / "seed"  # what each trial's directory begins with
+        self.seed = self.root / "seed"  # each sandbox begins with a copy of it
         (self.seed / TEMPORARY_DIRECTORY).mkdir(parents=True)
         self._owner = os.open(self.root / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._owner, fcntl.LOCK_EX)
-        self.databases: Databases
+        self.databases: SandboxDatabases
         if server_url is None:
-            self.databases = Files(self.root)
+            self.databases = SqliteDatabases(self.root)
         else:
-            from resumectl.runner.postgres_sandbox import Embedded, Server  # loads psycopg
+            from resumectl.runner.postgres_sandbox import (  # loads psycopg
+                EmbeddedDatabases,
+                PostgresDatabases,
+            )
 
-            self.databases = Embedded(self.root) if server_url == EMBEDDED else Server(server_url)
+            self.databases = (
+                EmbeddedDatabases(self.root)
+                if server_url == EMBEDDED
+                else PostgresDatabases(server_url)
+            )
 
     @contextmanager
-    def place(self) -> Iterator[Place]:
-        """A fresh place, taken away at the end."""
+    def sandbox(self) -> Iterator[Sandbox]:
+        """Make a sandbox, and delete it at the end."""
         directory = Path(tempfile.mkdtemp(prefix="trial-", dir=self.root))
         shutil.copytree(self.seed, directory, dirs_exist_ok=True)
-        place = Place(directory, self.databases.copy(directory))
+        sandbox = Sandbox(directory, self.databases.copy(directory))
         try:
-            yield place
+            yield sandbox
         finally:
             shutil.rmtree(directory, ignore_errors=True)  # it is gone if it was moved away
-            self.databases.drop(place.database_url)
+            self.databases.drop(sandbox.database_url)
 
-    def keep(self, place: Place, to: Path) -> None:
-        """Keep a place instead of taking it away; a file in it names its database.
+    def keep(self, sandbox: Sandbox, to: Path) -> None:
+        """Move a sandbox instead of deleting it; a file in it names its database.
 
         Args:
-            place: The one.
-            to: Where its directory is to be.
+            sandbox: The sandbox.
+            to: New path of its directory.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(place.directory, to)
-        (to / "DATABASE").write_text(f"{self.databases.keep(place.database_url, to)}\n")
+        shutil.move(sandbox.directory, to)
+        (to / "DATABASE").write_text(f"{self.databases.keep(sandbox.database_url, to)}\n")
 
     def close(self) -> None:
-        """Take everything away."""
+        """Delete everything."""
         self.databases.close()
         shutil.rmtree(self.root, ignore_errors=True)
         os.close(self._owner)

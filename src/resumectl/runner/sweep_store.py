@@ -1,27 +1,32 @@
-"""Sweeps and their trials in resumectl's database: planned, kept, listed, and read back.
+"""Store sweeps and their trials in resumectl's database, list them, and read them back.
 
-An observation is JSON, compressed: some two kilobytes, and what the program's own values take. Each is durable as soon as its trial
-has ended, and once only, so that a sweep that is killed has lost none and counts none twice.
+An observation is JSON, compressed: some two kilobytes, and what the program's own values take. Each
+is durable as soon as its trial has ended, and once only: a sweep that is killed has lost none and
+counts none twice. Everything carries its schema; what another version of resumectl has stored is
+refused.
 """
 
 import json
 import time
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import sqlalchemy as sa
 
+from resumectl import __version__
 from resumectl.database import Snapshot, snapshot
 from resumectl.errors import Refusal
 from resumectl.judge.stability import Judged, settled
+from resumectl.model.codec import Plain, SchemaError, from_plain, to_plain
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
-from resumectl.model.observation import Judgement, Observation, Verdict
-from resumectl.model.sweep_spec import Specification
-from resumectl.publishing.models import sweeps, trials
+from resumectl.model.events import EVENT_SCHEMA
+from resumectl.model.observation import Observation, observation_from_plain
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Judgement, Promise, count_verdicts
+from resumectl.publishing.store.models import sweeps, trials
 
 # A pause longer than this, as of a sweep that was dead, is no part of the time that it took.
 _PAUSE_MIN_MS = 1_000
@@ -31,25 +36,63 @@ _s, _t = sweeps.c, trials.c
 
 
 @dataclass(frozen=True, slots=True)
-class SweepKept:
-    """One sweep, as it is listed. Trials are those of its last round."""
+class StoredSweep:
+    """One sweep, as it is listed. Trials are those of its last round.
+
+    Attributes:
+        id: Its number.
+        target: Its target, for people.
+        stored_spec: What it was told, as it is stored.
+        started_at_ms: When it began, in milliseconds since the epoch.
+        crash_points: Number of its crash points.
+        seconds: How long it took, in seconds; None until it has ended.
+        verdicts: How many trials have each verdict; None until it has ended.
+        planned: Number of trials that are planned.
+        trials: Number of trials that have ended.
+    """
 
     id: int
-    scenario: str
-    specification: Specification
+    target: str
+    stored_spec: Plain
     started_at_ms: int
     crash_points: int
-    seconds: float | None  # None until it has ended
+    seconds: float | None
     verdicts: Mapping[str, int] | None
     planned: int
     trials: int
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether this version of resumectl can read it."""
+        return bool(self.stored_spec.get("schema") == EVENT_SCHEMA)
 
-class Archive:
+    @property
+    def spec(self) -> SweepSpec:
+        """What it was told.
+
+        Raises:
+            Refusal: Another version of resumectl has stored it.
+        """
+        return _read_spec(self.id, self.stored_spec)
+
+    def with_promises(self, promises: Mapping[str, Promise]) -> "StoredSweep":
+        """Return the sweep as if it had been told more promises, so that replay lines name them too.
+
+        Args:
+            promises: Effect, step or table to promise.
+
+        Raises:
+            Refusal: Another version of resumectl has stored it.
+        """
+        spec = replace(self.spec, promises={**self.spec.promises, **promises})
+        return replace(self, stored_spec=_stored_spec(spec))
+
+
+class SweepStore:
     """Reads and writes sweeps.
 
     Args:
-        engine: On a database with resumectl's tables.
+        engine: Engine of a database with resumectl's tables.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -58,7 +101,7 @@ class Archive:
 
     @contextmanager
     def frozen(self) -> Iterator[Self]:
-        """Yield an archive that reads everything as it is at one moment, and writes nothing."""
+        """Yield a store that reads everything as it is at one moment, and writes nothing."""
         with snapshot(self._engine) as connection:
             found = type(self)(self._engine)
             found._frozen = connection
@@ -77,20 +120,20 @@ class Archive:
     def begin(
         self,
         connection: sa.Connection,
-        specification: Specification,
+        spec: SweepSpec,
         *,
         baselines: Sequence[Observation],
     ) -> int:
-        """Write down that a sweep has begun; returns its id.
+        """Store a sweep that begins, and return its number.
 
         Args:
-            connection: In whose transaction.
-            specification: What it was told.
+            connection: Connection with an open transaction.
+            spec: What it is told.
             baselines: The uninterrupted runs.
         """
         statement = sa.insert(sweeps).values(
-            scenario=str(specification.subject),
-            specification=specification.as_plain(),
+            scenario=str(spec.target),
+            specification=_stored_spec(spec),
             crash_points=0,
             started_at_ms=_now_ms(),
             baselines=_packed(baselines),
@@ -106,14 +149,14 @@ class Archive:
         *,
         crash_points: int,
     ) -> None:
-        """Write down the trials of a round, unless they are written down already.
+        """Store the trials of a round, unless they are stored already.
 
         Args:
-            connection: In whose transaction.
-            sweep_id: Of the sweep.
-            round_number: How many deaths each plan has.
-            plans: In their order.
-            crash_points: Of which they are, or are a sample.
+            connection: Connection with an open transaction.
+            sweep_id: Number of the sweep.
+            round_number: Number of crashes of each plan.
+            plans: Crash plans, in their order.
+            crash_points: Number of all crash points.
         """
         if connection.scalar(self._planned(sweep_id, round_number)) is not None:
             return
@@ -123,7 +166,7 @@ class Archive:
         )
 
     def plan_again(self, sweep_id: int, plans: Sequence[CrashPlan]) -> None:
-        """Write down trials that repeat others of the sweep, in addition to those there are."""
+        """Store trials that repeat others of the sweep, in addition to those there are."""
         with self._engine.begin() as connection:
             self._append(connection, sweep_id, REPEATED, plans)
 
@@ -150,7 +193,7 @@ class Archive:
         )
 
     def numbers(self, sweep_id: int, round_number: int) -> list[int]:
-        """The numbers of the trials of a round."""
+        """Return the numbers of the trials of a round."""
         with self._reading() as connection:
             return list(connection.scalars(self._planned(sweep_id, round_number)))
 
@@ -164,15 +207,19 @@ class Archive:
         return settled(trials, repeated)
 
     def end(self, sweep_id: int, *, round_number: int) -> None:
-        """Write down how it ended."""
-        found = Counter(str(each.verdict) for each in self.judged(sweep_id, round_number).trials)
+        """Store how a sweep ended.
+
+        Args:
+            sweep_id: Number of the sweep.
+            round_number: Its last round.
+        """
+        verdicts = count_verdicts(self.judged(sweep_id, round_number).trials)
         with self._engine.begin() as connection:
             rows = connection.execute(
                 sa.select(_t.seconds, _t.ended_at_ms).where(
                     _t.sweep_id == sweep_id, _t.ended_at_ms.is_not(None)
                 )
             ).all()
-            verdicts = {str(verdict): found[verdict] for verdict in Verdict}
             seconds = _busy_ms([(r.ended_at_ms - 1000 * r.seconds, r.ended_at_ms) for r in rows])
             connection.execute(
                 sa.update(sweeps)
@@ -182,24 +229,28 @@ class Archive:
 
     # --- its uninterrupted runs
 
-    def specification(self, sweep_id: int) -> Specification:
-        """What it was told."""
-        with self._reading() as connection:
-            found = connection.execute(sa.select(_s.specification).where(_s.id == sweep_id))
-            return Specification.from_plain(found.scalar_one())
-
-    def baselines(self, sweep_id: int) -> list[Observation]:
-        """The uninterrupted runs.
+    def spec(self, sweep_id: int) -> SweepSpec:
+        """Return what a sweep was told.
 
         Raises:
-            Refusal: They were stored by another version.
+            Refusal: Another version of resumectl has stored it.
+        """
+        with self._reading() as connection:
+            found = connection.execute(sa.select(_s.specification).where(_s.id == sweep_id))
+            return _read_spec(sweep_id, found.scalar_one())
+
+    def baselines(self, sweep_id: int) -> list[Observation]:
+        """Return the runs without a crash.
+
+        Raises:
+            Refusal: Another version of resumectl has stored them.
         """
         with self._reading() as connection:
             stored = connection.scalar(sa.select(_s.baselines).where(_s.id == sweep_id))
         return list(_read(sweep_id, stored))
 
     def set_baselines(self, sweep_id: int, baselines: Sequence[Observation]) -> None:
-        """Keep those that were asked since."""
+        """Store the runs without a crash."""
         with self._engine.begin() as connection:
             connection.execute(
                 sa.update(sweeps).where(_s.id == sweep_id).values(baselines=_packed(baselines))
@@ -208,7 +259,7 @@ class Archive:
     # --- its trials
 
     def to_run(self, sweep_id: int, first: int, last: int) -> list[PlannedTrial]:
-        """The trials of these numbers that have not been run, in their order."""
+        """Return the trials of these numbers that have not been run, in their order."""
         turn = sa.func.row_number().over(partition_by=(_t.round, _t.plan), order_by=_t.number)
         every = (
             sa.select(_t.number, _t.plan, _t.round, _t.ended_at_ms, turn.label("turn"))
@@ -229,7 +280,7 @@ class Archive:
             ]
 
     def keep(self, sweep_id: int, number: int, trial: Observation, judgement: Judgement) -> None:
-        """Keep one trial, as soon as it has ended; of a number that is kept, the first stands."""
+        """Store one trial that has ended; where one of its number is stored, that one stands."""
         with self._engine.begin() as connection:
             connection.execute(
                 sa.update(trials)
@@ -237,23 +288,23 @@ class Archive:
                 .values(
                     observation=_packed([trial]),
                     verdict=str(judgement.verdict),
-                    judgement=judgement.as_plain(),
+                    judgement=to_plain(judgement),
                     seconds=trial.seconds,
                     ended_at_ms=_now_ms(),
                 )
             )
 
     def judge_again(self, sweep_id: int, number: int, judgement: Judgement) -> None:
-        """Replace what was made of one trial."""
+        """Replace the judgement of one trial."""
         with self._engine.begin() as connection:
             connection.execute(
                 sa.update(trials)
                 .where(_t.sweep_id == sweep_id, _t.number == number)
-                .values(verdict=str(judgement.verdict), judgement=judgement.as_plain())
+                .values(verdict=str(judgement.verdict), judgement=to_plain(judgement))
             )
 
     def judgements(self, sweep_id: int, round_number: int) -> list[Judgement]:
-        """What was made of each trial of a round, in the order of the plans."""
+        """Return the judgement of each trial of a round, in the order of the plans."""
         return [each for _, each in self._judgements(sweep_id, (round_number,))]
 
     def _judgements(self, sweep_id: int, rounds: Sequence[int]) -> list[tuple[int, Judgement]]:
@@ -265,15 +316,15 @@ class Archive:
         )
         with self._reading() as connection:
             return [
-                (row.round, Judgement.from_plain(row.judgement))
+                (row.round, _read_judgement(sweep_id, row.judgement))
                 for row in connection.execute(query)
             ]
 
     def observations(self, sweep_id: int, round_number: int) -> Iterator[tuple[int, Observation]]:
-        """Number and observation of each trial of a round, unpacked one at a time.
+        """Return number and observation of each trial of a round, unpacked one at a time.
 
         Raises:
-            Refusal: They were stored by another version.
+            Refusal: Another version of resumectl has stored them.
         """
         query = (
             sa.select(_t.number, _t.observation)
@@ -285,7 +336,7 @@ class Archive:
         return ((number, each) for number, packed in stored for each in _read(sweep_id, packed))
 
     def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
-        """How many trials are planned, and how many came out how so far."""
+        """Return how many trials are planned, and how many have each verdict so far."""
         query = (
             sa.select(_t.verdict, sa.func.count())
             .where(_t.sweep_id == sweep_id)
@@ -299,11 +350,11 @@ class Archive:
 
     # --- the list
 
-    def kept(self, sweep_id: int | None = None) -> list[SweepKept]:
-        """Every sweep, newest first; or one.
+    def stored(self, sweep_id: int | None = None) -> list[StoredSweep]:
+        """Return every sweep, newest first; or one.
 
         Raises:
-            Refusal: There is none of that id.
+            Refusal: There is no sweep of that number.
         """
         rounds = sa.select(
             _t.sweep_id, _t.round, sa.func.count(), sa.func.count(_t.ended_at_ms)
@@ -320,12 +371,12 @@ class Archive:
             }
             found = []
             for row in connection.execute(query):
-                told = Specification.from_plain(row.specification)
-                planned, run = counts.get((row.id, told.deaths), (0, 0))
+                last_round = max((n for sweep, n in counts if sweep == row.id), default=0)
+                planned, run = counts.get((row.id, last_round), (0, 0))
                 found.append(
-                    SweepKept(
-                        row.id, row.scenario, told, row.started_at_ms, row.crash_points,
-                        row.seconds, row.verdicts, int(planned), int(run),
+                    StoredSweep(
+                        row.id, row.scenario, row.specification, row.started_at_ms,
+                        row.crash_points, row.seconds, row.verdicts, int(planned), int(run),
                     )
                 )  # fmt: skip
         if sweep_id is not None and not found:
@@ -339,10 +390,10 @@ def no_sweep(sweep_id: int) -> Refusal:
 
 
 def _busy_ms(spans: Sequence[tuple[float, float]]) -> float:
-    """How long trials were running, with the short pauses between them.
+    """Return how long trials were running, with the short pauses between them, in milliseconds.
 
     Args:
-        spans: Beginning and end of each, in milliseconds.
+        spans: Beginning and end of each trial, in milliseconds.
     """
     total, until = 0.0, 0.0
     for began, ended in sorted(spans):
@@ -362,10 +413,38 @@ def _packed(observations: Sequence[Observation]) -> bytes:
 
 def _read(sweep_id: int, stored: Any) -> Iterator[Observation]:
     try:
-        yield from map(Observation.from_plain, json.loads(zlib.decompress(stored)))
-    except (ValueError, KeyError, TypeError) as error:
-        # An observation says of which schema it is; one that lacks a field does not know itself.
-        what = error if isinstance(error, ValueError) else "observations of another version"
-        raise Refusal(
-            f"sweep {sweep_id} holds {what}", next_step="sweep again, with this version"
-        ) from error
+        yield from map(observation_from_plain, json.loads(zlib.decompress(stored)))
+    except (SchemaError, AttributeError) as error:
+        raise _of_another_version(sweep_id) from error
+
+
+def _read_judgement(sweep_id: int, stored: Plain) -> Judgement:
+    try:
+        return from_plain(Judgement, stored)
+    except SchemaError as error:
+        raise _of_another_version(sweep_id) from error
+
+
+def _stored_spec(spec: SweepSpec) -> Plain:
+    return {"schema": EVENT_SCHEMA, "resumectl": __version__, **to_plain(spec)}
+
+
+def _read_spec(sweep_id: int, stored: Plain) -> SweepSpec:
+    own = {name: each for name, each in stored.items() if name not in ("schema", "resumectl")}
+    try:
+        if stored.get("schema") != EVENT_SCHEMA:
+            raise SchemaError(f"schema {stored.get('schema')}, not {EVENT_SCHEMA}")
+        return from_plain(SweepSpec, own)
+    except SchemaError as error:
+        raise _of_another_version(sweep_id, stored) from error
+
+
+def _of_another_version(sweep_id: int, stored_spec: Plain = None) -> Refusal:
+    """Return the refusal of a sweep that this version of resumectl cannot read."""
+    version = (stored_spec or {}).get("resumectl")
+    by = f"resumectl {version}" if version else "an earlier resumectl"
+    return Refusal(
+        f"sweep {sweep_id} was stored by {by}, in a form that resumectl {__version__} cannot read",
+        next_step="sweep again; or read it with the version that stored it"
+        + (f":  pip install resumectl=={version}" if version else ""),
+    )

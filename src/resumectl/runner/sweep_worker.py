@@ -1,7 +1,7 @@
-"""Where this process's trials are run, for the workflows of a sweep: zygotes, places, archive.
+"""Run the trials of sweeps in this process, for the workflows of these sweeps.
 
-A trial is in the archive as soon as it has ended, so a group of them that is run again leaves
-out those that are there. Knows no workflow: those are in `durable`.
+A trial is stored as soon as it has ended, so a group of trials that is run again leaves out those that
+are stored. Knows no workflow: those are in `sweep_workflow`.
 """
 
 import json
@@ -10,23 +10,28 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from resumectl.database import open_engine
-from resumectl.judge.crash_points import sample, second_deaths
-from resumectl.judge.experiment import Experiment
-from resumectl.judge.stability import TIMES_AGAIN, Stability
+from resumectl.judge.crash_points import sample, second_crashes
+from resumectl.judge.further_runs import Stage
+from resumectl.judge.judge import Judge
+from resumectl.judge.stability import REPETITIONS, Stability
+from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.model.observation import Observation, Verdict
-from resumectl.model.sweep_spec import Specification
+from resumectl.model.observation import Observation
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Verdict
 from resumectl.publishing.publisher import LifeEnding
-from resumectl.runner.sweep_store import REPEATED, Archive
-from resumectl.runner.trial_pool import keeper, run_trials
-from resumectl.runner.trial_runner import Lab, Runner, open_lab
+from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.kept_sandboxes import keep_unless_kept
+from resumectl.runner.sweep_store import REPEATED, SweepStore
+from resumectl.runner.trial_pool import TrialPool, open_trial_pool, run_trials
+from resumectl.runner.trial_runner import TrialRunner
 from resumectl.settings import Settings
 
-_DRAIN_S = 2.0  # for trials that are under way; then their lives are ended
+_DRAIN_S = 2.0  # for trials that are under way; then their processes are ended
 
 # No batch can have such an id: the name of a publisher has no colon.
 PREFIX = "sweep:"
@@ -34,71 +39,64 @@ _WORKFLOW_ID = re.compile(rf"({PREFIX}(\d+))(-\d+)*")
 
 
 def workflow_id_of(sweep_id: int) -> str:
-    """Of a sweep's workflow; also the name of its queue."""
+    """Return the id of a sweep's workflow; also the name of its queue."""
     return f"{PREFIX}{sweep_id}"
 
 
 def sweep_ids(workflow_ids: Sequence[str]) -> list[int]:
-    """The sweeps of which these workflows are."""
+    """Return the numbers of the sweeps to which workflows belong."""
     found = map(_WORKFLOW_ID.fullmatch, workflow_ids)
     return sorted({int(each[2]) for each in found if each})
 
 
-def chosen(specification: Specification, every: Sequence[CrashPlan]) -> list[CrashPlan]:
-    """The plans of a round, as often as each is to be run: all of them, or a sample."""
-    plans = sample(every, specification.max_trials, specification.seed)
-    return [plan for plan in plans for _ in range(specification.repeat)]
+def chosen(spec: SweepSpec, every: Sequence[CrashPlan]) -> list[CrashPlan]:
+    """Return the plans of a round, as often as each is to be run: all of them, or a sample."""
+    plans = sample(every, spec.trials_max, spec.seed)
+    return [plan for plan in plans for _ in range(spec.repeat)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Swept:
-    """A sweep, as a process that runs trials of it knows it."""
+    """A sweep, as a process knows it that runs trials of it."""
 
-    specification: Specification
-    experiment: Experiment
-    runner: Runner
+    spec: SweepSpec
+    runs: BaselineRuns
 
     @classmethod
-    def of(cls, told: Specification, experiment: Experiment) -> Self:
-        """With the places kept that are asked for."""
-        runner = experiment.runner
-        assert runner is not None
-        if told.keep_in is not None:
-            runner.keeper = keeper(experiment, told.keep_in)
-        return cls(told, experiment, runner)
+    def of(cls, spec: SweepSpec, runs: BaselineRuns) -> Self:
+        """Return the sweep, with the sandboxes kept that are asked for."""
+        if spec.keep_in is not None:
+            runs.runner.keep_at = keep_unless_kept(lambda t: runs.judge.judge(t), spec.keep_in)
+        return cls(spec, runs)
 
 
-class Bench:
-    """Where this process's trials are run, of whichever sweeps; opened as the first one comes.
+class SweepWorker:
+    """Runs trials of any sweeps; its pools are opened as the first trial comes.
 
     Args:
-        settings: Where the archive is.
-        jobs: How many trials at a time; None for one for each core.
+        settings: Where the sweeps are stored.
+        jobs: Maximum number of trials at a time; None for one for each core.
     """
 
     def __init__(self, settings: Settings, *, jobs: int | None = None) -> None:
         self._settings = settings
         self._engine = open_engine(settings)
         self._jobs = jobs or os.cpu_count() or 1
-        # For each program one: its zygotes have its libraries.
-        self._labs: dict[str, Lab] = {}
+        # One for each program: its fork servers have its libraries.
+        self._pools: dict[str, TrialPool] = {}
         self._swept: dict[int, _Swept] = {}
         self._changed = threading.Condition()
-        self._opening = threading.Lock()  # labs
-        self._knowing = threading.Lock()  # sweeps
+        self._opening = threading.Lock()  # pools
+        self._loading = threading.Lock()  # sweeps
         self._under_way = 0
         self._failure: Exception | None = None
         self._is_ending = False
-        self.archive = Archive(self._engine)
+        self.store = SweepStore(self._engine)
 
-    # --- as a life sees it
+    # --- as the runtime sees it
 
     def check(self) -> None:
-        """Make sure that trials can be run.
-
-        Raises:
-            Exception: Why they cannot.
-        """
+        """Raise the error for which this process can run no trials, if there is one."""
         if self._failure is not None:
             raise self._failure
 
@@ -108,9 +106,9 @@ class Bench:
             self._is_ending = True
             self._changed.wait_for(lambda: self._under_way == 0, _DRAIN_S)
         with self._opening:
-            for lab in self._labs.values():
-                lab.close()
-            self._labs.clear()
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
         with self._changed:
             self._changed.wait_for(lambda: self._under_way == 0)
         self._engine.dispose()
@@ -118,7 +116,7 @@ class Bench:
 
     @staticmethod
     def queue_of(workflow_id: str) -> str | None:
-        """The queue of a sweep's workflow."""
+        """Return the queue of a sweep's workflow; None if it is no sweep's."""
         found = _WORKFLOW_ID.fullmatch(workflow_id)
         return found[1] if found else None
 
@@ -155,145 +153,147 @@ class Bench:
                 self._under_way -= 1
                 self._changed.notify_all()
 
-    def lab(self, told: Specification) -> Lab:
-        """The zygotes and places for the trials of such a sweep."""
+    def pool(self, spec: SweepSpec) -> TrialPool:
+        """Return the fork servers and sandboxes for the trials of a sweep.
+
+        Args:
+            spec: What the sweep is told.
+        """
         with self._opening:
             if self._is_ending:
                 raise LifeEnding
-            programs = [
-                {**s.as_plain(), "args": (), "kwargs": {}} for s in (told.subject, told.later)
-            ]
-            key = json.dumps([told.on, told.isolation, programs])
-            if key not in self._labs:
-                self._labs[key] = open_lab(
-                    self._settings,
-                    told.on,
-                    told.isolation,
-                    jobs=self._jobs,
-                    subject=told.subject,
-                    with_publisher=told.is_of_publisher,
-                )
-            lab = self._labs[key]
-        lab.warm_up()
-        return lab
+            programs = (replace(each, args=(), kwargs={}) for each in (spec.target, spec.later))
+            key = json.dumps([spec.on, spec.isolation, *map(to_plain, programs)])
+            if key not in self._pools:
+                self._pools[key] = open_trial_pool(self._settings, spec, jobs=self._jobs)
+            pool = self._pools[key]
+        pool.warm_up()
+        return pool
 
-    def know(self, sweep_id: int, told: Specification, experiment: Experiment) -> None:
-        """Take a sweep as its beginner knows it, who has just run its program.
+    def register(self, sweep_id: int, spec: SweepSpec, runs: BaselineRuns) -> None:
+        """Take a sweep from the command that begins it, and has just run its program.
 
         Args:
-            sweep_id: Of the sweep.
-            told: What is swept.
-            experiment: Discovered, with its runner.
+            sweep_id: Number of the sweep.
+            spec: What it is told.
+            runs: Its uninterrupted runs.
         """
-        with self._knowing:
-            self._swept[sweep_id] = _Swept.of(told, experiment)
+        with self._loading:
+            self._swept[sweep_id] = _Swept.of(spec, runs)
 
     def swept(self, sweep_id: int) -> _Swept:
-        """What is known of a sweep, read once."""
-        with self._knowing:
+        """Return what is known of a sweep, read once."""
+        with self._loading:
             if sweep_id not in self._swept:
-                self._swept[sweep_id] = self._get_to_know(sweep_id)
+                self._swept[sweep_id] = self._load(sweep_id)
             return self._swept[sweep_id]
 
-    def _get_to_know(self, sweep_id: int) -> _Swept:
-        told = self.archive.specification(sweep_id)
-        runner = Runner(self.lab(told), told.subject, told.later, told.downtime_s)
-        experiment = Experiment.of_observed(runner, told.promises, self.archive.baselines(sweep_id))
-        runner.preload(experiment.runs[0])
-        experiment.set_limits(told.timeout_s)
-        experiment.refuse_another_program(workflow_id_of(sweep_id))
-        return _Swept.of(told, experiment)
+    def _load(self, sweep_id: int) -> _Swept:
+        spec = self.store.spec(sweep_id)
+        runner = TrialRunner(self.pool(spec), spec.target, spec.later, spec.downtime_s)
+        judge = Judge.of_observed(spec.promises, self.store.baselines(sweep_id))
+        runs = BaselineRuns(runner, judge)
+        runner.preload(judge.runs[0])
+        runs.set_limits(spec.timeout_s)
+        runs.refuse_another_program(workflow_id_of(sweep_id))
+        return _Swept.of(spec, runs)
 
     def run(self, sweep_id: int, first: int, last: int) -> None:
         """Run those of a sweep's trials that have not been run.
 
         Args:
-            sweep_id: Of the sweep.
-            first: The number of the first one.
-            last: The number of the last one.
+            sweep_id: Number of the sweep.
+            first: Number of the first trial.
+            last: Number of the last trial.
         """
         swept = self.swept(sweep_id)
-        told = swept.specification
+        spec, runs = swept.spec, swept.runs
 
         def on_trial(number: int, trial: Observation) -> bool:
-            experiment = swept.experiment
-            judgement = experiment.judge(trial)
-            if told.fail_fast and judgement.verdict is Verdict.BROKEN:
-                if experiment.control_time([judgement]) | experiment.ask_again([judgement]):
-                    self.archive.set_baselines(sweep_id, experiment.observed)
-                judgement = experiment.judge(trial)  # the other group may have asked
-            self.archive.keep(sweep_id, number, trial, judgement)
+            judgement = runs.judge.judge(trial)
+            if spec.fail_fast and judgement.verdict is Verdict.BROKEN:
+                if runs.let_time_pass([judgement]) | runs.pause_where_different([judgement]):
+                    self.store.set_baselines(sweep_id, runs.judge.observed)
+                judgement = runs.judge.judge(trial)  # the other group may have made more runs
+            self.store.keep(sweep_id, number, trial, judgement)
             return not self._is_ending and not (
-                told.fail_fast and judgement.verdict is Verdict.BROKEN
+                spec.fail_fast and judgement.verdict is Verdict.BROKEN
             )
 
-        if told.fail_fast and self.archive.verdicts(sweep_id)[1].get(Verdict.BROKEN):
+        if spec.fail_fast and self.store.verdicts(sweep_id)[1].get(Verdict.BROKEN):
             return
-        run_trials(
-            swept.runner,
-            self.archive.to_run(sweep_id, first, last),
-            jobs=self._jobs,
-            on_trial=on_trial,
+        planned = self.store.to_run(sweep_id, first, last)
+        run_trials(runs.runner, planned, jobs=self._jobs, on_trial=on_trial)
+
+    def plan_second_crashes(self, sweep_id: int) -> None:
+        """Plan the round of two crashes: where a recovery can be killed is known once it was seen.
+
+        Args:
+            sweep_id: Number of the sweep.
+        """
+        swept = self.swept(sweep_id)
+        spec = swept.spec
+        trials = (
+            swept.runs.judge.renamed(trial) for _, trial in self.store.observations(sweep_id, 1)
         )
-
-    def plan_second_deaths(self, sweep_id: int) -> None:
-        """Plan the round of two deaths: where a recovery can die is known once it was seen."""
-        swept = self.swept(sweep_id)
-        told = swept.specification
-        kept = self.archive.observations(sweep_id, 1)
-        trials = (swept.experiment.named(trial) for _, trial in kept)
-        every = second_deaths(trials, edge=told.edge, only=told.only)
+        every = second_crashes(trials, edge=spec.edge, only=spec.only)
         with self._engine.begin() as connection:
-            self.archive.plan(connection, sweep_id, 2, chosen(told, every), crash_points=len(every))
+            plans = chosen(spec, every)
+            self.store.plan(connection, sweep_id, 2, plans, crash_points=len(every))
 
-    def conclude(self, sweep_id: int) -> None:
-        """Judge all of it, and write down how it ended."""
+    def finish(self, sweep_id: int) -> None:
+        """Judge all trials of a sweep, and store how it ended.
+
+        Args:
+            sweep_id: Number of the sweep.
+        """
         swept = self.swept(sweep_id)
-        rounds, experiment = swept.specification.deaths, swept.experiment
-        if experiment.control_time(self.archive.judgements(sweep_id, rounds)):
-            self.archive.set_baselines(sweep_id, experiment.observed)
-            self._judge_anew(sweep_id)
-        if experiment.ask_again(self.archive.judgements(sweep_id, rounds)):
-            self.archive.set_baselines(sweep_id, experiment.observed)
-        # Also where it was asked before, by a process that died before it had judged anew.
-        if experiment.was_asked_again:
-            self._judge_anew(sweep_id)
+        crashes, runs = swept.spec.crashes, swept.runs
+        if runs.let_time_pass(self.store.judgements(sweep_id, crashes)):
+            self.store.set_baselines(sweep_id, runs.judge.observed)
+            self._judge_again(sweep_id)
+        if runs.pause_where_different(self.store.judgements(sweep_id, crashes)):
+            self.store.set_baselines(sweep_id, runs.judge.observed)
+        # Also where a process that was killed made these runs, and had judged nothing again.
+        if runs.stage is not Stage.FIRST:
+            self._judge_again(sweep_id)
         self._repeat(sweep_id)
-        judged = self.archive.judged(sweep_id, rounds)
-        if experiment.ask_often(judged.trials, judged.repeated):
-            self.archive.set_baselines(sweep_id, experiment.observed)
-            self._judge_anew(sweep_id)
-        if experiment.tell_discarded_contacts():
-            self.archive.set_baselines(sweep_id, experiment.runs)
-        self.archive.end(sweep_id, round_number=rounds)
+        judged = self.store.judged(sweep_id, crashes)
+        if runs.repeat_often(judged.trials, judged.repeated):
+            self.store.set_baselines(sweep_id, runs.judge.observed)
+            self._judge_again(sweep_id)
+        if runs.keep_discarded_contacts():
+            self.store.set_baselines(sweep_id, runs.judge.observed)
+        self.store.end(sweep_id, round_number=crashes)
 
     def _repeat(self, sweep_id: int) -> None:
         """Run trials again, until it is known which of their findings are stable."""
-        rounds = self.swept(sweep_id).specification.deaths
+        crashes = self.swept(sweep_id).spec.crashes
         while not self._is_ending:
-            # Also those that a process had planned that died.
-            self._run_all(sweep_id, self.archive.numbers(sweep_id, REPEATED))
-            judged = self.archive.judged(sweep_id, rounds)
+            # Also those that a process had planned that was killed.
+            self._run_all(sweep_id, self.store.numbers(sweep_id, REPEATED))
+            judged = self.store.judged(sweep_id, crashes)
             plans = Stability(judged.trials, judged.repeated).to_repeat()
             if not plans:
                 return
-            again = [CrashPlan.parse(plan) for plan in plans for _ in range(TIMES_AGAIN)]
-            self.archive.plan_again(sweep_id, again)
+            again = [CrashPlan.parse(plan) for plan in plans for _ in range(REPETITIONS)]
+            self.store.plan_again(sweep_id, again)
 
     def _run_all(self, sweep_id: int, numbers: Sequence[int]) -> None:
         """Run those of these trials that have not been run, whatever they show."""
-        swept = self.swept(sweep_id)
+        runs = self.swept(sweep_id).runs
 
         def on_trial(number: int, trial: Observation) -> bool:
-            self.archive.keep(sweep_id, number, trial, swept.experiment.judge(trial))
+            self.store.keep(sweep_id, number, trial, runs.judge.judge(trial))
             return not self._is_ending
 
         if numbers:
-            left = self.archive.to_run(sweep_id, min(numbers), max(numbers))
-            run_trials(swept.runner, left, jobs=self._jobs, on_trial=on_trial)
+            left = self.store.to_run(sweep_id, min(numbers), max(numbers))
+            run_trials(runs.runner, left, jobs=self._jobs, on_trial=on_trial)
 
-    def _judge_anew(self, sweep_id: int) -> None:
+    def _judge_again(self, sweep_id: int) -> None:
         swept = self.swept(sweep_id)
-        for round_number in (swept.specification.deaths, REPEATED):
-            for number, trial in self.archive.observations(sweep_id, round_number):
-                self.archive.judge_again(sweep_id, number, swept.experiment.judge(trial))
+        judge = swept.runs.judge
+        for round_number in (swept.spec.crashes, REPEATED):
+            for number, trial in self.store.observations(sweep_id, round_number):
+                self.store.judge_again(sweep_id, number, judge.judge(trial))

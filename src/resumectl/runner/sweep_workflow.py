@@ -1,8 +1,8 @@
-"""A sweep as durable workflows: killed at any moment, it goes on where it was.
+"""The DBOS workflows of a sweep: killed at any moment, it continues where it was.
 
-Importing this registers them with DBOS. A sweep is a workflow, and each small group of its
-trials is one more, on the sweep's own queue: whichever process serves that queue runs them,
-with the `Bench` that it has put up. Knows dbos, and no scenario.
+Importing this module registers them with DBOS. A sweep is a workflow, and each small group of its
+trials is one more, on the sweep's own queue: any process that serves that queue runs them, with the
+`SweepWorker` that it has set.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,13 @@ from dbos import DBOS
 from resumectl.database import snapshot
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.observation import Observation
-from resumectl.model.sweep_spec import Specification
-from resumectl.publishing import remote, workflows
-from resumectl.publishing.dbos_tables import SWEEP_CLASS
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.publishing import remote
 from resumectl.publishing.publisher import LifeEnding
-from resumectl.runner.sweep_store import Archive
-from resumectl.runner.sweep_worker import PREFIX, Bench, chosen, workflow_id_of
+from resumectl.publishing.store import workflows
+from resumectl.publishing.store.dbos_tables import SWEEP_CLASS
+from resumectl.runner.sweep_store import SweepStore
+from resumectl.runner.sweep_worker import PREFIX, SweepWorker, chosen, workflow_id_of
 from resumectl.settings import Settings
 from resumectl.statuses import UNFINISHED
 
@@ -34,28 +35,27 @@ _RESULT_POLL_S = 0.2
 def begin(
     settings: Settings,
     connection: sa.Connection,
-    archive: Archive,
-    specification: Specification,
+    spec: SweepSpec,
     *,
     baselines: Sequence[Observation],
     every: Sequence[CrashPlan],
 ) -> int:
-    """Write a sweep down, and leave it to whoever serves its queue: all of it or nothing.
+    """Store a sweep, and enqueue its workflow in the same transaction.
 
     Args:
         settings: Where the database is.
-        connection: In whose transaction.
-        archive: Of that database.
-        specification: What is to be swept.
+        connection: Connection with an open transaction.
+        spec: What is swept.
         baselines: The uninterrupted runs.
         every: A plan for each crash point.
 
     Returns:
-        The sweep's number.
+        The number of the sweep.
     """
-    sweep_id = archive.begin(connection, specification, baselines=baselines)
-    first_round = every if specification.deaths > 1 else chosen(specification, every)
-    archive.plan(connection, sweep_id, 1, first_round, crash_points=len(every))
+    store = SweepStore(connection.engine)
+    sweep_id = store.begin(connection, spec, baselines=baselines)
+    first_round = every if spec.crashes > 1 else chosen(spec, every)
+    store.plan(connection, sweep_id, 1, first_round, crash_points=len(every))
     remote.enqueue_call(
         settings,
         connection,
@@ -63,18 +63,18 @@ def begin(
         workflow_id=workflow_id_of(sweep_id),
         workflow_name=Sweep.run.__qualname__,
         class_name=SWEEP_CLASS,
-        arguments=(sweep_id, specification.deaths),
+        arguments=(sweep_id, spec.crashes),
     )
     return sweep_id
 
 
 def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) -> None:
-    """Have a queue for each of these sweeps, and none for those that have ended.
+    """Make a queue for each of these sweeps, and delete those of sweeps that have ended.
 
     Args:
         settings: Where the database is.
-        engine: On it.
-        sweeps: Those that are to be run.
+        engine: Engine of the database.
+        sweeps: Numbers of the sweeps that are to be run.
     """
     wanted = list(map(workflow_id_of, sweeps))
     with snapshot(engine) as connection:
@@ -88,34 +88,34 @@ def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) ->
         remote.delete_queues(settings, ended)
 
 
-_bench: Bench | None = None
+_worker: SweepWorker | None = None
 
 
-def put_up(bench: Bench | None) -> None:
-    """Say where this process's trials are run."""
-    global _bench
-    _bench = bench
+def set_worker(worker: SweepWorker | None) -> None:
+    """Set what runs this process's trials; None for nothing."""
+    global _worker
+    _worker = worker
 
 
-def _current() -> Bench:
-    if _bench is None:
+def _current() -> SweepWorker:
+    if _worker is None:
         raise LifeEnding  # this process runs no trials; the next one does
-    return _bench
+    return _worker
 
 
 @DBOS.dbos_class()
 class Sweep:
-    """The workflows of a sweep. Their arguments are all that DBOS keeps of it.
+    """The workflows of a sweep. DBOS keeps nothing of it but their arguments.
 
-    Class methods: of a static one DBOS does not record the class (3.4.0), by which a life
+    Class methods: of a static one DBOS does not record the class (3.4.0), by which a process
     knows what it can run.
     """
 
     @classmethod
     @DBOS.workflow()
-    def run(cls, sweep_id: int, deaths: int) -> None:
-        """Run every trial of a sweep, a round after the other, and conclude."""
-        for round_number in range(1, deaths + 1):
+    def run(cls, sweep_id: int, crashes: int) -> None:
+        """Run every trial of a sweep, round by round, and judge them."""
+        for round_number in range(1, crashes + 1):
             groups = cls.plan_round(sweep_id, round_number)
             handles = [
                 DBOS.enqueue_workflow(workflow_id_of(sweep_id), cls.trials, sweep_id, *group)
@@ -128,7 +128,7 @@ class Sweep:
                     if _current().is_ending:
                         raise LifeEnding from error
                     DBOS.logger.warning("a group of trials was not run: %s", error)
-        cls.conclude(sweep_id)
+        cls.finish(sweep_id)
 
     @classmethod
     @DBOS.workflow()
@@ -139,12 +139,12 @@ class Sweep:
     @classmethod
     @DBOS.step()
     def plan_round(cls, sweep_id: int, round_number: int) -> list[list[int]]:
-        """The first and last number of each group of a round."""
-        bench = _current()
-        with bench.at_work():
+        """Return the first and last number of each group of a round."""
+        worker = _current()
+        with worker.at_work():
             if round_number > 1:
-                bench.plan_second_deaths(sweep_id)
-            numbers = bench.archive.numbers(sweep_id, round_number)
+                worker.plan_second_crashes(sweep_id)
+            numbers = worker.store.numbers(sweep_id, round_number)
         return [
             [numbers[at], numbers[min(at + GROUP_SIZE, len(numbers)) - 1]]
             for at in range(0, len(numbers), GROUP_SIZE)
@@ -153,15 +153,15 @@ class Sweep:
     @classmethod
     @DBOS.step()
     def run_group(cls, sweep_id: int, first: int, last: int) -> None:
-        """Run a group's trials, each once."""
-        bench = _current()
-        with bench.at_work():
-            bench.run(sweep_id, first, last)
+        """Run the trials of a group, each once."""
+        worker = _current()
+        with worker.at_work():
+            worker.run(sweep_id, first, last)
 
     @classmethod
     @DBOS.step()
-    def conclude(cls, sweep_id: int) -> None:
-        """Judge all of it, and write down how it ended."""
-        bench = _current()
-        with bench.at_work():
-            bench.conclude(sweep_id)
+    def finish(cls, sweep_id: int) -> None:
+        """Judge all trials, and store how the sweep ended."""
+        worker = _current()
+        with worker.at_work():
+            worker.finish(sweep_id)

@@ -1,49 +1,201 @@
-"""Run the trials of a sweep, some at a time, in threads of this process.
+"""The fork servers and sandboxes in which trials run, any number at a time."""
 
-`durable` makes a workflow of it. Imports neither dbos nor a scenario.
-"""
-
-import re
+import os
 import threading
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Protocol, Self
 
-from resumectl.judge.experiment import Experiment
+from resumectl.errors import MachineFailure
 from resumectl.model.crash_plan import PlannedTrial
-from resumectl.model.observation import Judgement, Observation, Verdict
-from resumectl.runner.trial_runner import Runner
+from resumectl.model.observation import Observation
+from resumectl.model.process_exit import ENDED_WELL
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import Target
+from resumectl.publishing.store.dbos_tables import QUEUE_NAME
+from resumectl.release import require_dbos
+from resumectl.runner.fork_server_client import ForkServerClient
+from resumectl.runner.redirects import make_seed
+from resumectl.runner.sandbox import EMBEDDED, Sandboxes
+from resumectl.settings import Settings
 
-_NAME_MAX = 120  # characters of a directory's name
+TEMPLATE_TIMEOUT_S = 60.0
 
 
-def keeper(experiment: Experiment, directory: str) -> Callable[[Observation], Path | None]:
-    """For a runner: where the place of a trial is kept, unless its verdict is KEPT."""
+class TrialPool:
+    """The fork servers and sandboxes of any number of targets; close to end all of it.
 
-    def keep_at(trial: Observation) -> Path | None:
-        if not trial.plan or experiment.judge(trial).verdict is Verdict.KEPT:
-            return None
-        name = re.sub(r"[^a-zA-Z0-9.-]+", "-", trial.plan).strip("-")
-        return Path(directory, f"{name[:_NAME_MAX]}.{uuid.uuid4().hex[:6]}")
+    Args:
+        server_url: URL of the PostgreSQL server of the trials' databases, with its password;
+            `embedded` for a server of their own, None for SQLite.
+        isolation: `fork`, or `spawn` for a fresh interpreter for each process.
+        jobs: Maximum number of trials at a time, all targets together.
+        has_publisher: Whether every target is resumectl's own publisher. Another program may have
+            classes of the same names, and DBOS knows one of each.
+        target: What every target is redirected from, and has prepared.
 
-    return keep_at
+    Attributes:
+        sandboxes: Where trials run.
+        fork_servers: The first runs the first process of each trial, the second the later ones.
+        cores: Numbers of all cores.
+        slowness: How many times longer everything takes here than on a quiet machine.
+
+    Raises:
+        MachineFailure: No sandbox can be made.
+    """
+
+    def __init__(
+        self,
+        *,
+        server_url: str | None = None,
+        isolation: str = "fork",
+        jobs: int = 1,
+        has_publisher: bool = False,
+        target: Target | None = None,
+    ) -> None:
+        require_dbos()
+        self._target = target or Target()
+        self.sandboxes = Sandboxes(server_url)
+        # One for each trial that may run at a time. All of a trial stays on one core: Python runs
+        # one thread at a time, and five messages took a fifth longer with threads on both of two.
+        self._free_cores: SimpleQueue[int] = SimpleQueue()
+        self.cores = cores = tuple(sorted(os.sched_getaffinity(0)))
+        for turn in range(os.getpid(), os.getpid() + jobs):  # other pools begin with another core
+            self._free_cores.put(cores[turn % len(cores)])
+        # Two hash seeds: a set that iterates in another order after the restart is a classic.
+        self.fork_servers = [
+            ForkServerClient(self.sandboxes.root, seed, isolation) for seed in (1, 2)
+        ]
+        self.slowness = 1.0
+        self._has_publisher = has_publisher
+        self._is_warm = False
+        self._warming = threading.Lock()
+
+    @contextmanager
+    def core(self) -> Iterator[int]:
+        """Wait for a free core, and yield its number."""
+        core = self._free_cores.get()
+        try:
+            yield core
+        finally:
+            self._free_cores.put(core)
+
+    def warm_up(self) -> None:
+        """Make the template, and warm up each fork server; once.
+
+        Raises:
+            MachineFailure: That fails.
+            Refusal: The tables of a redirected database cannot be made.
+        """
+        with self._warming:
+            if not self._is_warm:
+                self._make_template()
+                self._warm_up_fork_servers()
+                self._is_warm = True
+
+    def _make_template(self) -> None:
+        databases = self.sandboxes.databases
+        if databases.owned is not None:
+            for server in self.fork_servers:
+                server.own_databases(databases.owned)
+        self.slowness = max([server.slowness() for server in self.fork_servers])
+        process_exit = self.fork_servers[0].make_template(
+            databases.template_url,
+            TEMPLATE_TIMEOUT_S * self.slowness,
+            has_publisher=self._has_publisher,
+        )
+        if process_exit.exit_status != ENDED_WELL:
+            raise self._failure(f"no database could be made: {process_exit}")
+        make_seed(self._target, self.sandboxes.seed, databases.template_url)
+
+    def _warm_up_fork_servers(self) -> None:
+        queue = QUEUE_NAME if self._has_publisher else None
+        with ExitStack() as stack:
+            ends = []
+            for server in self.fork_servers:
+                sandbox = stack.enter_context(self.sandboxes.sandbox())
+                ends.append(
+                    server.warm_up(sandbox.database_url, sandbox.directory, publisher_queue=queue)
+                )
+            for end in ends:
+                error = end()
+                if error:
+                    raise self._failure(f"the warm-up failed: {error}")
+
+    def _failure(self, what: str) -> MachineFailure:
+        where = self.sandboxes.root.parent
+        return MachineFailure(what, next_step=f"see that {where} has space, and the server is up")
+
+    def __enter__(self) -> Self:
+        try:
+            self.warm_up()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process, and delete the sandboxes."""
+        for server in self.fork_servers:
+            server.close()
+        self.sandboxes.close()
+
+
+def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialPool:
+    """Return a pool for trials on SQLite, on the configured server, or on one of their own.
+
+    Args:
+        settings: Where the configured server is.
+        spec: What is swept, and on which kind of database.
+        jobs: Maximum number of trials at a time.
+
+    Raises:
+        MachineFailure: No sandbox can be made.
+    """
+    server_url = None
+    if spec.on == "postgres":
+        server_url = EMBEDDED if settings.is_sqlite else settings.secret_url
+    return TrialPool(
+        server_url=server_url,
+        isolation=spec.isolation,
+        jobs=jobs,
+        has_publisher=spec.has_publisher,
+        target=spec.target,
+    )
+
+
+class RunsTrials(Protocol):
+    """What runs one trial."""
+
+    def trial(self, planned: PlannedTrial) -> Observation:
+        """Run a trial, and return what was seen."""
 
 
 def run_trials(
-    runner: Runner,
+    runner: RunsTrials,
     planned: Iterable[PlannedTrial],
     *,
     jobs: int,
     on_trial: Callable[[int, Observation], bool],
 ) -> None:
-    """Run trials, some at a time.
+    """Run trials, some at a time, in threads of this process.
 
     Args:
         runner: Runs one.
-        planned: What is to be run, in its order.
-        jobs: How many at a time.
-        on_trial: Given number and observation of each as it ends, in this thread; returns
+        planned: Trials to run, in their order.
+        jobs: Maximum number at a time.
+        on_trial: Called with number and observation of each as it ends, in this thread; returns
             whether to go on.
     """
     left = iter(planned)
@@ -56,21 +208,10 @@ def run_trials(
                 if trial is None:
                     stop.set()
                     break
-                future = pool.submit(
-                    runner.trial, trial.plan, trial.repetition, is_check=trial.is_check
-                )
-                running[future] = trial.number
+                running[pool.submit(runner.trial, trial)] = trial.number
             if not running:
                 return
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for each in done:
                 if not on_trial(running.pop(each), each.result()):
                     stop.set()
-
-
-def verdicts(judgements: Iterable[Judgement]) -> dict[str, int]:
-    """How many there are of each verdict."""
-    found = dict.fromkeys(map(str, Verdict), 0)
-    for judgement in judgements:
-        found[judgement.verdict] += 1
-    return found

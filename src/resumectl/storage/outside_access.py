@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from resumectl.model.target import Access
-from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.storage.postgres import conninfo
 
 _LOCALHOST = "localhost"
 _LOCAL_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
@@ -277,7 +277,7 @@ def redirected_file(number: int, location: Location) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Sandbox:
+class AccessRules:
     """What is inside, and what is let through.
 
     Args:

@@ -1,8 +1,8 @@
-"""What a DBOS database says, read as it stands: workflows, steps, messages, as plain data.
+"""Read the rows of a DBOS database as they stand.
 
-Over the driver itself, so that nothing is watched, opened for long or written: it is used
-on a database whose process has just died, before anything else touches it, and by a victim
-that waits for quiet. Values are read as DBOS stored them; no code of theirs is loaded.
+Over the driver itself, which no hook of SQLAlchemy sees, and without writing: the runner reads a
+database whose process has just ended, before anything else touches it, and the target process its
+own while it waits for quiet. Values stay as DBOS stored them; no code of the program is loaded.
 """
 
 import sqlite3
@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy.engine import make_url
 
-from resumectl.database import SQLITE_BUSY_TIMEOUT_MS
 from resumectl.errors import MachineFailure
-from resumectl.model.standstill import Unfinished
-from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, UnfinishedRow, WorkflowRow
 from resumectl.statuses import UNFINISHED
+from resumectl.storage.postgres import conninfo
+from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS
 from resumectl.text import one_line
 
 # DBOS 3.4.0 keeps what a workflow was given, and its result, in its row or beside it.
@@ -36,11 +36,6 @@ _STEPS = """
 SELECT workflow_uuid, function_id, function_name, output, error, child_workflow_id
 FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
 """
-_WORKFLOW_KEYS = (
-    "id", "name", "status", "output", "error", "queue", "executor", "version", "attempts", "parent",
-    "input", "deadline", "priority", "user", "roles", "timeout_ms", "partition",
-)  # fmt: skip
-_STEP_KEYS = ("workflow", "number", "name", "output", "error", "child")
 # What workflows said to others, under a key: of an event the last value, of a stream all of them
 # in order; messages are here until somebody receives them.
 _SAID = {
@@ -49,19 +44,18 @@ _SAID = {
     "inbox": "SELECT destination_uuid, topic, message FROM {p}notifications"
     " WHERE NOT consumed ORDER BY 1, 2, created_at_epoch_ms",
 }
-# Whoever else is connected to the trial's own database: the process that has died, its children.
+# Other connections to the trial's database: of the process that was killed, and of its children.
 _OTHERS = """
 SELECT state FROM pg_stat_activity WHERE datname = current_database()
 AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 _END_ACTIVE = f"{_OTHERS.replace('state', 'pg_terminate_backend(pid)', 1)} AND state = 'active'"
 _LOOK_EVERY_S = 0.004
-# What a dead process has sent is read by its server process as soon as it is idle.
+# PostgreSQL reads what a killed process has sent as soon as it is idle.
 _IDLE_LOOKS = 25
-_SAID_KEYS = ("workflow", "key", "value")
 
 
-# Those on a queue that is in no database; a name of DBOS's own queues begins so.
+# Workflows on a queue that is not registered; names of DBOS's own queues begin with _dbos_.
 _UNREGISTERED = """
 SELECT w.workflow_uuid, w.queue_name FROM {p}workflow_status w
 WHERE w.status = 'ENQUEUED' AND substr(w.queue_name, 1, 6) <> '_dbos_'
@@ -70,11 +64,14 @@ ORDER BY w.created_at, w.workflow_uuid
 """
 
 
-class Evidence:
-    """A database that is looked at.
+class SnapshotReader:
+    """One connection to the database of a trial, for reading.
 
     Args:
-        url: Of the trial's database, with its password.
+        url: URL of the database, with its password.
+
+    Raises:
+        MachineFailure: The database cannot be opened, or, in any method, read.
     """
 
     def __init__(self, url: str) -> None:
@@ -102,7 +99,7 @@ class Evidence:
             self._connection.read_only = True
 
     def close(self) -> None:
-        """Leave it as it was."""
+        """Close the connection."""
         self._connection.close()
 
     @contextmanager
@@ -116,15 +113,15 @@ class Evidence:
             ) from error
 
     def wait_for_server(self, within_s: float, slowness: float = 1.0) -> None:
-        """Wait until a server has finished what a process that has died had asked of it.
+        """Wait until a server has finished the statements of a process that was killed.
 
-        The kernel reports the death at once. PostgreSQL notices it only after the statement that
-        it is executing, and may commit that one after whoever looks too early. On SQLite a process
+        The kernel reports the kill at once. PostgreSQL notices it only after the statement that
+        it is executing, and may commit that one after the rows were read. On SQLite a process
         does its own writing. A connection that stays idle belongs to a child of the process.
 
         Args:
-            within_s: Maximum time to wait, in seconds; a statement that is then still executed,
-                as one that waits for a lock, is ended with its connection.
+            within_s: Maximum time to wait, in seconds. A statement that is then still executed,
+                such as one that waits for a lock, is ended with its connection.
             slowness: How many times longer everything takes than on a quiet machine: a server that
                 gets no processor is idle too.
         """
@@ -146,7 +143,7 @@ class Evidence:
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
-        """Read everything as it is at one moment: a step and its workflow belong together."""
+        """Read all rows as of one moment: a step and its workflow belong together."""
         with self._explained():
             if not self._prefix:
                 self._connection.execute("BEGIN")
@@ -162,28 +159,29 @@ class Evidence:
         with self._explained():
             return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
 
-    def read(self) -> dict[str, Any]:
-        """Workflows and steps, and what workflows said to others."""
+    def read(self) -> Snapshot:
+        """Return all rows as they are at one moment."""
         with self._snapshot():
-            workflows = self._as_dicts(_WORKFLOW_KEYS, _WORKFLOWS)
-            steps = self._as_dicts(_STEP_KEYS, _STEPS)
-            said = {kind: self._as_dicts(_SAID_KEYS, sql) for kind, sql in _SAID.items()}
-        return {"workflows": workflows, "steps": steps, **said}
-
-    def _as_dicts(self, keys: Sequence[str], sql: str) -> list[dict[str, Any]]:
-        return [dict(zip(keys, row, strict=True)) for row in self._rows(sql)]
+            said = {
+                kind: tuple(SaidRow(*row) for row in self._rows(sql)) for kind, sql in _SAID.items()
+            }
+            return Snapshot(
+                workflows=tuple(WorkflowRow(*row) for row in self._rows(_WORKFLOWS)),
+                steps=tuple(StepRow(*row) for row in self._rows(_STEPS)),
+                **said,
+            )
 
     def unfinished(self) -> list[str]:
-        """Ids of the workflows that have not ended."""
+        """Return the ids of the workflows that have not ended."""
         return list(self.standing())
 
-    def standing(self) -> dict[str, Unfinished]:
+    def standing(self) -> dict[str, UnfinishedRow]:
         """Return the workflows that have not ended, by id."""
         rows = self._rows(
             "SELECT workflow_uuid, status, queue_name, application_version"
             f" FROM {{p}}workflow_status WHERE status IN {UNFINISHED} ORDER BY workflow_uuid"
         )
-        return {row[0]: Unfinished(*row[1:]) for row in rows}
+        return {row[0]: UnfinishedRow(*row[1:]) for row in rows}
 
     def missing(self, workflow_ids: Collection[str]) -> frozenset[str]:
         """Return those of these ids that no workflow has."""

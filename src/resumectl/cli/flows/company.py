@@ -1,8 +1,8 @@
 """Refuse what is to be done alone while another process is at work on the database."""
 
 from resumectl.errors import Refusal
-from resumectl.publishing import records
-from resumectl.publishing.view import View
+from resumectl.publishing.store import records
+from resumectl.publishing.store.view import View
 
 
 def refuse_company(view: View, *, next_step: str) -> None:

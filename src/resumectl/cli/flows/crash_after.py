@@ -10,16 +10,16 @@ from resumectl.cli.flows.publish import look_around, say_what_is_resumed
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, NothingProved, Refusal
-from resumectl.model.crash_plan import Blow, CrashPlan, Edge, delivery_plan
-from resumectl.model.orders import Specification
-from resumectl.publishing import records, workflows
-from resumectl.publishing.batches import Batch
-from resumectl.publishing.migration import ensure_migrated
-from resumectl.publishing.state import Guarantee
-from resumectl.publishing.view import viewing
+from resumectl.model.crash_plan import CrashPlan, Edge, KillMethod, delivery_plan
+from resumectl.model.orders import CrashAfterOrder
+from resumectl.publishing.store import records, workflows
+from resumectl.publishing.store.batches import Batch
+from resumectl.publishing.store.migration import ensure_migrated
+from resumectl.publishing.store.state import Guarantee
+from resumectl.publishing.store.view import viewing
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
-from resumectl.runner.crash_process import Ending, run_victim
+from resumectl.runner.crash_process import CrashedProcess, run_crash_process
 from resumectl.settings import Settings
 from resumectl.text import counted, literal
 
@@ -39,14 +39,14 @@ _CHECKPOINT = {
 
 
 @dataclass(frozen=True, slots=True)
-class HowToDie:
-    """On which edge of the delivery (None: after its checkpoint), and by what."""
+class HowToCrash:
+    """On which edge of the delivery (None: after its checkpoint), and by which method."""
 
     edge: Edge | None
-    blow: Blow
+    method: KillMethod
 
 
-def how_to_die(*, when: str, signal_name: str | None, by_exit: bool) -> HowToDie:
+def how_to_crash(*, when: str, signal_name: str | None, by_exit: bool) -> HowToCrash:
     """Read the options.
 
     Raises:
@@ -56,15 +56,17 @@ def how_to_die(*, when: str, signal_name: str | None, by_exit: bool) -> HowToDie
         raise Refusal(f"the instant {when!r} is unknown", next_step=f"one of {', '.join(_WHEN)}")
     if by_exit and signal_name is not None:
         raise Refusal("--exit and --signal exclude each other", next_step="leave one out")
-    blows = {"KILL": Blow.KILL, "TERM": Blow.TERM}
+    methods = {"KILL": KillMethod.KILL, "TERM": KillMethod.TERM}
     name = (signal_name or "KILL").upper().removeprefix("SIG")
-    if name not in blows:
-        raise Refusal(f"the signal {name!r} is not one to die by", next_step="use KILL or TERM")
-    return HowToDie(_WHEN[when], Blow.EXIT if by_exit else blows[name])
+    if name not in methods:
+        raise Refusal(
+            f"the signal {name!r} is not one to be killed by", next_step="use KILL or TERM"
+        )
+    return HowToCrash(_WHEN[when], KillMethod.EXIT if by_exit else methods[name])
 
 
-def crash_after(common: Common, request: Request, n: int, how: HowToDie) -> ExitCode:
-    """Publish in a child that dies at its n-th delivery, and show what it left."""
+def crash_after(common: Common, request: Request, n: int, how: HowToCrash) -> ExitCode:
+    """Publish in a child that is killed at its n-th delivery, and show what it left."""
     common.start_logging()
     settings = common.settings()
     _refuse_if_out_of_range(n, len(request.bodies))
@@ -83,12 +85,12 @@ def crash_after(common: Common, request: Request, n: int, how: HowToDie) -> Exit
     engine.dispose()
     say_what_is_resumed(common, before.batches)
     plan = _plan(batch, n, how)
-    ending = run_victim(
+    crashed = run_crash_process(
         settings,
-        lambda death_note: Specification(
+        lambda descriptor: CrashAfterOrder(
             batch_id=batch.id,
             plan=str(plan),
-            death_note=death_note,
+            note_descriptor=descriptor,
             app_name=settings.app_name,
             app_version=settings.app_version,
             executor_id=settings.executor_id,
@@ -96,9 +98,9 @@ def crash_after(common: Common, request: Request, n: int, how: HowToDie) -> Exit
             concurrency=request.concurrency,
             verbose=common.verbose,
             log_format=common.log_format,
-        ).as_argument(),
+        ),
     )
-    return _report(common, batch, plan, ending)
+    return _report(common, batch, plan, crashed)
 
 
 def _refuse_if_out_of_range(n: int, count: int) -> None:
@@ -119,17 +121,17 @@ def _refuse_if_not_alone(settings: Settings, engine: sa.Engine) -> None:
         )
 
 
-def _plan(batch: Batch, n: int, how: HowToDie) -> CrashPlan:
+def _plan(batch: Batch, n: int, how: HowToCrash) -> CrashPlan:
     return delivery_plan(
         batch.id,
         n,
         edge=how.edge or Edge.AFTER,
-        blow=how.blow,
+        method=how.method,
         checkpoint=_CHECKPOINT[Guarantee(batch.guarantee)] if how.edge is None else None,
     )
 
 
-def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> ExitCode:
+def _report(common: Common, batch: Batch, plan: CrashPlan, crashed: CrashedProcess) -> ExitCode:
     settings = common.settings()
     engine = open_engine(settings)
     with failures_explained(settings), viewing(settings, engine) as view:
@@ -137,29 +139,32 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, ending: Ending) -> Ex
         statuses = workflows.count_statuses(view.connection, settings, batch.id)
     engine.dispose()
     (left,) = state.batches
-    proved = ending.is_as_planned(plan)
+    proved = crashed.is_as_planned(plan)
+    end = crashed.exit
     document = {
         "batch": batch.id,
         "plan": str(plan),
-        "pid": ending.pid,
-        "signal": ending.signal,
-        "exit_status": ending.exit_status,
-        "struck": ending.struck,
+        "pid": end.pid,
+        "signal": end.signal,
+        "exit_status": end.exit_status,
+        "reached": crashed.reached,
         "delivered": left.counts.delivered,
         "workflows": statuses,
         "proved": proved,
     }
     if not common.as_json:
         console.show(
-            tables.crash_line(f"pid {ending.pid}: {ending}", literal(ending.struck or "no blow")),
+            tables.crash_line(
+                f"pid {end.pid}: {end}", literal(crashed.reached or "crash point not reached")
+            ),
             tables.batches_sheet([left], title="Left behind", totals=None),
             tables.statuses_sheet(statuses),
             tables.counters_sheet(state.publishers),
         )
     if not proved:
         raise NothingProved(
-            f"the victim of {plan} ended otherwise: {ending}"
-            + ("" if ending.struck else ", and the blow never fell"),
+            f"the process of {plan} ended otherwise: {end}"
+            + ("" if crashed.reached else ", and its crash point was not reached"),
             next_step="resumectl state, then again with -v to see what it did",
             document=document,
         )

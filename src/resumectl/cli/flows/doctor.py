@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from resumectl.cli.common import Common
 from resumectl.database import explain, failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing import records, takeover, workflows
-from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.migration import ensure_own, is_migrated
-from resumectl.publishing.view import viewing
+from resumectl.publishing.store import records, takeover, workflows
+from resumectl.publishing.store.dbos_tables import has_dbos_tables
+from resumectl.publishing.store.migration import ensure_own, is_migrated
+from resumectl.publishing.store.view import viewing
 from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
 from resumectl.report.sheet import Sheet, sentences, words

@@ -5,7 +5,7 @@ from dbos import DBOS, SQLAlchemyDatasource
 from resumectl.cli.common import Common
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing import migration
+from resumectl.publishing.store import migration
 from resumectl.report import machine
 
 

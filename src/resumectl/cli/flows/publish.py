@@ -8,14 +8,15 @@ from resumectl.cli.common import Common
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine, snapshot
 from resumectl.errors import ExitCode, Interrupted, Refusal
-from resumectl.publishing import records, remote, takeover, workflows
-from resumectl.publishing.batches import Batch
-from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing import remote
 from resumectl.publishing.runtime import Life
-from resumectl.publishing.state import State, broken_promises
-from resumectl.publishing.takeover import Survey
-from resumectl.publishing.view import viewing
+from resumectl.publishing.store import records, takeover, workflows
+from resumectl.publishing.store.batches import Batch
+from resumectl.publishing.store.dbos_tables import has_dbos_tables
+from resumectl.publishing.store.migration import ensure_migrated
+from resumectl.publishing.store.state import State, broken_promises
+from resumectl.publishing.store.takeover import Survey
+from resumectl.publishing.store.view import viewing
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import Look, Progress, Seen, progress_bar

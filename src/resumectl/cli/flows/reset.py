@@ -8,11 +8,12 @@ from resumectl.cli.common import Common
 from resumectl.cli.flows.company import refuse_company
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing import remote, workflows
-from resumectl.publishing.lives import RESET, executor_locks
-from resumectl.publishing.migration import is_migrated
-from resumectl.publishing.models import metadata
-from resumectl.publishing.view import viewing
+from resumectl.publishing import remote
+from resumectl.publishing.store import workflows
+from resumectl.publishing.store.lives import RESET, executor_locks
+from resumectl.publishing.store.migration import is_migrated
+from resumectl.publishing.store.models import metadata
+from resumectl.publishing.store.view import viewing
 from resumectl.report import machine
 from resumectl.runner import sweep_workflow
 

@@ -4,26 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows import judge, sweep
+from resumectl.cli.flows import stored_sweeps, sweep
 from resumectl.cli.flows.publish import look
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
-from resumectl.publishing import records, takeover, unfinished, workflows
-from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
-from resumectl.publishing.state import State, broken_promises
-from resumectl.publishing.takeover import Survey
-from resumectl.publishing.view import View, viewing
-from resumectl.publishing.workflows import WorkflowSeen
+from resumectl.publishing.store import records, takeover, unfinished, workflows
+from resumectl.publishing.store.dbos_tables import has_dbos_tables
+from resumectl.publishing.store.migration import ensure_migrated
+from resumectl.publishing.store.state import State, broken_promises
+from resumectl.publishing.store.takeover import Survey
+from resumectl.publishing.store.view import View, viewing
+from resumectl.publishing.store.workflows import WorkflowSeen
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
-from resumectl.report.sweep import sweep_document, sweep_view
+from resumectl.report.sweep_tables import sweep_document, sweep_view
 from resumectl.runner import sweep_workflow
-from resumectl.runner.sweep_store import Archive
-from resumectl.runner.sweep_worker import Bench, sweep_ids, workflow_id_of
+from resumectl.runner.sweep_store import SweepStore
+from resumectl.runner.sweep_worker import SweepWorker, sweep_ids, workflow_id_of
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.text import natural_key
@@ -120,15 +120,15 @@ def _live(
     common: Common, wanted: Sequence[str], before: Recorded, *, timeout_s: float | None
 ) -> bool:
     revived = [each for each in wanted if before.statuses.get(each) in RESUMABLE_BY_ID]
-    bench = Bench(common.settings())
-    sweep_workflow.put_up(bench)
+    worker = SweepWorker(common.settings())
+    sweep_workflow.set_worker(worker)
     try:
-        with Life(common.settings(), "resume", queues=None, companion=bench) as life:
+        with Life(common.settings(), "resume", queues=None, companion=worker) as life:
             life.adopt()
             life.revive(revived)
             life.start_unstarted()
             sweeps = sweep_ids(wanted)
-            looks = [sweep.look(bench.archive, each) for each in sweeps]
+            looks = [sweep.look(worker.store, each) for each in sweeps]
             if set(wanted) - set(map(workflow_id_of, sweeps)):
                 looks.append(look(life.engine, before.batches))
             with progress_bar(looks, hidden=common.verbose) as progress:
@@ -170,7 +170,9 @@ def _show(
                 after = _recorded(view, settings, wanted)
                 state = records.read_state(view, settings, batch_ids=after.batches)
             rows = _rows(wanted, before, after)
-            sweeps = [judge.result_of(Archive(engine), each) for each in sweep_ids(wanted)]
+            sweeps = [
+                stored_sweeps.result_of(SweepStore(engine), each) for each in sweep_ids(wanted)
+            ]
     finally:
         engine.dispose()
     document = {
@@ -201,7 +203,7 @@ def _show(
         )
     if common.as_json:
         machine.show(document)
-    codes = [judge.code_of(each) for each in sweeps]
+    codes = [stored_sweeps.code_of(each) for each in sweeps]
     if any(broken_promises(batch) for batch in state.batches):
         codes.append(ExitCode.PROMISE_BROKEN)
     return min((each for each in codes if each is not ExitCode.DONE), default=ExitCode.DONE)

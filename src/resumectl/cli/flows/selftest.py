@@ -1,4 +1,4 @@
-"""`selftest`: sweep the classic mistakes and their corrected twins, and see each told apart."""
+"""`selftest`: sweep the classic mistakes and their corrected versions, and check each verdict."""
 
 import ast
 from collections.abc import Sequence
@@ -9,30 +9,31 @@ from pathlib import Path
 from resumectl.cli.common import Common
 from resumectl.errors import ExitCode, MachineFailure
 from resumectl.judge.crash_points import crash_points
-from resumectl.judge.experiment import Experiment
 from resumectl.model.crash_plan import PlannedTrial
-from resumectl.model.observation import Judgement, Observation, Verdict
-from resumectl.model.target import Subject
+from resumectl.model.observation import Observation
+from resumectl.model.target import Target
+from resumectl.model.verdict import Judgement, Verdict
 from resumectl.report import console, machine
 from resumectl.report import selftest as tables
 from resumectl.report.progress import Seen, progress_bar
-from resumectl.runner.trial_pool import run_trials
-from resumectl.runner.trial_runner import Lab, Runner
+from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.trial_pool import TrialPool, run_trials
+from resumectl.runner.trial_runner import TrialRunner
 
-# A mistake that leaves its workflow stuck is told after so long.
+# Maximum duration of a process whose mistake leaves its workflow stuck, in seconds.
 _TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pitfall:
-    """One file of the collection; read, never imported: that is for the lives."""
+    """One file of the collection; read, never imported: target processes import it."""
 
     path: Path
     finding: str | None  # the kind that its mistake must show; None if there is only the twin
 
     @classmethod
     def read(cls, path: Path) -> "Pitfall":
-        """What the file says of itself."""
+        """Return the pitfall in a file."""
         for line in ast.parse(path.read_text()).body:
             if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "FINDING":
                 finding = ast.literal_eval(line.value)
@@ -41,7 +42,7 @@ class Pitfall:
 
 
 def pitfalls() -> list[Pitfall]:
-    """The collection: inside the wheel, or at the top of a checkout."""
+    """Return the collection: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).parents[2]
     shipped = package / "pitfalls"
     directory = shipped if shipped.is_dir() else package.parents[1] / "examples" / "pitfalls"
@@ -49,7 +50,7 @@ def pitfalls() -> list[Pitfall]:
 
 
 def selftest(common: Common, *, jobs: int) -> ExitCode:
-    """Sweep them all, some at a time; a mistake until it is caught, a twin to the end."""
+    """Sweep all pitfalls, some at a time: a mistake until it is found, a corrected version to the end."""
     rows: list[tables.SelftestRow] = []
     collection = pitfalls()
     if not collection:
@@ -67,16 +68,16 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
     common.start_logging()
     with (
         progress_bar([look], hidden=common.verbose) as progress,
-        Lab(jobs=jobs) as lab,
-        ThreadPoolExecutor(jobs, thread_name_prefix="pitfall") as pool,
+        TrialPool(jobs=jobs) as pool,
+        ThreadPoolExecutor(jobs, thread_name_prefix="pitfall") as threads,
     ):
-        begun = [pool.submit(_tried, lab, *case) for case in cases]
+        begun = [threads.submit(_tried, pool, *case) for case in cases]
         try:
             for each in begun:
                 rows.append(each.result())
                 progress.look()
         finally:
-            pool.shutdown(cancel_futures=True)  # those that had not begun, after a Ctrl-C
+            threads.shutdown(cancel_futures=True)  # those that had not begun, after a Ctrl-C
     if common.as_json:
         machine.show(tables.selftest_document(rows))
     else:
@@ -84,29 +85,29 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
     return ExitCode.DONE if all(row.is_right for row in rows) else ExitCode.PROMISE_BROKEN
 
 
-def _tried(lab: Lab, pitfall: Pitfall, scenario: str) -> tables.SelftestRow:
-    return _row(pitfall, scenario, _swept(lab, pitfall, scenario))
+def _tried(pool: TrialPool, pitfall: Pitfall, scenario: str) -> tables.SelftestRow:
+    return _row(pitfall, scenario, _swept(pool, pitfall, scenario))
 
 
-def _swept(lab: Lab, pitfall: Pitfall, scenario: str) -> Sequence[Judgement]:
-    runner = Runner(lab, Subject(target=(str(pitfall.path), scenario)))
-    experiment = Experiment(runner, {})
-    experiment.discover()
+def _swept(pool: TrialPool, pitfall: Pitfall, scenario: str) -> Sequence[Judgement]:
+    runner = TrialRunner(pool, Target(entry=(str(pitfall.path), scenario)))
+    runs = BaselineRuns.of(runner, {})
+    runs.discover()
     if scenario == "mistake":
-        runner.timeout_s = _TIMEOUT_S * lab.slowness
+        runner.timeout_s = _TIMEOUT_S * pool.slowness
     trials: list[Observation] = []
 
     def on_trial(_number: int, trial: Observation) -> bool:
         trials.append(trial)
-        found = {finding.kind for finding in experiment.judge(trial).findings}
+        found = {finding.kind for finding in runs.judge.judge(trial).findings}
         return scenario == "corrected" or pitfall.finding not in found
 
     plans = [
         PlannedTrial(number, plan)
-        for number, plan in enumerate(crash_points(experiment.baseline.transitions))
+        for number, plan in enumerate(crash_points(runs.judge.baseline.transitions))
     ]
     run_trials(runner, plans, jobs=1, on_trial=on_trial)
-    return experiment.judged(trials, repeat=scenario == "corrected").trials
+    return runs.judged(trials, repeat=scenario == "corrected").trials
 
 
 def _row(pitfall: Pitfall, scenario: str, judged: Sequence[Judgement]) -> tables.SelftestRow:

@@ -1,4 +1,4 @@
-"""`sweep`: a trial for each crash point of a scenario, as a durable workflow."""
+"""`sweep`: a trial for each crash point of a target, as a durable workflow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,79 +6,68 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.experiment import discover, say_opening
-from resumectl.cli.flows.judge import archived, result_of, show
+from resumectl.cli.flows.discover import discover, say_opening
+from resumectl.cli.flows.stored_sweeps import opened_store, result_of, show
 from resumectl.elapsed import seconds_since_start
 from resumectl.errors import ExitCode, Interrupted
 from resumectl.judge.crash_points import crash_points, refuse_none
-from resumectl.judge.experiment import Experiment
-from resumectl.model.sweep_spec import Specification
+from resumectl.model.sweep_spec import SweepSpec
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Life
 from resumectl.report.activity import Activity
 from resumectl.report.progress import Look, Seen, progress_bar
 from resumectl.report.replay_command import Command, command_line
 from resumectl.runner import sweep_workflow
-from resumectl.runner.sweep_store import Archive
-from resumectl.runner.sweep_worker import Bench, workflow_id_of
-from resumectl.runner.trial_runner import Runner
+from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.sweep_store import SweepStore
+from resumectl.runner.sweep_worker import SweepWorker, workflow_id_of
+from resumectl.runner.trial_runner import TrialRunner
 
-# A life that only sweeps takes up nobody's messages: its executor id is none of theirs.
+# A process that only sweeps takes up nobody's messages: its executor id is none of theirs.
 _EXECUTOR_BASE = "lab"
 
 
-def sweep(common: Common, specification: Specification, doing: Activity, *, jobs: int) -> ExitCode:
+def sweep(common: Common, spec: SweepSpec, doing: Activity, *, jobs: int) -> ExitCode:
     """Run a trial for each crash point, and show what all of them proved."""
     common.start_logging()
     settings = common.settings()
-    bench = Bench(settings, jobs=jobs)
+    worker = SweepWorker(settings, jobs=jobs)
     try:
-        with archived(common) as engine:
-            sweep_id = _begin(common, specification, bench, engine, doing)
+        with opened_store(common) as engine:
+            sweep_id = _begin(common, spec, worker, engine, doing)
             doing.stop()
             sweep_workflow.tend_queues(settings, engine, [sweep_id])
-            _live(common, sweep_id, bench)
-            result = result_of(bench.archive, sweep_id)
+            _run(common, sweep_id, worker)
+            result = result_of(worker.store, sweep_id)
             return show(common, replace(result, wall_seconds=seconds_since_start()))
     finally:
-        bench.drain()
+        worker.drain()
 
 
 def _begin(
-    common: Common, specification: Specification, bench: Bench, engine: sa.Engine, doing: Activity
+    common: Common, spec: SweepSpec, worker: SweepWorker, engine: sa.Engine, doing: Activity
 ) -> int:
-    """See the scenario uninterrupted, and write down what is to be run."""
-    say_opening(specification, doing)
-    lab = bench.lab(specification)
-    runner = Runner(lab, specification.subject, specification.later, specification.downtime_s)
-    experiment = Experiment(runner, specification.promises)
-    discover(experiment, runner, specification, doing)
-    every = crash_points(
-        experiment.baseline.transitions, edge=specification.edge, only=specification.only
-    )
-    refuse_none(
-        every,
-        experiment.baseline.transitions,
-        specification.only,
-        points_line=command_line(Command.POINTS, specification, str(Path.cwd())),
-    )
+    """Run the target uninterrupted, and store what is to be run."""
+    say_opening(spec, doing)
+    runner = TrialRunner(worker.pool(spec), spec.target, spec.later, spec.downtime_s)
+    runs = BaselineRuns.of(runner, spec.promises)
+    discover(runs, spec, doing)
+    transitions = runs.judge.baseline.transitions
+    every = crash_points(transitions, edge=spec.edge, only=spec.only)
+    points_line = command_line(Command.POINTS, spec, str(Path.cwd()))
+    refuse_none(every, transitions, spec.only, points_line=points_line)
     remote.register_publisher_queues(common.settings())
     with engine.begin() as connection:
         sweep_id = sweep_workflow.begin(
-            common.settings(),
-            connection,
-            bench.archive,
-            specification,
-            baselines=experiment.runs,
-            every=every,
+            common.settings(), connection, spec, baselines=runs.judge.runs, every=every
         )
-    bench.know(sweep_id, specification, experiment)
+    worker.register(sweep_id, spec, runs)
     return sweep_id
 
 
-def _live(common: Common, sweep_id: int, bench: Bench) -> None:
+def _run(common: Common, sweep_id: int, worker: SweepWorker) -> None:
     workflow_id = workflow_id_of(sweep_id)
-    sweep_workflow.put_up(bench)
+    sweep_workflow.set_worker(worker)
     try:
         with (
             Life(
@@ -86,9 +75,9 @@ def _live(common: Common, sweep_id: int, bench: Bench) -> None:
                 "sweep",
                 queues=[workflow_id],
                 executor_base=_EXECUTOR_BASE,
-                companion=bench,
+                companion=worker,
             ) as life,
-            progress_bar([look(bench.archive, sweep_id)], hidden=common.verbose) as progress,
+            progress_bar([look(worker.store, sweep_id)], hidden=common.verbose) as progress,
         ):
             life.wait([workflow_id], every_poll=progress.poll)
     except KeyboardInterrupt:
@@ -98,11 +87,11 @@ def _live(common: Common, sweep_id: int, bench: Bench) -> None:
         ) from None
 
 
-def look(archive: Archive, sweep_id: int) -> Look:
-    """How far a sweep has come, for a progress bar."""
+def look(store: SweepStore, sweep_id: int) -> Look:
+    """Return how far a sweep has come, for a progress bar."""
 
     def seen() -> Seen:
-        planned, found = archive.verdicts(sweep_id)
+        planned, found = store.verdicts(sweep_id)
         said = " ".join(f"{verdict} {n}" for verdict, n in sorted(found.items()))
         return Seen(said or "sweeping", sum(found.values()), planned)
 

@@ -6,11 +6,11 @@ from resumectl.cli.common import Common
 from resumectl.cli.flows.publish import look_around
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing.migration import ensure_migrated
 from resumectl.publishing.runtime import Life
+from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.report import machine
 from resumectl.runner import sweep_workflow
-from resumectl.runner.sweep_worker import Bench, sweep_ids
+from resumectl.runner.sweep_worker import SweepWorker, sweep_ids
 
 # How often a worker makes sure that it can go on.
 _CHECK_EVERY_S = 1.0
@@ -33,9 +33,9 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
         )
     common.start_logging()
     _tend_queues(common)
-    bench = Bench(common.settings())
-    sweep_workflow.put_up(bench)
-    life = Life(common.settings(), "worker", queues=None, companion=bench)
+    worker = SweepWorker(common.settings())
+    sweep_workflow.set_worker(worker)
+    life = Life(common.settings(), "worker", queues=None, companion=worker)
     try:
         with life:
             common.say(

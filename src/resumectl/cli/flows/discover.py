@@ -1,0 +1,55 @@
+"""Run a target uninterrupted for the first time, and say how far that is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from resumectl.cli.common import Common
+from resumectl.model.events import Phase
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.report.activity import Activity
+from resumectl.report.advice.advise import refusal_of
+from resumectl.runner.baseline_runs import BaselineRuns, SickTarget
+from resumectl.runner.trial_pool import TrialPool, open_trial_pool
+
+
+@contextmanager
+def opened(common: Common, spec: SweepSpec, doing: Activity) -> Iterator[TrialPool]:
+    """Open the fork servers and sandboxes for the runs of one command, which run one at a time."""
+    say_opening(spec, doing)
+    with open_trial_pool(common.settings(), spec, jobs=1) as pool:
+        yield pool
+
+
+def discover(runs: BaselineRuns, spec: SweepSpec, doing: Activity) -> None:
+    """Run a program uninterrupted, and say how far that is.
+
+    Args:
+        runs: Its uninterrupted runs.
+        spec: What was asked for.
+        doing: Where progress is shown.
+
+    Raises:
+        Refusal: The program has a problem without any crash.
+    """
+
+    def on_run(number: int, of: int) -> None:
+        doing.say(
+            lambda: (
+                f"importing {spec.target}"
+                if number == 1 and runs.runner.phase in (None, Phase.IMPORT)
+                else f"baseline {number} of {of}"
+            )
+        )
+
+    doing.say(f"importing {spec.target}")
+    try:
+        runs.discover(spec.timeout_s, on_run=on_run)
+    except SickTarget as error:
+        raise refusal_of(error.run, error.target, str(Path.cwd())) from None
+
+
+def say_opening(spec: SweepSpec, doing: Activity) -> None:
+    """Say what is done before the program is run."""
+    command = spec.target.access.prepare
+    doing.say("starting" if command is None else f"running --prepare {command!r}")

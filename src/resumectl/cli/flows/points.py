@@ -1,0 +1,62 @@
+"""`points`: show every transition of an uninterrupted run, and the crash points."""
+
+from collections import Counter
+from pathlib import Path
+
+from rich.text import Text
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows.discover import discover, opened
+from resumectl.errors import ExitCode, Refusal
+from resumectl.judge.crash_points import crash_points, refuse_none
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.report import console, machine
+from resumectl.report.activity import Activity
+from resumectl.report.outside import outside_document, outside_lines
+from resumectl.report.replay_command import Command, command_line
+from resumectl.report.sweep_tables import transitions_sheet
+from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.trial_runner import TrialRunner
+from resumectl.text import counted, literal
+
+
+def points(common: Common, spec: SweepSpec, doing: Activity) -> ExitCode:
+    """Show every transition of an uninterrupted run.
+
+    Raises:
+        NothingProved: There is no crash point, so that a sweep would be refused as well.
+    """
+    common.start_logging()
+    with opened(common, spec, doing) as pool:
+        runs = BaselineRuns.of(TrialRunner(pool, spec.target), {})
+        discover(runs, spec, doing)
+        transitions = runs.judge.baseline.transitions
+        runs.keep_discarded_contacts()
+        contacts = sum((run.contacts for run in runs.judge.runs), Counter[str]())
+    doing.stop()
+    plans = crash_points(transitions)
+    document = {
+        "target": str(spec.target),
+        "transitions": [
+            {"name": t.name, "detail": t.detail, "commit": t.commit, "times": t.times}
+            for t in transitions
+        ],
+        "crash_points": list(map(str, plans)),
+        "outside": outside_document(spec.target.access, contacts),
+    }
+    if not common.as_json and transitions:
+        for line in outside_lines(spec.target.access, contacts):
+            console.show(Text(literal(line)))
+        console.show(transitions_sheet(str(spec.target), transitions))
+    try:
+        refuse_none(plans, transitions, only=None, points_line="")
+    except Refusal as refusal:
+        refusal.document = document
+        raise
+    if common.as_json:
+        machine.show(document)
+        return ExitCode.DONE
+    console.show(counted(len(plans), "crash point"))
+    common.say("a sweep kills the process at each of them")
+    common.say_next(command_line(Command.SWEEP, spec, str(Path.cwd())))
+    return ExitCode.DONE

@@ -1,0 +1,148 @@
+"""`check`, `sweeps`, and what `sweep` shows in the end: judgements that are stored."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows.replay import exit_code
+from resumectl.cli.target_options import read_promises
+from resumectl.database import failures_explained, open_engine
+from resumectl.errors import ExitCode
+from resumectl.judge.concurrency import is_concurrent
+from resumectl.judge.judge import Judge
+from resumectl.judge.promises import refuse_unknown_promises
+from resumectl.judge.stability import Judged, settled
+from resumectl.judge.target_settings import settings_of_target
+from resumectl.model.verdict import Verdict
+from resumectl.publishing.store.migration import ensure_migrated, is_readable
+from resumectl.report import console, machine
+from resumectl.report import sweep_tables as tables
+from resumectl.report.sweep_result import SweepResult
+from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
+from resumectl.settings import URL_VARIABLES
+
+
+def result_of(store: SweepStore, sweep_id: int) -> SweepResult:
+    """Return what a sweep proved, as its trials were judged when it ended."""
+    with store.frozen() as seen:
+        (stored,) = seen.stored(sweep_id)
+        spec = stored.spec
+        judged = seen.judged(sweep_id, spec.crashes)
+        runs = seen.baselines(sweep_id)
+        contacts = _contacts(seen, stored)
+    return _result(stored, judged, Judge.of_observed(spec.promises, runs), contacts)
+
+
+def _contacts(store: SweepStore, stored: StoredSweep) -> Mapping[str, int]:
+    """Return how often all runs of a sweep contacted the services on this machine."""
+    found: Counter[str] = Counter()
+    for run in store.baselines(stored.id):
+        found += run.contacts
+    for round_number in (REPEATED, *range(1, stored.spec.crashes + 1)):
+        for each in store.judgements(stored.id, round_number):
+            found += Counter(each.contacts)
+    return found
+
+
+def _result(
+    stored: StoredSweep, judged: Judged, judge: Judge, contacts: Mapping[str, int]
+) -> SweepResult:
+    return SweepResult(
+        stored=stored,
+        judged=judged,
+        varying=judge.baseline.described_not_compared,
+        settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
+        is_concurrent=any(map(is_concurrent, judge.runs)),
+        contacts=contacts,
+    )
+
+
+def code_of(result: SweepResult) -> ExitCode:
+    """Return the exit code of a command that shows the result."""
+    code = exit_code(result.verdicts)
+    is_whole = len(result.trials) == result.stored.planned
+    return ExitCode.NOTHING_PROVED if code is ExitCode.DONE and not is_whole else code
+
+
+def show(common: Common, result: SweepResult) -> ExitCode:
+    """Show the result, in tables or as a document."""
+    if common.as_json:
+        machine.show(tables.sweep_document(result))
+    else:
+        console.show(*tables.sweep_view(result, common.retyped))
+    kept_in = result.stored.spec.keep_in
+    if kept_in and result.verdicts[Verdict.KEPT] < len(result.trials):
+        common.say(f"what these trials left is kept in {kept_in}")
+    return code_of(result)
+
+
+def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
+    """Judge the stored trials of a sweep again, without running anything."""
+    given = read_promises(promises)
+    common.start_logging()
+    with _opened_to_read(common) as store:
+        if store is None:
+            raise no_sweep(sweep_id)
+        with store.frozen() as seen:
+            (stored,) = seen.stored(sweep_id)
+            stored = stored.with_promises(given)
+            runs = seen.baselines(sweep_id)
+            trials, repeated = (
+                seen.observations(sweep_id, round_number)
+                for round_number in (stored.spec.crashes, REPEATED)
+            )
+            contacts = _contacts(seen, stored)
+        judge = Judge.of_observed(stored.spec.promises, runs)
+        refuse_unknown_promises(judge.promises, judge.baseline)
+        judged, again = ([judge.judge(trial) for _, trial in each] for each in (trials, repeated))
+    return show(common, _result(stored, settled(judged, again), judge, contacts))
+
+
+def sweeps(common: Common) -> ExitCode:
+    """List what has been swept."""
+    common.start_logging()
+    with _opened_to_read(common) as store:
+        found = [] if store is None else store.stored()
+    if common.as_json:
+        machine.show({"sweeps": [tables.stored_document(each) for each in found]})
+    else:
+        console.show(tables.stored_sheet(found) if found else "nothing has been swept yet")
+    return ExitCode.DONE
+
+
+@contextmanager
+def _opened_to_read(common: Common) -> Iterator[SweepStore | None]:
+    """Yield the store; None where nothing has been stored yet. Reading creates no database."""
+    settings = common.settings()
+    if settings.is_sqlite and not settings.sqlite_path.exists():
+        yield None
+        return
+    engine = open_engine(settings)
+    try:
+        with failures_explained(settings):
+            with engine.connect() as connection:
+                is_there = is_readable(connection)
+            yield SweepStore(engine) if is_there else None
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def opened_store(common: Common) -> Iterator[sa.Engine]:
+    """Yield an engine on the database with the sweeps, and explain what fails in it."""
+    settings = common.settings()
+    engine = open_engine(settings)
+    try:
+        with failures_explained(settings):
+            is_first_use = ensure_migrated(settings, engine)
+            if is_first_use and settings.url_source in URL_VARIABLES:
+                # The program under test may read the variable too, its database be empty still.
+                common.say(
+                    f"resumectl's own database is {settings.shown_url} (from {settings.url_source})"
+                )
+            yield engine
+    finally:
+        engine.dispose()

@@ -1,0 +1,534 @@
+"""Declare and check the options of the commands that run a target. Opens no database."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resumectl.cli.help import (
+    CRASH_POINTS,
+    JUDGING,
+    NEXT_RELEASE,
+    OUTSIDE,
+    PUBLISHER,
+    TARGET,
+    TRIALS,
+    option,
+)
+from resumectl.errors import Refusal
+from resumectl.model.crash_plan import Edge
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import DOWNTIME_S, PREPARE_MAX_S, Access, Target, parse_target
+from resumectl.model.verdict import Promise
+from resumectl.text import shell_word
+
+GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
+DATABASES = ("sqlite", "postgres")
+ISOLATIONS = ("fork", "spawn")
+# Where the sandboxes of trials that were not KEPT are put, in the working directory.
+KEPT_DIRECTORY = "resumectl-kept"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """The program under test, and on which database it runs."""
+
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            help="Program under test: FILE.py:NAME or package.module:NAME. [default: the built-in "
+            "publisher]",
+            show_default=False,
+        ),
+    ] = None
+    args: Annotated[
+        str,
+        option(group=TARGET, metavar="JSON", help="Positional arguments of the workflow, a list."),
+    ] = "[]"
+    kwargs: Annotated[
+        str,
+        option(group=TARGET, metavar="JSON", help="Keyword arguments of the workflow, an object."),
+    ] = "{}"
+    env: Annotated[
+        list[str] | None,
+        option(
+            group=TARGET,
+            metavar="NAME=VALUE",
+            help="Environment variable of the target process; repeatable. {place} and "
+            "{database_url} become the directory and the database of the trial.",
+        ),
+    ] = None
+    redirect: Annotated[
+        list[str] | None,
+        option(
+            group=OUTSIDE,
+            metavar="URL",
+            help="A database of the program that gets another one in each sandbox in its place, with "
+            "the same tables and no rows; repeatable.",
+        ),
+    ] = None
+    prepare: Annotated[
+        str | None,
+        option(
+            group=OUTSIDE,
+            metavar="COMMAND",
+            help="Command that makes the tables, run once, as in 'alembic upgrade head'; "
+            "DATABASE_URL says where.",
+        ),
+    ] = None
+    allow_database: Annotated[
+        list[str] | None,
+        option(
+            group=OUTSIDE,
+            metavar="URL",
+            help="A real database that every trial may write to; repeatable.",
+        ),
+    ] = None
+    allow_host: Annotated[
+        list[str] | None,
+        option(
+            group=OUTSIDE,
+            metavar="HOST",
+            help="A real host that every trial may connect to, HOST or HOST:PORT; repeatable.",
+        ),
+    ] = None
+    count: Annotated[
+        int, option(group=PUBLISHER, metavar="N", help="Number of messages in the batch.")
+    ] = 5
+    guarantee: Annotated[
+        str,
+        option(
+            group=PUBLISHER,
+            metavar="GUARANTEE",
+            help="Delivery guarantee: exactly-once, idempotent, at-least-once or at-most-once.",
+        ),
+    ] = "exactly-once"
+    concurrency: Annotated[
+        int,
+        option(group=PUBLISHER, metavar="N", help="Maximum number of messages in progress."),
+    ] = 10
+    on: Annotated[
+        str, option(group=TRIALS, metavar="sqlite|postgres", help="Database of each trial.")
+    ] = "sqlite"
+    max_sleep: Annotated[
+        float | None,
+        option(
+            group=TRIALS,
+            metavar="SECONDS",
+            help="Maximum duration of a DBOS.sleep, in seconds. [default: no limit]",
+        ),
+    ] = None
+    after_launch: Annotated[
+        str | None,
+        option(
+            group=TARGET,
+            metavar="FUNCTION",
+            help="FILE.py:FUNCTION to call in each process after DBOS.launch, as main does: it "
+            "registers queues, applies schedules, creates tables. [default: none]",
+        ),
+    ] = None
+    timeout: Annotated[
+        float | None,
+        option(
+            group=TRIALS,
+            metavar="SECONDS",
+            help="Maximum duration of one process, and of --prepare, in seconds. [default: from the baseline]",
+        ),
+    ] = None
+
+
+Promises = Annotated[
+    list[str] | None,
+    option(
+        "--promise",
+        group=JUDGING,
+        metavar="NAME=PROMISE",
+        help="Promise for an effect or a step: exactly-once, at-least-once or at-most-once; "
+        "repeatable.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOptions:
+    """How a trial is run, and what it must keep."""
+
+    promise: Promises = None
+    resume_with: Annotated[
+        str | None,
+        option(
+            group=NEXT_RELEASE,
+            metavar="TARGET",
+            help="Program of the processes after the kill. [default: the same]",
+        ),
+    ] = None
+    resume_version: Annotated[
+        str | None,
+        option(
+            group=NEXT_RELEASE,
+            metavar="VERSION",
+            help="Application version of the processes after the kill. [default: the same]",
+        ),
+    ] = None
+    downtime: Annotated[
+        float,
+        option(
+            group=TRIALS,
+            metavar="SECONDS",
+            help="Set the clock of the processes after the kill ahead; 0: leave it.",
+        ),
+    ] = DOWNTIME_S
+    isolation: Annotated[
+        str,
+        option(
+            group=TRIALS,
+            metavar="fork|spawn",
+            help="Start each process by fork, or slowly by a fresh interpreter.",
+        ),
+    ] = "fork"
+    keep: Annotated[
+        bool,
+        option(
+            "--keep",
+            group=TRIALS,
+            help="Keep the sandboxes of trials that are not KEPT, in ./resumectl-kept.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceOptions:
+    """Which trials are run."""
+
+    edge: Annotated[
+        str | None,
+        option(
+            group=CRASH_POINTS,
+            metavar="before|after",
+            help="Kill only on this side of each commit. [default: both]",
+        ),
+    ] = None
+    only: Annotated[
+        str | None,
+        option(
+            group=CRASH_POINTS,
+            metavar="PATTERN",
+            help="Filter by transition, as in '*/step-1'; * and ? are wildcards.",
+        ),
+    ] = None
+    max_trials: Annotated[
+        int | None,
+        option(
+            "--max",
+            group=CRASH_POINTS,
+            metavar="N",
+            help="Maximum number of crash points; a random sample. [default: all]",
+        ),
+    ] = None
+    seed: Annotated[int, option(group=CRASH_POINTS, metavar="N", help="Random seed for --max.")] = 1
+    crashes: Annotated[
+        int,
+        option(
+            group=CRASH_POINTS,
+            metavar="1|2",
+            help="Number of kills in each trial; 2 kills again during the recovery.",
+        ),
+    ] = 1
+    repeat: Annotated[
+        int, option(group=CRASH_POINTS, metavar="N", help="Number of trials of each crash point.")
+    ] = 1
+    fail_fast: Annotated[
+        bool, option("--fail-fast", group=JUDGING, help="Stop at the first broken promise.")
+    ] = False
+
+
+def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
+    """Return the target that the options name.
+
+    Args:
+        given: The options.
+        app_version: Application version of its processes; None: its own.
+
+    Raises:
+        Refusal: One of them is not what it must be.
+    """
+    if given.guarantee not in GUARANTEES:
+        raise Refusal(
+            f"the guarantee {given.guarantee!r} is unknown",
+            next_step=f"one of {', '.join(GUARANTEES)}",
+        )
+    if not 1 <= given.count <= 1_000:
+        raise Refusal(f"the count {given.count} is not 1 to 1,000", next_step="as in  --count 5")
+    if not 1 <= given.concurrency <= 16:
+        raise Refusal(
+            f"the concurrency {given.concurrency} is not 1 to 16", next_step="leave it out"
+        )
+    return Target(
+        entry=None if given.target is None else located(given.target),
+        args=_json(given.args, list, "--args", "'[\"order-1\"]'"),
+        kwargs=_json(given.kwargs, dict, "--kwargs", "'{\"order\": 1}'"),
+        environ=_environ(given.env or ()),
+        count=given.count,
+        guarantee=given.guarantee,
+        concurrency=given.concurrency,
+        app_version=app_version,
+        max_sleep_s=_checked_seconds(given.max_sleep, "--max-sleep", "0.5"),
+        after_launch=located(given.after_launch, "--after-launch shop.py:setup")
+        if given.after_launch
+        else None,
+        access=_read_access(given),
+    )
+
+
+def _environ(given: Sequence[str]) -> dict[str, str]:
+    """Return the variables for the target process; directories to import from, absolute."""
+    environ = dict(_pair(each, "--env", "VALUE") for each in given)
+    if "PYTHONPATH" in environ:
+        entries = environ["PYTHONPATH"].split(os.pathsep)
+        environ["PYTHONPATH"] = os.pathsep.join(
+            each if each.startswith("{") else str(Path(each).absolute()) for each in entries if each
+        )
+    return environ
+
+
+def _read_access(given: TargetOptions) -> Access:
+    """Return what the options let the program use outside its sandbox.
+
+    Raises:
+        Refusal: One of them is not what it must be.
+    """
+    redirects = _databases(given.redirect, "--redirect")
+    for url in redirects:
+        if url.startswith("postgresql:") and given.on != "postgres":
+            raise Refusal(
+                f"the trials are on SQLite, and {url} is a PostgreSQL database",
+                next_step=f"--redirect {shell_word(url)} --on postgres",
+            )
+        if not url.startswith(("postgresql:", "sqlite:")):
+            raise Refusal(
+                f"{url} cannot be redirected: only SQLite and PostgreSQL have sandboxes",
+                next_step=f"let every trial write to it:  --allow-database {shell_word(url)}",
+            )
+    if sum(url.startswith("postgresql:") for url in redirects) > 1:
+        raise Refusal(
+            "a sandbox has one PostgreSQL database, so only one can be redirected to it",
+            next_step="name the others in the program's environment, with --env",
+        )
+    return Access(
+        redirects=tuple(redirects),
+        databases=tuple(_databases(given.allow_database, "--allow-database")),
+        hosts=tuple(_hosts(given.allow_host)),
+        prepare=given.prepare,
+        prepare_in=str(Path.cwd()),
+        prepare_max_s=checked_timeout(given.timeout) or PREPARE_MAX_S,
+    )
+
+
+def _databases(given: Sequence[str] | None, option: str) -> list[str]:
+    """Return where these URLs lead to, each in one spelling and without a password."""
+    if not given:
+        return []
+    from resumectl.storage.outside_access import canonical_urls  # loads sqlalchemy
+
+    try:
+        return [url for each in given for url in canonical_urls(each)]
+    except ValueError:
+        raise Refusal(
+            f"what {option} is given is no URL of a database outside",
+            next_step=f"as in  {option} sqlite:////srv/shop.db  or  {option} "
+            "postgresql://localhost/shop",
+        ) from None
+
+
+def _hosts(given: Sequence[str] | None) -> list[str]:
+    """Return `HOST` and `HOST:PORT` as they are, once they are known to be that."""
+    if not given:
+        return []
+    from resumectl.storage.outside_access import parse_host  # loads sqlalchemy
+
+    for text in given:
+        try:
+            parse_host(text)
+        except ValueError:
+            raise Refusal(
+                f"--allow-host {text!r} is not HOST or HOST:PORT",
+                next_step="as in  --allow-host api.example.com:443",
+            ) from None
+    return list(given)
+
+
+def located(text: str, example: str = "shop.py:checkout") -> tuple[str, str]:
+    """Return module and name of a target; a file by its absolute path, since a trial has its own directory.
+
+    Args:
+        text: What the user typed.
+        example: What could be typed in its place, for the error.
+
+    Raises:
+        Refusal: There is no such file, or the text is no target.
+    """
+    module, name = parse_target(text, example)
+    path = Path(module).absolute()
+    if module.endswith(".py"):
+        if not path.is_file():
+            what = f"{module} is no file" if path.exists() else f"there is no file {module}"
+            raise Refusal(what, next_step=f"as in  {example}")
+        return str(path), name
+    if path.is_file() and "." in module:
+        raise Refusal(
+            f"{module} is no Python file: its name does not end with .py",
+            next_step=f"as in  {example}",
+        )
+    return module, name
+
+
+def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
+    """Return the promises that are given as `NAME=PROMISE`.
+
+    Raises:
+        Refusal: There is no such promise.
+    """
+    pairs = [_pair(each, "--promise", Promise.EXACTLY_ONCE) for each in given or ()]
+    return {name: Promise.named(promise, of=name) for name, promise in pairs}
+
+
+def read_spec(
+    target: TargetOptions,
+    trial: TrialOptions,
+    choice: ChoiceOptions | None = None,
+    app_version: str | None = None,
+) -> SweepSpec:
+    """Return what is to be run; without a choice, one trial.
+
+    Args:
+        target: The options that name the target.
+        trial: The options of each trial.
+        choice: The options that choose trials.
+        app_version: Application version of the target's processes; None: its own.
+
+    Raises:
+        Refusal: One of the options is not what it must be.
+    """
+    chosen = choice or ChoiceOptions()
+    if chosen.edge is not None and chosen.edge not in set(Edge):
+        raise Refusal(f"the edge {chosen.edge!r} is unknown", next_step="before or after")
+    if chosen.crashes not in (1, 2):
+        raise Refusal(f"--crashes {chosen.crashes} is not 1 or 2", next_step="as in  --crashes 2")
+    for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
+        if number is not None and not 1 <= number <= 1_000_000:
+            raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
+    if trial.isolation not in ISOLATIONS:
+        raise Refusal(f"the isolation {trial.isolation!r} is unknown", next_step="fork or spawn")
+    first = read_target(target, app_version)
+    next_entry = (
+        located(trial.resume_with, "--resume-with new/shop.py:checkout")
+        if trial.resume_with
+        else first.entry
+    )
+    return SweepSpec(
+        target=first,
+        later=replace(
+            first,
+            entry=next_entry,
+            after_launch=_of_next_program(first, next_entry),
+            app_version=trial.resume_version or first.app_version,
+        ),
+        promises=read_promises(trial.promise),
+        timeout_s=checked_timeout(target.timeout),
+        on=checked_database(target.on),
+        isolation=trial.isolation,
+        downtime_s=_checked_downtime(trial.downtime),
+        edge=Edge(chosen.edge) if chosen.edge else None,
+        only=chosen.only,
+        trials_max=chosen.max_trials,
+        seed=chosen.seed,
+        crashes=chosen.crashes,
+        repeat=chosen.repeat,
+        fail_fast=chosen.fail_fast,
+        keep_in=str(Path(KEPT_DIRECTORY).absolute()) if trial.keep else None,
+    )
+
+
+def _of_next_program(first: Target, next_entry: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Return what later processes call after launch: of the next file, where it is of the first's."""
+    if first.after_launch is None or first.entry is None or next_entry is None:
+        return first.after_launch
+    file, function = first.after_launch
+    return (next_entry[0] if file == first.entry[0] else file, function)
+
+
+def checked_database(on: str) -> str:
+    """Return the kind of database for trials, checked.
+
+    Raises:
+        Refusal: There is no such kind.
+    """
+    if on not in DATABASES:
+        raise Refusal(f"--on {on!r} is unknown", next_step=" or ".join(DATABASES))
+    return on
+
+
+def checked_timeout(timeout_s: float | None) -> float | None:
+    """Return the maximum duration of a process in seconds, checked; None: from the baseline.
+
+    Raises:
+        Refusal: It is not above 0, or more than an hour.
+    """
+    return _checked_seconds(timeout_s, "--timeout", "10")
+
+
+def checked_jobs(jobs: int | None) -> int:
+    """Return the maximum number of trials at a time: as given, or one for each core.
+
+    Raises:
+        Refusal: It is not 1 to 256.
+    """
+    if jobs is not None and not 1 <= jobs <= 256:
+        raise Refusal(f"--jobs {jobs} is not 1 to 256", next_step="leave it out")
+    return jobs or os.cpu_count() or 1
+
+
+def _checked_downtime(seconds: float) -> float:
+    if not 0 <= seconds <= 31_536_000:
+        raise Refusal(
+            f"--downtime {seconds:g} is not 0 to 31536000 (a year)",
+            next_step="as in  --downtime 3600",
+        )
+    return seconds
+
+
+def _checked_seconds(seconds: float | None, option: str, example: str) -> float | None:
+    if seconds is not None and not 0 < seconds <= 3_600:
+        raise Refusal(
+            f"{option} {seconds} is not above 0 and up to 3600",
+            next_step=f"as in  {option} {example}",
+        )
+    return seconds
+
+
+def _pair(text: str, option: str, example: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise Refusal(
+            f"{option} {text!r} is not NAME=VALUE",
+            next_step=f"as in  {option} {shell_word((name or 'NAME') + '=' + example)}",
+        )
+    return name, value
+
+
+def _json(text: str, kind: type, option: str, example: str) -> Any:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, kind):
+        name = "list" if kind is list else "object"
+        raise Refusal(
+            f"{option} {text!r} is no JSON {name}", next_step=f"as in  {option} {example}"
+        )
+    return found

@@ -1,0 +1,136 @@
+"""Declare the commands on trials: points, sweep, replay, check, sweeps, selftest."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from resumectl.cli.common import Common, command, ends_in_order
+from resumectl.cli.help import EXPERIMENT, TRIALS, option
+from resumectl.cli.target_options import (
+    ChoiceOptions,
+    Promises,
+    TargetOptions,
+    TrialOptions,
+    checked_jobs,
+    read_spec,
+)
+from resumectl.errors import ExitCode
+
+Jobs = Annotated[
+    int | None,
+    option(
+        group=TRIALS,
+        metavar="N",
+        help="Number of trials that run at a time. [default: the number of cores]",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    order = """shop.py:checkout --args '["order-1"]'"""
+    command(app, "points", points, group=EXPERIMENT, example=(f"points {order}",))
+    command(
+        app, "sweep", sweep, group=EXPERIMENT,
+        example=(f"sweep {order}", f"sweep {order} --promise charge=exactly-once"),
+    )  # fmt: skip
+    command(
+        app, "replay", replay, group=EXPERIMENT,
+        example=(f"replay before:checkout-1/step-1 {order}",),
+    )  # fmt: skip
+    command(
+        app, "check", check, group=EXPERIMENT, example=("check 1 --promise charge=at-least-once",)
+    )
+    command(app, "sweeps", sweeps, group=EXPERIMENT, example=("sweeps",))
+    command(app, "selftest", selftest, group=EXPERIMENT, example=("selftest",))
+
+
+def _own(common: Common) -> Common:
+    """Return the options of resumectl's own process: a version that is given is the target's."""
+    return replace(common, app_version=None)
+
+
+def points(common: Common, target: TargetOptions) -> ExitCode:
+    """Show the crash points of a program.
+
+    Runs the program without a crash and lists each durable transition in its order.
+    """
+    spec = read_spec(target, TrialOptions(), app_version=common.app_version)
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing:
+        from resumectl.cli.flows import points as flow
+
+        return flow.points(_own(common), spec, doing)
+
+
+def sweep(
+    common: Common,
+    target: TargetOptions,
+    trial: TrialOptions,
+    choice: ChoiceOptions,
+    jobs: Jobs = None,
+) -> ExitCode:
+    """Kill at every crash point, resume and judge.
+
+    Each trial is a real SIGKILL and a real second process in a sandbox of its own.
+    """
+    spec = read_spec(target, trial, choice, common.app_version)
+    number = checked_jobs(jobs)
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing, ends_in_order():
+        from resumectl.cli.flows import sweep as flow
+
+        return flow.sweep(_own(common), spec, doing, jobs=number)
+
+
+def replay(
+    common: Common,
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="Crash plan, as sweep prints it.")],
+    target: TargetOptions,
+    trial: TrialOptions,
+    times: Annotated[
+        int,
+        option(
+            group=TRIALS, metavar="N", help="Number of runs; with 2 or more, count the outcomes."
+        ),
+    ] = 1,
+) -> ExitCode:
+    """Run one trial and show what happened in its order."""
+    spec = read_spec(target, trial, app_version=common.app_version)
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing:
+        from resumectl.cli.flows import replay as flow
+
+        return flow.replay(_own(common), spec, plan, doing, times=times)
+
+
+def check(
+    common: Common,
+    sweep_id: Annotated[int, typer.Argument(metavar="SWEEP", help="Number of the sweep.")],
+    promise: Promises = None,
+) -> ExitCode:
+    """Judge an earlier sweep again without running anything."""
+    from resumectl.cli.flows import stored_sweeps as flow
+
+    return flow.check(common, sweep_id, promise or [])
+
+
+def sweeps(common: Common) -> ExitCode:
+    """List sweeps, newest first."""
+    from resumectl.cli.flows import stored_sweeps as flow
+
+    return flow.sweeps(common)
+
+
+def selftest(common: Common, jobs: Jobs = None) -> ExitCode:
+    """Sweep known mistakes and check that each is found.
+
+    The corrected version of each mistake must come out KEPT.
+    """
+    from resumectl.cli.flows import selftest as flow
+
+    return flow.selftest(common, jobs=checked_jobs(jobs))

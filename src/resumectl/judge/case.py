@@ -1,0 +1,75 @@
+"""One trial beside what it is compared with: what every check gets."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from resumectl.judge.baseline import Baseline
+from resumectl.judge.fields import Field
+from resumectl.judge.interrupted_steps import OtherAnswer
+from resumectl.judge.resent_messages import unread_repeats
+from resumectl.judge.trial_view import TrialView
+from resumectl.model.events import Launched
+from resumectl.model.verdict import Exposure, Finding, Promise
+from resumectl.statuses import CANCELLED, UNFINISHED
+
+
+@dataclass(frozen=True)
+class Case:
+    """One trial beside what it is compared with.
+
+    Attributes:
+        view: The trial, without the workflows that the import or a schedule starts once more.
+        baseline: What uninterrupted runs do; its rule says what is not compared in this trial.
+        promises: Effect, step or table to promise; what is not named is held to the default.
+        other_answers: Steps that the crash interrupted, and that answered otherwise.
+        timed_out: Workflows whose timeout passed between two processes; see `timed_out`.
+    """
+
+    view: TrialView
+    baseline: Baseline
+    promises: Mapping[str, Promise]
+    other_answers: tuple[OtherAnswer, ...]
+    timed_out: frozenset[str]
+
+    @cached_property
+    def lasting(self) -> TrialView:
+        """The trial without the workflows that the program deletes, or cancels and runs once more."""
+        return self.view.without(self.baseline.begun_anew)
+
+    @cached_property
+    def is_complete(self) -> bool:
+        """Whether everything ended: what has not ended differs in all that it should have done."""
+        return self.view.final.has_settled
+
+    @cached_property
+    def unfinished(self) -> frozenset[str]:
+        """The workflows that have not ended."""
+        rows = self.view.final.snapshot.workflows
+        return frozenset(row.id for row in rows if row.status in UNFINISHED)
+
+    @cached_property
+    def unread_repeats(self) -> Mapping[Field, int]:
+        """Inboxes with messages that were sent once more, to how often one was sent."""
+        return unread_repeats(self.view, self.baseline)
+
+
+Check = Callable[[Case], Iterator[Finding | Exposure]]
+
+
+def timed_out(view: TrialView) -> frozenset[str]:
+    """Return the workflows that DBOS cancelled since their timeout passed between two processes.
+
+    Args:
+        view: The trial.
+    """
+    launched = view.final.last(Launched)
+    clock_ms = launched.clock_ms if launched is not None else 0
+    rows = view.final.snapshot.workflows
+    cancelled = {row.id for row in rows if row.status == CANCELLED}
+    return frozenset(
+        row.id
+        for process in view.processes[:-1]
+        for row in process.snapshot.workflows
+        if row.id in cancelled and row.deadline_ms is not None and row.deadline_ms <= clock_ms
+    )

@@ -1,0 +1,143 @@
+"""Compare what a trial ended with to what uninterrupted runs end with."""
+
+from collections.abc import Iterator
+
+from resumectl.judge.baseline import MISSING, usual_of
+from resumectl.judge.case import Case
+from resumectl.judge.fields import Field, FieldKind, shortened
+from resumectl.judge.not_compared import varying_fields
+from resumectl.model.evidence import (
+    CannotObserve,
+    EndedOtherwise,
+    Missing,
+    NotInBaseline,
+    OtherArguments,
+    OtherValue,
+    TimedOut,
+)
+from resumectl.model.verdict import Exposure, Finding, Kind
+
+_OF_SCENARIO = (FieldKind.OBSERVED, FieldKind.OBSERVE, FieldKind.EFFECTS)
+_GIVEN = ("arguments", "values")  # of a step, and of a statement of a body
+# Parts whose absence says that something is lost; other parts go with these.
+_PRESENCE = ("status", "name", "")
+
+
+def other_endings(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding for each workflow that ended with another status.
+
+    A workflow whose timeout passed between two processes is an exposure: DBOS cancelled it rightly.
+    """
+    if not _is_compared(case):
+        return
+    fields = case.view.fields
+    for key, values in _ended_otherwise(case):
+        if key.name in case.timed_out:
+            yield Exposure(key.name, 1, note=TimedOut())
+            continue
+        error = fields.get(key._replace(part="error"))
+        evidence = EndedOtherwise(
+            str(fields[key]), str(usual_of(values)), shortened(error) if error else ""
+        )
+        yield Finding(Kind.FAILED, key.name, evidence)
+
+
+def unobservable_outside(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding if the Scenario's `observe` or `effects` fails."""
+    if _is_compared(case):
+        for key, value in _failed_observations(case):
+            yield Finding(Kind.DIVERGED, str(key.kind), CannotObserve(str(value)))
+
+
+def repeated_messages(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield an exposure for each message that was sent once more and that nobody has received."""
+    if _is_compared(case):
+        for key, times in case.unread_repeats.items():
+            yield Exposure(key.name.replace(key.kind, "message to", 1), times)
+
+
+def missing_or_different(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding for each field that is missing or has another value."""
+    fields = case.view.fields
+    for key, values in _compared_fields(case):
+        if key not in fields:
+            if MISSING not in values and key.part in _PRESENCE:
+                yield Finding(Kind.LOST, key.subject, Missing())
+        elif key.part in _GIVEN:
+            yield from _given_otherwise(key, fields[key], values)
+        elif fields[key] not in values and key.part != "status":
+            evidence = OtherValue(key.part, shortened(fields[key]), shortened(usual_of(values)))
+            yield Finding(Kind.DIVERGED, key.subject, evidence)
+
+
+def unexpected_fields(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding for each thing that no uninterrupted run has."""
+    if not _is_compared(case):
+        return
+    baseline = case.baseline
+    known_keys = (*baseline.fields, *varying_fields(baseline.not_compared.varying))
+    known = {(key.kind, key.name) for key in known_keys}
+    judged = _Judged(case)
+    for key in sorted({key._replace(part="") for key in case.view.fields}):
+        # What is given to another write of a body is compared, and not whether it is one.
+        is_new = (key.kind, key.name) not in known and key.kind is not FieldKind.WRITE
+        if is_new and judged.contains(key):
+            yield Finding(Kind.UNEXPECTED, key.subject, NotInBaseline())
+
+
+def _is_compared(case: Case) -> bool:
+    return case.is_complete and not case.baseline.not_compared.is_everything
+
+
+def _compared_fields(case: Case) -> Iterator[tuple[Field, tuple[object, ...]]]:
+    if not _is_compared(case):
+        return
+    judged = _Judged(case)
+    for key, values in case.baseline.fields.items():
+        if judged.contains(key):
+            yield key, tuple(values)
+
+
+def _ended_otherwise(case: Case) -> Iterator[tuple[Field, tuple[object, ...]]]:
+    fields = case.view.fields
+    for key, values in case.baseline.fields.items():
+        if key.part == "status" and fields.get(key, values[0]) not in values:
+            yield key, tuple(values)
+
+
+def _failed_observations(case: Case) -> list[tuple[Field, object]]:
+    kinds = (FieldKind.OBSERVE, FieldKind.EFFECTS)
+    return [(key, value) for key, value in case.view.fields.items() if key.kind in kinds]
+
+
+class _Judged:
+    """The fields that are judged by themselves: no consequence of another finding, and compared."""
+
+    def __init__(self, case: Case) -> None:
+        self._rule = case.baseline.not_compared
+        self._repeated = case.unread_repeats
+        self._ended_otherwise = {key.name for key, _ in _ended_otherwise(case)}
+        self._can_observe = not _failed_observations(case)
+
+    def contains(self, key: Field) -> bool:
+        """Return whether a field is judged by itself."""
+        if key in self._repeated:
+            return False
+        if key.kind in _OF_SCENARIO:
+            return self._can_observe
+        # What belongs to a workflow that ended otherwise is a consequence, as is the answer.
+        is_answer = bool(self._ended_otherwise) and key.kind is FieldKind.ANSWER
+        is_consequence = is_answer or key.owner in self._ended_otherwise
+        return not is_consequence and not self._rule.covers(key)
+
+
+def _given_otherwise(
+    key: Field, given: tuple[str, ...], values: tuple[object, ...]
+) -> Iterator[Finding]:
+    usual = {text for value in values if isinstance(value, tuple) for text in value}
+    for text in given:
+        if text not in usual:
+            evidence = OtherArguments(
+                key.part == "values", shortened(text), shortened(" or ".join(sorted(usual)))
+            )
+            yield Finding(Kind.DIVERGED, key.name, evidence)

@@ -1,0 +1,103 @@
+"""What of a trial is not compared with uninterrupted runs, and why: the whole rule in one type."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from resumectl.judge.fields import Count, Field, FieldKind
+
+
+@dataclass(frozen=True, slots=True)
+class NotCompared:
+    """The rule for what is not compared. A field or a count is compared unless one of these holds:
+
+    1. It varies: uninterrupted runs do not agree on it.
+    2. It belongs to a step behind an open step of its workflow. A step is open if its result varies
+       between uninterrupted runs and other steps may follow, if it received another message than in
+       the baseline, or if the crash interrupted it and it answered otherwise when it ran again. Of a
+       workflow that was cancelled every step is behind an open one. So are the children that such
+       steps begin, and what the workflow's body writes.
+    3. Its workflow was started by a schedule, in the baseline and not in the trial.
+    4. The trial had diverged before the crash: then nothing is compared.
+
+    Whatever is not compared is still held to the promises, and must be the same in all processes of
+    one trial.
+
+    Attributes:
+        varying: Fields and counts on which uninterrupted runs do not agree.
+        open_steps: Workflow to the number of its first open step; the steps behind it are open too.
+        absent: Workflows that a schedule started in the baseline alone.
+        is_everything: Whether nothing is compared.
+    """
+
+    varying: frozenset[Field | Count]
+    open_steps: Mapping[str, int]
+    absent: frozenset[str] = frozenset()
+    is_everything: bool = False
+
+    def opened_at(self, steps: Mapping[str, int]) -> "NotCompared":
+        """Return the rule with more open steps.
+
+        Args:
+            steps: Workflow to the number of its first open step.
+        """
+        return replace(self, open_steps=earliest(self.open_steps, steps))
+
+    def covers(self, key: Field) -> bool:
+        """Return whether a field is not compared because of where it is (2, 3, 4)."""
+        if self.is_everything or (key.workflow or key.name) in self.absent:
+            return True
+        if key.kind is FieldKind.WRITE:
+            return key.workflow in self.open_steps  # no number tells behind which step it is
+        if self._is_open_child(key.workflow or key.name):
+            return True
+        return key.number > self.open_steps.get(key.workflow, key.number)
+
+    def covers_site(self, site: str) -> bool:
+        """Return whether what happens in a step is not compared because of where it is (2, 3, 4).
+
+        Args:
+            site: As in `checkout-1/step-2`; elsewhere than in a step only 3 and 4 hold.
+        """
+        workflow, _, number = site.rpartition("/step-")
+        if self.is_everything or workflow in self.absent:
+            return True
+        return number.isdigit() and self.covers(
+            Field(FieldKind.STEP, site, "", workflow, int(number))
+        )
+
+    def _is_open_child(self, workflow: str) -> bool:
+        """Return whether a workflow is the child, or a child's child, of a step behind an open one.
+
+        DBOS names a child after its parent and the number of the step: `checkout-1-3`.
+        """
+        for parent, number in self.open_steps.items():
+            step, _, _ = workflow.removeprefix(f"{parent}-").partition("-")
+            if workflow.startswith(f"{parent}-") and step.isdigit() and int(step) > number:
+                return True
+        return False
+
+    def described(self) -> Iterator[str]:
+        """Yield what is not compared, for people."""
+        yield from sorted(str(each) for each in self.varying if not self._is_behind_open(each))
+        for workflow, number in sorted(self.open_steps.items()):
+            if number:
+                yield f"the steps of {workflow} after step {number}"
+            else:
+                yield f"the steps of {workflow}, which is cancelled"
+
+    def _is_behind_open(self, key: Field | Count) -> bool:
+        return self.covers(key) if isinstance(key, Field) else self.covers_site(key.about)
+
+
+def earliest(*steps: Mapping[str, int]) -> dict[str, int]:
+    """Return each workflow with its smallest number."""
+    found: dict[str, int] = {}
+    for each in steps:
+        for workflow, number in each.items():
+            found[workflow] = min(number, found.get(workflow, number))
+    return found
+
+
+def varying_fields(keys: Iterable[Field | Count]) -> Iterator[Field]:
+    """Yield those of the keys that are fields."""
+    return (key for key in keys if isinstance(key, Field))

@@ -1,0 +1,185 @@
+"""Count what happened: effects, executions of steps, writes of bodies, records, commits."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from resumectl.judge.baseline import MISSING, NEVER
+from resumectl.judge.case import Case
+from resumectl.judge.fields import Count, FieldKind
+from resumectl.judge.interrupted_steps import CountByName, counts_by_name
+from resumectl.judge.promises import default_promise, promised_name
+from resumectl.model.events import EffectsCounted, StepStarted
+from resumectl.model.evidence import (
+    BehindOtherAnswer,
+    Happening,
+    NeverInBaseline,
+    RowsNotCompared,
+    TooFew,
+    TooFewInWorkflow,
+    TooMany,
+    TooManyInProcess,
+    TooManyInWorkflow,
+    TooManyRecords,
+)
+from resumectl.model.verdict import Exposure, Finding, Kind, Promise
+
+
+def too_many_or_few(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield what happened more, or less, often than in uninterrupted runs.
+
+    It is a finding where the promise forbids it, and an exposure where the promise allows it.
+    """
+    keys = {*case.view.counts, *case.baseline.counts} - case.baseline.not_compared.varying
+    for key in sorted(key for key in keys if isinstance(key, Count)):
+        times = case.view.counts.get(key, 0)
+        least, most = _usual_times(case, key)
+        if times > most:
+            yield from _too_many(case, key, times, most)
+        elif times < least and case.is_complete:
+            yield from _too_few(case, key, times, least)
+
+
+def _usual_times(case: Case, key: Count) -> tuple[int, int]:
+    least, most = case.baseline.counts.get(key, NEVER)
+    if case.baseline.not_compared.covers_site(_site_of(case, key)):
+        return 0, max(most, 1)
+    return least, most
+
+
+def _site_of(case: Case, key: Count) -> str:
+    """Return where something happened; for what the Scenario itself counts, outside of any workflow."""
+    if key.happening is Happening.EXECUTION:
+        return key.about
+    event = case.view.effect_sites.get(key)
+    return str(event.site) if event is not None else "outside of any workflow"
+
+
+def _promise_given(case: Case, key: Count) -> Promise | None:
+    """Return the promise that names this; None if none does."""
+    # A step that is named as its effect is: the promise is of the effect.
+    is_shadowed = key.happening is Happening.EXECUTION and any(
+        other.name == key.name
+        for other in case.baseline.counts
+        if other.happening is Happening.EFFECT
+    )
+    return None if is_shadowed else case.promises.get(promised_name(key))
+
+
+def _too_many(case: Case, key: Count, times: int, most: int) -> Iterator[Finding | Exposure]:
+    event = case.view.effect_sites.get(key)
+    promise = _promise_given(case, key) or default_promise(key, event)
+    differs = len(case.view.payloads.get(key, ())) > 1
+    if most == 0 and key.happening is Happening.EFFECT:
+        yield Finding(Kind.UNEXPECTED, key.subject, NeverInBaseline(times))
+    elif promise is Promise.AT_LEAST_ONCE:
+        # What ran once after the crash, and never without one, repeats nothing.
+        if times > 1:
+            yield Exposure(key.subject, times, differs)
+    else:
+        is_named = promised_name(key) in case.promises
+        is_outside = key.happening is Happening.WRITE or event is not None
+        evidence = TooMany(
+            key.happening, times, most, str(promise), differs, is_outside and not is_named
+        )
+        yield Finding(Kind.DUPLICATED, key.subject, evidence)
+
+
+def _too_few(case: Case, key: Count, times: int, least: int) -> Iterator[Finding | Exposure]:
+    counted = case.view.final.last(EffectsCounted)
+    cannot_count = counted is not None and counted.error is not None
+    if key.happening is Happening.EFFECT and cannot_count:
+        return
+    given = _promise_given(case, key)
+    promise = given or default_promise(key, case.view.effect_sites.get(key))
+    if promise is Promise.AT_MOST_ONCE:
+        yield Exposure(key.subject, times)
+    elif key.happening is not Happening.WRITE:  # other rows of a table are compared by `observe`
+        # Of what never happened in this trial nothing says where it belongs.
+        said = str(promise) if given or key in case.view.counts else ""
+        yield Finding(Kind.LOST, key.subject, TooFew(key.happening, times, least, said))
+
+
+def too_many_in_process(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding for each step that ran more often within one process.
+
+    A crash excuses one more execution in the next process, and never two in one.
+    """
+    varying = case.baseline.not_compared.varying
+    for number, process in enumerate(case.lasting.processes, start=1):
+        begun = Counter(
+            Count(Happening.EXECUTION, event.step, str(event.site))
+            for event in process.all(StepStarted)
+            # DBOS's own retries are no second execution, and outside of any workflow
+            # nobody promises anything.
+            if event.site.workflow and not (event.is_transaction or event.is_retry)
+        )
+        for key, times in begun.items():
+            usual = case.baseline.counts.get(key, NEVER)[1]
+            if times > max(usual, 1) and key not in varying:
+                evidence = TooManyInProcess(times, usual, number)
+                yield Finding(Kind.DUPLICATED, key.subject, evidence)
+
+
+def inserted_again(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield an exposure for each table that steps insert into more often than in uninterrupted runs."""
+    usual = {each.name: each.times for each in case.baseline.transitions}
+    writes = (key for key in case.baseline.counts if key.happening is Happening.WRITE)
+    by_bodies = {key.name for key in writes}
+    for name, times in case.view.committed.items():
+        is_insert = name.endswith("/inserted") and name not in by_bodies
+        if is_insert and 0 < usual.get(name, 0) < times:
+            yield Exposure(name, times, note=RowsNotCompared())
+
+
+# --- behind a step that answered otherwise, steps are counted by name, not by number
+
+
+def counted_by_name(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding for each step that a workflow ran more, or less, often by name than promised."""
+    if not case.is_complete:
+        return
+    for count in _counts_by_name(case):
+        promise = case.promises.get(count.step, Promise.AT_LEAST_ONCE)
+        if count.times < count.least and promise is not Promise.AT_MOST_ONCE:
+            few = TooFewInWorkflow(count.times, count.least)
+            yield Finding(Kind.LOST, count.subject, few)
+        if count.times > max(count.most, 1) and promise is not Promise.AT_LEAST_ONCE:
+            many = TooManyInWorkflow(count.times, count.most, str(promise))
+            yield Finding(Kind.DUPLICATED, count.subject, many)
+
+
+def new_names(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield an exposure for each step behind another answer that no uninterrupted run has."""
+    for count in _counts_by_name(case):
+        if count.times and not count.most:
+            yield Exposure(count.subject, count.times, note=BehindOtherAnswer())
+
+
+def _counts_by_name(case: Case) -> Iterator[CountByName]:
+    """Yield the counts of the workflows in which a step answered otherwise."""
+    for workflow in sorted({answer.workflow for answer in case.other_answers}):
+        yield from counts_by_name(workflow, case.view, case.baseline)
+
+
+def recorded_again(case: Case) -> Iterator[Finding | Exposure]:
+    """Yield a finding for each step that such a workflow recorded more often.
+
+    A crash excuses one more run of a step, and never one more record of it. The step that answered
+    otherwise is left out: a lease is asked for until it is free.
+    """
+    if not case.is_complete:
+        return
+    again = {(answer.workflow, answer.step) for answer in case.other_answers}
+    workflows = {answer.workflow for answer in case.other_answers}
+    usual = Counter(
+        (key.workflow, name)
+        for key, values in case.baseline.fields.items()
+        if key.kind is FieldKind.STEP and key.part == "name"
+        for name in {*values} - {MISSING}
+    )
+    found = Counter((row.workflow, row.name) for row in case.view.final.snapshot.steps)
+    for workflow, step in sorted(usual):
+        times, most = found[workflow, step], usual[workflow, step]
+        is_own = workflow in workflows and not step.startswith("DBOS.")
+        if is_own and times > most and (workflow, step) not in again:
+            yield Finding(Kind.DUPLICATED, f"{step}, {workflow}", TooManyRecords(times, most))

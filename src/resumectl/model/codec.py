@@ -1,0 +1,243 @@
+"""Turn frozen dataclasses into plain data for JSON, and read them back exactly.
+
+One codec for everything that crosses a process boundary or is stored. Nothing has a default when it
+is read: a missing field, an unknown field and an unknown kind are errors, for a value that was
+guessed could turn a broken promise into a kept one.
+
+A class that stands for one kind among several has a class attribute `KIND`, which is written as the
+field `kind`; a field whose type is a union of such classes is read by it.
+"""
+
+import dataclasses
+import functools
+import json
+import types
+from collections.abc import Callable, Mapping, Sequence, Set
+from enum import Enum
+from typing import (
+    Any,
+    ClassVar,
+    Protocol,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+# Data that JSON can hold, and whose shape is the program's own.
+Plain = Any
+
+T = TypeVar("T")
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+_Decoder = Callable[[Any], Any]
+
+
+class SchemaError(ValueError):
+    """Plain data has not the shape that this version of resumectl writes."""
+
+
+class Kinded(Protocol):
+    """A dataclass that is one kind among several."""
+
+    KIND: ClassVar[str]
+
+
+def to_plain(value: object) -> Plain:
+    """Return a value as plain data.
+
+    Args:
+        value: A dataclass, or what one is made of.
+
+    Raises:
+        TypeError: Something in it is neither plain data nor a dataclass.
+    """
+    kind = type(value)
+    if kind in _SCALARS:  # most of what is encoded, some hundred values in each process
+        return value
+    if kind is tuple or kind is list:
+        return [to_plain(item) for item in value]  # type: ignore[attr-defined]
+    if dataclasses.is_dataclass(kind):
+        plain = {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
+        return {"kind": kind.KIND, **plain} if hasattr(kind, "KIND") else plain
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: to_plain(item) for key, item in value.items()}
+    if isinstance(value, str | int | float | list | tuple):  # of a class of the program's own
+        return value
+    raise TypeError(f"{kind.__name__} is no plain data")
+
+
+@functools.cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def from_plain(kind: type[T], plain: Plain) -> T:
+    """Return the value of a type that plain data stands for.
+
+    Args:
+        kind: A dataclass, or any type that a field of one may have.
+        plain: What `to_plain` made of it.
+
+    Raises:
+        SchemaError: A field is missing, unknown, or of another type.
+    """
+    decode: _Decoder = _decoder(cast(Any, kind))
+    return cast(T, decode(plain))
+
+
+def to_json(value: object) -> str:
+    """Return a dataclass as one line of JSON."""
+    return json.dumps(to_plain(value))
+
+
+def from_json(kind: type[T], text: str) -> T:
+    """Return the value of a type that JSON stands for.
+
+    Args:
+        kind: As `from_plain` takes it.
+        text: What `to_json` returned.
+
+    Raises:
+        SchemaError: A field is missing, unknown, or of another type.
+    """
+    return from_plain(kind, json.loads(text))
+
+
+def any_of(kinds: Sequence[type], plain: Plain) -> Any:
+    """Return the value of one of several kinds that plain data stands for.
+
+    Args:
+        kinds: Dataclasses, each with a `KIND`.
+        plain: What `to_plain` made of it.
+
+    Raises:
+        SchemaError: The kind is unknown, or a field is missing, unknown, or of another type.
+    """
+    return _decode_union(tuple(kinds), plain)
+
+
+@functools.cache
+def _decoder(hint: Any) -> _Decoder:
+    origin = get_origin(hint)
+    if hint is Any:
+        return _decode_anything
+    if origin in (Union, types.UnionType):
+        return _union_decoder(get_args(hint))
+    if origin is tuple:
+        return _tuple_decoder(get_args(hint))
+    if origin is not None and issubclass(origin, Mapping):
+        return functools.partial(_decode_mapping, get_args(hint)[1])
+    if origin is not None and issubclass(origin, Sequence):
+        return _tuple_decoder((get_args(hint)[0], ...))
+    if dataclasses.is_dataclass(hint):
+        return _dataclass_decoder(cast(type, hint))
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return functools.partial(_decode_enum, hint)
+    return _scalar_decoder(hint)
+
+
+def _decode_anything(plain: Plain) -> Plain:
+    return plain
+
+
+def _union_decoder(hints: tuple[Any, ...]) -> _Decoder:
+    others = tuple(hint for hint in hints if hint is not type(None))
+    if len(others) == 1:
+        read = _decoder(others[0])
+        return lambda plain: None if plain is None else read(plain)
+
+    def decode(plain: Plain) -> Any:
+        if plain is None and len(others) < len(hints):
+            return None
+        return _decode_union(others, plain)
+
+    return decode
+
+
+def _decode_union(kinds: tuple[type, ...], plain: Plain) -> Any:
+    known = _by_kind(kinds)
+    kind = plain.get("kind") if isinstance(plain, dict) else None
+    if not isinstance(kind, str) or kind not in known:
+        raise SchemaError(f"unknown kind {kind!r}")
+    return _decoder(known[kind])(plain)
+
+
+@functools.cache
+def _by_kind(kinds: tuple[type, ...]) -> dict[str, type]:
+    found = {cast(Kinded, kind).KIND: kind for kind in kinds}
+    assert len(found) == len(kinds), "two classes have the same KIND"
+    return found
+
+
+def _tuple_decoder(hints: tuple[Any, ...]) -> _Decoder:
+    if hints[-1] is not Ellipsis:
+        return functools.partial(_decode_fixed_tuple, hints)
+    read = _decoder(hints[0])
+
+    def decode(plain: Plain) -> tuple[Any, ...]:
+        if not isinstance(plain, list | tuple):
+            raise SchemaError(f"{type(plain).__name__} where a list is expected")
+        return tuple([read(item) for item in plain])
+
+    return decode
+
+
+def _decode_fixed_tuple(hints: tuple[Any, ...], plain: Plain) -> tuple[Any, ...]:
+    if not isinstance(plain, list | tuple) or len(plain) != len(hints):
+        raise SchemaError(f"{plain!r} where a list of {len(hints)} is expected")
+    return tuple(_decoder(hint)(item) for hint, item in zip(hints, plain, strict=True))
+
+
+def _decode_mapping(hint: Any, plain: Plain) -> dict[str, Any]:
+    if not isinstance(plain, Mapping):
+        raise SchemaError(f"{type(plain).__name__} where an object is expected")
+    read = _decoder(hint)
+    return {key: read(item) for key, item in plain.items()}
+
+
+def _decode_enum(kind: type[Enum], plain: Plain) -> Enum:
+    try:
+        return kind(plain)
+    except ValueError:
+        raise SchemaError(f"{plain!r} is no {kind.__name__}") from None
+
+
+def _scalar_decoder(kind: type) -> _Decoder:
+    accepted = frozenset((int, float)) if kind is float else frozenset((kind,))
+
+    def decode(plain: Plain) -> Any:
+        if type(plain) not in accepted:
+            raise SchemaError(f"{type(plain).__name__} where {kind.__name__} is expected")
+        return plain
+
+    return decode
+
+
+def _wrong_fields(kind: type, names: Set[str], given: Set[str]) -> SchemaError:
+    missing, unknown = sorted(names - given), sorted(given - names)
+    if missing:
+        return SchemaError(f"{kind.__name__} has no {missing[0]}")
+    return SchemaError(f"{kind.__name__} has an unknown field {unknown[0]}")
+
+
+def _dataclass_decoder(kind: type) -> _Decoder:
+    hints = get_type_hints(kind)
+    readers = {name: _decoder(hints[name]) for name in _field_names(kind)}
+    tag = {"kind"} if hasattr(kind, "KIND") else set()
+    names = readers.keys() | tag
+
+    def decode(plain: Plain) -> Any:
+        if not isinstance(plain, Mapping):
+            raise SchemaError(f"{type(plain).__name__} where {kind.__name__} is expected")
+        if plain.keys() != names:
+            raise _wrong_fields(kind, names, plain.keys())
+        try:
+            return kind(*[read(plain[name]) for name, read in readers.items()])
+        except SchemaError as error:
+            raise SchemaError(f"{kind.__name__}: {error}") from None
+
+    return decode

@@ -1,0 +1,53 @@
+"""Change every text in a dataclass, however deep it stands."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from resumectl.model.text_enum import TextEnum
+
+V = TypeVar("V")
+Change = Callable[[str], str]
+# Returns what is done with a field instead, given its class and name; None for nothing else.
+Override = Callable[[type, str], Callable[[Any], Any] | None]
+
+
+def _no_override(_kind: type, _name: str) -> None:
+    return None
+
+
+def map_texts(value: V, change: Change, override: Override = _no_override) -> V:
+    """Return a dataclass, or plain data, with each text in it changed.
+
+    Args:
+        value: The dataclass or plain data.
+        change: Returns the text to put in place of another.
+        override: Returns, for a class and the name of a field, another change of the whole field.
+    """
+    changed: Any = _mapped(value, change, override)
+    return changed  # type: ignore[no-any-return]
+
+
+def _mapped(value: Any, change: Change, override: Override) -> Any:
+    if isinstance(value, TextEnum):
+        return value
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, tuple | list):
+        return type(value)(_mapped(item, change, override) for item in value)
+    if isinstance(value, Mapping):
+        return {change(key): _mapped(item, change, override) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return _mapped_dataclass(value, change, override)
+    return value
+
+
+def _mapped_dataclass(value: Any, change: Change, override: Override) -> Any:
+    changes = {}
+    for field in dataclasses.fields(value):
+        old = getattr(value, field.name)
+        other = override(type(value), field.name)
+        new = other(old) if other is not None else _mapped(old, change, override)
+        if new is not old and new != old:
+            changes[field.name] = new
+    return dataclasses.replace(value, **changes) if changes else value

@@ -1,0 +1,43 @@
+"""How a process ended, as the kernel reports it, and the exit statuses of resumectl's own processes."""
+
+import signal
+from dataclasses import dataclass
+
+from resumectl.model.crash_plan import EXIT_STATUS, KillMethod
+
+ENDED_WELL = 0
+TARGET_FAILED = 70  # the target could not be run: nothing is proved
+DISK_FULL = 71  # what the process would show is the disk's doing, and proves nothing
+ACCESS_REFUSED = 72  # something outside the sandbox was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExit:
+    """The end of one process.
+
+    Attributes:
+        pid: Its process id.
+        signal: Number of the signal that killed it; None if it exited.
+        exit_status: Its exit status; None if a signal killed it.
+        in_time: Whether it ended before the runner's time limit.
+    """
+
+    pid: int
+    signal: int | None
+    exit_status: int | None
+    in_time: bool
+
+    def is_by(self, method: KillMethod) -> bool:
+        """Return whether the process ended as a kill method ends it."""
+        return {
+            KillMethod.KILL: self.signal == signal.SIGKILL,
+            KillMethod.TERM: self.signal == signal.SIGTERM,
+            KillMethod.EXIT: self.exit_status == EXIT_STATUS,
+        }[method]
+
+    def __str__(self) -> str:
+        if not self.in_time:
+            return "ended by the runner: time limit reached"
+        if self.signal is not None:
+            return f"killed by {signal.Signals(self.signal).name}"
+        return f"exit status {self.exit_status}"

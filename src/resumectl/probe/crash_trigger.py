@@ -1,0 +1,75 @@
+"""Count the transitions that a crash matches, and end the process at the one that is due.
+
+Knows neither statements nor databases. The caller makes sure that nothing else is committed between
+a matching commit and the kill.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from resumectl.model.crash_plan import EXIT_STATUS, Crash, Edge, KillMethod
+from resumectl.probe.sql_facts import Fact
+
+
+class CrashTrigger:
+    """Ends this process at one crash point, or pauses it there.
+
+    Args:
+        crash: Where and how to end the process.
+        note: Records the crash point, as in `after:alpha-1-7/step-1`, before the kill; must be one
+            system call on a descriptor that is already open.
+        pause: Called there instead of ending the process; None to end it.
+    """
+
+    def __init__(
+        self, crash: Crash, note: Callable[[str], None], pause: Callable[[], None] | None = None
+    ) -> None:
+        self.crash = crash
+        self._note = note
+        self._pause = pause
+        self._matched = 0
+
+    def matching(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Return those of the facts that the crash matches."""
+        covers = self.crash.at.covers
+        return [fact for fact in facts if covers(fact.name)]
+
+    def fire_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
+        """End the process if the crash is at this edge of one of these facts.
+
+        Args:
+            edge: Side of the commit.
+            matching: Facts of the commit that the crash matches.
+        """
+        index = self.crash.at.n - 1 - self._matched
+        if self.crash.edge is edge and 0 <= index < len(matching):
+            self._note(f"{edge}:{matching[index].name}")
+            if self._pause is None:
+                end_process(self.crash.method)
+            self._pause()
+
+    def count(self, matching: Sequence[Fact]) -> None:
+        """Count facts that the crash matches, and that are committed now."""
+        self._matched += len(matching)
+
+
+def end_process(method: KillMethod) -> NoReturn:
+    """End this process; nothing in this thread runs afterwards.
+
+    Args:
+        method: How.
+    """
+    if method is KillMethod.EXIT:
+        os._exit(EXIT_STATUS)
+    if method is KillMethod.TERM:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+    # The signal is on its way, but this thread may still be scheduled once more. Without blocking
+    # here, it has been observed to send the COMMIT that the kill was to precede.
+    while True:
+        threading.Event().wait()

@@ -1,0 +1,87 @@
+"""Note or shorten the pauses of a program in DBOS: sleeps, and waits for messages and events.
+
+To be called in the target process, before the program is imported.
+"""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import dbos._utils
+from dbos import DBOS
+
+_LOOK_EVERY_S = 0.02  # at a clock that may be set ahead
+
+
+def limit_sleeps(max_s: float) -> None:
+    """Shorten each `DBOS.sleep` that would last longer.
+
+    Args:
+        max_s: Maximum duration of a sleep, in seconds.
+    """
+    for name in ("sleep", "sleep_async"):
+        original = getattr(DBOS, name)
+
+        def sleep(seconds: float, original: Callable[[float], Any] = original) -> Any:
+            return original(min(seconds, max_s))
+
+        setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
+
+
+# What pauses a thread, and the parameter that says for how many seconds at most.
+_PAUSES = (("sleep", "seconds"), ("recv", "timeout_seconds"), ("get_event", "timeout_seconds"))
+
+
+def note_pauses(pause: Callable[[float], AbstractContextManager[None]]) -> None:
+    """Note each pause of a thread in DBOS; pauses of coroutines are not noted.
+
+    Args:
+        pause: Entered for the time of the pause, with its maximum duration in seconds.
+    """
+    for name, parameter in _PAUSES:
+        setattr(DBOS, name, staticmethod(_noted_pause(getattr(DBOS, name), parameter, pause)))
+
+
+def _noted_pause(
+    original: Callable[..., Any],
+    parameter: str,
+    pause: Callable[[float], AbstractContextManager[None]],
+) -> Callable[..., Any]:
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def paused(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        with pause(bound.arguments[parameter]):
+            return original(*args, **kwargs)
+
+    return paused
+
+
+def let_waits_follow_the_clock() -> None:
+    """End the waits of `recv` and `get_event` when the wall clock says so, as after a restart."""
+    event = dbos._utils.LoopAwareEvent
+    wait, wait_async = event.wait, event.wait_async
+
+    def waited(self: Any, timeout: float | None = None) -> bool:
+        if timeout is None:
+            return wait(self)
+        until = time.time() + timeout
+        while not wait(self, min(max(0.0, until - time.time()), _LOOK_EVERY_S)):
+            if time.time() >= until:
+                return False
+        return True
+
+    async def waited_async(self: Any, timeout: float) -> bool:
+        until = time.time() + timeout
+        while not await wait_async(self, min(max(0.0, until - time.time()), _LOOK_EVERY_S)):
+            if time.time() >= until:
+                return False
+        return True
+
+    setattr(event, "wait", waited)  # noqa: B010
+    setattr(event, "wait_async", waited_async)  # noqa: B010

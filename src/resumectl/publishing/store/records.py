@@ -1,0 +1,351 @@
+"""Questions asked of resumectl's own tables: batches, deliveries, failures, lives. Reads only.
+
+A batch's status is DBOS's, and joined to it.
+
+Every answer is counted where it is durable, when it is asked for: there is no counter row
+to keep in step, and none to contend for.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from resumectl.database import Snapshot, in_parts
+from resumectl.publishing.store import unfinished
+from resumectl.publishing.store.dbos_tables import has_dbos_tables, workflow_status
+from resumectl.publishing.store.models import batches, deliveries, failures, lives, publishers
+from resumectl.publishing.store.state import (
+    DELETED,
+    NOT_STARTED,
+    Active,
+    BatchState,
+    Counts,
+    Left,
+    LifeCounters,
+    PublisherState,
+    State,
+)
+from resumectl.publishing.store.unfinished import Origin
+from resumectl.publishing.store.view import View
+from resumectl.settings import Settings
+from resumectl.statuses import ENDED
+
+FAILURES_SHOWN_MAX = 20  # of one batch
+
+_ws = workflow_status.c
+
+
+def unstarted_batches(connection: Snapshot, settings: Settings) -> list[str]:
+    """Batches that were written down, and whose workflow was never started.
+
+    One without a workflow that has left traces was started, and its workflow was deleted since,
+    by hand or by DBOS's retention: to start it again would deliver everything once more.
+    """
+    query = sa.select(batches.c.id).where(~_has_traces(batches.c.id))
+    if has_dbos_tables(connection, settings):
+        own = sa.exists().where(_ws.workflow_uuid == batches.c.id)
+        query = query.where(~own)
+    return list(connection.scalars(query.order_by(batches.c.created_at_ms, batches.c.id)))
+
+
+def has_traces(connection: sa.Connection, batch_id: str) -> bool:
+    """Whether a batch was at work once: something was delivered, or failed."""
+    return bool(connection.scalar(sa.select(_has_traces(sa.literal(batch_id)))))
+
+
+def _has_traces(batch_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return sa.or_(
+        sa.exists().where(deliveries.c.batch_id == batch_id),
+        sa.exists().where(failures.c.batch_id == batch_id),
+    )
+
+
+def read_state(
+    view: View,
+    settings: Settings,
+    *,
+    name: str | None = None,
+    batch_ids: Sequence[str] | None = None,
+) -> State:
+    """Count what survived.
+
+    Args:
+        view: Of a database with resumectl's tables.
+        settings: Where it is.
+        name: Only this publisher.
+        batch_ids: Only these batches.
+    """
+    connection = view.connection
+    query = sa.select(batches).order_by(batches.c.created_at_ms, batches.c.id)
+    if name is not None:
+        query = query.where(batches.c.publisher == name)
+    if batch_ids is not None:
+        query = query.where(batches.c.id.in_(batch_ids))
+    rows = connection.execute(query).all()
+    ids = [row.id for row in rows]
+    narrow = name is not None or batch_ids is not None
+    counted = _deliveries_by_batch(connection, ids if narrow else None)
+    failed = failures_by_batch(connection, ids if narrow else None)
+    is_there = has_dbos_tables(connection, settings)
+    status = _status_by_batch(connection) if is_there else {}
+    for row in rows:
+        was_started = row.id in counted or row.id in failed
+        status.setdefault(row.id, DELETED if was_started else NOT_STARTED)
+    lacking = _lacking(rows, counted)
+    if is_there:
+        active = unfinished.active_workflows(connection)
+        undelivered = unfinished.undelivered(connection, list(lacking), active)
+    else:
+        active, undelivered = {}, {each: {None: number} for each, number in lacking.items()}
+    left = Left.by_batch(status, undelivered, active)
+    states: defaultdict[str, list[BatchState]] = defaultdict(list)
+    for row in rows:
+        delivered, total, ignored = counted.get(row.id, (0, 0, 0))
+        found = failed.get(row.id, [])
+        rest = left.get(row.id, Left())
+        counts = Counts(
+            expected=row.expected,
+            delivered=delivered,
+            repeated=total - delivered,
+            missing=rest.missing,
+            failed=len(found),
+            pending=rest.pending,
+            ignored=ignored,
+            cancelled=rest.cancelled,
+            unfinished=active.get(row.id, Active()).workflows,
+        )
+        states[row.publisher].append(
+            BatchState(
+                id=row.id,
+                publisher=row.publisher,
+                guarantee=row.guarantee,
+                status=status[row.id],
+                counts=counts,
+                failures=tuple(found[:FAILURES_SHOWN_MAX]),
+                unfinished_children=active.get(row.id, Active()).children,
+            )
+        )
+    counters = _counters_by_publisher(view)
+    if batch_ids is not None:
+        names = sorted(states)
+    else:
+        known = sa.select(publishers.c.name).order_by(publishers.c.name)
+        names = [each for each in connection.scalars(known) if name in (None, each)]
+    return State(
+        tuple(
+            PublisherState(
+                name=each,
+                batches=tuple(states.get(each, ())),
+                durable=sum(b.counts.delivered + b.counts.repeated for b in states.get(each, ())),
+                lives=tuple(counters.get(each, ())),
+            )
+            for each in names
+        )
+    )
+
+
+def _lacking(rows: Sequence[Any], counted: Mapping[str, tuple[int, int, int]]) -> dict[str, int]:
+    delivered = {row.id: counted.get(row.id, (0, 0, 0))[0] for row in rows}
+    return {r.id: r.expected - delivered[r.id] for r in rows if delivered[r.id] < r.expected}
+
+
+def read_counts(connection: Snapshot, batch_ids: Sequence[str]) -> Counts:
+    """The counts of these batches together; cheap enough to be asked again and again."""
+    rows = connection.execute(
+        sa.select(batches.c.id, batches.c.expected, _ws.status)
+        .outerjoin(workflow_status, _ws.workflow_uuid == batches.c.id)
+        .where(batches.c.id.in_(batch_ids))
+    ).all()
+    counted = _deliveries_by_batch(connection, [row.id for row in rows])
+    # While a batch runs, what it lacks is taken for pending: to look at each message costs more.
+    ended = {row.id: row.status for row in rows if row.status in ENDED}
+    lacking = _lacking([row for row in rows if row.id in ended], counted)
+    left: dict[str, Left] = {}
+    if lacking:
+        active = unfinished.active_workflows(connection)
+        undelivered = unfinished.undelivered(connection, list(lacking), active)
+        left = Left.by_batch(ended, undelivered, active)
+    total = Counts()
+    for row in rows:
+        delivered = counted.get(row.id, (0, 0, 0))[0]
+        missing = left.get(row.id, Left()).missing
+        total += Counts(
+            expected=row.expected,
+            delivered=delivered,
+            missing=missing,
+            pending=row.expected - delivered - missing,
+        )
+    return total
+
+
+def deliveries_made(connection: Snapshot, origins: Mapping[str, Origin]) -> dict[str, int]:
+    """How often the message of each workflow was delivered; those without one are left out.
+
+    Args:
+        connection: In a snapshot.
+        origins: What each workflow delivers for.
+    """
+    d = deliveries.c
+    made: dict[tuple[str, int], int] = {}
+    for part in in_parts(sorted({each.batch_id for each in origins.values()})):
+        query = (
+            sa.select(d.batch_id, d.message_number, sa.func.count())
+            .where(d.batch_id.in_(part))
+            .group_by(d.batch_id, d.message_number)
+        )
+        made.update(((batch_id, n), int(count)) for batch_id, n, count in connection.execute(query))
+    return {
+        workflow_id: made[(origin.batch_id, origin.message)]
+        for workflow_id, origin in origins.items()
+        if origin.message is not None and (origin.batch_id, origin.message) in made
+    }
+
+
+def deliveries_of(connection: sa.Connection, workflow_id: str) -> list[tuple[int, int]]:
+    """Life and time of each delivery that a workflow made."""
+    batch_id, _, number = workflow_id.rpartition("-")
+    if not re.fullmatch(r"[0-9]{1,9}", number):
+        return []
+    query = sa.select(deliveries.c.life_id, deliveries.c.delivered_at_ms).where(
+        deliveries.c.batch_id == batch_id, deliveries.c.message_number == int(number)
+    )
+    return [(int(life), int(at)) for life, at in connection.execute(query)]
+
+
+def failures_by_batch(
+    connection: sa.Connection, ids: list[str] | None
+) -> dict[str, list[tuple[int, str]]]:
+    """Number and error of each message that failed, by batch; None: of all batches."""
+    query = sa.select(failures.c.batch_id, failures.c.message_number, failures.c.error).order_by(
+        failures.c.batch_id, failures.c.message_number
+    )
+    if ids is not None:
+        query = query.where(failures.c.batch_id.in_(ids))
+    found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.batch_id].append((row.message_number, row.error))
+    return found
+
+
+def _deliveries_by_batch(
+    connection: sa.Connection, ids: list[str] | None
+) -> dict[str, tuple[int, int, int]]:
+    """Batch id to distinct messages delivered, deliveries, attempts ignored."""
+    d = deliveries.c
+    # One grouping, in the order of the index: grouping by message first, and then by batch,
+    # took SQLite 1.5 rather than 0.4 s for a million.
+    query = sa.select(
+        d.batch_id,
+        sa.func.count(d.message_number.distinct()),
+        sa.func.count(),
+        sa.func.sum(d.ignored),
+    ).group_by(d.batch_id)
+    if ids is not None:
+        query = query.where(d.batch_id.in_(ids))
+    return {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in connection.execute(query)}
+
+
+def _status_by_batch(connection: sa.Connection) -> dict[str, str]:
+    query = sa.select(batches.c.id, _ws.status).join(
+        workflow_status, _ws.workflow_uuid == batches.c.id
+    )
+    return {row.id: row.status for row in connection.execute(query)}
+
+
+def _last_counts() -> sa.Select[Any]:
+    """What both counters said last, for each life and publisher.
+
+    A step from publisher to publisher along the index, not a scan: of a million deliveries
+    some hundred entries are read. Both counters only ever grow, so that the last of the one
+    stands beside the last of the other.
+    """
+    d = deliveries.c
+    first = sa.select(sa.func.min(d.publisher)).where(d.life_id == lives.c.id).scalar_subquery()
+    pair = sa.select(lives.c.id.label("life_id"), first.label("publisher")).cte(
+        "pair", recursive=True
+    )
+    following = (
+        sa.select(sa.func.min(d.publisher))
+        .where(d.life_id == pair.c.life_id, d.publisher > pair.c.publisher)
+        .scalar_subquery()
+    )
+    pair = pair.union_all(sa.select(pair.c.life_id, following).where(pair.c.publisher.is_not(None)))
+
+    def last(column: sa.Column[int]) -> sa.ScalarSelect[int]:
+        return (
+            sa.select(column)
+            .where(d.life_id == pair.c.life_id, d.publisher == pair.c.publisher)
+            .order_by(d.local_count.desc(), d.global_count.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+
+    return (
+        sa.select(pair.c.life_id, pair.c.publisher, last(d.local_count), last(d.global_count))
+        .where(pair.c.publisher.is_not(None))
+        .order_by(pair.c.life_id, pair.c.publisher)
+    )
+
+
+def _counters_by_publisher(view: View) -> dict[str, list[LifeCounters]]:
+    query = _last_counts()
+    found_rows = view.connection.execute(query)
+    rows = [(life, publisher, int(a), int(b)) for life, publisher, a, b in found_rows]
+    totals: dict[int, int] = {}
+    for life, _, _, total in rows:
+        totals[life] = max(total, totals.get(life, 0))
+    known = {life.id: life for life in read_lives(view)}
+    found: defaultdict[str, list[LifeCounters]] = defaultdict(list)
+    for life_id, publisher, local, _ in rows:
+        life = known[life_id]
+        found[publisher].append(
+            LifeCounters(
+                life=life_id,
+                pid=life.pid,
+                host=life.host,
+                executor=life.executor,
+                command=life.command,
+                ended=life.ended,
+                local=local,
+                total=totals[life_id],
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LifeSeen:
+    """One process's run, as its row and its lock tell it."""
+
+    id: int
+    executor: str
+    app_version: str
+    command: str
+    pid: int
+    host: str
+    started_at_ms: int
+    ended_at_ms: int | None
+    ended: str  # running, died, or how it ended
+
+
+def read_lives(view: View) -> list[LifeSeen]:
+    """Every life, oldest first; one that left no end and holds no lock has died."""
+    rows = view.connection.execute(sa.select(lives).order_by(lives.c.id)).all()
+    return [
+        LifeSeen(
+            id=row.id,
+            executor=row.executor_id,
+            app_version=row.app_version,
+            command=row.command,
+            pid=row.pid,
+            host=row.host,
+            started_at_ms=row.started_at_ms,
+            ended_at_ms=row.ended_at_ms,
+            ended=row.how or ("running" if view.is_running(row.executor_id, row.id) else "died"),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,351 @@
+"""Questions asked of DBOS's tables: workflows, their steps, queues. Reads only.
+
+What DBOS does not record, as why a message failed and who delivered it, is asked of
+resumectl's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from resumectl.database import SCHEMA, Snapshot, in_parts
+from resumectl.publishing.store import records
+from resumectl.publishing.store.dbos_tables import (
+    PUBLISHER_CLASS,
+    SWEEP_CLASS,
+    has_dbos_tables,
+    has_not_ended,
+    has_status,
+    is_resumectls,
+    operation_outputs,
+    queues,
+    workflow_status,
+)
+from resumectl.publishing.store.models import failures
+from resumectl.publishing.store.natural_order import natural_order
+from resumectl.settings import Settings
+
+_ws = workflow_status.c
+
+
+def queue_exists(connection: Snapshot, settings: Settings, name: str) -> bool:
+    """Whether the queue is registered."""
+    if not has_dbos_tables(connection, settings):
+        return False
+    return connection.scalar(sa.select(queues.c.name).where(queues.c.name == name)) is not None
+
+
+def queue_names(connection: sa.Connection, prefix: str) -> list[str]:
+    """The registered queues of resumectl whose names begin so."""
+    query = sa.select(queues.c.name).where(
+        queues.c.name.startswith(prefix, autoescape=True), is_resumectls(queues.c.application_name)
+    )
+    return sorted(connection.scalars(query))
+
+
+def _ours(settings: Settings) -> sa.ColumnElement[bool]:
+    """The workflows that a life of these settings can run."""
+    return sa.and_(
+        _ws.class_name.in_((PUBLISHER_CLASS, SWEEP_CLASS)),
+        _ws.application_name == settings.app_name,
+    )
+
+
+class Unfinished(NamedTuple):
+    """One workflow that has not ended, and who has it."""
+
+    workflow_id: str
+    publisher: str | None  # None: a sweep's
+    status: str
+    queue: str | None
+    executor: str | None
+    app_version: str | None
+    attempts: int
+    parent: str | None
+
+
+def unfinished(connection: sa.Connection, settings: Settings) -> list[Unfinished]:
+    """Every workflow of publishers and sweeps that has not ended, oldest first."""
+    rows = connection.execute(
+        sa.select(
+            _ws.workflow_uuid,
+            _ws.config_name,
+            _ws.status,
+            _ws.queue_name,
+            _ws.executor_id,
+            _ws.application_version,
+            _ws.recovery_attempts,
+            _ws.parent_workflow_id,
+        )
+        .where(has_not_ended(), _ours(settings))
+        .order_by(_ws.created_at, _ws.workflow_uuid)
+    )
+    return [Unfinished(*row) for row in rows]
+
+
+def executors_with_pending(connection: sa.Connection, settings: Settings) -> list[str]:
+    """Executor ids under which something is PENDING in the application version at hand."""
+    query = (
+        sa.select(_ws.executor_id)
+        .where(
+            has_status("PENDING"),
+            _ws.application_version == settings.app_version,
+            _ours(settings),
+        )
+        .distinct()
+    )
+    return sorted(each for each in connection.scalars(query) if each)
+
+
+def pending_of(
+    connection: sa.Connection, executor_id: str, settings: Settings
+) -> list[tuple[str, str | None]]:
+    """Id and queue of what is PENDING under an executor id, in the version at hand."""
+    query = sa.select(_ws.workflow_uuid, _ws.queue_name).where(
+        has_status("PENDING"),
+        _ws.executor_id == executor_id,
+        _ws.application_version == settings.app_version,
+        _ours(settings),
+    )
+    return [(row.workflow_uuid, row.queue_name) for row in connection.execute(query)]
+
+
+def count_statuses(connection: Snapshot, settings: Settings, batch_id: str) -> dict[str, int]:
+    """How many workflows of a batch, itself included, have each status."""
+    if not has_dbos_tables(connection, settings):
+        return {}
+    query = (
+        sa.select(_ws.status, sa.func.count())
+        .where(sa.or_(_ws.workflow_uuid == batch_id, _ws.parent_workflow_id == batch_id))
+        .group_by(_ws.status)
+    )
+    return {status: int(count) for status, count in connection.execute(query)}
+
+
+def exists(connection: sa.Connection, workflow_id: str) -> bool:
+    """Whether there is a workflow of that id."""
+    query = sa.select(_ws.workflow_uuid).where(_ws.workflow_uuid == workflow_id)
+    return connection.scalar(query) is not None
+
+
+def statuses(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, str]:
+    """The status of each of the workflows that exist."""
+    found: dict[str, str] = {}
+    for part in in_parts(workflow_ids):
+        query = sa.select(_ws.workflow_uuid, _ws.status).where(_ws.workflow_uuid.in_(part))
+        found.update((row.workflow_uuid, row.status) for row in connection.execute(query))
+    return found
+
+
+def all_workflow_ids(connection: Snapshot, settings: Settings) -> list[str]:
+    """Every workflow of every publisher."""
+    if not has_dbos_tables(connection, settings):
+        return []
+    return list(connection.scalars(sa.select(_ws.workflow_uuid).where(_ours(settings))))
+
+
+def recorded_steps(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, int]:
+    """How many steps of each workflow are recorded; those with none are left out."""
+    o = operation_outputs.c
+    found: dict[str, int] = {}
+    for part in in_parts(workflow_ids):
+        query = (
+            sa.select(o.workflow_uuid, sa.func.count())
+            .where(o.workflow_uuid.in_(part))
+            .group_by(o.workflow_uuid)
+        )
+        found.update((workflow_id, int(n)) for workflow_id, n in connection.execute(query))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSeen:
+    """One workflow, of any application, without what it was given or gave back."""
+
+    id: str
+    name: str
+    publisher: str | None
+    is_of_a_sweep: bool
+    status: str
+    queue: str | None
+    attempts: int
+    executor: str | None
+    version: str | None
+    created_at_ms: int
+    completed_at_ms: int | None
+    parent: str | None
+    steps: int
+    unfinished_children: int  # those that it started, and that have not ended
+    error: str | None
+
+
+def list_workflows(
+    connection: Snapshot,
+    *,
+    workflow_ids: Sequence[str] | None = None,
+    parents: Sequence[str] | None = None,
+    status: str | None = None,
+    name: str | None = None,
+    publisher: str | None = None,
+    since_ms: int | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+    roots_only: bool = False,
+) -> list[WorkflowSeen]:
+    """Return workflows, newest first; those of the same time by the natural order of their ids.
+
+    Args:
+        connection: To a database with DBOS's tables.
+        workflow_ids: Only these.
+        parents: Only children of these.
+        status: Only with this status, as DBOS spells it.
+        name: Only with this in the function's name.
+        publisher: Only this publisher's.
+        since_ms: Only created at or after this Unix time, in milliseconds.
+        limit: At most so many; None for all.
+        offset: After so many.
+        roots_only: Only those that no other workflow started.
+    """
+    query = sa.select(
+        _ws.workflow_uuid,
+        _ws.name,
+        _ws.config_name,
+        _ws.class_name,
+        _ws.status,
+        _ws.queue_name,
+        _ws.recovery_attempts,
+        _ws.executor_id,
+        _ws.application_version,
+        _ws.created_at,
+        _ws.completed_at,
+        _ws.parent_workflow_id,
+    ).order_by(
+        # Many are created at the same time, as the clock of the database tells it: SQLite before
+        # 3.42 knows seconds. Sorting by id among these costs little: there is an index on the
+        # time, so that only the rows of the same time are sorted, page by page. The id itself
+        # comes last: without a total order, a row could be on two pages or on none.
+        _ws.created_at.desc(),
+        natural_order(connection, _ws.workflow_uuid).desc(),
+        _ws.workflow_uuid.desc(),
+    )
+    if workflow_ids is not None:
+        query = query.where(_ws.workflow_uuid.in_(workflow_ids))
+    if parents is not None:
+        query = query.where(_ws.parent_workflow_id.in_(parents))
+    if status is not None:
+        query = query.where(_ws.status == status)
+    if name is not None:
+        query = query.where(_ws.name.contains(name, autoescape=True))
+    if publisher is not None:
+        query = query.where(_ws.config_name == publisher, _ws.class_name == PUBLISHER_CLASS)
+    if roots_only:
+        query = query.where(_ws.parent_workflow_id.is_(None))
+    if since_ms is not None:
+        query = query.where(_ws.created_at >= since_ms)
+    rows = connection.execute(query.limit(limit).offset(offset)).all()
+    steps = recorded_steps(connection, [row.workflow_uuid for row in rows])
+    errors = _errors_by_workflow(connection, rows)
+    unfinished_children = _unfinished_children(connection)
+    return [
+        WorkflowSeen(
+            id=row.workflow_uuid,
+            name=row.name,
+            publisher=row.config_name if row.class_name == PUBLISHER_CLASS else None,
+            is_of_a_sweep=row.class_name == SWEEP_CLASS,
+            status=row.status,
+            queue=row.queue_name,
+            attempts=row.recovery_attempts or 0,
+            executor=row.executor_id,
+            version=row.application_version,
+            created_at_ms=row.created_at,
+            completed_at_ms=row.completed_at,
+            parent=row.parent_workflow_id,
+            steps=steps.get(row.workflow_uuid, 0),
+            unfinished_children=unfinished_children.get(row.workflow_uuid, 0),
+            error=errors.get(row.workflow_uuid),
+        )
+        for row in rows
+    ]
+
+
+def _unfinished_children(connection: sa.Connection) -> dict[str, int]:
+    """How many workflows that have not ended each workflow has started."""
+    parent = _ws.parent_workflow_id
+    query = sa.select(parent, sa.func.count()).where(has_not_ended(), parent.is_not(None))
+    return {each: int(count) for each, count in connection.execute(query.group_by(parent))}
+
+
+def _errors_by_workflow(connection: Snapshot, rows: Sequence[Any]) -> dict[str, str]:
+    """Why messages failed, as the batch wrote it down: DBOS's own record is pickled."""
+    parents = sorted({row.parent_workflow_id for row in rows if row.parent_workflow_id})
+    if not parents or not sa.inspect(connection).has_table(
+        failures.name, schema=None if connection.dialect.name == "sqlite" else SCHEMA
+    ):
+        return {}
+    found: dict[str, str] = {}
+    for part in in_parts(parents):
+        for batch_id, failed in records.failures_by_batch(connection, list(part)).items():
+            found.update((f"{batch_id}-{number}", error) for number, error in failed)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """One recorded step of a workflow, and the lives that may have executed it."""
+
+    number: int
+    name: str
+    child: str | None
+    failed: bool
+    started_at_ms: int | None
+    completed_at_ms: int | None
+    lives: tuple[int, ...]  # one if it is certain
+
+
+def list_steps(
+    connection: Snapshot, workflow_id: str, seen_lives: Sequence[records.LifeSeen]
+) -> list[StepSeen]:
+    """The recorded steps of a workflow, in order.
+
+    DBOS records no process with a step, so the life is found by time: those that ran when the
+    step was completed, and of these the one that delivered for the workflow, if any did.
+    """
+    o = operation_outputs.c
+    rows = connection.execute(
+        sa.select(operation_outputs).where(o.workflow_uuid == workflow_id).order_by(o.function_id)
+    ).all()
+    by_delivery = records.deliveries_of(connection, workflow_id)
+    return [
+        StepSeen(
+            number=row.function_id,
+            name=row.function_name,
+            child=row.child_workflow_id,
+            failed=row.error is not None,
+            started_at_ms=row.started_at_epoch_ms,
+            completed_at_ms=row.completed_at_epoch_ms,
+            lives=_lives_at(row, seen_lives, by_delivery),
+        )
+        for row in rows
+    ]
+
+
+def _lives_at(
+    row: Any, seen_lives: Sequence[records.LifeSeen], by_delivery: list[tuple[int, int]]
+) -> tuple[int, ...]:
+    start, end = row.started_at_epoch_ms, row.completed_at_epoch_ms
+    if end is None:
+        return ()
+    for life, at in by_delivery:
+        if start is not None and start <= at <= end:
+            return (life,)
+    candidates = []
+    for life_seen in seen_lives:
+        # One that died ended, at the latest, when the next of its executor id began.
+        later = (x for x in seen_lives if x.executor == life_seen.executor and x.id > life_seen.id)
+        successor = next(later, None)
+        until = life_seen.ended_at_ms or (successor.started_at_ms if successor else None)
+        if life_seen.started_at_ms <= end and (until is None or end <= until):
+            candidates.append(life_seen.id)
+    return tuple(candidates)

@@ -1,0 +1,204 @@
+"""Say what is wrong with a program that fails without any crash, and what to type next.
+
+One table of cases; each is a function from what was recorded to advice, or to nothing.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from resumectl.errors import NothingProved, Refusal
+from resumectl.judge.baseline_health import baseline_problem, suggested_fix
+from resumectl.model.events import (
+    AccessRefused,
+    Phase,
+    RequestEnded,
+    TargetFailed,
+    TimeRunsOut,
+    WorkflowRaised,
+)
+from resumectl.model.map_texts import map_texts
+from resumectl.model.observation import Observation
+from resumectl.model.target import Target
+from resumectl.model.target_error import PythonError, TargetError
+from resumectl.report.advice.import_failures import (
+    circular_import,
+    ended_by_itself,
+    ends_itself,
+    import_does_not_end,
+    module_missing,
+    relative_import,
+    syntax,
+    variable_missing,
+    workflow_called_at_import,
+    written_for_another_dbos,
+)
+from resumectl.report.advice.setup_failures import (
+    datasource_too_late,
+    global_of_main,
+    queue_not_registered,
+    table_missing,
+    too_early,
+)
+from resumectl.report.advice.situation import Advice, Case, Situation, fails
+from resumectl.report.advice.target_failures import (
+    cannot_build,
+    class_not_registered,
+    class_without_name,
+    method_of_class,
+    not_a_function,
+    not_a_workflow,
+    scenario_with_arguments,
+    unknown_name,
+    wrong_arguments,
+)
+from resumectl.text import literal
+
+_UNREACHABLE = re.compile(
+    r"connection refused|connection failed|could not connect|name or service not known"
+    r"|name resolution|no route to host|network is unreachable",
+    re.IGNORECASE,
+)
+
+
+def refusal_of(run: Observation, target: Target, directory: str) -> Refusal:
+    """Return the error for an uninterrupted run with a problem; its cause is the program's traceback.
+
+    Args:
+        run: The run; see `baseline_problem`.
+        target: The program.
+        directory: Where the command was typed.
+    """
+    advice = advise(run, target, directory)
+    next_step, *paste = advice.next_step.split("\n")
+    kind = Refusal if advice.is_mistyped else NothingProved
+    refusal = kind(advice.what, next_step=next_step, paste=paste)
+    traceback = _traceback_of(run)
+    if traceback:
+        refusal.__cause__ = RuntimeError(f"in the program:\n{traceback}")
+    return refusal
+
+
+def _traceback_of(run: Observation) -> str:
+    failed, ended = run.final.last(TargetFailed), run.final.last(RequestEnded)
+    error: TargetError | None = failed.error if failed else ended.error if ended else None
+    return error.cause.traceback if error and isinstance(error.cause, PythonError) else ""
+
+
+def advise(run: Observation, target: Target, directory: str) -> Advice:
+    """Return what is wrong with an uninterrupted run, and what to do.
+
+    Args:
+        run: A run for which `baseline_problem` has an answer.
+        target: The program.
+        directory: Where the command was typed.
+    """
+    # A line break from outside is no line of the advice.
+    process = replace(
+        run.final, events=tuple(map_texts(event, literal) for event in run.final.events)
+    )
+    shown = replace(run, processes=(*run.processes[:-1], process))
+    situation = Situation(shown, target.entry or ("", ""), directory)
+    case, found = next((c, found) for c in _CASES if (found := c(situation)) is not None)
+    return replace(found, is_mistyped=found.is_mistyped or case in _MISTYPED)
+
+
+def _refused(at: Situation) -> Advice | None:
+    refused = at.process.last(AccessRefused)
+    return None if refused is None else Advice(refused.error, refused.next_step)
+
+
+def _does_not_end(at: Situation) -> Advice | None:
+    if at.process.has_settled or at.error:
+        return None
+    stood = at.process.last(TimeRunsOut)
+    what = f"the scenario fails without any crash: {baseline_problem(at.run)}"
+    if stood is not None and at.phase is Phase.REQUEST and stood.where:
+        what += f"; its request stands at {at.line(stood.where)}"
+    if stood is not None and stood.others:
+        what += f"; the program stands at {'; '.join(map(at.line, stood.others))}"
+    raised = at.process.last(WorkflowRaised)
+    if raised is not None:
+        what += f"; {raised.workflow} has failed: {raised.error.summary}"
+        cause = raised.error.cause
+        where = cause.where if isinstance(cause, PythonError) else None
+        what += f" ({at.place(where)})" if where else ""
+    return Advice(what, literal(suggested_fix(at.run)))
+
+
+def _cannot_connect(at: Situation) -> Advice | None:
+    if not _UNREACHABLE.search(at.message):
+        return None
+    return Advice(
+        fails(at), "start what it connects to, or name another one, as in  --env NAME=VALUE"
+    )
+
+
+def _relative_path(at: Situation) -> Advice | None:
+    name = at.python_error.relative_path if at.python_error is not None else None
+    if name is None:
+        return None
+    return Advice(
+        f"{fails(at)}; the working directory of each process is its sandbox",
+        f"name the file by where the program is, as in  Path(__file__).with_name({json.dumps(name)})",
+    )
+
+
+def _exception(at: Situation) -> Advice | None:
+    if not at.error:
+        return None
+    place = at.place()
+    correct = f"correct {place}" if place else "correct the program"
+    if not at.has_answer:
+        return Advice(fails(at), correct)
+    return Advice(
+        fails(at), f"{correct};  where failing is right, catch it in a Scenario's request"
+    )
+
+
+def _otherwise(at: Situation) -> Advice | None:
+    return Advice(
+        f"the scenario fails without any crash: {baseline_problem(at.run)}",
+        literal(suggested_fix(at.run)),
+    )
+
+
+# The command line names nothing that can be run, whatever is mended in the program.
+_MISTYPED = (
+    unknown_name,
+    method_of_class,
+    not_a_workflow,
+    scenario_with_arguments,
+    wrong_arguments,
+    cannot_build,
+    not_a_function,
+)
+
+# The first that has an answer gives it.
+_CASES: Sequence[Case] = (
+    _refused,
+    queue_not_registered,
+    import_does_not_end,
+    _does_not_end,
+    *_MISTYPED,
+    class_without_name,
+    module_missing,
+    syntax,
+    relative_import,
+    circular_import,
+    global_of_main,
+    written_for_another_dbos,
+    table_missing,
+    too_early,
+    datasource_too_late,
+    workflow_called_at_import,
+    class_not_registered,
+    _relative_path,
+    variable_missing,
+    _cannot_connect,
+    ends_itself,
+    _exception,
+    ended_by_itself,
+    _otherwise,
+)

@@ -1,0 +1,125 @@
+"""What programs written for earlier releases of DBOS use, and what took its place.
+
+Each entry was read from the sources of dbos 0.27, 1.14 and 2.31, and of 3.4.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change between releases of DBOS.
+
+    Args:
+        what: What the program uses, and in which releases that was there.
+        instead: What to write now.
+    """
+
+    what: str
+    instead: str
+
+
+_BY_MESSAGE = (
+    (
+        r"DBOS\.__new__\(\) missing 1 required keyword-only argument: 'config'",
+        Change(
+            "DBOS() without a configuration is of DBOS 0, which read dbos-config.yaml itself",
+            'write  DBOS(config={"name": "shop"})',
+        ),
+    ),
+    (
+        r"DBOS\.__(?:new|init)__\(\) got an unexpected keyword argument '(fastapi|flask)'",
+        Change(
+            "DBOS({0}=…) is of DBOS 2 and earlier: since 3 DBOS adds nothing to a web application",
+            "leave out  {0}=;  call DBOS.launch() where the application starts, as in its lifespan",
+        ),
+    ),
+    (
+        r"Queue objects cannot be constructed directly",
+        Change(
+            "Queue(…) is of DBOS 2 and earlier: since 3 a queue is registered in the database",
+            "call  DBOS.register_queue(NAME)  after launch, in a function of  --after-launch "
+            "FILE.py:FUNCTION,  and enqueue with  DBOS.enqueue_workflow(NAME, workflow, …)",
+        ),
+    ),
+    (
+        r"DBOS\.launch\(\) got an unexpected keyword argument 'debug_mode'",
+        Change("DBOS.launch(debug_mode=…) is of DBOS 1", "leave out  debug_mode="),
+    ),
+    (
+        r"register_queue(?:_async)?\(\) got an unexpected keyword argument "
+        r"'(priority_enabled|partition_queue)'",
+        Change(
+            "register_queue({0}=…) is of DBOS 2",
+            "leave out  {0}=:  each queue has priorities, and partition_* limits make a partitioned one",
+        ),
+    ),
+    (
+        r"kafka_consumer\(\) got an unexpected keyword argument '(in_order)'",
+        Change("kafka_consumer(in_order=…) is of DBOS 2 and earlier", 'write  ordering="topic"'),
+    ),
+)
+
+# Attributes of the class DBOS that are gone: the last releases that had them, and what to write.
+_ATTRIBUTES = {
+    "transaction": (
+        "2 and earlier",
+        "make a SQLAlchemyDatasource, and run the function with its  run_tx_step",
+    ),
+    "sql_session": (
+        "2 and earlier",
+        "use the session of a SQLAlchemyDatasource:  datasource.sql_session()",
+    ),
+    "scheduled": (
+        "2 and earlier",
+        "call  DBOS.apply_schedules  after launch, in a function of  --after-launch FILE.py:FUNCTION",
+    ),
+    "register_instance": ("2 and earlier", "let the class extend  DBOSConfiguredInstance"),
+    "restart_workflow": ("1", "write  DBOS.fork_workflow(workflow_id, 0)"),
+    "restart_workflow_async": ("1", "write  await DBOS.fork_workflow_async(workflow_id, 0)"),
+    "parent_workflow_id": ("1", "ask  DBOS.get_workflow_status(workflow_id).parent_workflow_id"),
+    "debug_mode": ("1", "leave it out"),
+    "config": ("0", "keep the configuration that is given to  DBOS(config=…)  in a name"),
+    "request": ("0", "pass the request to the workflow as an argument"),
+}
+_ATTRIBUTE = re.compile(r"'DBOS'(?: object)? has no attribute '(\w+)'")
+
+_NAMES = {
+    "load_config": ("0", 'write the configuration as a dictionary:  DBOS(config={"name": "shop"})'),
+    "ConfigFile": ("0", "use  DBOSConfig"),
+    "get_dbos_database_url": ("0", "keep the URL that is given to  DBOS(config=…)  in a name"),
+    "GetWorkflowsInput": ("1", "give the filters to  DBOS.list_workflows  as arguments"),
+}
+_NAME = re.compile(r"cannot import name '(\w+)' from 'dbos'")
+_CALL = re.compile(
+    r"(?:DBOS|DBOSClient|Queue)(?:\.\w+)*\(\) (?:got an unexpected|missing|takes) .*"
+)
+
+
+def what_changed(kind: str, message: str) -> Change | None:
+    """Return which API of an earlier DBOS an error comes of; None if of none.
+
+    Args:
+        kind: Full name of the exception's class.
+        message: What it says.
+    """
+    for pattern, change in _BY_MESSAGE:
+        found = re.search(pattern, message)
+        if found:
+            name = found[1] if found.groups() else ""
+            return Change(*(each.replace("{0}", name) for each in (change.what, change.instead)))
+    for where, table, shown in (
+        (_ATTRIBUTE, _ATTRIBUTES, "DBOS.{0}"),
+        (_NAME, _NAMES, "from dbos import {0}"),
+    ):
+        found = where.search(message)
+        if found:
+            name = shown.format(found[1])
+            if found[1] not in table:
+                return Change(f"{name}: there is no such name", "correct the name")
+            release, instead = table[found[1]]
+            return Change(f"{name} is of DBOS {release}", instead)
+    if kind == "builtins.TypeError" and _CALL.fullmatch(message):
+        return Change(message, "give it the arguments that this release takes")
+    return None

@@ -1,0 +1,275 @@
+"""Show what a sweep proved, as tables and as JSON."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from resumectl.judge.transitions import Transition
+from resumectl.model.verdict import Kind, Verdict
+from resumectl.report.console import VERDICT_STYLES
+from resumectl.report.finding_text import evidence_text, note_text
+from resumectl.report.outside import outside_document, outside_lines
+from resumectl.report.replay_command import Command, command_line
+from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
+from resumectl.report.sweep_header import header, settings_document
+from resumectl.report.sweep_result import SeenExposure, SeenFinding, SweepResult
+from resumectl.text import clock, counted, duration, literal
+
+if TYPE_CHECKING:
+    from resumectl.runner.sweep_store import StoredSweep
+
+# Of one kind, on a screen; the JSON document has all.
+_SHOWN_MAX = 12
+
+
+def transitions_sheet(scenario: str, transitions: Sequence[Transition]) -> Sheet:
+    """Every transition of an uninterrupted run; those of one commit have one number."""
+    return Sheet(
+        f"Transitions of {scenario}",
+        [right("commit"), ids("transition"), sentences("what"), right("times")],
+        [[Text(str(t.commit)), t.name, t.detail, t.times] for t in transitions],
+    )
+
+
+def sweep_view(
+    result: SweepResult, retyped: Callable[[str], str] = str
+) -> Iterator[RenderableType]:
+    """Yield everything that `sweep` shows.
+
+    Args:
+        result: What was proved.
+        retyped: Complete a command line with the options of every command that were given.
+    """
+    access = result.stored.spec.target.access
+    yield from header(result.stored.spec, *result.settings)
+    yield from _findings_view(result, retyped)
+    void = [j for j in result.trials if j.verdict is Verdict.VOID]
+    for judgement in void[:_SHOWN_MAX]:
+        yield Text(literal(f"void: {judgement.plan}: {judgement.why_void}"), style="yellow")
+    if result.exposures:
+        yield Sheet(
+            "Exposures: what the promises allow to happen another number of times",
+            [words("of"), right("worst"), ids("seen at"), sentences("detail")],
+            [
+                [each.subject, Text(counted(each.times, "time")), each.plan, _detail(each)]
+                for each in result.exposures[:_SHOWN_MAX]
+            ],
+        )
+        if len(result.exposures) > _SHOWN_MAX:
+            yield Text(f"… and {len(result.exposures) - _SHOWN_MAX} more (--json has them all)")
+    yield from (Text(literal(line)) for line in outside_lines(access, result.contacts))
+    yield Sheet(
+        f"Sweep {result.stored.id}, of {result.stored.target}",
+        [
+            right("crash points"), right("reached"), right("trials"), right("crashes"),
+            *(right(verdict) for verdict in Verdict), right("total seconds"),
+            right("trials per second"),
+        ],
+        [
+            [
+                result.stored.crash_points, result.reached, len(result.trials), result.crashes,
+                *(_count(verdict, result.verdicts[verdict]) for verdict in Verdict),
+                _seconds(result.wall_seconds), f"{result.trials_per_second:.1f}",
+            ]
+        ],
+    )  # fmt: skip
+    if result.tried_again:
+        tried = [f"{plan} ({attempts})" for plan, attempts in result.tried_again]
+        yield _list("killed only after several attempts: ", tried)
+    if result.has_one_order:
+        yield Text(
+            "several things ran at once, and each crash point was tried in one order of them: "
+            "--repeat 5 tries others",
+            style="dim",
+        )
+    if result.explained_by_time:
+        yield _list(
+            "as in an uninterrupted run in which as much time passes: ", result.explained_by_time
+        )
+    if result.not_compared:
+        yield _list("not compared, since it varies by itself: ", result.not_compared)
+    yield _sentence(result)
+
+
+def _list(what: str, names: Sequence[str]) -> Text:
+    more = " …" if len(names) > _SHOWN_MAX else ""
+    return Text(literal(f"{what}{', '.join(names[:_SHOWN_MAX])}{more}"), style="dim")
+
+
+def _seconds(seconds: float | None) -> Cell:
+    return None if seconds is None else f"{seconds:.1f}"
+
+
+def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterator[RenderableType]:
+    findings = result.findings
+    if not findings:
+        return
+    by_kind = Counter(each.finding.kind for each in findings)
+    listed: Counter[Kind] = Counter()
+    rows: list[list[Cell]] = []
+    for each in findings:
+        kind = each.finding.kind
+        listed[kind] += 1
+        if listed[kind] <= _SHOWN_MAX:
+            indent = "  " if each.cause is not None else ""
+            style = "red" if not each.repeated.endswith("unstable") else "yellow"
+            rows.append(
+                [
+                    Text(f"{indent}{kind}", style=style), each.finding.subject,
+                    evidence_text(each.finding.evidence), each.trials, each.repeated, each.plan,
+                ]
+            )  # fmt: skip
+    yield Sheet(
+        "Findings",
+        [
+            ids("kind"),
+            words("of"),
+            sentences("evidence"),
+            right("trials"),
+            sentences("when repeated"),
+            ids("first seen at"),
+        ],
+        rows,
+    )
+    for kind, number in by_kind.items():
+        if number > _SHOWN_MAX:
+            yield Text(f"… and {number - _SHOWN_MAX} more {kind} (--json has them all)")
+        first = next(each for each in findings if each.finding.kind is kind)
+        line = command_line(Command.REPLAY, result.stored.spec, str(Path.cwd()), plan=first.plan)
+        yield Text(literal(f"{kind}: see it again with  {retyped(line)}"), no_wrap=True)
+
+
+def _detail(exposure: SeenExposure) -> str:
+    payload = "with another payload" if exposure.payload_differs else ""
+    return "; ".join(filter(None, (payload, note_text(exposure.note))))
+
+
+def _count(verdict: str, number: int) -> Cell:
+    return Text(str(number), style=VERDICT_STYLES[verdict]) if number else 0
+
+
+def _sentence(result: SweepResult) -> Text:
+    n = result.verdicts
+    if n[Verdict.BROKEN]:
+        return Text(
+            f"BROKEN: {n[Verdict.BROKEN]} of {counted(len(result.trials), 'trial')} broke a promise",
+            style=VERDICT_STYLES["BROKEN"],
+        )
+    if n[Verdict.UNSTABLE]:
+        return Text(
+            f"UNSTABLE: {n[Verdict.UNSTABLE]} of {counted(len(result.trials), 'trial')} broke a promise, and do "
+            "not do so each time",
+            style=VERDICT_STYLES["UNSTABLE"],
+        )
+    if n[Verdict.VOID] or len(result.trials) < result.stored.planned:
+        return Text(
+            f"VOID: {n[Verdict.VOID]} of {counted(len(result.trials), 'trial')} proved nothing",
+            style=VERDICT_STYLES["VOID"],
+        )
+    part = "" if result.stored.planned >= result.stored.crash_points else (
+        f", a sample of {result.stored.crash_points:,}"
+    )  # fmt: skip
+    return Text(
+        f"KEPT: every promise, at {counted(result.reached, 'crash point')}{part}",
+        style=VERDICT_STYLES["KEPT"],
+    )
+
+
+def sweep_document(result: SweepResult) -> dict[str, Any]:
+    """What `sweep --json` prints."""
+    access = result.stored.spec.target.access
+    return {
+        "sweep": result.stored.id,
+        "target": result.stored.target,
+        "settings": settings_document(result.stored.spec, *result.settings),
+        "crash_points": result.stored.crash_points,
+        "reached": result.reached,
+        "crashes": result.crashes,
+        "trials": len(result.trials),
+        "verdicts": {str(k): v for k, v in result.verdicts.items()},
+        "findings": [_finding_document(each) for each in result.findings],
+        "exposures": [
+            {
+                "subject": each.subject,
+                "worst": each.times,
+                "payload_differs": each.payload_differs,
+                "note": note_text(each.note),
+                "plan": each.plan,
+            }
+            for each in result.exposures
+        ],
+        "attempts": dict(result.tried_again),
+        "is_concurrent": result.is_concurrent,
+        "orders_tried": result.stored.spec.repeat,
+        "explained_by_time": result.explained_by_time,
+        "not_compared": result.not_compared,
+        "outside": outside_document(access, result.contacts),
+        "void": [
+            {"plan": j.plan, "why": j.why_void} for j in result.trials if j.verdict is Verdict.VOID
+        ],
+        "seconds": round(result.stored.seconds or 0.0, 3),
+        "wall_seconds": None if result.wall_seconds is None else round(result.wall_seconds, 2),
+        "trials_per_second": round(result.trials_per_second, 2),
+    }
+
+
+def _finding_document(seen: SeenFinding) -> dict[str, Any]:
+    shown = seen.shown
+    return {
+        "kind": seen.finding.kind,
+        "plan": seen.plan,
+        "subject": seen.finding.subject,
+        "evidence": evidence_text(seen.finding.evidence),
+        "reason": seen.finding.evidence.KIND,
+        "trials": seen.trials,
+        "repeated": {"shown": shown.times, "of": shown.of} if shown else None,
+        "follows_from": seen.cause,
+    }
+
+
+def stored_sheet(stored: Sequence["StoredSweep"]) -> Sheet:
+    """What has been swept, newest first."""
+    return Sheet(
+        "Sweeps",
+        [
+            right("sweep"), words("scenario"), words("promises", dispensable=2),
+            dates("started", dispensable=1),
+            right("crash points"), right("trials"), *(right(verdict) for verdict in Verdict),
+            right("took", dispensable=3),
+        ],
+        [
+            [
+                Text(str(each.id)), each.target,
+                _promises(each),
+                clock(each.started_at_ms), each.crash_points, each.trials,
+                *(_count(v, (each.verdicts or {}).get(v, 0)) for v in Verdict),
+                "unfinished" if each.seconds is None else duration(round(each.seconds * 1000)),
+            ]
+            for each in stored
+        ],
+    )  # fmt: skip
+
+
+def _promises(stored: "StoredSweep") -> str:
+    if not stored.is_readable:
+        return "stored by another version of resumectl"
+    return ", ".join(f"{name}={promise}" for name, promise in stored.spec.promises.items())
+
+
+def stored_document(stored: "StoredSweep") -> dict[str, Any]:
+    """One sweep of `sweeps --json`; the time is in Unix milliseconds."""
+    return {
+        "sweep": stored.id,
+        "target": stored.target,
+        "promises": dict(stored.spec.promises) if stored.is_readable else None,
+        "started": stored.started_at_ms,
+        "crash_points": stored.crash_points,
+        "planned": stored.planned,
+        "trials": stored.trials,
+        "seconds": stored.seconds,
+        "verdicts": stored.verdicts,
+    }

@@ -1,0 +1,265 @@
+"""Run a program uninterrupted, at first and where a difference calls for more runs, and judge by them.
+
+Which further runs are called for is decided in `judge.further_runs`.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from resumectl.errors import NothingProved
+from resumectl.judge.baseline_health import CHANGED, baseline_problem, problem_beside
+from resumectl.judge.further_runs import FIRST_RUNS, FurtherRun, FurtherRuns, Stage
+from resumectl.judge.judge import Judge
+from resumectl.judge.promises import refuse_unknown_promises
+from resumectl.judge.stability import REPETITIONS, Judged, Stability, settled
+from resumectl.model.crash_plan import CrashPlan, PlannedTrial
+from resumectl.model.observation import LATER_BASELINE, Observation
+from resumectl.model.target import Target
+from resumectl.model.verdict import Judgement, Promise
+from resumectl.runner.trial_runner import TrialRunner
+
+# These limits are those of a quiet machine, and stretched on a slow one; see `probe.pace`.
+# Shortest and longest time without a commit before a process is asked whether it can go on, in
+# seconds; between them it is the duration of an uninterrupted run.
+_PATIENCE_S = (0.3, 1.5)
+# A process may take so much longer than ten uninterrupted runs, in seconds.
+_BEYOND_BASELINE_S = 5.0
+# And as often again, where no limit is given and it goes on recording what it does.
+_EXTENSIONS_MAX = 3
+
+
+class SickTarget(Exception):
+    """The program does not do without a crash what it is to do: nothing can be said of it.
+
+    Attributes:
+        run: The uninterrupted run with a problem.
+        target: The program.
+    """
+
+    def __init__(self, run: Observation, target: Target) -> None:
+        super().__init__(baseline_problem(run))
+        self.run = run
+        self.target = target
+
+
+class BaselineRuns:
+    """The uninterrupted runs of a target.
+
+    Args:
+        runner: Runs the program.
+        judge: What is known already.
+
+    Attributes:
+        runner: Runs the program.
+        judge: What is known now; replaced where more runs were made.
+    """
+
+    def __init__(self, runner: TrialRunner, judge: Judge) -> None:
+        self.runner = runner
+        self.judge = judge
+        self._running = threading.Lock()
+
+    @classmethod
+    def of(cls, runner: TrialRunner, promises: Mapping[str, Promise]) -> "BaselineRuns":
+        """Return the runs of a target of which nothing is known yet."""
+        return cls(runner, Judge(promises))
+
+    # --- the first runs
+
+    def discover(
+        self,
+        timeout_s: float | None = None,
+        *,
+        on_run: Callable[[int, int], None] = lambda _number, _of: None,
+    ) -> None:
+        """Run the program uninterrupted for the first time.
+
+        Args:
+            timeout_s: Maximum duration of one process, now and later, in seconds; None: from the
+                baseline.
+            on_run: Called before each run with its number, from 1, and how many there are.
+
+        Raises:
+            SickTarget: A run has a problem.
+            NothingProved: The program's file was changed between two runs.
+            Refusal: A promise is of what never happens.
+        """
+        if timeout_s is not None:
+            self.runner.timeout_s = timeout_s
+        programs = self._programs
+        for later in programs:
+            for number in range(FIRST_RUNS):
+                on_run(len(self.judge.runs) + 1, FIRST_RUNS * len(programs))
+                run = self._run(FurtherRun(number, later, control=None))
+                self._refuse_sick(run, later=later)
+                if len(self.judge.runs) == 1:
+                    self.runner.preload(run)
+        refuse_unknown_promises(self.judge.promises, self.judge.baseline)
+        self.set_limits(timeout_s)
+
+    @property
+    def _programs(self) -> Sequence[bool]:
+        """For each program, whether it is that of the later processes."""
+        return (False, True) if self.runner.is_edited else (False,)
+
+    def _run(self, further: FurtherRun) -> Observation:
+        run = self.runner.baseline(further.number, later=further.is_later, control=further.control)
+        self.judge = self.judge.with_run(run)
+        return run
+
+    def _refuse_sick(self, run: Observation, *, later: bool) -> None:
+        if baseline_problem(run):
+            raise SickTarget(run, self.runner.target_of(later=later))
+        if problem_beside(run, self._first(later=later)):
+            raise NothingProved(CHANGED, next_step="begin again, and leave it as it is meanwhile")
+
+    def _first(self, *, later: bool) -> Observation:
+        """Return the first run of a program."""
+        return next(run for run in self.judge.runs if (run.plan == LATER_BASELINE) == later)
+
+    def set_limits(self, timeout_s: float | None) -> None:
+        """Give the runner the limits of a process, from what the uninterrupted runs took.
+
+        Args:
+            timeout_s: Maximum duration of one process, in seconds; None: from the baseline.
+        """
+        runner, seconds = self.runner, self.judge.baseline.seconds
+        # A recovery does the same work again, and waits for more.
+        runner.timeout_s = timeout_s or _BEYOND_BASELINE_S * runner.slowness + 10 * seconds
+        runner.extensions_max = 0 if timeout_s else _EXTENSIONS_MAX
+        shortest_s, longest_s = (each * runner.slowness for each in _PATIENCE_S)
+        runner.patience_s = min(max(seconds, shortest_s), longest_s)
+
+    def refuse_another_program(self, sweep: str) -> None:
+        """Run the program once, and refuse it if it is not the one of the first runs.
+
+        This may be another process than theirs, on another day or another machine.
+
+        Args:
+            sweep: Id of the sweep's workflow.
+
+        Raises:
+            NothingProved: The program is missing, fails, or has changed.
+        """
+        for later in self._programs:
+            run = self.runner.baseline(0, later=later)
+            self.runner.discard(run)
+            why = problem_beside(run, self._first(later=later))
+            if why:
+                raise NothingProved(
+                    f"the program of {sweep} is not here as it was when that began: {why}",
+                    next_step="put it back as it was, then  resumectl resume;  "
+                    f"or give the sweep up:  resumectl cancel {sweep}",
+                )
+
+    # --- further runs
+
+    @property
+    def _further(self) -> FurtherRuns:
+        return FurtherRuns(self.judge, self._programs)
+
+    @property
+    def stage(self) -> Stage:
+        """How many uninterrupted runs are known."""
+        return self._further.stage
+
+    def let_time_pass(self, judgements: Sequence[Judgement]) -> bool:
+        """Let time pass in uninterrupted runs at each crash point where a difference was found.
+
+        Args:
+            judgements: Of the trials so far.
+
+        Returns:
+            Whether there were such runs.
+        """
+        with self._running:
+            if not self.runner.downtime_s:
+                return False
+            further = self._further
+            plans = further.plans_for_time(judgements)
+            controls = {
+                plan: tuple(
+                    self.runner.time_control(CrashPlan.parse(plan), at)
+                    for at in further.where_time_passes(plan)
+                )
+                for plan in plans
+            }
+            # A run that has not ended by itself says nothing of the program.
+            healthy = {
+                plan: tuple(r for r in runs if r.final.has_settled and not r.final.failure)
+                for plan, runs in controls.items()
+            }
+            self.judge = self.judge.with_controls(healthy)
+            return bool(plans)
+
+    def pause_where_different(self, judgements: Sequence[Judgement]) -> bool:
+        """Make the runs of the second stage, if a difference calls for them; return whether it did.
+
+        Args:
+            judgements: Of the trials so far.
+        """
+        with self._running:
+            return self._run_all(self._further.paused(judgements))
+
+    def repeat_often(self, judgements: Sequence[Judgement], repeated: Sequence[Judgement]) -> bool:
+        """Make the runs of the third stage, if an unstable difference calls for them.
+
+        Args:
+            judgements: Of the trials, judged after the second stage.
+            repeated: Of the trials that were run again.
+
+        Returns:
+            Whether there were such runs.
+        """
+        with self._running:
+            return self._run_all(self._further.many(judgements, repeated, self.runner.slowness))
+
+    def _run_all(self, further: Iterable[FurtherRun]) -> bool:
+        runs = list(further)
+        for each in runs:
+            self._run(each)
+        return bool(runs)
+
+    def keep_discarded_contacts(self) -> bool:
+        """Let the last run report what discarded ones contacted; return whether they did."""
+        found = self.runner.take_discarded_contacts()
+        if found:
+            *before, last = self.judge.runs
+            contacts = found + Counter(last.discarded_contacts)
+            last = replace(last, discarded_contacts=contacts)
+            self.judge = replace(self.judge, runs=(*before, last))
+        return bool(found)
+
+    # --- judging trials to the end
+
+    def judged(self, trials: Sequence[Observation], *, repeat: bool = True) -> Judged:
+        """Judge trials, and repeat those with findings until it is known which are stable.
+
+        Args:
+            trials: What was observed.
+            repeat: Whether to run trials again.
+        """
+        again: list[Observation] = []
+
+        def judge_all() -> tuple[list[Judgement], list[Judgement]]:
+            judge = self.judge
+            return [judge.judge(each) for each in trials], [judge.judge(each) for each in again]
+
+        found, repeated = judge_all()
+        if self.let_time_pass(found):
+            found, repeated = judge_all()
+        if self.pause_where_different(found):
+            found, repeated = judge_all()
+        while repeat and (plans := Stability(found, repeated).to_repeat()):
+            checks = (
+                PlannedTrial(0, CrashPlan.parse(plan), is_check=True)
+                for plan in plans
+                for _ in range(REPETITIONS)
+            )
+            again.extend(map(self.runner.trial, checks))
+            found, repeated = judge_all()
+        if self.repeat_often(found, repeated):
+            found, repeated = judge_all()
+        return settled(found, repeated)

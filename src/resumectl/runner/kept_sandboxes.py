@@ -1,0 +1,30 @@
+"""Choose where the sandbox of a trial is kept: in a directory of the user's, unless it is KEPT."""
+
+import re
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from resumectl.model.observation import Observation
+from resumectl.model.verdict import Judgement, Verdict
+
+_NAME_MAX = 120  # characters of a directory's name
+
+
+def keep_unless_kept(
+    judge: Callable[[Observation], Judgement], directory: str
+) -> Callable[[Observation], Path | None]:
+    """Return, for a runner, where the sandbox of a trial is kept; None for nowhere.
+
+    Args:
+        judge: Judges a trial.
+        directory: Directory of the kept sandboxes.
+    """
+
+    def keep_at(trial: Observation) -> Path | None:
+        if not trial.plan or judge(trial).verdict is Verdict.KEPT:
+            return None
+        name = re.sub(r"[^a-zA-Z0-9.-]+", "-", trial.plan).strip("-")
+        return Path(directory, f"{name[:_NAME_MAX]}.{uuid.uuid4().hex[:6]}")
+
+    return keep_at

@@ -1,0 +1,46 @@
+"""Connections to PostgreSQL over the driver itself, which no hook of SQLAlchemy sees."""
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+_CONNECT_TIMEOUT_S = 10
+_ADVANCE = (
+    "SELECT nextval(format('%I.%I', schemaname, sequencename)) FROM pg_sequences"
+    " WHERE schemaname NOT IN ('dbos', 'resumectl')"
+)
+Connection = psycopg.Connection[tuple[str, ...]]
+
+
+def conninfo(url: str) -> str:
+    """Return a SQLAlchemy URL of a PostgreSQL database in the form that libpq reads.
+
+    Args:
+        url: URL of the database, with its password.
+    """
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def connect(url: str, application: str) -> Connection:
+    """Open a connection in which each statement commits by itself.
+
+    Args:
+        url: URL of the database, with its password.
+        application: Name that the session shows to the server.
+    """
+    return psycopg.connect(
+        conninfo(url),
+        autocommit=True,
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        application_name=application,
+    )
+
+
+def advance_sequences(database_url: str) -> None:
+    """Use up a number of each of a program's sequences, as what was rolled back by a death does.
+
+    Args:
+        database_url: Of a trial; one on SQLite has no such sequences.
+    """
+    if make_url(database_url).get_backend_name() == "postgresql":
+        with connect(database_url, "resumectl") as connection:
+            connection.execute(_ADVANCE)
