@@ -10,8 +10,8 @@ from conftest import Place
 from test_commands import look
 
 from resumectl.database import open_engine
-from resumectl.publishing import batches
-from resumectl.publishing.lives import ExecutorLocks, executor_locks
+from resumectl.publishing.store import batches
+from resumectl.publishing.store.lives import ExecutorLocks, executor_locks
 
 MESSAGES, DELIVERED = 5, 2
 LEFT = range(DELIVERED + 1, MESSAGES + 1)

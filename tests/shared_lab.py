@@ -1,7 +1,7 @@
 """Sweep a target inside the test's own process, on fork servers that all its tests share.
 
 For tests of verdicts alone: the same trials and the same judge as `resumectl sweep`, without its
-command, its archive and its start.
+command, its store and its start.
 """
 
 import atexit
@@ -12,12 +12,13 @@ from functools import cache
 from pathlib import Path
 
 from resumectl.judge.crash_points import crash_points
-from resumectl.judge.experiment import Experiment
 from resumectl.model.crash_plan import PlannedTrial
-from resumectl.model.observation import Exposure, Finding, Judgement, Observation, Verdict
-from resumectl.model.target import DOWNTIME_S, Subject
-from resumectl.runner.trial_pool import run_trials
-from resumectl.runner.trial_runner import Lab, Runner
+from resumectl.model.observation import Observation
+from resumectl.model.target import DOWNTIME_S, Target
+from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
+from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.trial_pool import TrialPool, run_trials
+from resumectl.runner.trial_runner import TrialRunner
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class Proved:
 
     crash_points: Sequence[str]
     judgements: Sequence[Judgement]
-    masked: Sequence[str]  # what was not compared
+    not_compared: Sequence[str]
 
     @property
     def verdicts(self) -> Counter[Verdict]:
-        """How many trials came out how."""
+        """How many trials have each verdict."""
         return Counter(each.verdict for each in self.judgements)
 
     @property
@@ -60,16 +61,17 @@ class Proved:
 
 
 @cache
-def _lab() -> Lab:
-    lab = Lab()
-    atexit.register(lab.close)
-    lab.warm_up()
-    return lab
+def shared_pool() -> TrialPool:
+    """Return the fork servers and sandboxes of this test process."""
+    pool = TrialPool()
+    atexit.register(pool.close)
+    pool.warm_up()
+    return pool
 
 
 def observe(path: Path, name: str) -> Observation:
     """Return an uninterrupted run of a target."""
-    return Runner(_lab(), Subject(target=(str(path), name))).baseline(0)
+    return TrialRunner(shared_pool(), Target(entry=(str(path), name))).baseline(0)
 
 
 def prove(
@@ -84,31 +86,33 @@ def prove(
     """Run a trial for each crash point of a target, and judge them as a sweep does.
 
     Args:
-        path: The target's file.
-        name: The workflow or scenario in it.
+        path: File of the target.
+        name: Name of the workflow or scenario in it.
         environ: Environment variables of the target process.
         next_path: File of the program that recovers, under one application version; None for the
             same one under its own.
         downtime_s: As `sweep --downtime` takes it, in seconds.
-        timeout_s: Longest duration of a process on a quiet machine, in seconds; None: from the
+        timeout_s: Maximum duration of a process on a quiet machine, in seconds; None: from the
             baseline.
     """
-    lab = _lab()
+    pool = shared_pool()
     version = "1" if next_path is not None else None
-    subject = Subject(target=(str(path), name), environ=environ or {}, app_version=version)
-    later = Subject(target=(str(next_path), name), app_version=version) if next_path else None
-    experiment = Experiment(runner := Runner(lab, subject, later, downtime_s), {})
-    experiment.discover(timeout_s and timeout_s * lab.slowness)
+    target = Target(entry=(str(path), name), environ=environ or {}, app_version=version)
+    later = Target(entry=(str(next_path), name), app_version=version) if next_path else None
+    runner = TrialRunner(pool, target, later, downtime_s)
+    runs = BaselineRuns.of(runner, {})
+    runs.discover(timeout_s and timeout_s * pool.slowness)
     trials: list[Observation] = []
 
     def on_trial(_number: int, trial: Observation) -> bool:
         trials.append(trial)
         return True
 
-    plans = crash_points(experiment.baseline.transitions)
+    plans = crash_points(runs.judge.baseline.transitions)
     planned = [PlannedTrial(number, plan) for number, plan in enumerate(plans)]
     run_trials(runner, planned, jobs=1, on_trial=on_trial)
-    judged = experiment.judged(trials)
+    judged = runs.judged(trials)
     voids = [each.why_void for each in judged.trials if each.verdict is Verdict.VOID]
     assert not voids
-    return Proved(list(map(str, plans)), judged.trials, experiment.baseline.not_compared)
+    not_compared = runs.judge.baseline.described_not_compared
+    return Proved(list(map(str, plans)), judged.trials, not_compared)

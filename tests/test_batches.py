@@ -10,9 +10,9 @@ from conftest import Place
 
 from resumectl.database import open_engine
 from resumectl.errors import Refusal
-from resumectl.publishing import batches
-from resumectl.publishing.batches import Batch, read_messages
-from resumectl.publishing.migration import ensure_migrated
+from resumectl.publishing.store import batches
+from resumectl.publishing.store.batches import Batch, read_messages
+from resumectl.publishing.store.migration import ensure_migrated
 
 
 def read(data: bytes) -> tuple[list[object], int]:

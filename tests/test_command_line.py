@@ -1,15 +1,19 @@
 """The command lines of "next" lines repeat everything that was asked for."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
 
 from resumectl.cli import app
-from resumectl.cli.subject import ChoiceOptions, ScenarioOptions, TrialOptions, read_specification
-from resumectl.model.sweep_spec import Specification
+from resumectl.cli.target_options import (
+    ChoiceOptions,
+    TargetOptions,
+    TrialOptions,
+    read_spec,
+)
+from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.replay_command import Command, command_line
 
 # A value for each option of these commands that is not its default; an option without one fails.
@@ -26,19 +30,19 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--prepare": ["alembic -n 'the shop' upgrade head"],
     "--allow-database": ["sqlite:////srv/prices.db", "mysql://db.example.com:3306/prices"],
     "--allow-host": ["api.example.com:443", "::1"],
-    "--longest-sleep": ["0.25"],
+    "--max-sleep": ["0.25"],
     "--timeout": ["1234.56789"],
     "--downtime": ["86400"],
     "--promise": ["charge=exactly-once", "ship it=at-most-once"],
-    "--next-life": ["edited shop.py:checkout"],
-    "--next-version": ["2; rm -rf x"],
+    "--resume-with": ["edited shop.py:checkout"],
+    "--resume-version": ["2; rm -rf x"],
     "--isolation": ["spawn"],
     "--keep": [None],
     "--edge": ["before"],
     "--only": ["*/step-1"],
     "--max": ["5"],
     "--seed": ["9"],
-    "--deaths": ["2"],
+    "--crashes": ["2"],
     "--repeat": ["4"],
     "--fail-fast": [None],
 }
@@ -60,7 +64,7 @@ def options_of(command: Command) -> set[str]:
     }
 
 
-def parsed(line: str) -> Specification:
+def parsed(line: str) -> SweepSpec:
     """What a command line asks for, read by the parser itself; no command is run."""
     program, name, *words = shlex.split(line)
     assert program == "resumectl"
@@ -68,9 +72,9 @@ def parsed(line: str) -> Specification:
     values = group.commands[name].make_context(name, words).params  # type: ignore[attr-defined]
     groups = [
         options(**{name: values[name] for name in options.__dataclass_fields__ if name in values})
-        for options in (ScenarioOptions, TrialOptions, ChoiceOptions)
+        for options in (TargetOptions, TrialOptions, ChoiceOptions)
     ]
-    return read_specification(*groups)  # type: ignore[arg-type]
+    return read_spec(*groups)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("command", list(Command))
@@ -109,21 +113,8 @@ def test_what_a_command_does_not_take_is_left_out(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("shop.py").touch()
-    asked = parsed("resumectl sweep shop.py:checkout --count 2 --keep --deaths 2")
+    asked = parsed("resumectl sweep shop.py:checkout --count 2 --keep --crashes 2")
     shown = command_line(Command.POINTS, asked, str(tmp_path))
     assert shown == "resumectl points shop.py:checkout --count 2"
     shown = command_line(Command.REPLAY, asked, str(tmp_path), plan="before:a/step-1")
     assert shown == "resumectl replay before:a/step-1 shop.py:checkout --count 2 --keep"
-
-
-def test_a_specification_of_an_earlier_release_can_be_read(tmp_path: Path) -> None:
-    """It knows fewer options; whoever lists sweeps is not to fail on theirs."""
-    usual = parsed("resumectl sweep").as_plain()
-    required = {"subject", "later", "promises", "edge"}
-    earlier = {name: value for name, value in usual.items() if name in required}
-    for name in ("subject", "later"):
-        earlier[name] = {"target": None}
-    found, expected = Specification.from_plain(earlier), Specification.from_plain(usual)
-    assert replace(found, subject=expected.subject, later=expected.later) == expected
-    asked = replace(Specification.from_plain(earlier), only="*/step-1")
-    assert command_line(Command.SWEEP, asked, str(tmp_path)) == "resumectl sweep --only '*/step-1'"

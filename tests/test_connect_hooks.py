@@ -18,26 +18,26 @@ import pytest
 from conftest import CHECKOUT
 
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.model.target import Access, Subject
-from resumectl.runner.postgres_sandbox import Server
+from resumectl.model.target import Access, Target
+from resumectl.runner.postgres_sandbox import PostgresDatabases
 from resumectl.runner.redirects import make_seed
-from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.storage.postgres import conninfo
 
 CONTAINED = """
 import json, os, socket, sys
 from pathlib import Path
 from resumectl.probe.containment import Containment
-from resumectl.storage.outside_access import Sandbox
-from resumectl.probe.event_log import Recorder
+from resumectl.storage.outside_access import AccessRules
+from resumectl.probe.event_log import open_event_log
 from resumectl.model.target import Access
 
 here = os.getcwd()
-recorder = Recorder(os.open("record", os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+event_log = open_event_log("record")
 sys.path.insert(0, here)
 {before}
 url = {url!r} or f"sqlite:///{{here}}/trial.sqlite"
-sandbox = Sandbox.of_trial(Access(**json.loads({access!r})), here, url)
-Containment(sandbox, recorder, started_in=Path(here), sandbox_url=url).install()
+sandbox = AccessRules.of_trial(Access(**json.loads({access!r})), here, url)
+Containment(sandbox, event_log, started_in=Path(here), sandbox_url=url).install()
 {program}
 """
 
@@ -359,7 +359,7 @@ def test_the_line_of_the_one_task_that_waits_is_told(tmp_path: Path) -> None:
 
 
 def test_rows_that_a_template_has_are_in_each_copy(postgres_url: str, tmp_path: Path) -> None:
-    server = Server(postgres_url)
+    server = PostgresDatabases(postgres_url)
     try:
         with psycopg.connect(conninfo(server.template_url), autocommit=True) as template:
             template.execute("CREATE TABLE plans (id TEXT)")
@@ -400,9 +400,9 @@ def test_the_line_is_told_that_began_the_thread_of_a_library(tmp_path: Path) -> 
 
 def test_the_url_of_a_sandbox_can_be_written_into_alembic_ini(postgres_url: str) -> None:
     """`env.py` does so, and `%` begins an interpolation there."""
-    server = Server(postgres_url)
+    server = PostgresDatabases(postgres_url)
     try:
-        told = Subject(environ={"SHOP": "{database_url}"}).environ_in("", server.template_url, {})
+        told = Target(environ={"SHOP": "{database_url}"}).environ_in("", server.template_url, {})
         config = alembic.config.Config()
         config.set_main_option("sqlalchemy.url", told["SHOP"])
         url = config.get_main_option("sqlalchemy.url")
@@ -421,7 +421,7 @@ def test_what_a_command_has_begun_ends_with_it(tmp_path: Path, end: str) -> None
         prepare_in=str(tmp_path),
         prepare_max_s=1.0,
     )
-    told = Subject(access=access)
+    told = Target(access=access)
     if "exit" in end:
         make_seed(told, tmp_path, "sqlite:///template")
     else:
@@ -436,7 +436,7 @@ def test_what_a_command_has_begun_ends_with_it(tmp_path: Path, end: str) -> None
 
 def test_what_a_command_says_that_fails_has_no_password(tmp_path: Path) -> None:
     command = "echo $DATABASE_URL; exit 1"
-    subject = Subject(access=Access(prepare=command, prepare_in=str(tmp_path)))
+    target = Target(access=Access(prepare=command, prepare_in=str(tmp_path)))
     with pytest.raises(Refusal) as refusal:
-        make_seed(subject, tmp_path, "postgresql://user:s3%40cret@localhost/template")
+        make_seed(target, tmp_path, "postgresql://user:s3%40cret@localhost/template")
     assert "ended with status 1: postgresql://user:***@localhost/template" in refusal.value.what

@@ -16,7 +16,7 @@ import pytest
 from conftest import Place, swept
 
 from resumectl.errors import ExitCode
-from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.storage.postgres import conninfo
 
 SHOP = """
 import os
@@ -165,8 +165,8 @@ def test_a_redirected_file_has_the_same_schema(sqlite_place: Place, real_file: P
     assert ran.code == ExitCode.DONE, ran
     (answer,) = [
         event["value"]
-        for event in ran.document["observation"]["lives"][-1]["events"]
-        if event["kind"] == "answered"
+        for event in ran.document["observation"]["processes"][-1]["events"]
+        if event["kind"] == "request-ended"
     ]
     assert answer == [[[7]], [list(each) for each in schema], [], [["abc"]]]
 
@@ -329,7 +329,7 @@ def test_what_only_a_recovery_opens_proves_nothing(sqlite_place: Place, real_fil
         "from dbos import DBOS\n"
         "@DBOS.step()\n"
         "def save():\n"
-        "    if os.path.exists('.life-2'):\n"
+        "    if os.path.exists('.process-2'):\n"
         f"        sqlite3.connect({str(real_file)!r}).execute('DELETE FROM orders')\n"
         "@DBOS.workflow()\n"
         "def checkout():\n"
@@ -456,7 +456,7 @@ def test_another_database_of_the_server_is_not_written(
         "--redirect", real_database, "--prepare", f"{sys.executable} migrate.py",
         code=ExitCode.PROMISE_BROKEN,
     )  # fmt: skip
-    assert found["struck"] == found["trials"] == 2
+    assert found["reached"] == found["trials"] == 2
     assert {f["plan"] for f in found["findings"]} == {"after:orders/inserted"}
     assert orders_in(real_database) == [("real",)]
     assert len((place.directory / "runs").read_text().splitlines()) == 1

@@ -1,4 +1,4 @@
-"""`crash-after`: a real death at the N-th delivery, exactly, and what is left of it."""
+"""`crash-after`: a real kill at the N-th delivery, exactly, and what is left."""
 
 import random
 import signal
@@ -7,21 +7,21 @@ import pytest
 from conftest import MOSTLY_POSTGRES, MOSTLY_SQLITE, Place
 
 from resumectl.database import open_engine
-from resumectl.model.crash_plan import EXIT_STATUS, Blow, Edge, delivery_plan
-from resumectl.model.orders import Specification
-from resumectl.publishing import batches
-from resumectl.publishing.migration import ensure_migrated
-from resumectl.publishing.state import Guarantee
-from resumectl.runner.crash_process import Ending, run_victim
+from resumectl.model.crash_plan import EXIT_STATUS, Edge, KillMethod, delivery_plan
+from resumectl.model.orders import CrashAfterOrder
+from resumectl.publishing.store import batches
+from resumectl.publishing.store.migration import ensure_migrated
+from resumectl.publishing.store.state import Guarantee
+from resumectl.runner.crash_process import CrashedProcess, run_crash_process
 
 WHEN = ("before-delivery", "after-delivery", "after-checkpoint")
 MESSAGES = 12
 
 
-def die(
+def crash(
     place: Place, n: int, *, edge: Edge, guarantee: str = "exactly-once", count: int = 20
-) -> Ending:
-    """Publish a new batch in a victim that dies at its n-th delivery."""
+) -> CrashedProcess:
+    """Publish a new batch in a process that is killed at its n-th delivery."""
     engine = open_engine(place.settings)
     ensure_migrated(place.settings, engine)
     with engine.begin() as connection:
@@ -29,13 +29,13 @@ def die(
             connection, publisher="alpha", guarantee=guarantee, bodies=batches.generated(count)
         )
     engine.dispose()
-    plan = delivery_plan(batch.id, n, edge=edge, blow=Blow.KILL)
-    ending = run_victim(
+    plan = delivery_plan(batch.id, n, edge=edge, method=KillMethod.KILL)
+    crashed = run_crash_process(
         place.settings,
-        lambda death_note: Specification(
+        lambda descriptor: CrashAfterOrder(
             batch_id=batch.id,
             plan=str(plan),
-            death_note=death_note,
+            note_descriptor=descriptor,
             app_name=place.settings.app_name,
             app_version=place.settings.app_version,
             executor_id=None,
@@ -43,10 +43,10 @@ def die(
             concurrency=None,
             verbose=False,
             log_format="text",
-        ).as_argument(),
+        ),
     )
-    assert ending.is_as_planned(plan), f"{ending} under {plan}"
-    return ending
+    assert crashed.is_as_planned(plan), f"{crashed} under {plan}"
+    return crashed
 
 
 # On each database, in an ordinary run; the others are long ones.
@@ -91,30 +91,30 @@ def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
         assert batch["missing"] >= (1 if when == "before-delivery" else 0)
 
 
-def test_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(sqlite_place: Place) -> None:
-    _many_deaths(sqlite_place, deaths=6)
+def test_crashes_at_a_concurrent_queue_leave_exactly_n_deliveries(sqlite_place: Place) -> None:
+    _many_crashes(sqlite_place, crashes=6)
 
 
 @pytest.mark.long
-def test_fifty_deaths_at_a_concurrent_queue_leave_exactly_n_deliveries(place: Place) -> None:
-    _many_deaths(place, deaths=50)
+def test_fifty_crashes_at_a_concurrent_queue_leave_exactly_n_deliveries(place: Place) -> None:
+    _many_crashes(place, crashes=50)
 
 
-def test_deaths_on_a_server_leave_exactly_n_deliveries(postgres_place: Place) -> None:
-    _many_deaths(postgres_place, deaths=4)
+def test_crashes_on_a_server_leave_exactly_n_deliveries(postgres_place: Place) -> None:
+    _many_crashes(postgres_place, crashes=4)
 
 
-def _many_deaths(place: Place, *, deaths: int) -> None:
-    """Each death in a row: the victim takes up what all before it left, and dies as well."""
+def _many_crashes(place: Place, *, crashes: int) -> None:
+    """Crash in a row: each process takes up what all before it left, and is killed as well."""
     chance = random.Random(7)
-    for death in range(1, deaths + 1):
+    for number in range(1, crashes + 1):
         n = chance.randint(1, 20)
         guarantee = chance.choice(list(Guarantee))
         edge = chance.choice(list(Edge))
-        ending = die(place, n, edge=edge, guarantee=guarantee)
+        crashed = crash(place, n, edge=edge, guarantee=guarantee)
         expected = n if edge is Edge.AFTER else n - 1
-        sql = f"SELECT count(*) FROM deliveries WHERE batch_id = 'alpha-{death}'"
-        assert place.rows(sql) == [(expected,)], f"{guarantee}: {ending}"
+        sql = f"SELECT count(*) FROM deliveries WHERE batch_id = 'alpha-{number}'"
+        assert place.rows(sql) == [(expected,)], f"{guarantee}: {crashed}"
     place.ok("resume")
     state = place.document("state", "--check")
     assert {b["status"] for b in state["publishers"][0]["batches"]} == {"SUCCESS"}
@@ -127,12 +127,12 @@ def _many_deaths(place: Place, *, deaths: int) -> None:
         (("--exit",), {"signal": None, "exit_status": EXIT_STATUS}),
     ],
 )
-def test_the_other_ways_to_die_are_confirmed_by_the_kernel(
+def test_the_other_kill_methods_are_confirmed_by_the_kernel(
     sqlite_place: Place, options: tuple[str, ...], kernel: dict[str, int | None]
 ) -> None:
     crashed = sqlite_place.document("crash-after", "3", *options)
     assert {key: crashed[key] for key in kernel} == kernel
-    assert crashed["struck"].startswith("after:alpha-1-")
+    assert crashed["reached"].startswith("after:alpha-1-")
     assert crashed["delivered"] == 3
 
 
@@ -159,15 +159,15 @@ def test_an_n_beyond_the_batch_is_refused(sqlite_place: Place) -> None:
     assert "next:" in refused.err
 
 
-def test_a_blow_that_never_falls_proves_nothing(sqlite_place: Place) -> None:
-    """Every message fails, so that the delivery to die at never comes."""
+def test_unreached_crash_point_proves_nothing(sqlite_place: Place) -> None:
+    """Every message fails, so that the delivery never comes."""
     sqlite_place.ok("publish", "--count", "1")
     sqlite_place.execute(
         "CREATE TRIGGER refuse BEFORE INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
     crashed = sqlite_place.run("crash-after", "3", "--json")
     assert crashed.code == 3
-    assert "the blow never fell" in crashed.err
+    assert "its crash point was not reached" in crashed.err
 
 
 def test_a_living_process_on_the_same_queue_is_a_reason_to_refuse(sqlite_place: Place) -> None:

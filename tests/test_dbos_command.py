@@ -16,8 +16,8 @@ import pytest
 from conftest import CHECKOUT, DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Place
 
 from resumectl.database import open_engine
-from resumectl.publishing.dbos_tables import has_dbos_tables
-from resumectl.publishing.migration import ensure_migrated, is_migrated
+from resumectl.publishing.store.dbos_tables import has_dbos_tables
+from resumectl.publishing.store.migration import ensure_migrated, is_migrated
 from resumectl.settings import CONFIG_FILE_NAME, URL_VARIABLES
 
 COMMANDS = Path(sys.executable).parent  # where `dbos` and `resumectl` are installed

@@ -10,9 +10,9 @@ from dbos import DBOS, SQLAlchemyDatasource
 from dbos._sys_db import WorkflowStatusString
 
 from resumectl import statuses
-from resumectl.publishing import dbos_tables
-from resumectl.publishing.dbos_tables import has_dbos_tables
 from resumectl.publishing.publisher import Publisher
+from resumectl.publishing.store import dbos_tables
+from resumectl.publishing.store.dbos_tables import has_dbos_tables
 
 TABLES = [
     each for each in vars(dbos_tables).values() if isinstance(each, sa.Table) and each.columns

@@ -26,7 +26,7 @@ def request():
 
 scenario = Scenario(request=request)
 """
-DEPLOY = ("old.py:scenario", "--next-life", "new.py:scenario")
+DEPLOY = ("old.py:scenario", "--resume-with", "new.py:scenario")
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def replayed(place: Place, plan: str, *arguments: str) -> Any:
 
 def test_a_trial_ends_as_soon_as_its_process_can_do_no_more(parked: Place) -> None:
     document = replayed(parked, "after:checkout-1/accepted", *DEPLOY)
-    last = document["observation"]["lives"][-1]
-    assert last["in_time"]
+    last = document["observation"]["processes"][-1]
+    assert last["exit"]["in_time"]
     (stranded,) = [each for each in last["events"] if each["kind"] == "stranded"]
     assert stranded["workflows"] == ["checkout-1"]
 

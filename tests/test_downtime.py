@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from shared_lab import Proved, prove
 
-from resumectl.model.observation import Verdict
+from resumectl.model.evidence import TimedOut
+from resumectl.model.verdict import Verdict
 
 
 @pytest.fixture
@@ -91,8 +92,8 @@ def test_a_wait_that_times_out_during_an_outage_is_what_dbos_promises(shop: Path
 def test_a_workflow_whose_timeout_passes_during_an_outage_is_an_exposure(shop: Path) -> None:
     proved = timed(shop, "timed")
     assert proved.findings == []
-    (note,) = {each.note for each in proved.exposures if each.effect == "checkout-1"}
-    assert "its timeout passed" in note
+    (note,) = {each.note for each in proved.exposures if each.subject == "checkout-1"}
+    assert note == TimedOut()
 
 
 ASKED = (

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from resumectl.probe.dbos_errors import tell_errors
+from resumectl.probe.dbos_errors import report_errors
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def told() -> Iterator[list[str]]:
     logger = logging.getLogger("dbos")
     before = list(logger.filters)
     found: list[str] = []
-    tell_errors(found.append)
+    report_errors(found.append)
     yield found
     logger.filters[:] = before
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from resumectl.cli.subject import ScenarioOptions, TrialOptions, read_specification
+from resumectl.cli.target_options import TargetOptions, TrialOptions, read_spec
 from resumectl.errors import Refusal
-from resumectl.judge.baseline import Transition
 from resumectl.judge.crash_points import refuse_none
+from resumectl.judge.transitions import Transition
 from resumectl.model.crash_plan import CrashPlan
 
 
@@ -15,7 +15,7 @@ def refused(**options: object) -> Callable[[], object]:
     """Return what reads these options of a sweep."""
     names = TrialOptions.__dataclass_fields__
     of_trial = {name: options.pop(name) for name in list(options) if name in names}
-    return lambda: read_specification(ScenarioOptions(**options), TrialOptions(**of_trial))  # type: ignore[arg-type]
+    return lambda: read_spec(TargetOptions(**options), TrialOptions(**of_trial))  # type: ignore[arg-type]
 
 
 def only(pattern: str) -> Callable[[], object]:
@@ -32,7 +32,7 @@ def only(pattern: str) -> Callable[[], object]:
         (refused(args="{}"), "--args '[\"order-1\"]'"),
         (refused(target="checkout"), "shop.py:checkout"),
         (refused(after_launch="setup"), "--after-launch shop.py:setup"),
-        (refused(next_life="new.py"), "--next-life new/shop.py:checkout"),
+        (refused(resume_with="new.py"), "--resume-with new/shop.py:checkout"),
         (lambda: CrashPlan.parse("a-1/step-1"), "before:a-1/step-1  or  after:a-1/step-1"),
         (lambda: CrashPlan.parse("?"), "after:alpha-1-7/step-1  or  before:alpha-1-*/delivered#7"),
         (only("before:checkout-1/*"), "--only 'checkout-1/*' --edge before"),

@@ -456,7 +456,7 @@ def test_json_is_one_sorted_document_and_everything_else_goes_to_standard_error(
         (("cancel", "alpha-2"), {"workflows"}),
         (
             ("crash-after", "2", "--count", "3", "-v"),
-            {"batch", "plan", "pid", "signal", "struck", "delivered", "workflows"},
+            {"batch", "plan", "pid", "signal", "reached", "delivered", "workflows"},
         ),
         (("state",), {"publishers", "totals", "verdict"}),
         (("resume", "-v"), {"publishers", "totals", "verdict", "workflows", "blocked"}),
@@ -490,7 +490,7 @@ def test_a_crash_that_proved_nothing_is_one_document(sqlite_place: Place) -> Non
     )
     ran = sqlite_place.run("crash-after", "2", "--count", "3", "--json")
     found = one_document(ran, ExitCode.NOTHING_PROVED)
-    assert found["struck"] is None
+    assert found["reached"] is None
     assert "next:  " in ran.err
 
 

@@ -77,7 +77,7 @@ own_queue = Scenario(request=request)
         (
             "asleep",
             "nothing in it goes on before its time is up; asleep-1 stays PENDING in a DBOS.sleep",
-            "--longest-sleep 0.5",
+            "--max-sleep 0.5",
         ),
         pytest.param(
             "delayed",
@@ -94,13 +94,13 @@ own_queue = Scenario(request=request)
         pytest.param(
             "too_late",
             "its workflows have ended, and it goes on waiting",
-            "--longest-sleep 0.5",
+            "--max-sleep 0.5",
             marks=pytest.mark.long,
         ),
         pytest.param(
             "served",
             "stays PENDING in a DBOS.sleep",
-            "--longest-sleep 0.5",
+            "--max-sleep 0.5",
             marks=pytest.mark.long,
         ),
         pytest.param(
@@ -157,11 +157,11 @@ def test_a_long_sleep_lasts_as_long_as_is_asked_for(
     sqlite_place: Place, name: str, remind: str
 ) -> None:
     (sqlite_place.directory / "sleeper.py").write_text(SLEEPER)
-    found = swept(sqlite_place, f"sleeper.py:{name}", "--longest-sleep", "0.2")
+    found = swept(sqlite_place, f"sleeper.py:{name}", "--max-sleep", "0.2")
     assert found["verdicts"]["KEPT"] == found["crash_points"] == 10
     # The line that shows a trial again sleeps no longer.
     line = (
-        f"replay before:{name}-1/{remind} sleeper.py:{name} --longest-sleep 0.2 "
+        f"replay before:{name}-1/{remind} sleeper.py:{name} --max-sleep 0.2 "
         "--promise remind=exactly-once"
     )
     ran = sqlite_place.run(*line.split())

@@ -30,9 +30,9 @@ def test_every_life_but_the_first_begins_with_the_programs_libraries(sqlite_plac
     told = sqlite_place.document("replay", "after:work-1/accepted", "shop.py:scenario")
     looks = [
         event["value"]
-        for life in told["observation"]["lives"]
+        for life in told["observation"]["processes"]
         for event in life["events"]
-        if event["kind"] == "observed"
+        if event["kind"] == "outside-observed"
     ]
     assert looks == [True]
 

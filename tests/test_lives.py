@@ -14,9 +14,9 @@ from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Place, wait_for
 
 from resumectl.database import open_engine
 from resumectl.errors import ExitCode
-from resumectl.publishing import batches
-from resumectl.publishing.lives import RESET, executor_locks
-from resumectl.publishing.state import Guarantee
+from resumectl.publishing.store import batches
+from resumectl.publishing.store.lives import RESET, executor_locks
+from resumectl.publishing.store.state import Guarantee
 
 MESSAGES = 30
 SLOWLY = ("--count", str(MESSAGES), "--delay", "1", "--concurrency", "2")

@@ -5,7 +5,7 @@ from conftest import Place
 from test_commands import look
 
 from resumectl.errors import ExitCode
-from resumectl.publishing.models import VERSION_TABLE
+from resumectl.publishing.store.models import VERSION_TABLE
 from resumectl.text import between, duration
 
 LOOKING = (

@@ -25,13 +25,13 @@ from conftest import CHECKOUT, DEADLINE_S, Place, Ran
 
 from resumectl.database import SCHEMA, open_engine
 from resumectl.errors import ExitCode
-from resumectl.publishing.migration import (
+from resumectl.publishing.store.migration import (
     current_revision,
     ensure_migrated,
     is_migrated,
     scripts_directory,
 )
-from resumectl.publishing.models import SCHEMA_REVISION, VERSION_TABLE, metadata
+from resumectl.publishing.store.models import SCHEMA_REVISION, VERSION_TABLE, metadata
 from resumectl.settings import Settings
 
 # More than any migration will ever be numbered.

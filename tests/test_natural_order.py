@@ -8,10 +8,10 @@ from conftest import Place
 from test_commands import listed, look
 
 from resumectl.database import open_engine, snapshot
-from resumectl.publishing import natural_order as module
-from resumectl.publishing import workflows
-from resumectl.publishing.dbos_tables import workflow_status
-from resumectl.publishing.natural_order import natural_order
+from resumectl.publishing.store import natural_order as module
+from resumectl.publishing.store import workflows
+from resumectl.publishing.store.dbos_tables import workflow_status
+from resumectl.publishing.store.natural_order import natural_order
 from resumectl.text import natural_key
 
 IDS = [

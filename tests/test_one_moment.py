@@ -23,14 +23,16 @@ from sqlalchemy import event
 from test_commands import look
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows import crash_after, judge, publish
+from resumectl.cli.flows import crash_after, publish, stored_sweeps
 from resumectl.database import open_engine
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.publishing import batches, records, takeover, workflows
-from resumectl.publishing.lives import executor_locks
-from resumectl.runner.crash_process import Ending
-from resumectl.runner.sweep_store import Archive
-from resumectl.storage.snapshot_reader import Evidence
+from resumectl.model.process_exit import ProcessExit
+from resumectl.model.snapshot import Snapshot
+from resumectl.publishing.store import batches, records, takeover, workflows
+from resumectl.publishing.store.lives import executor_locks
+from resumectl.runner.crash_process import CrashedProcess
+from resumectl.runner.sweep_store import SweepStore
+from resumectl.storage.snapshot_reader import SnapshotReader
 
 
 @pytest.fixture
@@ -110,12 +112,12 @@ def test_what_a_crash_left_is_of_one_moment(
 ) -> None:
     common = Common(db_url=scene.place.url, as_json=True)
     plan = CrashPlan.parse("after:alpha-1-2/delivered")
-    ending = Ending(pid=1, signal=9, exit_status=None, struck=str(plan))
+    crashed = CrashedProcess(str(plan), ProcessExit(1, 9, None, in_time=True))
 
     batch = batches.Batch("alpha-1", "alpha", "exactly-once", MESSAGES, 0.0, is_new=True)
 
     def read() -> str:
-        crash_after._report(common, batch, plan, ending)
+        crash_after._report(common, batch, plan, crashed)
         return capsys.readouterr().out
 
     answers_between(scene.set, scene.end, read)
@@ -126,7 +128,7 @@ def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
     statements: list[str] = []
     let: tuple[int, Callable[[], None]] = 0, scene.end
 
-    class Interrupted(Evidence):
+    class Interrupted(SnapshotReader):
         def _rows(self, sql: str) -> list[Sequence[Any]]:
             rows = super()._rows(sql)
             statements.append(sql)
@@ -141,9 +143,9 @@ def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
         let = after, writer
         yield statements
 
-    def read() -> dict[str, Any]:
-        with closing(Interrupted(scene.place.url)) as evidence:
-            return evidence.read()
+    def read() -> Snapshot:
+        with closing(Interrupted(scene.place.url)) as reader:
+            return reader.read()
 
     answers_between(scene.set, scene.end, read, letting_in)
 
@@ -171,25 +173,25 @@ def test_what_a_server_commits_after_the_death_of_its_client_is_seen(postgres_pl
     wait_for("the statement", lambda: postgres_place.rows(active) == [(1,)])
     process.kill()
     process.wait()
-    with closing(Evidence(shown)) as evidence:
-        evidence.wait_for_server(DEADLINE_S)
-        assert [each["id"] for each in evidence.read()["workflows"]] == ["late"]
+    with closing(SnapshotReader(shown)) as reader:
+        reader.wait_for_server(DEADLINE_S)
+        assert [each.id for each in reader.read().workflows] == ["late"]
 
 
 def test_a_statement_that_waits_for_ever_is_ended(postgres_place: Place) -> None:
     assert look(postgres_place, "migrate").code == 0
     url = postgres_place.settings.url.set(drivername="postgresql")
     shown = url.render_as_string(hide_password=False)
-    with psycopg.connect(shown) as other, closing(Evidence(shown)) as evidence:
-        evidence.wait_for_server(DEADLINE_S)  # whoever is idle is let be
+    with psycopg.connect(shown) as other, closing(SnapshotReader(shown)) as reader:
+        reader.wait_for_server(DEADLINE_S)  # whoever is idle is let be
         assert other.execute("SELECT 1").fetchall() == [(1,)]
         process = subprocess.Popen([sys.executable, "-c", LATE.replace("{seconds}", "6000"), shown])
         active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(6000)'"
         wait_for("the statement", lambda: postgres_place.rows(active) == [(1,)])
         process.kill()
         process.wait()
-        evidence.wait_for_server(0)
-        assert evidence.read()["workflows"] == []
+        reader.wait_for_server(0)
+        assert reader.read().workflows == ()
 
 
 @MOSTLY_SQLITE
@@ -206,8 +208,8 @@ def test_what_is_listed_of_a_sweep_is_of_one_moment(place: Place) -> None:
     engine = open_engine(place.settings)
 
     def read() -> tuple[int, int]:
-        result = judge.result_of(Archive(engine), 1)
-        return result.kept.trials, len(result.trials)
+        result = stored_sweeps.result_of(SweepStore(engine), 1)
+        return result.stored.trials, len(result.trials)
 
     answers_between(lambda: scene.write(half), lambda: scene.write(*whole), read)
     engine.dispose()

@@ -16,11 +16,11 @@ from dbos import DBOS
 from test_commands import look
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.judge import archived
+from resumectl.cli.flows.stored_sweeps import opened_store
 from resumectl.database import open_engine, snapshot
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing.migration import ensure_migrated, ensure_own
-from resumectl.publishing.ownership import refuse_other_applications
+from resumectl.publishing.store.migration import ensure_migrated, ensure_own
+from resumectl.publishing.store.ownership import refuse_other_applications
 from resumectl.settings import CONFIG_FILE_NAME, OWN_URL_VARIABLE, URL_VARIABLES, Settings
 
 NAME = "corner-shop"
@@ -260,7 +260,7 @@ def test_a_sweep_says_when_a_variable_of_applications_gives_it_its_database(
     monkeypatch.delenv(OWN_URL_VARIABLE, raising=False)
     common = Common(executor=str(sqlite_place.directory.stat().st_ino))  # settings of its own
     for times in (1, 0):  # the first use, and a later one
-        with archived(common):
+        with opened_store(common):
             said = " ".join(capsys.readouterr().err.split())
             assert said.count(f"resumectl's own database is {sqlite_place.url}") == times
             assert said.count(f"(from {variable})") == times

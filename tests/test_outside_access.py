@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from resumectl.model.target import Access, Subject
-from resumectl.probe.access_remedies import database_remedy
+from resumectl.model.target import Access, Target
+from resumectl.storage.access_remedies import database_remedy
 from resumectl.storage.outside_access import (
+    AccessRules,
     Location,
     Reach,
-    Sandbox,
     canonical_urls,
     is_same_database,
     locations_of_arguments,
@@ -40,15 +40,15 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return found
 
 
-def sandbox(directory: Path, url: str = "", **access: list[str]) -> Sandbox:
-    return Sandbox.of_trial(
+def sandbox(directory: Path, url: str = "", **access: list[str]) -> AccessRules:
+    return AccessRules.of_trial(
         Access(**access),  # type: ignore[arg-type]
         str(directory),
         url or f"sqlite:///{directory}/trial.sqlite",
     )
 
 
-def is_open(of: Sandbox, url: str) -> bool:
+def is_open(of: AccessRules, url: str) -> bool:
     return all(map(of.is_open, locations_of_url(url)))
 
 
@@ -331,7 +331,7 @@ def test_the_advice_fits_the_database_of_the_trials(directory: Path) -> None:
 def test_a_variable_names_the_sandbox_with_the_driver_that_it_usually_has(
     usual: str, scheme: str
 ) -> None:
-    subject = Subject(environ={"SHOP": "{database_url}", "LOG": "{place}/log"})
+    subject = Target(environ={"SHOP": "{database_url}", "LOG": "{place}/log"})
     assert subject.environ_in("/place", OWN_POSTGRES, {"SHOP": usual} if usual else {}) == {
         "SHOP": OWN_POSTGRES.replace("postgresql+psycopg", scheme),
         "LOG": "/place/log",

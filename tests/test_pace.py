@@ -9,26 +9,30 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from builders import run
 from conftest import DEADLINE_S
-from observations import run
 
-from resumectl.judge.experiment import Experiment
+from resumectl.judge.judge import Judge
+from resumectl.model.codec import any_of, to_json
 from resumectl.model.observation import BASELINE
-from resumectl.model.target import Subject
+from resumectl.model.orders import REPLIES, Measured, MeasureSlowness
+from resumectl.model.target import Target
 from resumectl.probe import pace
-from resumectl.runner.fork_server_client import ZYGOTE_MODULE
-from resumectl.runner.trial_runner import BASELINE_TIMEOUT_S, MoreTime, Runner
+from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.fork_server_client import FORK_SERVER_MODULE
+from resumectl.runner.trial_runner import BASELINE_TIMEOUT_S, MoreTime, TrialRunner
 
 
-def on_machine(slowness: float) -> Runner:
+def on_machine(slowness: float) -> TrialRunner:
     """A runner whose fork servers have started on such a machine."""
-    lab: Any = SimpleNamespace(slowness=slowness)
-    return Runner(lab, Subject())
+    pool: Any = SimpleNamespace(slowness=slowness)
+    return TrialRunner(pool, Target())
 
 
-def experiment(slowness: float) -> Experiment:
-    """An experiment whose uninterrupted runs have taken a second each."""
-    return Experiment(on_machine(slowness), {}, [run([("charge", "1")], plan=BASELINE)] * 2)
+def baseline_runs(slowness: float) -> BaselineRuns:
+    """Uninterrupted runs that have taken a second each."""
+    runs = (run([("charge", "1")], plan=BASELINE),) * 2
+    return BaselineRuns(on_machine(slowness), Judge({}, runs))
 
 
 def test_limits_are_as_written_on_a_quiet_machine() -> None:
@@ -47,21 +51,18 @@ def test_limits_grow_with_the_time_that_a_start_takes(monkeypatch: pytest.Monkey
 def test_limits_of_later_processes_grow_beyond_the_baseline() -> None:
     runners = []
     for slowness in (1, 20):
-        on_it = experiment(slowness)
-        on_it.set_limits(None)
-        runners.append(on_it.runner)
+        runs = baseline_runs(slowness)
+        runs.set_limits(None)
+        runners.append(runs.runner)
     quiet, slow = runners
-    assert quiet is not None
-    assert slow is not None
     assert (quiet.timeout_s, slow.timeout_s) == (5 + 10, 20 * 5 + 10)
     assert (quiet.patience_s, slow.patience_s) == (1, 20 * 0.3)
 
 
 def test_limit_of_the_user_is_kept() -> None:
-    on_it = experiment(20)
-    on_it.set_limits(3)
-    assert on_it.runner is not None
-    assert on_it.runner.timeout_s == 3
+    runs = baseline_runs(20)
+    runs.set_limits(3)
+    assert runs.runner.timeout_s == 3
 
 
 def test_fork_server_measures_its_own_start(tmp_path: Path) -> None:
@@ -70,12 +71,14 @@ def test_fork_server_measures_its_own_start(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, "-m", ZYGOTE_MODULE, str(theirs.fileno()), str(root), "fork"],
+            [sys.executable, "-m", FORK_SERVER_MODULE, str(theirs.fileno()), str(root), "fork"],
             pass_fds=(theirs.fileno(),),
         )
     with ours, ours.makefile() as answers:
-        ours.sendall(b'{"id": 1, "measure": true}\n')
-        assert json.loads(answers.readline())["slowness"] >= 1
+        ours.sendall(to_json(MeasureSlowness(1)).encode() + b"\n")
+        reply = any_of(REPLIES, json.loads(answers.readline()))
+        assert isinstance(reply, Measured)
+        assert reply.slowness >= 1
     assert server.wait(DEADLINE_S) == 0
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from resumectl.probe.call_arguments import enclosed_values, payload_of, without_times
+from resumectl.probe.call_arguments import describe_arguments, enclosed_values, without_times
 
 
 class Colour(Enum):
@@ -54,15 +54,17 @@ class Model:
     ],
 )
 def test_what_is_made_of_values_alone(value: Any, is_data: bool) -> None:
-    recorded = payload_of(["order-1", value], {})
-    assert recorded.get("opaque", []) == ([] if is_data else [1])
+    first, second = describe_arguments(["order-1", value], {})
+    assert (first.is_opaque, second.is_opaque) == (False, not is_data)
 
 
 def test_a_keyword_argument_stands_in_the_order_of_its_name() -> None:
-    recorded = payload_of(["order-1"], {"b": object(), "a": {3, 1, 2}})
-    assert recorded["payload"][:2] == ["'order-1'", "a=set(['1', '2', '3'])"]
-    assert recorded["payload"][2] == "b=<object object>"
-    assert recorded["opaque"] == [2]
+    described = describe_arguments(["order-1"], {"b": object(), "a": {3, 1, 2}})
+    assert [(each.text, each.is_opaque) for each in described] == [
+        ("'order-1'", False),
+        ("a=set(['1', '2', '3'])", False),
+        ("b=<object object>", True),
+    ]
 
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
@@ -92,11 +94,11 @@ NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 )
 def test_a_time_is_told_from_what_is_made_of_one(value: Any, without: Any) -> None:
     value = value() if callable(value) else value
-    recorded = payload_of(["order-1", value], {}, alive_s=1.0)
+    first, second = describe_arguments(["order-1", value], {}, alive_s=1.0)
     kept = value if without is None else without
     assert without_times(value, 1.0) == kept
-    assert recorded.get("timeless", []) == ([] if kept == value else [[1, repr(kept)]])
-    assert recorded["payload"] == ["'order-1'", repr(value)]
+    assert second.without_times == (() if kept == value else (repr(kept),))
+    assert (first.text, second.text) == ("'order-1'", repr(value))
 
 
 def test_a_lambda_is_given_what_is_plain_where_it_was_made() -> None:

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import Place, slowness
 
-from resumectl.publishing.state import Guarantee
+from resumectl.publishing.store.state import Guarantee
 
 KILLS = 16  # on each database; `pytest --kills 100` for more
 

@@ -11,8 +11,8 @@ from mistakes import MISTAKES
 from old_bugs import OLD_BUGS
 from shared_lab import Proved, prove
 
-from resumectl.model.observation import Verdict
 from resumectl.model.target import DOWNTIME_S
+from resumectl.model.verdict import Verdict
 
 SCENARIOS = CHECKOUT / "tests" / "scenarios.py"
 
@@ -118,20 +118,20 @@ def test_a_message_that_a_client_sends_again_and_nobody_reads_is_an_exposure() -
     proved = prove(SCENARIOS, "paid_again")
     assert proved.is_kept
     assert len(proved.crash_points) >= 8
-    exposed = {(each.effect, each.times) for each in proved.exposures}
+    exposed = {(each.subject, each.times) for each in proved.exposures}
     assert exposed == {("message to awaiting-1 paid", 2)}
 
 
 def test_equal_values_are_equal_however_they_were_pickled() -> None:
     proved = prove(SCENARIOS, "sharing")
     assert not proved.findings
-    assert not proved.masked
+    assert not proved.not_compared
 
 
 def test_children_whose_ids_nobody_knows_die_as_well() -> None:
     proved = prove(SCENARIOS, "unnamed")
     assert not proved.findings
-    assert not proved.masked
+    assert not proved.not_compared
     assert proved.is_kept
     # Two children and their parent take a first step, and each of them succeeds.
     assert {f"before:*/step-1#{n}" for n in (2, 3)} < set(proved.crash_points)
@@ -140,7 +140,7 @@ def test_children_whose_ids_nobody_knows_die_as_well() -> None:
 
 @pytest.mark.long
 def test_children_whose_ids_nobody_knows_die_twice(sqlite_place: Place) -> None:
-    found = swept(sqlite_place, f"{SCENARIOS}:unnamed", "--deaths", "2", "--max", "40")
+    found = swept(sqlite_place, f"{SCENARIOS}:unnamed", "--crashes", "2", "--max", "40")
     assert found["verdicts"] == {"KEPT": 40, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
 
 
@@ -149,7 +149,7 @@ def test_what_is_deleted_as_in_an_uninterrupted_run_is_not_lost() -> None:
     proved = prove(SCENARIOS, "deleting", timeout_s=4)
     # DBOS 3.4.0 waits for ever for the result of a child that is gone, although it had it.
     assert proved.kinds == {"stuck"}
-    assert proved.masked == []
+    assert proved.not_compared == []
 
 
 SABOTAGE = """

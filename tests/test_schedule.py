@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from builders import run
 from conftest import Place, swept
-from observations import run
 from shared_lab import observe
 
 from resumectl.judge.concurrency import is_concurrent
+from resumectl.model.events import StepEnded, StepStarted
 from resumectl.model.schedule import schedule_of
 
 PROGRAM = """
@@ -81,7 +82,7 @@ def test_schedules_differ_in_cores_intervals_and_pauses() -> None:
 
 
 def test_a_step_with_two_threads_at_once_is_concurrent() -> None:
-    assert is_concurrent(run([("sell", "ok")], at_once=True))
+    assert is_concurrent(run([("sell", "ok")], has_own_concurrency=True))
     assert not is_concurrent(run([("sell", "ok")]))
 
 
@@ -119,7 +120,7 @@ def test_step_bodies_that_overlap_are_concurrent() -> None:
     in_turn = run([("sell", "ok"), ("mail", "ok")])
     assert not is_concurrent(in_turn)
     (first, first_end, second, second_end) = [
-        event for event in in_turn.final.events if event["kind"] in ("ran", "ended")
+        event for event in in_turn.final.events if isinstance(event, StepStarted | StepEnded)
     ]
     overlapping = run([], events=[first, second, first_end, second_end])
     assert is_concurrent(overlapping)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from resumectl.model.target_error import SetupCode
 from resumectl.probe.error_facts import source_files
 from resumectl.probe.setup_code import creation_of, find_global, find_queue, find_tables
 
@@ -42,10 +43,9 @@ def test_registration_of_a_queue_is_found_with_its_function(
 ) -> None:
     file = tmp_path / "main.py"
     file.write_text(MAIN)
-    assert find_queue([file], queue) == {
-        "file": str(file), "line": line, "function": function, "is_callable": is_callable,
-        "lines": [f'DBOS.register_queue("{queue}")'],
-    }  # fmt: skip
+    assert find_queue([file], queue) == SetupCode(
+        str(file), line, function, is_callable, (f'DBOS.register_queue("{queue}")',)
+    )
 
 
 def test_queue_whose_name_is_not_written_out_may_be_the_one(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_queue_whose_name_is_not_written_out_may_be_the_one(tmp_path: Path) -> N
     file.write_text("def set_up():\n    DBOS.register_queue(QUEUE)\n")
     found = find_queue([file], "mails")
     assert found is not None
-    assert found["line"] == 2
+    assert found.line == 2
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_creation_of_tables_is_found(tmp_path: Path, line: str) -> None:
     file.write_text(f"async def set_up():\n    {line}\n")
     found = find_tables([file], "orders")
     assert found is not None
-    assert (found["function"], found["is_callable"], found["lines"]) == ("set_up", True, [])
+    assert (found.function, found.is_callable, found.lines) == ("set_up", True, ())
 
 
 def test_creation_of_tables_is_repeated_with_the_names_of_its_file(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_creation_of_tables_is_repeated_with_the_names_of_its_file(tmp_path: Pat
     )
     found = find_tables([file], "orders")
     assert found is not None
-    assert found["lines"] == ["from main import engine, metadata", "metadata.create_all(engine)"]
+    assert found.lines == ("from main import engine, metadata", "metadata.create_all(engine)")
 
 
 def test_file_that_is_no_python_or_not_there_is_passed_over(tmp_path: Path) -> None:
@@ -108,13 +108,13 @@ def test_lines_to_paste_keep_the_limits_of_every_queue_beside_it(tmp_path: Path)
     file.write_text(LIMITED)
     found = find_queue([file], "mails")
     assert found is not None
-    assert (found["line"], found["function"]) == (12, "main")
-    assert found["lines"] == [
+    assert (found.line, found.function) == (12, "main")
+    assert found.lines == (
         "from main import LIMIT, QUEUE",
         "DBOS.register_queue(\"bills\", limiter={'limit': LIMIT, 'period': 60})",
         "DBOS.register_queue(name=QUEUE, concurrency=1, worker_concurrency=...)",
         'DBOS.register_queue("others", **...)',
-    ]
+    )
 
 
 def test_lines_to_paste_are_read_in_the_encoding_of_their_file(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_lines_to_paste_are_read_in_the_encoding_of_their_file(tmp_path: Path) -
     file.write_bytes(text.encode("latin-1"))
     found = find_queue([file], "é")
     assert found is not None
-    assert found["lines"] == ["DBOS.register_queue('é', concurrency=1)"]
+    assert found.lines == ("DBOS.register_queue('é', concurrency=1)",)
 
 
 GLOBALS = """
@@ -170,8 +170,9 @@ def test_place_where_main_sets_a_global_is_found(
         assert found is None
         return
     assert found is not None
-    assert [found[each] for each in ("line", "is_callable", "lines")] == [line, is_callable, lines]
-    assert found["is_before_launch"] == (name == "store")
+    code = found.code
+    assert (code.line, code.is_callable, list(code.lines)) == (line, is_callable, lines)
+    assert found.is_before_launch == (name == "store")
 
 
 def test_files_of_other_programs_in_the_directory_are_left_out(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from resumectl.cli import app
 from resumectl.errors import ExitCode
-from resumectl.publishing.workflows import WorkflowSeen
+from resumectl.publishing.store.workflows import WorkflowSeen
 from resumectl.report import console, publishing, selftest
 from resumectl.report.folding import WORD_MAX, fold
 from resumectl.report.sheet import (

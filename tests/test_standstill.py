@@ -7,40 +7,41 @@ from dataclasses import replace
 
 import pytest
 
-from resumectl.model.standstill import CLIENT, Standing, Unfinished, can_do_no_more, stranded
+from resumectl.model.snapshot import UnfinishedRow
+from resumectl.probe.standstill import CLIENT, Standing, can_do_no_more, stranded
 from resumectl.probe.user_code import is_begun_by_user
 
 OURS = "1"
 IDLE = Standing({}, (), (), ("shop",), OURS, (), has_answer=False, paused=(), has_own_thread=False)
 
 
-def standing(**rows: Unfinished) -> Standing:
+def standing(**rows: UnfinishedRow) -> Standing:
     return replace(IDLE, unfinished=rows)
 
 
 @pytest.mark.parametrize(
     ("row", "is_stranded"),
     [
-        (Unfinished("PENDING", None, OURS), True),
-        (Unfinished("ENQUEUED", "shop", OURS), False),
-        (Unfinished("ENQUEUED", "shop", None), False),
-        (Unfinished("ENQUEUED", "shop", "2"), True),
-        (Unfinished("ENQUEUED", "mail", OURS), True),
-        (Unfinished("DELAYED", "mail", OURS), False),
+        (UnfinishedRow("PENDING", None, OURS), True),
+        (UnfinishedRow("ENQUEUED", "shop", OURS), False),
+        (UnfinishedRow("ENQUEUED", "shop", None), False),
+        (UnfinishedRow("ENQUEUED", "shop", "2"), True),
+        (UnfinishedRow("ENQUEUED", "mail", OURS), True),
+        (UnfinishedRow("DELAYED", "mail", OURS), False),
     ],
 )
 def test_a_workflow_is_stranded_where_nothing_takes_it_up(
-    row: Unfinished, is_stranded: bool
+    row: UnfinishedRow, is_stranded: bool
 ) -> None:
     assert stranded(standing(order=row)) == ({"order"} if is_stranded else set())
 
 
 def test_a_workflow_that_is_executed_is_not_stranded() -> None:
-    now = standing(order=Unfinished("PENDING", None, "2"))
+    now = standing(order=UnfinishedRow("PENDING", None, "2"))
     assert stranded(replace(now, executing=("order",))) == set()
 
 
-PENDING = Unfinished("PENDING", None, OURS)
+PENDING = UnfinishedRow("PENDING", None, OURS)
 
 
 def test_a_process_can_go_on_while_its_client_or_a_workflow_can() -> None:

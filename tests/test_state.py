@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from resumectl.publishing.state import (
+from resumectl.publishing.store.state import (
     Active,
     BatchState,
     Counts,

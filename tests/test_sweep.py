@@ -84,7 +84,7 @@ def test_the_crash_matrix_of_the_publisher(
     found = swept(sqlite_place, "--count", "2", "--guarantee", guarantee, *options, code=code)
     kinds = {(each["kind"], each["subject"].partition("(")[0]) for each in found["findings"]}
     if verdict == "KEPT":
-        assert found["verdicts"]["KEPT"] == found["struck"] == found["crash_points"] > 20
+        assert found["verdicts"]["KEPT"] == found["reached"] == found["crash_points"] > 20
     elif guarantee == "at-least-once":
         assert kinds == {("duplicated", "delivery")}
     else:
@@ -106,9 +106,9 @@ def test_every_run_has_the_same_crash_points(sqlite_place: Place, runs: int, mes
 @pytest.mark.long
 def test_a_second_death_while_recovering_changes_nothing(sqlite_place: Place) -> None:
     found = swept(
-        sqlite_place, "--count", "2", "--deaths", "2", "--only", "*/step-*", "--max", "20"
+        sqlite_place, "--count", "2", "--crashes", "2", "--only", "*/step-*", "--max", "20"
     )
-    assert found["deaths"] == 2 * found["trials"] == 40
+    assert found["crashes"] == 2 * found["trials"] == 40
 
 
 def test_a_plan_that_matches_nothing_is_refused_with_the_nearest_names(
@@ -128,10 +128,10 @@ def test_a_replay_tells_one_trial_in_its_order(sqlite_place: Place) -> None:
     )
     assert ran.code == ExitCode.DONE, ran
     for said in (
-        "Life 1",
-        "The blow: after:alpha-1-1/delivered. The kernel says: killed by SIGKILL.",
+        "Process 1",
+        "Killed at after:alpha-1-1/delivered (confirmed by the kernel: killed by SIGKILL).",
         "What the crash left in the database",
-        "Life 2",
+        "Process 2",
         "Recovered by DBOS: alpha-1",
         "Ran: deliver, alpha-1-",
         "allowed: deliver, alpha-1-1/step-1 happened 2 times",
@@ -224,8 +224,8 @@ def test_a_seed_chooses_the_same_sample_whatever_the_order() -> None:
 
 @pytest.mark.long
 def test_a_sample_and_the_first_broken_promise_end_a_sweep_early(sqlite_place: Place) -> None:
-    found = swept(sqlite_place, "--count", "1", "--max", "3", "--deaths", "2")
-    assert (found["trials"], found["deaths"]) == (3, 6) < (found["crash_points"], 7)
+    found = swept(sqlite_place, "--count", "1", "--max", "3", "--crashes", "2")
+    assert (found["trials"], found["crashes"]) == (3, 6) < (found["crash_points"], 7)
     found = swept(
         sqlite_place, "--count", "3", "--guarantee", "at-least-once", "--fail-fast",
         "--promise", "delivery=exactly-once", code=ExitCode.PROMISE_BROKEN,
@@ -245,10 +245,10 @@ def test_a_sample_and_the_first_broken_promise_end_a_sweep_early(sqlite_place: P
         ("--promise", "delivery=sometimes"),
         ("--guarantee", "twice"),
         ("--edge", "beside"),
-        ("--deaths", "3"),
+        ("--crashes", "3"),
         ("--jobs", "0"),
         ("--timeout", "-1"),
-        ("--longest-sleep", "0"),
+        ("--max-sleep", "0"),
         ("--on", "oracle"),
         ("--isolation", "none"),
         ("--count", "0"),
@@ -333,7 +333,7 @@ def test_another_version_is_stuck_and_says_why(sqlite_place: Place) -> None:
     found = swept(
         sqlite_place,
         "--count", "1",
-        "--next-version", "trial-2",
+        "--resume-version", "trial-2",
         "--only", "alpha-1/step-1",
         "--timeout", seconds(3),
         code=ExitCode.PROMISE_BROKEN,
@@ -372,8 +372,8 @@ def test_the_document_is_one_and_sorted(sqlite_place: Place) -> None:
     document = json.loads(ran.out)
     assert list(document) == sorted(document)
     assert set(document) >= {
-        "scenario", "crash_points", "struck", "deaths", "trials", "verdicts", "findings",
-        "exposures", "by_time", "not_compared", "seconds", "trials_per_second",
+        "target", "crash_points", "reached", "crashes", "trials", "verdicts", "findings",
+        "exposures", "explained_by_time", "not_compared", "seconds", "trials_per_second",
     }  # fmt: skip
 
 
@@ -383,8 +383,8 @@ def test_what_was_observed_is_judged_again_under_other_promises(place: Place) ->
     assert found["verdicts"]["KEPT"] == found["trials"] > 10
     number = str(found["sweep"])
     again = place.document("check", number)
-    assert {k: again[k] for k in ("verdicts", "exposures", "findings", "struck", "deaths")} == {
-        k: found[k] for k in ("verdicts", "exposures", "findings", "struck", "deaths")
+    assert {k: again[k] for k in ("verdicts", "exposures", "findings", "reached", "crashes")} == {
+        k: found[k] for k in ("verdicts", "exposures", "findings", "reached", "crashes")
     }
     ran = place.run("check", number, "--promise", "delivery=exactly-once", "--json")
     assert ran.code == ExitCode.PROMISE_BROKEN

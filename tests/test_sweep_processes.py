@@ -17,12 +17,14 @@ from conftest import DEADLINE_S, Place, swept, wait_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from resumectl.errors import ExitCode
-from resumectl.runner.fork_server_client import ZYGOTE_MODULE
-from resumectl.runner.sqlite_sandbox import conninfo
+from resumectl.model.codec import to_json
+from resumectl.model.orders import Preload
+from resumectl.runner.fork_server_client import FORK_SERVER_MODULE
+from resumectl.storage.postgres import conninfo
 
 
 def lab_directory(processes: set[int]) -> Path:
-    """As a zygote was told it."""
+    """The directory of all sandboxes, as the fork server was told it."""
     for pid in processes:
         with suppress(OSError):  # a process of a trial, which has ended meanwhile
             arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
@@ -78,12 +80,12 @@ def test_a_fork_server_ends_quietly_where_nobody_read_its_answer(tmp_path: Path)
     ours, theirs = socket.socketpair()
     with theirs:
         server = subprocess.Popen(
-            [sys.executable, "-m", ZYGOTE_MODULE, str(theirs.fileno()), str(root), "fork"],
+            [sys.executable, "-m", FORK_SERVER_MODULE, str(theirs.fileno()), str(root), "fork"],
             pass_fds=(theirs.fileno(),),
             stderr=subprocess.PIPE,
             text=True,
         )
-    ours.sendall(b'{"id": 1, "preload": [], "environ": {}}\n')
+    ours.sendall(to_json(Preload(1, (), {})).encode() + b"\n")
     assert select.select([ours], [], [], DEADLINE_S)[0]
     ours.close()
     _, err = server.communicate(timeout=DEADLINE_S)
@@ -104,7 +106,7 @@ def test_a_sweep_ends_with_whoever_reads_it(sqlite_place: Place) -> None:
 
 
 def trials_kept(place: Place) -> int:
-    """How many trials are in the archive so far."""
+    """How many trials are stored so far."""
     try:
         ((count,),) = place.rows("SELECT count(*) FROM trials WHERE ended_at_ms IS NOT NULL")
     except SQLAlchemyError:
@@ -116,20 +118,20 @@ def wait_for_trials(place: Place, number: int) -> None:
     wait_for(f"{number} trials", lambda: trials_kept(place) >= number)
 
 
-# Dies of a real SIGKILL as soon as a method of its archive has been called so many times.
+# Dies of a real SIGKILL as soon as a method of its store has been called so many times.
 DIES = """
 import itertools, os, signal, sys
-from resumectl.runner.sweep_store import Archive
+from resumectl.runner.sweep_store import SweepStore
 
 method, times = sys.argv.pop(1), int(sys.argv.pop(1))
-original, calls = getattr(Archive, method), itertools.count(1)
+original, calls = getattr(SweepStore, method), itertools.count(1)
 
 def and_die(*arguments):
     original(*arguments)
     if next(calls) == times:
         os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(Archive, method, and_die)
+setattr(SweepStore, method, and_die)
 
 from resumectl.cli import main
 main()
@@ -137,7 +139,7 @@ main()
 
 
 def sweep_that_dies_after(place: Place, method: str, times: int, *arguments: str) -> None:
-    """Run a sweep that is killed when this method of its archive has returned so many times."""
+    """Run a sweep that is killed when this method of its store has returned so many times."""
     died = subprocess.run(
         [sys.executable, "-c", DIES, method, str(times), "sweep", *arguments],
         cwd=place.directory,
@@ -175,7 +177,7 @@ def test_a_killed_sweep_is_finished_by_resume(
 
     (found,) = place.document("resume")["sweeps"]
     assert found["verdicts"] == {"KEPT": _POINTS, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
-    assert found["trials"] == found["struck"] == found["crash_points"] == _POINTS
+    assert found["trials"] == found["reached"] == found["crash_points"] == _POINTS
     # None was lost, none counted twice, and what was there was not run again.
     after = place.rows("SELECT number, ended_at_ms FROM trials")
     assert len(after) == len(set(after)) == _POINTS
@@ -197,7 +199,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_place: Place) -> None:
     worker.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == ExitCode.DONE, err
     found = json.loads(out)
-    assert found["crash_points"] == found["struck"] == 4
+    assert found["crash_points"] == found["reached"] == 4
     assert found["verdicts"] == {"KEPT": 80, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
     executors = postgres_place.rows(
         "SELECT DISTINCT executor_id FROM workflow_status WHERE name = 'Sweep.trials'"
@@ -331,7 +333,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_place: Place) -> N
         "--promise", "delivery=exactly-once", "--only", "alpha-1-*/step-1", code=ExitCode.PROMISE_BROKEN,
     )  # fmt: skip
     assert found["verdicts"]["BROKEN"] > 0
-    assert found["struck"] == found["crash_points"] == 4
+    assert found["reached"] == found["crash_points"] == 4
     kept = list((place.directory / "resumectl-kept").iterdir())
     assert len(kept) == found["verdicts"]["BROKEN"]
     names = {
@@ -359,7 +361,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_place: Place) -> N
 @pytest.mark.long
 def test_trials_on_a_server_of_their_own(sqlite_place: Place) -> None:
     found = swept(sqlite_place, "--on", "postgres", "--count", "1", "--only", "alpha-1-1/*")
-    assert found["verdicts"]["KEPT"] == found["trials"] == found["struck"] > 5
+    assert found["verdicts"]["KEPT"] == found["trials"] == found["reached"] > 5
     sweep = sqlite_place.start("sweep", "--on", "postgres", "--count", "2")
     wait_for_trials(sqlite_place, found["trials"] + 1)
     below = processes_below(sweep.pid)
@@ -399,7 +401,7 @@ def test_a_copy_whose_tables_are_its_own_is_not_used_again(postgres_place: Place
 @pytest.mark.long
 def test_a_fresh_interpreter_for_each_life_comes_out_the_same(sqlite_place: Place) -> None:
     found = swept(sqlite_place, "--count", "1", "--isolation", "spawn", "--only", "*/step-1")
-    assert found["verdicts"]["KEPT"] == found["trials"] == found["struck"] == 4
+    assert found["verdicts"]["KEPT"] == found["trials"] == found["reached"] == 4
 
 
 @pytest.mark.long
@@ -423,7 +425,7 @@ import resource
 from pathlib import Path
 from dbos import DBOS
 
-if Path(".life-2").exists() and not Path(__file__).with_name("space").exists():
+if Path(".process-2").exists() and not Path(__file__).with_name("space").exists():
     # As on a full disk: no file may grow.
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 

@@ -11,15 +11,15 @@ import pytest
 import sqlalchemy as sa
 from conftest import DEADLINE_S
 
-from resumectl.probe.sql_facts import Fact, Telling, no_body, tellings_of
+from resumectl.probe.sql_facts import Extractor, Fact, fact_extractors, no_body
 
 
 def told(
-    tellings: Sequence[Telling],
+    extractors: Sequence[Extractor],
     parameters: Mapping[str, object] | None = None,
     body: Callable[[], str | None] = no_body,
 ) -> list[Fact]:
-    return [fact for telling in tellings for fact in telling([parameters or {}], body)]
+    return [fact for extract in extractors for fact in extract([parameters or {}], body)]
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,15 @@ def told(
 def test_a_statement_says_what_it_makes_true(
     sql: str, parameters: dict[str, object], named: list[str]
 ) -> None:
-    assert [fact.name for fact in told(tellings_of(sql, True), parameters)] == named
+    assert [fact.name for fact in told(fact_extractors(sql, True), parameters)] == named
 
 
 def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
     sql = 'INSERT INTO "shop".notifications (id) VALUES (1)'
-    named = [fact.name for fact in told(tellings_of(sql, False, frozenset({"dbos"})))]
+    named = [fact.name for fact in told(fact_extractors(sql, False, frozenset({"dbos"})))]
     assert named == ["notifications/inserted"]
     sql = "INSERT INTO dbos.workflow_events (key) VALUES (1)"
-    assert told(tellings_of(sql, False, frozenset({"dbos"}))) == []
+    assert told(fact_extractors(sql, False, frozenset({"dbos"}))) == []
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_table_of_a_program_may_be_named_as_one_of_dboss() -> None:
     ],
 )
 def test_what_a_body_does_once_more_is_told_from_what_it_repeats(sql: str, does_more: bool) -> None:
-    (fact,) = told(tellings_of(sql), body=lambda: "w-1")
+    (fact,) = told(fact_extractors(sql), body=lambda: "w-1")
     assert (fact.by_body, fact.does_more_each_time) == ("w-1", does_more)
 
 
@@ -145,12 +145,13 @@ def test_what_a_body_does_once_more_is_told_from_what_it_repeats(sql: str, does_
 PROGRAM = """
 import os, sys, sqlalchemy as sa
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.probe.commit_watch import Watch
+from resumectl.probe.commit_watch import CommitWatch, WatchedDatabase
+from resumectl.probe.crash_trigger import CrashTrigger
 path, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def write(text):
     os.write(note, f"{text}\\n".encode())
-death = CrashPlan.parse(plan).deaths[0]
-Watch(death, write, of_publisher=True, system_database=f"sqlite:///{path}").arm()
+trigger = CrashTrigger(CrashPlan.parse(plan).crashes[0], write)
+CommitWatch(WatchedDatabase(f"sqlite:///{path}", has_publisher=True), trigger).arm()
 engine = sa.create_engine(f"sqlite:///{path}")
 table = sa.Table("deliveries", sa.MetaData(), sa.Column("workflow_id", sa.Text))
 NOTHING = sa.select(sa.bindparam("workflow_id")).where(sa.false())
@@ -282,7 +283,8 @@ def test_what_never_becomes_durable_is_never_struck(path: Path, plan: str) -> No
 SERVER_PROGRAM = """
 import gc, os, sys, threading, sqlalchemy as sa
 from resumectl.model.crash_plan import CrashPlan
-from resumectl.probe.commit_watch import Watch
+from resumectl.probe.commit_watch import CommitWatch, Listeners, WatchedDatabase
+from resumectl.probe.crash_trigger import CrashTrigger
 url, plan, note = sys.argv[1], sys.argv[2], int(sys.argv[3])
 def write(text):
     os.write(note, f"{text}\\n".encode())
@@ -293,9 +295,9 @@ def committed(facts):
         seen.release()
 def survived(facts):
     pass
-death = CrashPlan.parse(plan).deaths[0]
-watch = Watch(death, write, system_database=url, on_commit=committed,
-              on_survived=lambda facts: survived(facts))
+trigger = CrashTrigger(CrashPlan.parse(plan).crashes[0], write)
+listeners = Listeners(on_commit=committed, on_survived=lambda facts: survived(facts))
+watch = CommitWatch(WatchedDatabase(url), trigger, listeners)
 watch.arm()
 engine = sa.create_engine(url)
 at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -331,7 +333,7 @@ insert(engine, "struck", 2)
 AMONG_EFFECTS = """
 def others():
     while True:
-        with watch.no_blow():
+        with watch.not_before_kill():
             write("effect")
         seen.release()
 for _ in range(4):

@@ -14,8 +14,8 @@ from test_commands import batch, look, seen
 
 from resumectl.database import open_engine, snapshot
 from resumectl.errors import ExitCode
-from resumectl.publishing import unfinished
-from resumectl.publishing.dbos_tables import has_not_ended, has_status, workflow_status
+from resumectl.publishing.store import unfinished
+from resumectl.publishing.store.dbos_tables import has_not_ended, has_status, workflow_status
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How the findings of many trials are gathered, and what is said of them; nothing is run."""
+"""How the findings of many trials are gathered and shown."""
 
 import re
 from collections.abc import Sequence
@@ -7,29 +7,34 @@ from typing import Any
 import pytest
 
 from resumectl.judge.stability import settled
-from resumectl.model.observation import Exposure, Finding, Judgement, Kind, Verdict
-from resumectl.model.sweep_spec import Specification
-from resumectl.model.target import Subject
+from resumectl.model.codec import to_plain
+from resumectl.model.events import EVENT_SCHEMA
+from resumectl.model.evidence import AnsweredOtherwise, Missing, WorkflowStuck
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import Target
+from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, Verdict
 from resumectl.report import console
-from resumectl.report.sweep import sweep_document, sweep_view
 from resumectl.report.sweep_result import SweepResult
-from resumectl.runner.sweep_store import SweepKept
+from resumectl.report.sweep_tables import sweep_document, sweep_view
+from resumectl.runner.sweep_store import StoredSweep
 
-SUBJECT = Subject(("/shop.py", "sell"))
-KEPT = SweepKept(1, "shop.py:sell", Specification(SUBJECT, SUBJECT, {}), 0, 6, 1.0, {}, 2, 2)
+TARGET = Target(("/shop.py", "sell"))
+SPEC = {"schema": EVENT_SCHEMA, "resumectl": "0.1.0", **to_plain(SweepSpec(TARGET, TARGET, {}))}
+STORED = StoredSweep(1, "shop.py:sell", SPEC, 0, 6, 1.0, {}, 2, 2)
 
 
 def judgement(n: int, *findings: Finding, **more: Any) -> Judgement:
     verdict = Verdict.BROKEN if findings else Verdict.KEPT
-    return Judgement(f"before:sell-1/step-{n}", verdict, findings, deaths=1, **more)
+    return Judgement(f"before:sell-1/step-{n}", verdict, findings, crashes_reached=1, **more)
 
 
 def result(judged: Sequence[Judgement], repeated: Sequence[Judgement] = ()) -> SweepResult:
-    return SweepResult(KEPT, settled(judged, repeated), (), (None, None), False, {})
+    return SweepResult(STORED, settled(judged, repeated), (), (None, None), False, {})
 
 
 def stuck(pid: int) -> Finding:
-    return Finding(Kind.STUCK, "sell-1", f"stays PENDING, executor shop-{pid}")
+    evidence = WorkflowStuck("PENDING", f"shop-{pid}", "", "", "", "", False, (), "", ())
+    return Finding(Kind.STUCK, "sell-1", evidence)
 
 
 def test_one_cause_is_one_finding_whatever_its_evidence_says_in_each_trial() -> None:
@@ -51,7 +56,7 @@ def test_one_cause_is_one_finding_whatever_its_evidence_says_in_each_trial() -> 
 def test_what_follows_from_a_stuck_workflow_is_listed_below_it(
     subject: str, kind: Kind, follows: bool
 ) -> None:
-    other = Finding(kind, subject, "is another")
+    other = Finding(kind, subject, Missing())
     found = sweep_document(result([judgement(1, stuck(1)), judgement(2, other)]))["findings"]
     causes = {each["subject"]: each["follows_from"] for each in found}
     at = [each["subject"] for each in found].index("sell-1")
@@ -73,15 +78,18 @@ def test_attempts_and_repetitions_are_told(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_the_passing_of_time_explains_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    told = result([judgement(1), judgement(2, by_time=("w-10", "w-2"))])
-    assert told.by_time == ["w-2", "w-10"]
+    told = result([judgement(1), judgement(2, explained_by_time=("w-10", "w-2"))])
+    assert told.explained_by_time == ["w-2", "w-10"]
     console.show(*sweep_view(told))
     line = "as in an uninterrupted run in which as much time passes: w-2, w-10"
     assert line in capsys.readouterr().out
 
 
+HELD = AnsweredOtherwise("held", "taken")
+
+
 def test_the_worst_exposure_keeps_what_else_is_known() -> None:
-    seen = [Exposure("charge, sell-1/step-1", 3), Exposure("charge, sell-1/step-1", 2, note="held")]
+    seen = [Exposure("charge, sell-1/step-1", 3), Exposure("charge, sell-1/step-1", 2, note=HELD)]
     told = [judgement(n, exposures=(each,)) for n, each in enumerate(seen)]
     (exposure,) = result(told).exposures
-    assert (exposure.times, exposure.note, exposure.plan) == (3, "held", told[0].plan)
+    assert (exposure.times, exposure.note, exposure.plan) == (3, HELD, told[0].plan)

@@ -3,7 +3,7 @@
 import pytest
 
 from resumectl.errors import Refusal
-from resumectl.model.crash_plan import Blow, CrashPlan, Death, Edge, Matches, delivery_plan
+from resumectl.model.crash_plan import Crash, CrashPlan, Edge, KillMethod, Matches, delivery_plan
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_a_plan_is_text_that_survives_being_printed(text: str) -> None:
 
 
 def test_what_is_left_out_is_the_first_match_and_a_kill() -> None:
-    (death,) = CrashPlan.parse("after:a-1/step-1").deaths
-    assert death == Death(Edge.AFTER, Matches("a-1/step-1", 1), Blow.KILL, hold=None)
+    (crash,) = CrashPlan.parse("after:a-1/step-1").crashes
+    assert crash == Crash(Edge.AFTER, Matches("a-1/step-1", 1), KillMethod.KILL, hold=None)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_only_star_and_question_mark_are_wild(pattern: str, transition: str, cov
 
 
 def test_a_crash_after_the_checkpoint_holds_further_deliveries_back() -> None:
-    plan = delivery_plan("alpha-1", 7, edge=Edge.AFTER, blow=Blow.KILL, checkpoint="step-1")
+    plan = delivery_plan("alpha-1", 7, edge=Edge.AFTER, method=KillMethod.KILL, checkpoint="step-1")
     assert str(plan) == "after:alpha-1-*/step-1#7+hold:alpha-1-*/delivered#7"
     assert CrashPlan.parse(str(plan)) == plan

@@ -1,13 +1,14 @@
-"""Which findings are stable; nothing is run."""
+"""Which findings are stable."""
 
 from collections.abc import Sequence
 
 import pytest
 
 from resumectl.judge.stability import Shown, Stability, settled
-from resumectl.model.observation import Finding, Judgement, Kind, Verdict
+from resumectl.model.evidence import CommittedAgain, Missing
+from resumectl.model.verdict import Finding, Judgement, Kind, Verdict
 
-LOST = Finding(Kind.LOST, "charge", "ran 0 times")
+LOST = Finding(Kind.LOST, "charge", Missing())
 TOPIC = (Kind.LOST, "charge")
 
 
@@ -45,7 +46,7 @@ def test_a_finding_that_one_plan_shows_each_time_is_stable() -> None:
 
 
 def test_a_stable_finding_keeps_its_trial_broken_beside_an_unstable_one() -> None:
-    other = Finding(Kind.DUPLICATED, "mail", "ran 2 times")
+    other = Finding(Kind.DUPLICATED, "mail", CommittedAgain(2))
     judged = settled([judgement("1", LOST, other)], [judgement("1", other)] * 4)
     assert [each.verdict for each in judged.trials] == [Verdict.BROKEN]
     assert judged.shown[TOPIC] == Shown(1, 5)

@@ -1,0 +1,22 @@
+"""Which promises are refused, since nothing could break them."""
+
+import pytest
+from builders import baseline_of, committed, run
+
+from resumectl.errors import Refusal
+from resumectl.judge.promises import refuse_unknown_promises
+from resumectl.model.verdict import Promise
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("orders", "observe"), ("order", "unknown promise target"), ("look", "")]
+)
+def test_promise_of_what_never_happens_is_refused(name: str, said: str) -> None:
+    wrote = committed("orders/inserted")
+    baseline = baseline_of([run([("look", "usual")], events=[wrote])] * 2)
+    promises = {name: Promise.EXACTLY_ONCE}
+    if not said:
+        refuse_unknown_promises(promises, baseline)
+        return
+    with pytest.raises(Refusal, match=said):
+        refuse_unknown_promises(promises, baseline)
