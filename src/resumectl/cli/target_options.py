@@ -59,7 +59,7 @@ class TargetOptions:
         option(
             group=TARGET,
             metavar="NAME=VALUE",
-            help="Environment variable of the target process; repeatable. {place} and "
+            help="Environment variable of the target process; repeatable. {sandbox} and "
             "{database_url} become the directory and the database of the trial.",
         ),
     ] = None

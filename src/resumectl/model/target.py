@@ -44,7 +44,7 @@ class Target:
         entry: Module (or absolute path of a file) and name in it; None for the publisher.
         args: Positional arguments of the workflow; plain data.
         kwargs: Keyword arguments of the workflow; plain data.
-        environ: Environment variables of the target process; `{place}` and `{database_url}` in
+        environ: Environment variables of the target process; `{sandbox}` and `{database_url}` in
             a value stand for the sandbox's directory and database.
         count: Number of messages in the publisher's batch.
         guarantee: Guarantee of the publisher's batch.
@@ -80,7 +80,7 @@ class Target:
             usual: The user's environment, which says with which driver a variable names a database.
         """
         return {
-            name: value.replace("{place}", directory).replace(
+            name: value.replace("{sandbox}", directory).replace(
                 "{database_url}", _with_usual_driver(database_url, usual.get(name, ""))
             )
             for name, value in self.environ.items()

@@ -412,7 +412,7 @@ def _enter_sandbox(order: ProcessOrder, event_log: EventLog) -> None:
         clock.set_ahead(order.clock_ahead_s)
     if order.control is not None and order.control.jump_s:
         clock.install()
-    os.environ["RESUMECTL_PLACE"] = order.sandbox
+    os.environ["RESUMECTL_SANDBOX"] = order.sandbox
     tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.sandbox, TEMPORARY_DIRECTORY))
     given = order.target.environ_in(order.sandbox, order.database_url, os.environ)
     for name in os.environ.keys() - without_proxies(os.environ).keys():

@@ -39,7 +39,7 @@ def database_remedy(
     elif location.backend == "sqlite" and name is not None:
         scheme, is_url, _ = environ[name].rpartition("://")
         if not is_url or not is_own_kind:
-            filled = f"{scheme}{':///' if is_url else ''}{{place}}/{Path(location.database).name}"
+            filled = f"{scheme}{':///' if is_url else ''}{{sandbox}}/{Path(location.database).name}"
     ways = []
     if name is not None:
         ways.append(f"it is what {name} names, so  --env {shell_word(f'{name}={filled}')}{on}")

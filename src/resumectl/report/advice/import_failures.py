@@ -98,7 +98,7 @@ def variable_missing(at: Situation) -> Advice | None:
     if not is_said:
         what = f"{fails(at)}; {variables}, for which it asks, {verb} not set"
     options = " ".join(f"--env {name}=VALUE" for name in unset)
-    return Advice(what, f"{options};  {{database_url}} and {{place}} are filled in")
+    return Advice(what, f"{options};  {{database_url}} and {{sandbox}} are filled in")
 
 
 def written_for_another_dbos(at: Situation) -> Advice | None:
