@@ -50,7 +50,7 @@ class Ran:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A fresh directory and a fresh database, and the commands run in them."""
 
     directory: Path
@@ -155,9 +155,9 @@ def seconds(on_a_quiet_machine: float) -> str:
     return f"{on_a_quiet_machine * slowness():.1f}"
 
 
-def swept(place: Place, *arguments: str, code: int = ExitCode.DONE) -> Any:
+def swept(workspace: Workspace, *arguments: str, code: int = ExitCode.DONE) -> Any:
     """The document of a sweep that must end so, with no trial that proves nothing."""
-    ran = place.run("sweep", *arguments, "--json")
+    ran = workspace.run("sweep", *arguments, "--json")
     assert ran.code == code, ran
     found = ran.document
     if code != ExitCode.REFUSED:
@@ -215,43 +215,45 @@ def clean_environ() -> dict[str, str]:
 
 
 @pytest.fixture
-def make_place(tmp_path: Path, clean_environ: dict[str, str]) -> Callable[[str | None], Place]:
+def make_place(tmp_path: Path, clean_environ: dict[str, str]) -> Callable[[str | None], Workspace]:
     """Make a place for a database URL; None is the default, as a newcomer has it."""
 
-    def make(url: str | None) -> Place:
-        directory = tmp_path / "place"
+    def make(url: str | None) -> Workspace:
+        directory = tmp_path / "workspace"
         directory.mkdir(exist_ok=True)
         environ = clean_environ | ({URL_VARIABLES[0]: url} if url else {})
         path = directory / "resumectl.sqlite"
         settings = Settings.resolve(db_url=url or f"sqlite:///{path}", environ={})
-        return Place(directory, settings, environ)
+        return Workspace(directory, settings, environ)
 
     return make
 
 
 @pytest.fixture
-def sqlite_place(make_place: Callable[[str | None], Place]) -> Place:
+def sqlite_workspace(make_place: Callable[[str | None], Workspace]) -> Workspace:
     """A place on SQLite."""
     return make_place(None)
 
 
 @pytest.fixture
-def postgres_place(make_place: Callable[[str | None], Place], postgres_url: str) -> Place:
+def postgres_workspace(
+    make_place: Callable[[str | None], Workspace], postgres_url: str
+) -> Workspace:
     """A place on PostgreSQL."""
     return make_place(postgres_url)
 
 
 # For a test whose databases differ in little: one of them is for the long run.
 MOSTLY_SQLITE = pytest.mark.parametrize(
-    "place", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
+    "workspace", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)], indirect=True
 )
 MOSTLY_POSTGRES = pytest.mark.parametrize(
-    "place", [pytest.param("sqlite", marks=pytest.mark.long), "postgres"], indirect=True
+    "workspace", [pytest.param("sqlite", marks=pytest.mark.long), "postgres"], indirect=True
 )
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest) -> Place:
+def workspace(request: pytest.FixtureRequest) -> Workspace:
     """A place, once on each database."""
-    found: Place = request.getfixturevalue(f"{request.param}_place")
+    found: Workspace = request.getfixturevalue(f"{request.param}_workspace")
     return found

@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg
-from conftest import Place
-from test_commands import look
+from conftest import Workspace
+from in_process import look
 
 from resumectl.database import open_engine
 from resumectl.publishing.store import batches
@@ -21,18 +21,18 @@ LEFT = range(DELIVERED + 1, MESSAGES + 1)
 class Scene:
     """A batch that a living process has delivered a part of."""
 
-    place: Place
+    workspace: Workspace
     locks: ExecutorLocks
 
     def write(self, *statements: str) -> None:
         """Write through the driver itself: in no way a statement of the reader."""
-        if self.place.settings.is_sqlite:
-            path = self.place.settings.sqlite_path
+        if self.workspace.settings.is_sqlite:
+            path = self.workspace.settings.sqlite_path
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 connection.execute("PRAGMA busy_timeout=30000")
                 connection.executescript(f"BEGIN IMMEDIATE; {'; '.join(statements)}; COMMIT")
             return
-        url = self.place.settings.url.set(drivername="postgresql")
+        url = self.workspace.settings.url.set(drivername="postgresql")
         with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
             connection.execute("SET LOCAL search_path TO resumectl, dbos")
             for statement in statements:
@@ -103,10 +103,10 @@ def delivered(number: int) -> str:
 
 
 @contextmanager
-def a_scene(place: Place, guarantee: str = "exactly-once") -> Iterator[Scene]:
+def a_scene(workspace: Workspace, guarantee: str = "exactly-once") -> Iterator[Scene]:
     """Migrate the database, and write down the batch alpha-1 and the process that publishes it."""
-    assert look(place, "migrate").code == 0
-    engine = open_engine(place.settings)
+    assert look(workspace, "migrate").code == 0
+    engine = open_engine(workspace.settings)
     with engine.begin() as connection:
         batches.create(
             connection,
@@ -115,9 +115,9 @@ def a_scene(place: Place, guarantee: str = "exactly-once") -> Iterator[Scene]:
             bodies=batches.generated(MESSAGES),
         )
     engine.dispose()
-    place.execute(
+    workspace.execute(
         "INSERT INTO lives (executor_id, app_version, command, pid, host, started_at_ms)"
         " VALUES ('local', 'resumectl-1', 'publish', 1, 'here', 1000)"
     )
-    with closing(executor_locks(place.settings)) as locks:
-        yield Scene(place, locks)
+    with closing(executor_locks(workspace.settings)) as locks:
+        yield Scene(workspace, locks)

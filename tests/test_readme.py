@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, DEADLINE_S, Place, Ran, swept
+from conftest import CHECKOUT, DEADLINE_S, Ran, Workspace, swept
 
 sys.path.insert(0, str(CHECKOUT / "docs"))
 import make_readme
@@ -36,8 +36,8 @@ def test_what_is_generated_is_up_to_date(name: str) -> None:
     )
 
 
-def test_every_command_of_the_readme_can_be_typed_in_its_order(sqlite_place: Place) -> None:
-    (sqlite_place.directory / "messages.txt").write_text('first\n{"second": 2}\n')
+def test_every_command_of_the_readme_can_be_typed_in_its_order(sqlite_workspace: Workspace) -> None:
+    (sqlite_workspace.directory / "messages.txt").write_text('first\n{"second": 2}\n')
     after_session = README.partition("<!-- /session -->")[2]
     after_session = after_session.replace(make_readme.part(README, "experiment"), "")
     blocks = re.findall(r"```console\n(.*?)```", after_session, flags=re.DOTALL)
@@ -46,34 +46,34 @@ def test_every_command_of_the_readme_can_be_typed_in_its_order(sqlite_place: Pla
     for line in lines:
         prompt, command, *arguments = line.split()
         assert (prompt, command) == ("$", "resumectl")
-        ran = sqlite_place.run(*arguments)
+        ran = sqlite_workspace.run(*arguments)
         assert ran.code == 0, f"{line}: {ran}"
 
 
-def test_the_library_example_prints_what_it_says(sqlite_place: Place) -> None:
+def test_the_library_example_prints_what_it_says(sqlite_workspace: Workspace) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     (code,) = [each for each in blocks if "def checkout" not in each and "checkout," not in each]
-    script = sqlite_place.directory / "my_program.py"
+    script = sqlite_workspace.directory / "my_program.py"
     script.write_text(code)
-    ran = run_python(sqlite_place, script)
+    ran = run_python(sqlite_workspace, script)
     assert ran.code == 0, ran
     assert ran.out == "{'messages': 2, 'failed': []}\n"
 
 
-def test_the_scenario_of_the_readme_is_swept(sqlite_place: Place) -> None:
+def test_the_scenario_of_the_readme_is_swept(sqlite_workspace: Workspace) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     (scenario,) = [each for each in blocks if "Scenario(" in each]
-    (sqlite_place.directory / "shop.py").write_text(f"{make_readme.shop()}\n{scenario}")
-    found = swept(sqlite_place, "shop.py:paying")
+    (sqlite_workspace.directory / "shop.py").write_text(f"{make_readme.shop()}\n{scenario}")
+    found = swept(sqlite_workspace, "shop.py:paying")
     assert found["verdicts"]["KEPT"] == found["crash_points"] == 8
 
 
-def run_python(place: Place, script: Path) -> Ran:
+def run_python(workspace: Workspace, script: Path) -> Ran:
     """Run a script as a user would, beside the database."""
     ended = subprocess.run(
         [sys.executable, script],
-        cwd=place.directory,
-        env=place.environ,
+        cwd=workspace.directory,
+        env=workspace.environ,
         capture_output=True,
         text=True,
         check=False,
@@ -82,12 +82,12 @@ def run_python(place: Place, script: Path) -> Ran:
     return Ran(ended.returncode, ended.stdout, ended.stderr)
 
 
-def test_every_option_and_command_that_the_readme_names_exists(sqlite_place: Place) -> None:
+def test_every_option_and_command_that_the_readme_names_exists(sqlite_workspace: Workspace) -> None:
     named = set(re.findall(r"(?:^\$ |&& |`)resumectl ([a-z-]+)", README, flags=re.MULTILINE))
     assert {"publish", "crash-after", "resume", "worker", "doctor"} <= named
-    helped = sqlite_place.ok("--help").out
+    helped = sqlite_workspace.ok("--help").out
     assert {name for name in named if f" {name} " not in helped} == set()
     names = ("publish", "state", "worker", "sweep", "replay")
-    pages = [sqlite_place.ok(name, "--help").out for name in names]
+    pages = [sqlite_workspace.ok(name, "--help").out for name in names]
     for option in set(re.findall(r"`(--[a-z-]+)", README)):
         assert any(option in page for page in pages), option

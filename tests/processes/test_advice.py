@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place, swept
+from conftest import Workspace, swept
 from shared_lab import shared_pool
 
 from resumectl.cli.target_options import TargetOptions, TrialOptions, located, read_spec
@@ -75,7 +75,7 @@ TABLE = """
 import os, sqlalchemy as sa
 from dbos import DBOS
 
-engine = sa.create_engine(os.environ["RESUMECTL_PLACE"].join(("sqlite:///", "/shop.sqlite")))
+engine = sa.create_engine(os.environ["RESUMECTL_SANDBOX"].join(("sqlite:///", "/shop.sqlite")))
 metadata = sa.MetaData()
 orders = sa.Table("orders", metadata, sa.Column("id", sa.Integer, primary_key=True))
 
@@ -292,21 +292,21 @@ def test_what_names_no_module_is_refused(
     assert error.value.next_step == "as in  shop.py:checkout"
 
 
-def test_lines_to_paste_are_shown_as_lines(sqlite_place: Place) -> None:
-    (sqlite_place.directory / "shop.py").write_text(SHOP)
-    ran = sqlite_place.run("points", "shop.py:handler")
+def test_lines_to_paste_are_shown_as_lines(sqlite_workspace: Workspace) -> None:
+    (sqlite_workspace.directory / "shop.py").write_text(SHOP)
+    ran = sqlite_workspace.run("points", "shop.py:handler")
     assert ran.code == ExitCode.REFUSED
     assert "\n    from shop import handler\n\n\n    def request():\n" in ran.err
 
 
-def test_what_main_does_after_launch_is_done_in_every_process(sqlite_place: Place) -> None:
-    (sqlite_place.directory / "shop.py").write_text(f"{TABLE}\n{QUEUE}")
-    (sqlite_place.directory / "setup.py").write_text(
+def test_what_main_does_after_launch_is_done_in_every_process(sqlite_workspace: Workspace) -> None:
+    (sqlite_workspace.directory / "shop.py").write_text(f"{TABLE}\n{QUEUE}")
+    (sqlite_workspace.directory / "setup.py").write_text(
         "import shop\n\nasync def both():\n"
         "    shop.set_up()\n    await shop.DBOS.register_queue_async('mails')\n"
     )
     for name in ("checkout", "parent"):
-        found = swept(sqlite_place, f"shop.py:{name}", "--after-launch", "setup.py:both")
+        found = swept(sqlite_workspace, f"shop.py:{name}", "--after-launch", "setup.py:both")
         assert found["verdicts"]["KEPT"] == found["crash_points"] > 0
 
 
@@ -336,11 +336,11 @@ def test_function_after_launch_is_taken_from_the_next_release_of_the_same_file(
         assert asked.later.after_launch == (str(tmp_path / expected), "set_up")
 
 
-def test_module_of_a_src_layout_is_found_by_pythonpath(sqlite_place: Place) -> None:
-    package = sqlite_place.directory / "src" / "stock"
+def test_module_of_a_src_layout_is_found_by_pythonpath(sqlite_workspace: Workspace) -> None:
+    package = sqlite_workspace.directory / "src" / "stock"
     package.mkdir(parents=True)
     (package / "flows.py").write_text(
         "from dbos import DBOS\n\n@DBOS.workflow()\ndef restock(): return 1\n"
     )
-    found = sqlite_place.document("points", "stock.flows:restock", "--env", "PYTHONPATH=src")
+    found = sqlite_workspace.document("points", "stock.flows:restock", "--env", "PYTHONPATH=src")
     assert found["crash_points"]

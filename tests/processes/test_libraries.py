@@ -1,0 +1,67 @@
+"""What a program's libraries cost is paid once, and what a fork would lose is left to the lives."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import DEADLINE_S, Workspace
+
+PROGRAM = """
+import sys
+WAS_THERE = "wsgiref.simple_server" in sys.modules
+import wsgiref.simple_server
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+
+@DBOS.workflow()
+def work():
+    return 1
+
+def ask():
+    with SetWorkflowID("work-1"):
+        return DBOS.start_workflow(work).get_result()
+
+scenario = Scenario(ask, observe=lambda: WAS_THERE)
+"""
+
+
+def test_every_life_but_the_first_begins_with_the_programs_libraries(
+    sqlite_workspace: Workspace,
+) -> None:
+    (sqlite_workspace.directory / "shop.py").write_text(PROGRAM)
+    told = sqlite_workspace.document("replay", "after:work-1/accepted", "shop.py:scenario")
+    looks = [
+        event["value"]
+        for life in told["observation"]["processes"]
+        for event in life["events"]
+        if event["kind"] == "outside-observed"
+    ]
+    assert looks == [True]
+
+
+def test_what_fails_or_begins_a_thread_is_not_imported_by_a_zygote(tmp_path: Path) -> None:
+    modules = {
+        "fine": "import os; FOUND = os.environ['FOR_LIVES']",
+        "failing": "1 / 0",
+        "ending": "raise SystemExit",
+        "threaded": "import threading, time; threading.Thread(target=time.sleep, args=(9,)).start()",
+        "behind_it": "",
+    }
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    program = f"""
+import os, sys, threading
+sys.path.insert(0, {str(tmp_path)!r})
+from resumectl.probe.preload import preload
+preload({list(modules)!r}, {{"FOR_LIVES": "found"}})
+print(sorted({set(modules)!r} & set(sys.modules)), sys.modules["fine"].FOUND)
+print(threading.active_count(), "FOR_LIVES" in os.environ)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=DEADLINE_S,
+    )
+    assert ran.stdout.splitlines() == ["['fine'] found", "1 False"], ran
