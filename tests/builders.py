@@ -110,6 +110,10 @@ def target_failed(summary: str = "boom") -> TargetFailed:
     return TargetFailed(1, TargetError(summary, NotAFunction()))
 
 
+# A Scenario that promises its step `look` exactly once.
+LAUNCH_OF_SCENARIO = LaunchStarted(0, {"look": "exactly-once"}, "d")
+
+
 # --- processes and trials
 
 

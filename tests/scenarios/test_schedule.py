@@ -4,12 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from builders import run
 from conftest import Workspace, swept
 from shared_lab import observe
 
 from resumectl.judge.concurrency import is_concurrent
-from resumectl.model.events import StepEnded, StepStarted
 from resumectl.model.schedule import schedule_of
 
 PROGRAM = """
@@ -74,18 +72,6 @@ def schedules(log: Path) -> set[tuple[float, int]]:
     return {(round(float(interval), 6), int(cores)) for interval, cores in lines}
 
 
-def test_schedules_differ_in_cores_intervals_and_pauses() -> None:
-    schedules = [schedule_of(n) for n in range(6)]
-    assert len(set(schedules)) == 6
-    assert {each.is_on_one_core for each in schedules} == {True, False}
-    assert schedules[0].seed is None
-
-
-def test_a_step_with_two_threads_at_once_is_concurrent() -> None:
-    assert is_concurrent(run([("sell", "ok")], has_own_concurrency=True))
-    assert not is_concurrent(run([("sell", "ok")]))
-
-
 BODY = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -114,13 +100,3 @@ def test_a_body_that_begins_two_jobs_at_once_is_concurrent(
 ) -> None:
     (tmp_path / "shop.py").write_text(BODY)
     assert is_concurrent(observe(tmp_path / "shop.py", name)) == is_seen
-
-
-def test_step_bodies_that_overlap_are_concurrent() -> None:
-    in_turn = run([("sell", "ok"), ("mail", "ok")])
-    assert not is_concurrent(in_turn)
-    (first, first_end, second, second_end) = [
-        event for event in in_turn.final.events if isinstance(event, StepStarted | StepEnded)
-    ]
-    overlapping = run([], events=[first, second, first_end, second_end])
-    assert is_concurrent(overlapping)
