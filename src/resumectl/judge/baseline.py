@@ -1,9 +1,9 @@
 """What uninterrupted runs have in common; what differs between them is not compared."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 from resumectl.judge.fields import Count, Field, FieldKind
 from resumectl.judge.linked_values import Link, linked_fields
@@ -18,11 +18,14 @@ from resumectl.model.observation import Observation
 from resumectl.statuses import CANCELLED
 from resumectl.text import counted
 
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
 MISSING = object()  # stands for a value that is not there
 NEVER = (0, 0)
 
 
-def usual_of(values: Sequence[Any]) -> Any:
+def usual_of(values: Sequence[object]) -> object:
     """Return the value to name where several are as they should be: the first that is there."""
     return next((each for each in values if each is not MISSING), MISSING)
 
@@ -48,7 +51,7 @@ class Baseline:
     """
 
     transitions: Sequence[Transition]
-    fields: Mapping[Field, Sequence[Any]]
+    fields: Mapping[Field, Sequence[object]]
     counts: Mapping[Count, tuple[int, int]]
     ended: frozenset[Count]
     paths: Mapping[str, Sequence[Path]]
@@ -188,15 +191,18 @@ def _begun_anew(transitions: Sequence[Transition]) -> frozenset[str]:
     return frozenset(workflow for workflow, times in ends.items() if times > 1)
 
 
-def _common(runs: Sequence[Mapping[Any, Any]]) -> tuple[dict[Any, Any], set[Any]]:
+def _common(runs: Sequence[Mapping[K, V]]) -> tuple[dict[K, V], set[K]]:
     """Return what all runs agree upon, and the keys of what they do not."""
-    keys = {key for run in runs for key in run}
-    values = {key: [run.get(key, MISSING) for run in runs] for key in keys}
-    kept = {k: v[0] for k, v in values.items() if all(each == v[0] for each in v)}
-    return kept, keys - set(kept)
+    first = runs[0]
+    kept = {
+        key: value
+        for key, value in first.items()
+        if all(run.get(key, MISSING) == value for run in runs)
+    }
+    return kept, {key for run in runs for key in run} - set(kept)
 
 
-def _open_steps(runs: Sequence[Mapping[Field, Any]], varying: set[Field]) -> dict[str, int]:
+def _open_steps(runs: Sequence[Mapping[Field, object]], varying: set[Field]) -> dict[str, int]:
     """Return the first open step of each workflow, as uninterrupted runs show it."""
     # The last number at which runs have different steps.
     parts: defaultdict[str, int] = defaultdict(int)
@@ -212,7 +218,7 @@ def _open_steps(runs: Sequence[Mapping[Field, Any]], varying: set[Field]) -> dic
     return earliest(*({workflow: number} for workflow, number in opened))
 
 
-def _is_open_step(key: Field, value: Any, varying: set[Field], parts: Mapping[str, int]) -> bool:
+def _is_open_step(key: Field, value: object, varying: set[Field], parts: Mapping[str, int]) -> bool:
     if key.kind is not FieldKind.STEP:
         return False
     varies = key in varying and key.part in ("output", "error", "child")
@@ -220,7 +226,7 @@ def _is_open_step(key: Field, value: Any, varying: set[Field], parts: Mapping[st
     return leads or (key.part == "name" and value in FIRST_OF_SEVERAL)
 
 
-def _is_cancelled(key: Field, value: Any) -> bool:
+def _is_cancelled(key: Field, value: object) -> bool:
     # DBOS does not record what a workflow was doing when it was cancelled.
     return key.kind is FieldKind.WORKFLOW and key.part == "status" and value == CANCELLED
 

@@ -1,5 +1,6 @@
 """Name what a run ends with, so that two runs can be compared: fields with a value each, and counts."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from resumectl.model.evidence import Happening
@@ -102,6 +103,13 @@ def said_field(kind: FieldKind, workflow: str, key: str) -> Field:
     """Return the field of what a workflow published under a key, or was sent on a topic."""
     name = " ".join(filter(None, (kind, workflow, "" if key == NO_TOPIC else key)))
     return Field(kind, name, "", workflow)
+
+
+def texts_of(value: object) -> Sequence[str]:
+    """Return the texts of a field's value: the value itself, its items, or none for another value."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
 def shortened(value: object) -> str:

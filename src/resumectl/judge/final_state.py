@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from resumectl.judge.baseline import MISSING, usual_of
 from resumectl.judge.case import Case
-from resumectl.judge.fields import Field, FieldKind, shortened
+from resumectl.judge.fields import Field, FieldKind, shortened, texts_of
 from resumectl.judge.not_compared import varying_fields
 from resumectl.model.evidence import (
     CannotObserve,
@@ -131,11 +131,9 @@ class _Judged:
         return not is_consequence and not self._rule.covers(key)
 
 
-def _given_otherwise(
-    key: Field, given: tuple[str, ...], values: tuple[object, ...]
-) -> Iterator[Finding]:
+def _given_otherwise(key: Field, given: object, values: tuple[object, ...]) -> Iterator[Finding]:
     usual = {text for value in values if isinstance(value, tuple) for text in value}
-    for text in given:
+    for text in texts_of(given):
         if text not in usual:
             evidence = OtherArguments(
                 key.part == "values", shortened(text), shortened(" or ".join(sorted(usual)))

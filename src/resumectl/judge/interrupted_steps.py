@@ -8,7 +8,6 @@ numbers, names and results. Its outcome, and how often each thing happens by nam
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from resumectl.judge.baseline import NEVER, Baseline, usual_of
 from resumectl.judge.fields import Count, Field, shortened, step_field
@@ -78,7 +77,7 @@ def _other_answer(row: StepRow, baseline: Baseline) -> OtherAnswer | None:
     return OtherAnswer(row.name, row.workflow, row.number, _shown(answers), _shown(expected))
 
 
-def _shown(answer: Mapping[str, Any]) -> str:
+def _shown(answer: Mapping[str, object]) -> str:
     """Return the error of a step that raised one, else its output."""
     error = answer.get("error")
     return shortened(answer.get("output") if error is None else error)

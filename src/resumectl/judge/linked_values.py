@@ -8,9 +8,8 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
-from resumectl.judge.fields import Field, FieldKind
+from resumectl.judge.fields import Field, FieldKind, texts_of
 from resumectl.judge.trial_view import RECEIVED, TrialView, compared, plain_values
 
 Link = tuple[Field, Field]
@@ -79,7 +78,7 @@ def _generated_and_sent(view: TrialView) -> set[str]:
     return generated
 
 
-def _is_of_client(key: Field, fields: Mapping[Field, Any]) -> bool:
+def _is_of_client(key: Field, fields: Mapping[Field, object]) -> bool:
     """Return whether it comes from outside: a client may ask with another value each time."""
     return key.part == "input" and fields[key._replace(part="parent")] is None
 
@@ -93,9 +92,8 @@ def _is_of_body(key: Field) -> bool:
     )  # fmt: skip
 
 
-def _values(told: Any) -> set[str]:
-    texts = [told] if isinstance(told, str) else told or ()
-    return {value for text in texts for value in _GENERATED.findall(str(text))}
+def _values(value: object) -> set[str]:
+    return {match for text in texts_of(value) for match in _GENERATED.findall(text)}
 
 
 def _pairs(carried: Mapping[Field, set[str]], constant: set[str]) -> set[Link]:

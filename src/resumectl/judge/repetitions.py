@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from resumectl.judge.baseline import MISSING, NEVER
+from resumectl.judge.baseline import NEVER
 from resumectl.judge.case import Case
 from resumectl.judge.fields import Count, FieldKind
 from resumectl.judge.interrupted_steps import CountByName, counts_by_name
@@ -175,7 +175,7 @@ def recorded_again(case: Case) -> Iterator[Finding | Exposure]:
         (key.workflow, name)
         for key, values in case.baseline.fields.items()
         if key.kind is FieldKind.STEP and key.part == "name"
-        for name in {*values} - {MISSING}
+        for name in {each for each in values if isinstance(each, str)}
     )
     found = Counter((row.workflow, row.name) for row in case.view.final.snapshot.steps)
     for workflow, step in sorted(usual):

@@ -6,7 +6,7 @@ What is received changes what its workflow does, and is compared there.
 from collections import Counter
 
 from resumectl.judge.baseline import Baseline
-from resumectl.judge.fields import Field, FieldKind, said_field
+from resumectl.judge.fields import Field, FieldKind, said_field, texts_of
 from resumectl.judge.trial_view import TrialView
 from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import Committed
@@ -27,11 +27,12 @@ def unread_repeats(view: TrialView, baseline: Baseline) -> dict[Field, int]:
         Inbox to how often a message was sent.
     """
     inboxes = {}
-    for key, texts in view.fields.items():
+    for key, value in view.fields.items():
         if key.kind is FieldKind.INBOX:
-            usual = Counter(baseline.fields.get(key, ((),))[0])
-            more = Counter(texts) - usual
-            is_complete = not usual - Counter(texts)
+            usual = Counter(texts_of(baseline.fields.get(key, ((),))[0]))
+            messages = Counter(texts_of(value))
+            more = messages - usual
+            is_complete = not usual - messages
             if more and is_complete and more.total() <= _sent_again(view, key):
                 inboxes[key] = max(more.values()) + 1
     return inboxes

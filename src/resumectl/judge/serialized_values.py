@@ -10,32 +10,32 @@ import json
 import pickle
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 
 
 class _Stand:
     """Stands for an object of a class that is not loaded: what it was made of, in order."""
 
-    parts: list[tuple[str, Any]]
+    parts: list[tuple[str, object]]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         self = super().__new__(cls)
         self.parts = [*(("", arg) for arg in args), *((f"{k}=", v) for k, v in kwargs.items())]
         return self
 
-    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+    def __init__(self, *_args: object, **_kwargs: object) -> None:
         pass  # all is done: a pickle may make an object without it
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         self.parts.append(("", state))
 
-    def append(self, item: Any) -> None:
+    def append(self, item: object) -> None:
         """As a list's subclass is filled."""
         self.parts.append(("", item))
 
     add = append  # and a set's
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: object, value: object) -> None:
         self.parts.append((f"{_text(key)}: ", value))
 
 
@@ -46,7 +46,7 @@ _PLAIN = {each.__name__: each for each in (set, frozenset, bytearray, complex, r
 class _Reader(pickle.Unpickler):
     """Restores plain data, and names any class instead of loading it."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if module in _BUILTINS and name in _PLAIN:
             return _PLAIN[name]
         return type(name, (_Stand,), {"__module__": module})
@@ -75,8 +75,8 @@ def readable(stored: str | None, say: Callable[[str], str] = _as_it_is) -> str:
     return say(stored)
 
 
-def _text(value: Any, say: Callable[[str], str] = _as_it_is) -> str:
-    def texts(values: Iterable[Any]) -> list[str]:
+def _text(value: object, say: Callable[[str], str] = _as_it_is) -> str:
+    def texts(values: Iterable[object]) -> list[str]:
         return [_text(each, say) for each in values]
 
     if isinstance(value, _Stand):

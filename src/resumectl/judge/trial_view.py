@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from resumectl.judge.fields import Count, Field, FieldKind, numbered_field, said_field, step_field
 from resumectl.judge.replay_paths import Path, paths_of
@@ -173,11 +173,11 @@ class TrialView:
         found: defaultdict[str, dict[int, str]] = defaultdict(dict)
         for step in self.final.snapshot.steps:
             if step.name == RECEIVED:
-                found[step.workflow][step.number] = compared(step, "output") or ""
+                found[step.workflow][step.number] = readable(step.output)
         return dict(found)
 
     @cached_property
-    def fields(self) -> Mapping[Field, Any]:
+    def fields(self) -> Mapping[Field, object]:
         """What it ended with."""
         return dict(
             [
@@ -188,7 +188,7 @@ class TrialView:
             ]
         )
 
-    def _recorded_fields(self) -> Iterator[tuple[Field, Any]]:
+    def _recorded_fields(self) -> Iterator[tuple[Field, object]]:
         snapshot = self.final.snapshot
         for workflow in snapshot.workflows:
             for part in _WORKFLOW_PARTS:
@@ -200,7 +200,7 @@ class TrialView:
             key = Field(FieldKind.RECEIVED, workflow_id, "", workflow_id)
             yield key, sorted(numbered.values())
 
-    def _given_fields(self) -> Iterator[tuple[Field, Any]]:
+    def _given_fields(self) -> Iterator[tuple[Field, object]]:
         """Yield what steps were called with, and statements of bodies executed with."""
         given: defaultdict[Field, set[str]] = defaultdict(set)
         for calls in self.calls:
@@ -213,7 +213,7 @@ class TrialView:
                 given[key].add(update.values)
         return ((key, tuple(sorted(texts))) for key, texts in given.items())
 
-    def _said_fields(self) -> Iterator[tuple[Field, Any]]:
+    def _said_fields(self) -> Iterator[tuple[Field, object]]:
         for kind in (FieldKind.EVENT, FieldKind.STREAM, FieldKind.INBOX):
             texts: defaultdict[Field, list[str]] = defaultdict(list)
             for row in self.final.snapshot.said[kind]:
@@ -222,7 +222,7 @@ class TrialView:
                 # Messages come from several senders, in an order that is chance.
                 yield key, sorted(values) if kind is FieldKind.INBOX else values
 
-    def _answer_fields(self) -> Iterator[tuple[Field, Any]]:
+    def _answer_fields(self) -> Iterator[tuple[Field, object]]:
         """Yield what the client got, and what the Scenario observes."""
         answer = self.final.last(RequestEnded)
         if answer is None:
@@ -253,7 +253,7 @@ def calls_of(process: ProcessRecord) -> Iterator[Call]:
             yield numbered_field(site.workflow, site.step_number, "arguments"), event
 
 
-def compared(row: WorkflowRow | StepRow, part: str) -> Any:
+def compared(row: WorkflowRow | StepRow, part: str) -> object:
     """Return a column of a row, as it is compared with another's.
 
     Args:
@@ -302,7 +302,7 @@ def _execution(event: StepStarted | StepEnded) -> Count:
     return Count(Happening.EXECUTION, event.step, str(event.site))
 
 
-def _flat(name: str, value: Plain) -> Iterator[tuple[Field, Any]]:
+def _flat(name: str, value: Plain) -> Iterator[tuple[Field, object]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}" if name else key, inner)

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from resumectl.judge.serialized_values import readable
@@ -141,20 +141,20 @@ class _Renamer:
         """Return an event or a row with aliases."""
         return map_texts(value, self.text, self._override)
 
-    def _override(self, kind: type, name: str) -> Callable[[Any], Any] | None:
+    def _override(self, kind: type, name: str) -> Callable[[object], object] | None:
         if name in _WITHOUT_IDS.get(kind, ()):
             return _unchanged
         return self._serialized if name in _SERIALIZED.get(kind, ()) else None
 
-    def _serialized(self, stored: str | None) -> str | None:
+    def _serialized(self, stored: object) -> object:
         """Return a stored value as text where an id stands in it, and as it is elsewhere."""
-        if stored is None:
-            return None
+        if not isinstance(stored, str):
+            return stored  # None: there is no value
         text = readable(stored, self.text)
         return text if text != readable(stored) else stored
 
 
-def _unchanged(value: Any) -> Any:
+def _unchanged(value: object) -> object:
     return value
 
 

@@ -15,7 +15,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence, Set
 from enum import Enum
 from typing import (
-    Any,
+    TYPE_CHECKING,
     ClassVar,
     Protocol,
     TypeVar,
@@ -26,12 +26,15 @@ from typing import (
     get_type_hints,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 # Data that JSON can hold, and whose shape is the program's own.
-Plain = Any
+Plain = object
 
 T = TypeVar("T")
 _SCALARS = frozenset((str, int, float, bool, type(None)))
-_Decoder = Callable[[Any], Any]
+_Decoder = Callable[[Plain], object]
 
 
 class SchemaError(ValueError):
@@ -44,27 +47,28 @@ class Kinded(Protocol):
     KIND: ClassVar[str]
 
 
-def to_plain(value: object) -> Plain:
-    """Return a value as plain data.
-
-    Args:
-        value: A dataclass, or what one is made of.
+def to_plain(value: "DataclassInstance") -> dict[str, Plain]:
+    """Return a dataclass as plain data.
 
     Raises:
         TypeError: Something in it is neither plain data nor a dataclass.
     """
+    return cast(dict[str, Plain], _encode(value))
+
+
+def _encode(value: object) -> Plain:
     kind = type(value)
     if kind in _SCALARS:  # most of what is encoded, some hundred values in each process
         return value
     if kind is tuple or kind is list:
-        return [to_plain(item) for item in value]  # type: ignore[attr-defined]
+        return [_encode(item) for item in value]  # type: ignore[attr-defined]
     if dataclasses.is_dataclass(kind):
-        plain = {name: to_plain(getattr(value, name)) for name in _field_names(kind)}
+        plain = {name: _encode(getattr(value, name)) for name in _field_names(kind)}
         return {"kind": kind.KIND, **plain} if hasattr(kind, "KIND") else plain
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {key: to_plain(item) for key, item in value.items()}
+        return {key: _encode(item) for key, item in value.items()}
     if isinstance(value, str | int | float | list | tuple):  # of a class of the program's own
         return value
     raise TypeError(f"{kind.__name__} is no plain data")
@@ -85,11 +89,11 @@ def from_plain(kind: type[T], plain: Plain) -> T:
     Raises:
         SchemaError: A field is missing, unknown, or of another type.
     """
-    decode: _Decoder = _decoder(cast(Any, kind))
-    return cast(T, decode(plain))
+    hint: object = kind
+    return cast(T, _decoder(hint)(plain))
 
 
-def to_json(value: object) -> str:
+def to_json(value: "DataclassInstance") -> str:
     """Return a dataclass as one line of JSON."""
     return json.dumps(to_plain(value))
 
@@ -107,7 +111,7 @@ def from_json(kind: type[T], text: str) -> T:
     return from_plain(kind, json.loads(text))
 
 
-def any_of(kinds: Sequence[type], plain: Plain) -> Any:
+def any_of(kinds: Sequence[type[T]], plain: Plain) -> T:
     """Return the value of one of several kinds that plain data stands for.
 
     Args:
@@ -117,13 +121,13 @@ def any_of(kinds: Sequence[type], plain: Plain) -> Any:
     Raises:
         SchemaError: The kind is unknown, or a field is missing, unknown, or of another type.
     """
-    return _decode_union(tuple(kinds), plain)
+    return cast(T, _decode_union(tuple(kinds), plain))
 
 
 @functools.cache
-def _decoder(hint: Any) -> _Decoder:
+def _decoder(hint: object) -> _Decoder:
     origin = get_origin(hint)
-    if hint is Any:
+    if hint is Plain:
         return _decode_anything
     if origin in (Union, types.UnionType):
         return _union_decoder(get_args(hint))
@@ -137,20 +141,20 @@ def _decoder(hint: Any) -> _Decoder:
         return _dataclass_decoder(cast(type, hint))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return functools.partial(_decode_enum, hint)
-    return _scalar_decoder(hint)
+    return _scalar_decoder(cast(type, hint))
 
 
 def _decode_anything(plain: Plain) -> Plain:
     return plain
 
 
-def _union_decoder(hints: tuple[Any, ...]) -> _Decoder:
+def _union_decoder(hints: tuple[type, ...]) -> _Decoder:
     others = tuple(hint for hint in hints if hint is not type(None))
     if len(others) == 1:
         read = _decoder(others[0])
         return lambda plain: None if plain is None else read(plain)
 
-    def decode(plain: Plain) -> Any:
+    def decode(plain: Plain) -> object:
         if plain is None and len(others) < len(hints):
             return None
         return _decode_union(others, plain)
@@ -158,7 +162,7 @@ def _union_decoder(hints: tuple[Any, ...]) -> _Decoder:
     return decode
 
 
-def _decode_union(kinds: tuple[type, ...], plain: Plain) -> Any:
+def _decode_union(kinds: tuple[type, ...], plain: Plain) -> object:
     known = _by_kind(kinds)
     kind = plain.get("kind") if isinstance(plain, dict) else None
     if not isinstance(kind, str) or kind not in known:
@@ -173,12 +177,12 @@ def _by_kind(kinds: tuple[type, ...]) -> dict[str, type]:
     return found
 
 
-def _tuple_decoder(hints: tuple[Any, ...]) -> _Decoder:
+def _tuple_decoder(hints: tuple[object, ...]) -> _Decoder:
     if hints[-1] is not Ellipsis:
         return functools.partial(_decode_fixed_tuple, hints)
     read = _decoder(hints[0])
 
-    def decode(plain: Plain) -> tuple[Any, ...]:
+    def decode(plain: Plain) -> tuple[object, ...]:
         if not isinstance(plain, list | tuple):
             raise SchemaError(f"{type(plain).__name__} where a list is expected")
         return tuple([read(item) for item in plain])
@@ -186,13 +190,13 @@ def _tuple_decoder(hints: tuple[Any, ...]) -> _Decoder:
     return decode
 
 
-def _decode_fixed_tuple(hints: tuple[Any, ...], plain: Plain) -> tuple[Any, ...]:
+def _decode_fixed_tuple(hints: tuple[object, ...], plain: Plain) -> tuple[object, ...]:
     if not isinstance(plain, list | tuple) or len(plain) != len(hints):
         raise SchemaError(f"{plain!r} where a list of {len(hints)} is expected")
     return tuple(_decoder(hint)(item) for hint, item in zip(hints, plain, strict=True))
 
 
-def _decode_mapping(hint: Any, plain: Plain) -> dict[str, Any]:
+def _decode_mapping(hint: object, plain: Plain) -> dict[str, object]:
     if not isinstance(plain, Mapping):
         raise SchemaError(f"{type(plain).__name__} where an object is expected")
     read = _decoder(hint)
@@ -209,7 +213,7 @@ def _decode_enum(kind: type[Enum], plain: Plain) -> Enum:
 def _scalar_decoder(kind: type) -> _Decoder:
     accepted = frozenset((int, float)) if kind is float else frozenset((kind,))
 
-    def decode(plain: Plain) -> Any:
+    def decode(plain: Plain) -> object:
         if type(plain) not in accepted:
             raise SchemaError(f"{type(plain).__name__} where {kind.__name__} is expected")
         return plain
@@ -230,7 +234,7 @@ def _dataclass_decoder(kind: type) -> _Decoder:
     tag = {"kind"} if hasattr(kind, "KIND") else set()
     names = readers.keys() | tag
 
-    def decode(plain: Plain) -> Any:
+    def decode(plain: Plain) -> object:
         if not isinstance(plain, Mapping):
             raise SchemaError(f"{type(plain).__name__} where {kind.__name__} is expected")
         if plain.keys() != names:

@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from resumectl.model.text_enum import TextEnum
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 V = TypeVar("V")
 Change = Callable[[str], str]
 # Returns what is done with a field instead, given its class and name; None for nothing else.
-Override = Callable[[type, str], Callable[[Any], Any] | None]
+Override = Callable[[type, str], Callable[[object], object] | None]
 
 
 def _no_override(_kind: type, _name: str) -> None:
@@ -24,11 +27,10 @@ def map_texts(value: V, change: Change, override: Override = _no_override) -> V:
         change: Returns the text to put in place of another.
         override: Returns, for a class and the name of a field, another change of the whole field.
     """
-    changed: Any = _mapped(value, change, override)
-    return changed  # type: ignore[no-any-return]
+    return cast(V, _mapped(value, change, override))
 
 
-def _mapped(value: Any, change: Change, override: Override) -> Any:
+def _mapped(value: object, change: Change, override: Override) -> object:
     if isinstance(value, TextEnum):
         return value
     if isinstance(value, str):
@@ -37,12 +39,12 @@ def _mapped(value: Any, change: Change, override: Override) -> Any:
         return type(value)(_mapped(item, change, override) for item in value)
     if isinstance(value, Mapping):
         return {change(key): _mapped(item, change, override) for key, item in value.items()}
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _mapped_dataclass(value, change, override)
     return value
 
 
-def _mapped_dataclass(value: Any, change: Change, override: Override) -> Any:
+def _mapped_dataclass(value: "DataclassInstance", change: Change, override: Override) -> object:
     changes = {}
     for field in dataclasses.fields(value):
         old = getattr(value, field.name)

@@ -146,7 +146,7 @@ class Observation:
         """Digest of the target's file, in the first process."""
         return self.processes[0].digest
 
-    def as_plain(self) -> Plain:
+    def as_plain(self) -> dict[str, Plain]:
         """Return the observation as plain data, with its schema."""
         return {"schema": EVENT_SCHEMA, **to_plain(self)}
 

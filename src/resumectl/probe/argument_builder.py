@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from pathlib import Path
-from typing import Any
 from uuid import UUID
+
+from resumectl.probe.user_objects import Annotation, Function, UserObject
 
 
 class WrongValue(ValueError):
@@ -41,7 +42,9 @@ class CannotBuild(Exception):
         is_value: Whether another JSON value would do.
     """
 
-    def __init__(self, parameter: str, annotation: Any, reason: str, *, is_value: bool) -> None:
+    def __init__(
+        self, parameter: str, annotation: Annotation, reason: str, *, is_value: bool
+    ) -> None:
         super().__init__(f"{parameter}: {named(annotation)}: {reason}")
         self.parameter = parameter
         self.annotation = annotation
@@ -50,8 +53,8 @@ class CannotBuild(Exception):
 
 
 def build_arguments(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
+    function: Function, args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[list[object], dict[str, object]]:
     """Return the arguments of a call, built from JSON values.
 
     Args:
@@ -78,7 +81,7 @@ def build_arguments(
     return list(bound.args), dict(bound.kwargs)
 
 
-def refuse_unbuildable(function: Callable[..., Any]) -> None:
+def refuse_unbuildable(function: Function) -> None:
     """Make sure that each parameter that must be given takes some JSON value.
 
     Raises:
@@ -95,7 +98,7 @@ def refuse_unbuildable(function: Callable[..., Any]) -> None:
                     raise
 
 
-def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(function: Function) -> dict[str, object]:
     """Return the annotations of a function, as far as they can be resolved."""
     inner = inspect.unwrap(getattr(function, "__func__", function))
     try:
@@ -105,7 +108,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         return {name: each for name, each in given.items() if not isinstance(each, str)}
 
 
-def _built(name: str, annotation: Any, value: Any) -> Any:
+def _built(name: str, annotation: Annotation, value: object) -> object:
     if annotation is inspect.Parameter.empty:
         return value
     try:
@@ -116,7 +119,7 @@ def _built(name: str, annotation: Any, value: Any) -> Any:
         raise CannotBuild(name, annotation, str(error), is_value=False) from None
 
 
-def build_value(annotation: Any, value: Any) -> Any:
+def build_value(annotation: Annotation, value: object) -> UserObject:
     """Return what an annotation asks for, built from a JSON value.
 
     Raises:
@@ -134,7 +137,7 @@ def build_value(annotation: Any, value: Any) -> Any:
     return _build(annotation, value)
 
 
-def _validated(pydantic: Any, adapter: Any, value: Any) -> Any:
+def _validated(pydantic: UserObject, adapter: UserObject, value: object) -> object:
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
     except pydantic.ValidationError as error:
@@ -145,9 +148,11 @@ def _validated(pydantic: Any, adapter: Any, value: Any) -> Any:
 
 # ------------------------------------------------------------- with the standard library
 
-_AS_THEY_ARE = (Any, object, inspect.Parameter.empty)
+# What a type says of its parts when it says nothing.
+_ANYTHING = typing.Any
+_AS_THEY_ARE = (_ANYTHING, object, inspect.Parameter.empty)
 _PLAIN = (str, int, bool, type(None))
-_SEQUENCES: dict[Any, Callable[[Any], Any]] = {
+_SEQUENCES: dict[object, Callable[[list[object]], object]] = {
     list: list, set: set, frozenset: frozenset,
     abc.Sequence: list, abc.MutableSequence: list, abc.Iterable: list, abc.Collection: list,
     abc.Set: set, abc.MutableSet: set,
@@ -174,7 +179,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 # What text becomes, how it is called, and what it looks like.
-_FROM_TEXT: dict[Any, tuple[Callable[[str], Any], str, str]] = {
+_FROM_TEXT: dict[object, tuple[Callable[[str], object], str, str]] = {
     dt.datetime: (_instant, "a date and time", "2026-01-31T12:00:00+00:00"),
     dt.date: (dt.date.fromisoformat, "a date", "2026-01-31"),
     dt.time: (dt.time.fromisoformat, "a time", "12:00:00"),
@@ -186,12 +191,13 @@ _FROM_TEXT: dict[Any, tuple[Callable[[str], Any], str, str]] = {
 }
 
 
-def _build(annotation: Any, value: Any) -> Any:
+def _build(annotation: Annotation, value: object) -> object:
     if annotation in _AS_THEY_ARE or isinstance(annotation, typing.TypeVar):
         return value
     if annotation is None:
         annotation = type(None)
-    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    origin: object = typing.get_origin(annotation)
+    inner = typing.get_args(annotation)
     if origin is typing.Annotated:
         return _build(inner[0], value)
     if origin in (typing.Union, types.UnionType):
@@ -204,22 +210,24 @@ def _build(annotation: Any, value: Any) -> Any:
     if (origin or annotation) is tuple:
         return _tuple(annotation, inner, value)
     if (origin or annotation) in _SEQUENCES:
-        _expect(isinstance(value, list), annotation, value)
-        built = [_at(n, inner[0] if inner else Any, each) for n, each in enumerate(value)]
+        item = inner[0] if inner else _ANYTHING
+        built = [_at(n, item, each) for n, each in enumerate(_expect_list(annotation, value))]
         return _SEQUENCES[origin or annotation](built)
     if (origin or annotation) in _MAPPINGS:
-        _expect(isinstance(value, dict), annotation, value)
-        key, item = inner or (Any, Any)
-        return {_build(key, k): _at(k, item, each) for k, each in value.items()}
+        key, item = inner or (_ANYTHING, _ANYTHING)
+        pairs = _expect_object(annotation, value).items()
+        return {_build(key, k): _at(k, item, each) for k, each in pairs}
     return _single(annotation, value)
 
 
-def _single(annotation: Any, value: Any) -> Any:
+def _single(annotation: Annotation, value: object) -> object:
     """Return what a plain class, without parts of its own, makes of a value."""
     if annotation in _PLAIN:
         return _expect(type(value) is annotation, annotation, value)
     if annotation is float:
-        return float(_expect(type(value) in (int, float), annotation, value))
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise _not_as_annotated(annotation, value)
+        return float(value)
     if annotation is Decimal and type(value) in (int, float):
         return Decimal(str(value))
     if annotation in _FROM_TEXT:
@@ -240,7 +248,7 @@ def _single(annotation: Any, value: Any) -> Any:
     raise Unbuildable(f"JSON has nothing that becomes {named(annotation)}")
 
 
-def _from_text(annotation: Any, value: Any) -> Any:
+def _from_text(annotation: Annotation, value: object) -> object:
     make, what, example = _FROM_TEXT[annotation]
     if isinstance(value, str):
         try:
@@ -250,7 +258,7 @@ def _from_text(annotation: Any, value: Any) -> Any:
     raise WrongValue(f"{json.dumps(value)} is not {what}, as in {json.dumps(example)}")
 
 
-def _member(annotation: type[Enum], value: Any) -> Enum:
+def _member(annotation: type[Enum], value: object) -> Enum:
     for each in annotation:
         if each.value == value and type(each.value) is type(value):
             return each
@@ -258,13 +266,15 @@ def _member(annotation: type[Enum], value: Any) -> Enum:
     raise WrongValue(f"{json.dumps(value)} is none of {values}")
 
 
-def _fields(annotation: Any, names: set[str], value: Any) -> dict[str, Any]:
-    _expect(isinstance(value, dict), annotation, value)
+def _fields(annotation: Annotation, names: set[str], value: object) -> dict[str, object]:
+    given = _expect_object(annotation, value)
     hints = typing.get_type_hints(annotation, include_extras=True)
-    unknown = sorted(set(value) - names)
+    unknown = sorted(set(given) - names)
     if unknown:
         raise WrongValue(f"{unknown[0]!r} is no field of {named(annotation)}")
-    built = {name: _at(name, _unmarked(hints.get(name, Any)), each) for name, each in value.items()}
+    built = {
+        name: _at(name, _unmarked(hints.get(name, _ANYTHING)), each) for name, each in given.items()
+    }
     if dataclasses.is_dataclass(annotation) or hasattr(annotation, "_fields"):
         try:
             inspect.signature(annotation).bind(**built)
@@ -273,24 +283,28 @@ def _fields(annotation: Any, names: set[str], value: Any) -> dict[str, Any]:
     return built
 
 
-def _unmarked(annotation: Any) -> Any:
+# By name: before Python 3.11 they are in `typing_extensions`, which a program may not have.
+_MARKS = ("Required", "NotRequired")
+
+
+def _unmarked(annotation: Annotation) -> object:
     """Return what `Required[…]` or `NotRequired[…]` of a typed dictionary marks."""
-    if typing.get_origin(annotation) in (typing.Required, typing.NotRequired):
+    if str(typing.get_origin(annotation)).rpartition(".")[2] in _MARKS:
         return typing.get_args(annotation)[0]
     return annotation
 
 
-def _tuple(annotation: Any, inner: Sequence[Any], value: Any) -> tuple[Any, ...]:
-    _expect(isinstance(value, list), annotation, value)
+def _tuple(annotation: Annotation, inner: Sequence[object], value: object) -> tuple[object, ...]:
+    items = _expect_list(annotation, value)
     if not inner or inner[-1] is Ellipsis:
-        item = inner[0] if inner else Any
-        return tuple(_at(n, item, each) for n, each in enumerate(value))
-    if len(inner) != len(value):
-        raise WrongValue(f"it has {len(value)} items, not {len(inner)}")
-    return tuple(_at(n, *each) for n, each in enumerate(zip(inner, value, strict=True)))
+        item = inner[0] if inner else _ANYTHING
+        return tuple(_at(n, item, each) for n, each in enumerate(items))
+    if len(inner) != len(items):
+        raise WrongValue(f"it has {len(items)} items, not {len(inner)}")
+    return tuple(_at(n, *each) for n, each in enumerate(zip(inner, items, strict=True)))
 
 
-def _one_of(annotation: Any, members: Sequence[Any], value: Any) -> Any:
+def _one_of(annotation: Annotation, members: Sequence[object], value: object) -> object:
     """Return what the first member that takes the value makes of it."""
     failures: list[Exception] = []
     for each in members:
@@ -302,10 +316,10 @@ def _one_of(annotation: Any, members: Sequence[Any], value: Any) -> Any:
         raise failures[members[0] is type(None)]
     if all(isinstance(each, Unbuildable) for each in failures):
         raise failures[0]
-    return _expect(False, annotation, value)
+    raise _not_as_annotated(annotation, value)
 
 
-def _at(part: Any, annotation: Any, value: Any) -> Any:
+def _at(part: object, annotation: Annotation, value: object) -> object:
     """Build a part of a value, with its place told in the error."""
     try:
         return _build(annotation, value)
@@ -314,16 +328,32 @@ def _at(part: Any, annotation: Any, value: Any) -> Any:
         raise WrongValue(f"[{part!r}]{'' if text.startswith('[') else ': '}{text}") from None
 
 
-def _expect(is_right: bool, annotation: Any, value: Any) -> Any:
-    if not is_right:
-        raise WrongValue(f"{json.dumps(value)} is not {named(annotation)}")
+def _expect_list(annotation: Annotation, value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise _not_as_annotated(annotation, value)
     return value
+
+
+def _expect_object(annotation: Annotation, value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _not_as_annotated(annotation, value)
+    return value
+
+
+def _expect(is_right: bool, annotation: Annotation, value: object) -> object:
+    if not is_right:
+        raise _not_as_annotated(annotation, value)
+    return value
+
+
+def _not_as_annotated(annotation: Annotation, value: object) -> WrongValue:
+    return WrongValue(f"{json.dumps(value)} is not {named(annotation)}")
 
 
 # ------------------------------------------------------------- what is said of annotations
 
 
-def named(annotation: Any) -> str:
+def named(annotation: Annotation) -> str:
     """Return an annotation as it is written in a program."""
     if annotation is type(None):
         return "None"
@@ -332,9 +362,10 @@ def named(annotation: Any) -> str:
     return str(annotation).replace("typing.", "")
 
 
-def example(annotation: Any, depth: int = 0) -> Any:
+def example(annotation: Annotation, depth: int = 0) -> object:
     """Return a JSON value that an annotation takes, to be shown; "…" where none is known."""
-    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    origin: object = typing.get_origin(annotation)
+    inner = typing.get_args(annotation)
     if origin in (typing.Annotated, typing.Union, types.UnionType):
         return example(inner[0], depth)
     if origin is typing.Literal:
@@ -353,7 +384,7 @@ def example(annotation: Any, depth: int = 0) -> Any:
     return {int: 1, float: 1.5, bool: True, type(None): None}.get(annotation, "…")
 
 
-def fields_of(annotation: Any) -> dict[str, Any]:
+def fields_of(annotation: Annotation) -> dict[str, object]:
     """Return the fields of a dataclass, typed dictionary, named tuple or model, with their types."""
     if not isinstance(annotation, type):
         return {}

@@ -14,7 +14,6 @@ import time
 import types
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from resumectl.model.events import Argument
 from resumectl.probe.stable_repr import stable_repr
@@ -72,7 +71,7 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def describe_arguments(
-    args: Sequence[Any], kwargs: Mapping[str, Any], *, alive_s: float = 0.0
+    args: Sequence[object], kwargs: Mapping[str, object], *, alive_s: float = 0.0
 ) -> tuple[Argument, ...]:
     """Return what a step's body is called with, as an event holds it.
 
@@ -140,6 +139,6 @@ def _is_time(value: object, alive_s: float) -> bool:
     return isinstance(value, datetime.date | datetime.time | datetime.timedelta)
 
 
-def named_values(values: Mapping[str, Any]) -> list[str]:
+def named_values(values: Mapping[str, object]) -> list[str]:
     """Return texts such as `n=2`, in the order of the names."""
     return [f"{name}={stable_repr(each)}" for name, each in sorted(values.items())]

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from resumectl.probe.user_code import OWN, is_user_file, outward
@@ -88,7 +87,7 @@ def _of_only_task() -> FrameType | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _awaited(coroutine: Any) -> Iterator[FrameType]:
+def _awaited(coroutine: object) -> Iterator[FrameType]:
     """Yield the frames of a suspended coroutine, the outermost first."""
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None)

@@ -16,11 +16,18 @@ import functools
 import gc
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, TypeVar
 
+N = TypeVar("N", int, float)
 _NANOSECONDS = 1_000_000_000
 _offset_ns = 0
 _kept: list[object] = []  # what the method tables point to, and nothing else refers to
+
+
+class _Named(Protocol):
+    """A function of a module."""
+
+    __name__: str
 
 
 class _MethodDef(ctypes.Structure):
@@ -38,7 +45,9 @@ _METH_NOARGS = 0x4
 _NO_ARGUMENTS = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p)
 
 
-def _replace_function(function: Any, make: Callable[[Callable[..., Any]], Any]) -> None:
+def _replace_function(
+    function: _Named, make: Callable[[Callable[..., N]], Callable[..., N]]
+) -> None:
     """Change what a built-in function without arguments does, wherever it was imported to.
 
     Args:
@@ -58,7 +67,7 @@ def _replace_function(function: Any, make: Callable[[Callable[..., Any]], Any]) 
     entry.call = ctypes.cast(changed, ctypes.c_void_p).value
 
 
-def _replace_class_method(owner: type, name: str, function: Callable[..., Any]) -> None:
+def _replace_class_method(owner: type, name: str, function: Callable[..., object]) -> None:
     """Change a class method of a class that is written in C.
 
     Raises:
@@ -71,19 +80,19 @@ def _replace_class_method(owner: type, name: str, function: Callable[..., Any]) 
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
 
 
-def _now(cls: Any, tz: datetime.tzinfo | None = None) -> Any:
+def _now(cls: type[datetime.datetime], tz: datetime.tzinfo | None = None) -> datetime.datetime:
     return cls.fromtimestamp(time.time(), tz)
 
 
-def _utcnow(cls: Any) -> Any:
-    return cls.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
+def _utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
+    return cls.fromtimestamp(time.time(), datetime.timezone.utc).replace(tzinfo=None)
 
 
-def _of_seconds(original: Callable[..., Any]) -> Callable[..., Any]:
+def _of_seconds(original: Callable[..., object]) -> Callable[..., object]:
     """Of `localtime`, `gmtime` and `ctime`: without a time they mean now."""
 
     @functools.wraps(original)
-    def ahead(seconds: float | None = None, /) -> Any:
+    def ahead(seconds: float | None = None, /) -> object:
         return original(time.time() if seconds is None else seconds)
 
     return ahead
@@ -94,15 +103,15 @@ def _of_tuple(original: Callable[..., str]) -> Callable[..., str]:
     number = 2 if original is time.strftime else 1
 
     @functools.wraps(original)
-    def ahead(*args: Any) -> str:
+    def ahead(*args: object) -> str:
         return original(*args, *([time.localtime()] if len(args) == number - 1 else []))
 
     return ahead
 
 
-def _of_clock(original: Callable[[int], Any], ahead_of: Callable[[], Any]) -> Callable[[int], Any]:
+def _of_clock(original: Callable[[int], N], ahead_of: Callable[[], N]) -> Callable[[int], N]:
     @functools.wraps(original)
-    def ahead(clock: int, /) -> Any:
+    def ahead(clock: int, /) -> N:
         return original(clock) + (ahead_of() if clock == time.CLOCK_REALTIME else 0)
 
     return ahead

@@ -8,19 +8,22 @@ transaction, of 0.4). Nothing is watched until `arm` is called, in the process t
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
 from resumectl.model.crash_plan import Edge
 from resumectl.probe.commit_gate import Gate, Hold
 from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.probe.driver_semantics import changed_nothing, commits_by_itself
 from resumectl.probe.sql_facts import NOTIFIED, Fact, fact_extractors, no_body, writes
+from resumectl.probe.user_objects import Function
+
+_EndTransaction = Callable[[sa.PoolProxiedConnection], object]
 
 
 class _Written:
@@ -97,7 +100,7 @@ class CommitWatch:
         self._system_schemas = frozenset({database.schema})
         self._is_suspended = False
         # By the driver's connection, while its transaction is open and has written.
-        self._written: dict[Any, _Written] = {}
+        self._written: dict[object, _Written] = {}
         self._gate = Gate()
         held = trigger.crash.hold if trigger is not None else None
         self._held = held
@@ -134,12 +137,12 @@ class CommitWatch:
 
     # --- what a dialect does, watched
 
-    def _watch_dialect(self, dialect: Any, *_how: Any) -> None:
+    def _watch_dialect(self, dialect: sa.Dialect, *_how: object) -> None:
         with self._watching:  # two threads may be the first to connect
             if "do_commit" not in vars(dialect):
                 self._watch_methods(dialect)
 
-    def _watch_methods(self, dialect: Any) -> None:
+    def _watch_methods(self, dialect: sa.Dialect) -> None:
         for name, watched in (
             ("do_execute", self._execute),
             ("do_executemany", self._execute),
@@ -153,14 +156,14 @@ class CommitWatch:
             setattr(dialect, name, functools.partial(watched, getattr(dialect, name)))
 
     def _execute(
-        self, execute: Callable[..., Any], cursor: Any, sql: str, parameters: Any,
-        context: Any = None,
+        self, execute: Function, cursor: DBAPICursor, sql: str, parameters: object,
+        context: ExecutionContext | None = None,
     ) -> None:  # fmt: skip
         if not writes(sql) or self._is_suspended or context is None:
             execute(cursor, sql, parameters, context)
             return
         self._listeners.before_write()
-        conn: sa.Connection = context.root_connection
+        conn = context.root_connection
         extractors = fact_extractors(sql, self._has_publisher, self._schemas_behind(conn))
         if not extractors:
             execute(cursor, sql, parameters, context)
@@ -178,9 +181,13 @@ class CommitWatch:
             carry_out()
 
     def _execute_no_params(
-        self, execute: Callable[..., Any], cursor: Any, sql: str, context: Any = None
+        self,
+        execute: Function,
+        cursor: DBAPICursor,
+        sql: str,
+        context: ExecutionContext | None = None,
     ) -> None:
-        def carry_out(cursor: Any, sql: str, _none: Any, context: Any) -> None:
+        def carry_out(cursor: object, sql: str, _none: object, context: object) -> None:
             execute(cursor, sql, context)
 
         self._execute(carry_out, cursor, sql, (), context)
@@ -218,7 +225,9 @@ class CommitWatch:
             raise
         self._commit(lambda connection: connection.cursor().execute("COMMIT"), connection)
 
-    def _write_at_once(self, carry_out: Callable[[], bool], driver: Any, facts: list[Fact]) -> None:
+    def _write_at_once(
+        self, carry_out: Callable[[], bool], driver: object, facts: list[Fact]
+    ) -> None:
         """Let the server commit what no crash matches: a BEGIN and a COMMIT are two round trips.
 
         Not on a database with one writer at a time: the statement would wait here for the lock of a
@@ -241,7 +250,7 @@ class CommitWatch:
             return self._system_schemas
         return None if conn.engine.url.database == self._system_file else frozenset()
 
-    def _commit(self, commit: Callable[[Any], Any], connection: sa.PoolProxiedConnection) -> None:
+    def _commit(self, commit: _EndTransaction, connection: sa.PoolProxiedConnection) -> None:
         driver = connection.dbapi_connection
         written = self._written.get(driver)
         if written is None or not written.facts:
@@ -263,7 +272,7 @@ class CommitWatch:
 
     def _make_durable(
         self,
-        commit: Callable[[Any], Any],
+        commit: _EndTransaction,
         connection: sa.PoolProxiedConnection,
         facts: list[Fact],
     ) -> None:
@@ -271,9 +280,7 @@ class CommitWatch:
         del self._written[connection.dbapi_connection]  # its places in the hold are used up
         self._listeners.on_commit(facts)
 
-    def _roll_back(
-        self, roll_back: Callable[[Any], None], connection: sa.PoolProxiedConnection
-    ) -> None:
+    def _roll_back(self, roll_back: _EndTransaction, connection: sa.PoolProxiedConnection) -> None:
         driver = connection.dbapi_connection
         try:
             roll_back(connection)
@@ -281,21 +288,23 @@ class CommitWatch:
             if driver in self._written:  # hardly ever: what only reads ends so as well
                 self._forget(driver)
 
-    def _ended(self, driver: Any, *_how: Any) -> None:
+    def _ended(self, driver: object, *_how: object) -> None:
         self._forget(driver)
 
-    def _forget(self, driver: Any) -> None:
+    def _forget(self, driver: object) -> None:
         written = self._written.pop(driver, None)
         if written is not None and written.places and self._hold is not None:
             self._hold.give_back(written.places)
 
-    def _savepoint(self, save: Callable[[Any, str], None], conn: sa.Connection, name: str) -> None:
+    def _savepoint(
+        self, save: Callable[[sa.Connection, str], None], conn: sa.Connection, name: str
+    ) -> None:
         save(conn, name)
         written = self._written.setdefault(conn.connection.dbapi_connection, _Written())
         written.savepoints[name] = len(written.facts)
 
     def _roll_back_to_savepoint(
-        self, roll_back: Callable[[Any, str], None], conn: sa.Connection, name: str
+        self, roll_back: Callable[[sa.Connection, str], None], conn: sa.Connection, name: str
     ) -> None:
         roll_back(conn, name)
         written = self._written[conn.connection.dbapi_connection]
@@ -314,13 +323,14 @@ class CommitWatch:
                 written.places += 1
 
 
-def _by_name(parameters: Any) -> list[dict[str, Any]]:
+def _by_name(parameters: object) -> list[dict[str, object]]:
     """Return the driver's parameters, one set or several; positional ones get numbers for names."""
     if isinstance(parameters, dict):
         return [parameters]
     if isinstance(parameters, tuple):
         return [{str(number): each for number, each in enumerate(parameters, start=1)}]
-    return [named for each in parameters or () for named in _by_name(each)]
+    several = parameters if isinstance(parameters, Iterable) else ()
+    return [named for each in several for named in _by_name(each)]
 
 
 def _of_one_commit(facts: list[Fact]) -> list[Fact]:

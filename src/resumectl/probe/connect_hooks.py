@@ -8,24 +8,29 @@ of `sqlite3` with its class, as an audit hook can replace no argument. Decides n
 import asyncio
 import functools
 import importlib.util
+import os
 import re
 import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 import psycopg
 
+from resumectl.probe.user_objects import DriverObject, Function
+
+SqlitePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 # Given a connection string and keywords; returns what the driver is to be called with instead.
-Arguments = Callable[[str, Mapping[str, Any]], tuple[str, Mapping[str, Any]]]
+Arguments = Callable[[str, Mapping[str, object]], tuple[str, Mapping[str, object]]]
 # Packages of drivers whose connections are watched, whoever makes them.
 WATCHED_PACKAGES = frozenset({"sqlite3", "aiosqlite", "psycopg", "psycopg2", "asyncpg"})
 
+# An item of what `socket.getaddrinfo` returns; the address is the last.
+_AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
 _FACTORY = 5  # how many arguments after the first one `sqlite3.connect` has, up to `factory`
 _ATTACH = re.compile(
     r"""(?P<attach>(?:^|;)\s*ATTACH\s+(?:DATABASE\s+)?)(?P<file>'(?:[^']|'')*'|"(?:[^"]|"")*")""",
@@ -41,49 +46,53 @@ def add_audit_hook(audited: Mapping[str, Callable[..., None]]) -> None:
             a third of the time of a method there.
     """
 
-    def audit(name: str, arguments: tuple[Any, ...]) -> None:
+    def audit(name: str, arguments: tuple[object, ...]) -> None:
         if name in audited:
             audited[name](*arguments)
 
     sys.addaudithook(audit)
 
 
-def contain_sqlite(path_of: Callable[[Any], Any], authorizes: Callable[..., int]) -> None:
+def contain_sqlite(
+    path_of: Callable[[SqlitePath], SqlitePath], authorizes: Callable[..., int]
+) -> None:
     """Have each connection of `sqlite3` open and attach other files, and keep its authorizer.
 
     Args:
         path_of: Given what was to be opened or attached, returns what is.
         authorizes: SQLite's authorizer, which is asked ahead of the program's own.
     """
-    connect = sqlite3.connect
+    connect: Function = sqlite3.connect
 
     class Attaching:
-        def execute(self, sql: str, *parameters: Any) -> Any:
+        def execute(self, sql: str, *parameters: object) -> DriverObject:
             return super().execute(_with_attached(sql, path_of), *parameters)  # type: ignore[misc]
 
-        def executescript(self, script: str) -> Any:
+        def executescript(self, script: str) -> DriverObject:
             return super().executescript(_with_attached(script, path_of))  # type: ignore[misc]
 
     class Cursor(Attaching, sqlite3.Cursor):
         pass
 
     class Connection(Attaching, sqlite3.Connection):
-        def __init__(self, database: Any, *args: Any, **kwargs: Any) -> None:
+        def __init__(
+            self, database: SqlitePath, *args: DriverObject, **kwargs: DriverObject
+        ) -> None:
             super().__init__(path_of(database), *args, **kwargs)
             super().set_authorizer(authorizes)
 
-        def cursor(self, factory: Any = Cursor) -> Any:
+        def cursor(self, factory: DriverObject = Cursor) -> DriverObject:
             return super().cursor(factory)
 
         def set_authorizer(self, authorizer_callback: Callable[..., int] | None) -> None:
-            def both(*asked: Any) -> int:
+            def both(*asked: object) -> int:
                 assert authorizer_callback is not None
                 return authorizes(*asked) or authorizer_callback(*asked)
 
             super().set_authorizer(authorizes if authorizer_callback is None else both)
 
     @functools.wraps(connect)
-    def contained(database: Any, *args: Any, **kwargs: Any) -> Any:
+    def contained(database: object, *args: object, **kwargs: object) -> object:
         if len(args) < _FACTORY:
             kwargs.setdefault("factory", Connection)
         return connect(database, *args, **kwargs)
@@ -92,13 +101,13 @@ def contain_sqlite(path_of: Callable[[Any], Any], authorizes: Callable[..., int]
         module.connect, module.Connection = contained, Connection  # type: ignore[attr-defined]
 
 
-def _with_attached(sql: str, path_of: Callable[[Any], Any]) -> str:
+def _with_attached(sql: str, path_of: Callable[[SqlitePath], SqlitePath]) -> str:
     """Return a statement with other files in its ATTACH."""
 
     def replaced(found: re.Match[str]) -> str:
         quote = found["file"][0]
         file = found["file"][1:-1].replace(quote * 2, quote)
-        instead: str = path_of(file)
+        instead = os.fsdecode(path_of(file))
         if instead == file:
             return found[0]
         return found["attach"] + quote + instead.replace(quote, quote * 2) + quote
@@ -116,32 +125,33 @@ def redirect_postgres(arguments_of: Arguments) -> None:
     _once_imported("asyncpg", functools.partial(_redirect_asyncpg, arguments_of))
 
 
-def _redirect_class(owner: Any, arguments_of: Arguments) -> None:
+def _redirect_class(owner: DriverObject, arguments_of: Arguments) -> None:
     connect = owner.connect.__func__
 
     @functools.wraps(connect)
-    def redirected(cls: Any, conninfo: str = "", **kwargs: Any) -> Any:
+    def redirected(cls: object, conninfo: str = "", **kwargs: object) -> object:
         given, named = arguments_of(conninfo, kwargs)
         return connect(cls, given, **named)
 
-    owner.connect = classmethod(redirected)  # type: ignore[arg-type]
+    replacement: Function = redirected
+    owner.connect = classmethod(replacement)
 
 
-def _redirected_libpq(arguments_of: Arguments) -> Any:
+def _redirected_libpq(arguments_of: Arguments) -> DriverObject:
     """Return psycopg's own class of libpq's connections, with a check ahead of these."""
-    native: Any = psycopg.pq.PGconn
+    native: DriverObject = psycopg.pq.PGconn
 
     class OfAnyPGconn(type(native)):  # type: ignore[misc]
-        def __instancecheck__(cls, instance: Any) -> bool:
+        def __instancecheck__(cls, instance: object) -> bool:
             return isinstance(instance, native)  # which is what it makes
 
     class PGconn(native, metaclass=OfAnyPGconn):  # type: ignore[misc]
         @classmethod
-        def connect(cls, conninfo: bytes) -> Any:
+        def connect(cls, conninfo: bytes) -> object:
             return native.connect(arguments_of(conninfo.decode(), {})[0].encode())
 
         @classmethod
-        def connect_start(cls, conninfo: bytes) -> Any:
+        def connect_start(cls, conninfo: bytes) -> object:
             return native.connect_start(arguments_of(conninfo.decode(), {})[0].encode())
 
     return PGconn
@@ -149,14 +159,16 @@ def _redirected_libpq(arguments_of: Arguments) -> Any:
 
 def _redirect_psycopg2(arguments_of: Arguments) -> None:
     native = sys.modules["psycopg2._psycopg"]
-    connect: Any = native._connect
+    connect: Function = native._connect
 
     class Connection(native.connection):  # type: ignore[name-defined, misc]
-        def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, dsn: str, *args: object, **kwargs: object) -> None:
             super().__init__(arguments_of(dsn, {})[0], *args, **kwargs)
 
     @functools.wraps(connect)
-    def redirected(dsn: str, connection_factory: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def redirected(
+        dsn: str, connection_factory: object = None, *args: object, **kwargs: object
+    ) -> object:
         # A class of a library's that was imported before is none of this `Connection`.
         given = arguments_of(dsn, {})[0]
         return connect(given, connection_factory or Connection, *args, **kwargs)
@@ -171,7 +183,7 @@ def _redirect_asyncpg(arguments_of: Arguments) -> None:
     connect = sys.modules["asyncpg"].connect
 
     @functools.wraps(connect)
-    def redirected(dsn: str | None = None, *args: Any, **kwargs: Any) -> Any:
+    def redirected(dsn: str | None = None, *args: object, **kwargs: object) -> object:
         given, named = arguments_of(dsn or "", kwargs)
         return connect(given or None, *args, **named)
 
@@ -200,7 +212,7 @@ class _AfterImport(MetaPathFinder):
         self._call = call
         self._is_asked = False
 
-    def find_spec(self, fullname: str, *_where: Any) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, *_where: object) -> ModuleSpec | None:
         """Leave it to the others to find the module, and stand behind its execution."""
         if fullname != self._module or self._is_asked:
             return None
@@ -222,7 +234,7 @@ class _AfterImport(MetaPathFinder):
 
 
 def watch_lookups(
-    looks_up: Callable[..., None], looked_up: Callable[[Any, set[str]], None]
+    looks_up: Callable[..., None], looked_up: Callable[[object, set[str]], None]
 ) -> None:
     """Tell of each lookup of a host: ahead of it where that is not audited in time, and behind it.
 
@@ -230,10 +242,11 @@ def watch_lookups(
         looks_up: Given host and port, in the thread that asks.
         looked_up: Given host and addresses.
     """
-    getaddrinfo, gethostbyname = socket.getaddrinfo, socket.gethostbyname
+    getaddrinfo: Callable[..., Sequence[_AddressInfo]] = socket.getaddrinfo
+    gethostbyname = socket.gethostbyname
 
     @functools.wraps(getaddrinfo)
-    def noted(host: Any, *args: Any, **kwargs: Any) -> Any:
+    def noted(host: object, *args: object, **kwargs: object) -> Sequence[_AddressInfo]:
         found = getaddrinfo(host, *args, **kwargs)
         looked_up(host, {str(each[4][0]) for each in found})
         return found
@@ -244,12 +257,13 @@ def watch_lookups(
         looked_up(host, {address})
         return address
 
-    socket.getaddrinfo, socket.gethostbyname = noted, noted_by_name
+    setattr(socket, "getaddrinfo", noted)  # noqa: B010
+    socket.gethostbyname = noted_by_name
     # An event loop looks up in another thread, where no line of the user's is under way.
-    in_loop = asyncio.BaseEventLoop.getaddrinfo
+    in_loop: Function = asyncio.BaseEventLoop.getaddrinfo
 
     @functools.wraps(in_loop)
-    def checked(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
+    def checked(self: object, host: object, port: object, **kwargs: object) -> object:
         looks_up(host, port)
         return in_loop(self, host, port, **kwargs)
 

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from resumectl.model.process_exit import ACCESS_REFUSED
 from resumectl.probe.callers import note_thread, user_line
 from resumectl.probe.connect_hooks import (
     WATCHED_PACKAGES,
+    SqlitePath,
     add_audit_hook,
     contain_sqlite,
     redirect_postgres,
@@ -32,9 +33,12 @@ from resumectl.probe.connect_hooks import (
     watch_threads,
 )
 from resumectl.probe.event_log import EventLog
+from resumectl.probe.user_objects import DriverObject
 from resumectl.storage.access_remedies import creator_remedy, database_remedy, host_remedy
 from resumectl.storage.outside_access import AccessRules, Location, Reach, locations_of_arguments
 from resumectl.storage.postgres import conninfo
+
+V = TypeVar("V")
 
 # Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
 _WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
@@ -93,7 +97,7 @@ class Containment:
 
     # --- databases
 
-    def _sqlite_connects(self, database: Any, *_more: Any) -> None:
+    def _sqlite_connects(self, database: SqlitePath, *_more: object) -> None:
         """Refuse a file that is outside; one that is redirected was replaced before, if it can be."""
         for location in self._locations("sqlite", [database], {}):
             if self._sandbox.is_open(location):
@@ -113,7 +117,7 @@ class Containment:
                 )
             self._refuse_database(location)
 
-    def _sqlite_path(self, database: Any) -> Any:
+    def _sqlite_path(self, database: SqlitePath) -> SqlitePath:
         """Return what `sqlite3` is to open or to attach instead."""
         for seen in locations_of_arguments("sqlite", [database], {}):
             location = self._sandbox.as_typed(seen, self._started_in)
@@ -127,7 +131,7 @@ class Containment:
                 return f"file:{quote(path)}?{query}" if query else path
         return database
 
-    def _sqlite_authorizes(self, action: int, file: str | None, *_more: Any) -> int:
+    def _sqlite_authorizes(self, action: int, file: str | None, *_more: object) -> int:
         if action == sqlite3.SQLITE_ATTACH:
             if file is None:
                 self._refuse(
@@ -138,8 +142,8 @@ class Containment:
         return sqlite3.SQLITE_OK
 
     def _postgres_arguments(
-        self, given: str, named: Mapping[str, Any]
-    ) -> tuple[str, Mapping[str, Any]]:
+        self, given: str, named: Mapping[str, object]
+    ) -> tuple[str, Mapping[str, object]]:
         """Return the connection string and the keywords that a driver is to be called with instead."""
         replacement = self._check_database(self._locations("postgresql", [given], named))
         if replacement is None:
@@ -149,9 +153,13 @@ class Containment:
         return (make_conninfo(url, **kept) if kept else url), kept_parameters(named)
 
     def _engine_connects(
-        self, dialect: Any, record: Any, cargs: list[Any], cparams: dict[str, Any]
+        self,
+        dialect: sa.Dialect,
+        record: ConnectionPoolEntry | None,
+        cargs: list[DriverObject],
+        cparams: dict[str, object],
     ) -> None:
-        if record is not None:
+        if record is not None and record.record_info is not None:
             record.record_info[_IS_JUDGED] = True
         if dialect.driver in _WATCHED_DRIVERS:
             return
@@ -166,7 +174,7 @@ class Containment:
             cparams.update({**kept, **more})
             cargs[:] = own
 
-    def _pool_connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
+    def _pool_connected(self, connection: object, record: ConnectionPoolEntry) -> None:
         """Refuse what a `creator=` function opened, which no event of SQLAlchemy's precedes."""
         classes = type(record.driver_connection or connection).__mro__
         packages = [each.__module__.partition(".")[0] for each in classes]
@@ -181,7 +189,7 @@ class Containment:
             )
 
     def _locations(
-        self, backend: str, positional: list[Any], named: Mapping[str, Any]
+        self, backend: str, positional: list[object], named: Mapping[str, object]
     ) -> list[Location]:
         found = locations_of_arguments(backend, positional, named)
         return [self._sandbox.as_typed(each, self._started_in) for each in found]
@@ -211,27 +219,27 @@ class Containment:
 
     # --- hosts
 
-    def _looks_up(self, host: Any, port: Any = None, *_more: Any) -> None:
+    def _looks_up(self, host: object, port: object = None, *_more: object) -> None:
         if host is None or self._is_reached(host, port):
             return
         self._refuse_host(host, port)
 
-    def _looked_up(self, host: Any, addresses: set[str]) -> None:
+    def _looked_up(self, host: object, addresses: set[str]) -> None:
         """Note the addresses of a name that is allowed: what connects to them says no name."""
         name = _text(host)
         if self._sandbox.reach(name, None) in (Reach.ALLOWED, Reach.INSIDE):
             for address in addresses:
                 self._resolved.setdefault(address, set()).add(name)
 
-    def _socket_connects(self, connecting: socket.socket, address: Any) -> None:
+    def _socket_connects(self, connecting: socket.socket, address: DriverObject) -> None:
         is_datagram = connecting.type & socket.SOCK_DGRAM == socket.SOCK_DGRAM
         self._reaches(connecting, address, is_datagram=is_datagram)
 
-    def _socket_sends(self, sending: socket.socket, address: Any) -> None:
+    def _socket_sends(self, sending: socket.socket, address: DriverObject) -> None:
         if address is not None:  # else it is connected
             self._reaches(sending, address, is_datagram=True)
 
-    def _reaches(self, through: socket.socket, address: Any, *, is_datagram: bool) -> None:
+    def _reaches(self, through: socket.socket, address: DriverObject, *, is_datagram: bool) -> None:
         if through.family == socket.AF_UNIX:
             name = os.fsdecode(address).replace("\0", "@")
             reach = self._sandbox.socket_reach(name)
@@ -249,7 +257,7 @@ class Containment:
             kind = "datagrams" if is_datagram else "connections"
             self._event_log.write(ServiceContacted(now_us(), name, kind))
 
-    def _is_reached(self, host: Any, port: Any) -> bool:
+    def _is_reached(self, host: object, port: object) -> bool:
         name = _text(host)
         number = port if isinstance(port, int) and port else None
         names = {name, *self._resolved.get(name, ())}
@@ -261,7 +269,7 @@ class Containment:
     def _own_name(self) -> str:
         return socket.gethostname()  # looked up by many a log; an address that comes of it is not
 
-    def _refuse_host(self, host: Any, port: Any) -> NoReturn:
+    def _refuse_host(self, host: object, port: object) -> NoReturn:
         at = _at(_text(host), port)
         self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
 
@@ -276,16 +284,16 @@ class Containment:
             os._exit(ACCESS_REFUSED)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _at(host: str, port: Any) -> str:
+def _at(host: str, port: object) -> str:
     at = f"[{host}]" if ":" in host else host
     return f"{at}:{_text(port)}" if port else at
 
 
-def kept_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+def kept_parameters(given: Mapping[str, V]) -> dict[str, V]:
     """Return the parameters of a connection that mean the same on another server."""
     return {
         name: value

@@ -4,7 +4,7 @@ A release that has moved one of them is refused with its name.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from types import ModuleType
 
 import dbos._core
 import dbos._dbos
@@ -16,7 +16,7 @@ from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
 # Internal names of DBOS 3.4.0 and what they are looked up in.
-_NAMES: Sequence[tuple[Any, str]] = (
+_NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._core.ActiveWorkflowById, "activeList"),
     (WorkflowHandleFuture, "get_result"),
     (WorkflowHandleAsyncTask, "get_result"),

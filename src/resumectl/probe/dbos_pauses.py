@@ -8,10 +8,11 @@ import inspect
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 import dbos._utils
 from dbos import DBOS
+
+from resumectl.probe.user_objects import Function
 
 _LOOK_EVERY_S = 0.02  # at a clock that may be set ahead
 
@@ -25,7 +26,7 @@ def limit_sleeps(max_s: float) -> None:
     for name in ("sleep", "sleep_async"):
         original = getattr(DBOS, name)
 
-        def sleep(seconds: float, original: Callable[[float], Any] = original) -> Any:
+        def sleep(seconds: float, original: Callable[[float], object] = original) -> object:
             return original(min(seconds, max_s))
 
         setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
@@ -46,14 +47,14 @@ def note_pauses(pause: Callable[[float], AbstractContextManager[None]]) -> None:
 
 
 def _noted_pause(
-    original: Callable[..., Any],
+    original: Function,
     parameter: str,
     pause: Callable[[float], AbstractContextManager[None]],
-) -> Callable[..., Any]:
+) -> Function:
     signature = inspect.signature(original)
 
     @functools.wraps(original)
-    def paused(*args: Any, **kwargs: Any) -> Any:
+    def paused(*args: object, **kwargs: object) -> object:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         with pause(bound.arguments[parameter]):
@@ -67,7 +68,7 @@ def let_waits_follow_the_clock() -> None:
     event = dbos._utils.LoopAwareEvent
     wait, wait_async = event.wait, event.wait_async
 
-    def waited(self: Any, timeout: float | None = None) -> bool:
+    def waited(self: dbos._utils.LoopAwareEvent, timeout: float | None = None) -> bool:
         if timeout is None:
             return wait(self)
         until = time.time() + timeout
@@ -76,7 +77,7 @@ def let_waits_follow_the_clock() -> None:
                 return False
         return True
 
-    async def waited_async(self: Any, timeout: float) -> bool:
+    async def waited_async(self: dbos._utils.LoopAwareEvent, timeout: float) -> bool:
         until = time.time() + timeout
         while not await wait_async(self, min(max(0.0, until - time.time()), _LOOK_EVERY_S)):
             if time.time() >= until:

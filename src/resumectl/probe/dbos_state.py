@@ -6,11 +6,11 @@ To be called in the target process, before the module under test is imported.
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import cast
 
 import dbos._dbos
 import sqlalchemy as sa
-from dbos import DBOS
+from dbos import DBOS, DBOSConfig
 
 # Settings of a program that do not hold in a trial: its database, and what talks to others.
 _NOT_IN_A_TRIAL = frozenset(
@@ -20,15 +20,14 @@ _NOT_IN_A_TRIAL = frozenset(
 _OF_NO_CONSEQUENCE = frozenset({"log_level", "run_migrations"})
 
 
-def configure(overrides: Mapping[str, Any]) -> None:
+def configure(overrides: Mapping[str, object]) -> None:
     """Let these settings win over whatever the application gives to `DBOS(config=…)`."""
     original = DBOS.__init__
 
     @functools.wraps(original)
-    def configured(self: Any, *, config: Any, **_more: Any) -> None:
-        merged: Any = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
-        merged.update(overrides)
-        original(self, config=merged)
+    def configured(self: DBOS, *, config: DBOSConfig, **_more: object) -> None:
+        kept = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
+        original(self, config=cast(DBOSConfig, {**kept, **overrides}))
         if _process.instance is self:
             return  # DBOS has one instance, and keeps its first configuration
         _process.replaced = sorted(
@@ -49,7 +48,7 @@ class _Process:
     """What this process's DBOS does, as far as no public name tells it."""
 
     def __init__(self) -> None:
-        self.instance: Any = None
+        self.instance: DBOS | None = None
         self.replaced: list[str] = []  # names of the program's settings
         self.database = ""  # that the program sets itself, without a password
         self.is_version_computed = False  # by DBOS, from the sources of the workflows
@@ -65,7 +64,7 @@ def replaced_settings() -> Sequence[str]:
     return _process.replaced
 
 
-def _database_of(config: Mapping[str, Any]) -> str:
+def _database_of(config: DBOSConfig) -> str:
     """Return which database the program itself would use, without a password.
 
     Empty where it leaves that to DBOS, which is the same in each process.
@@ -90,6 +89,7 @@ def is_version_computed() -> bool:
 
 def executing() -> frozenset[str]:
     """Return the ids of the workflows that this process executes."""
+    assert _process.instance is not None, "DBOS has not been created"
     return frozenset(_process.instance._active_workflows_set.activeList())
 
 
@@ -118,7 +118,7 @@ def note_recovery() -> None:
     original = getattr(dbos._dbos, "startup_recovery_thread")  # noqa: B009 (not exported)
 
     @functools.wraps(original)
-    def recovered(*args: Any, **kwargs: Any) -> None:
+    def recovered(*args: object, **kwargs: object) -> None:
         original(*args, **kwargs)
         _process.has_recovered = True
 
@@ -131,23 +131,23 @@ _REGISTERED_NAME = "dbos_function_name"
 _OF_STEP = "<temp>."
 
 
-def is_workflow(found: Any) -> bool:
+def is_workflow(found: object) -> bool:
     """Return whether this is a function, or a bound method, that DBOS knows as a workflow."""
     return _registered_name(found) in _registered()
 
 
-def is_step(found: Any) -> bool:
+def is_step(found: object) -> bool:
     """Return whether this is a function, or a bound method, that DBOS knows as a step."""
     name = _registered_name(found)
     return name is not None and f"{_OF_STEP}{name}" in _registered()
 
 
-def _registered_name(found: Any) -> str | None:
+def _registered_name(found: object) -> str | None:
     # A type delegates to nothing, and a stand-in for anything has every attribute.
     name = getattr(found, _REGISTERED_NAME, None) if callable(found) else None
     return name if isinstance(name, str) else None
 
 
-def _registered() -> Mapping[str, Any]:
-    known: Mapping[str, Any] = dbos._dbos._get_or_create_dbos_registry().workflow_info_map
+def _registered() -> Mapping[str, object]:
+    known: Mapping[str, object] = dbos._dbos._get_or_create_dbos_registry().workflow_info_map
     return known

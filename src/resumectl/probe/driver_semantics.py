@@ -6,9 +6,10 @@ count rows. Asks SQLAlchemy's connections, and changes nothing.
 
 import functools
 import re
-from typing import Any
+from typing import Protocol, cast
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 _COUNTS_OTHERWISE = re.compile(r"\bRETURNING\b|^\s*WITH\b", re.IGNORECASE)
 
@@ -18,7 +19,7 @@ def _counts_otherwise(sql: str) -> bool:
     return _COUNTS_OTHERWISE.search(sql) is not None
 
 
-def changed_nothing(cursor: Any, sql: str) -> bool:
+def changed_nothing(cursor: DBAPICursor, sql: str) -> bool:
     """Whether a statement, now executed, has changed no row.
 
     As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
@@ -44,7 +45,12 @@ def _begins(sql: str) -> bool:
     return _BEGINS.match(sql) is not None
 
 
-def commits_by_itself(conn: sa.Connection, dbapi_connection: Any, sql: str) -> bool:
+class _SqliteConnection(Protocol):
+    in_transaction: bool
+    isolation_level: str | None
+
+
+def commits_by_itself(conn: sa.Connection, dbapi_connection: object, sql: str) -> bool:
     """Whether a write is committed as soon as it is executed, and no COMMIT follows.
 
     Args:
@@ -57,7 +63,8 @@ def commits_by_itself(conn: sa.Connection, dbapi_connection: Any, sql: str) -> b
         raw = dbapi_connection
         if isinstance(raw, sa.AdaptedConnection):
             raw = raw.driver_connection
+        driver = cast(_SqliteConnection, raw)
         # A level that is AUTOCOMMIT for SQLAlchemy is None for the driver.
-        return not raw.in_transaction and (raw.isolation_level is None or not _begins(sql))
+        return not driver.in_transaction and (driver.isolation_level is None or not _begins(sql))
     is_so_for_sqlalchemy = conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     return is_so_for_sqlalchemy or getattr(dbapi_connection, "autocommit", False) is True

@@ -12,11 +12,11 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from dbos import DBOS
 
 from resumectl.probe.user_code import is_stdlib_file, is_user_file, outward
+from resumectl.probe.user_objects import Function
 
 # A workflow's id, and the number of its step; None outside of either.
 Place = tuple[str | None, int | None]
@@ -25,7 +25,7 @@ NOWHERE: Place = (None, None)
 _ATTRIBUTE = "_resumectl_begun_in"
 _job = threading.local()
 
-Begun = threading.Thread | Future[Any] | asyncio.Task[Any]
+Begun = threading.Thread | Future[object] | asyncio.Task[object]
 _begun: "weakref.WeakKeyDictionary[Begun, Place]" = weakref.WeakKeyDictionary()
 _had_concurrency = False
 _changing = threading.Lock()
@@ -44,7 +44,7 @@ def here() -> Place:
 def follow_threads() -> None:
     """Note from now on where threads, jobs of pools and tasks are begun."""
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
-    create_task = asyncio.BaseEventLoop.create_task
+    create_task: Callable[..., asyncio.Task[object]] = asyncio.BaseEventLoop.create_task
 
     @functools.wraps(start)
     def started(thread: threading.Thread) -> None:
@@ -55,10 +55,12 @@ def follow_threads() -> None:
         if not getattr(_job, "is_submitting", False):
             _note(thread, at)
 
-    def submitted(pool: ThreadPoolExecutor, job: Callable[..., Any], /, *a: Any, **k: Any) -> Any:
+    def submitted(
+        pool: ThreadPoolExecutor, job: Function, /, *a: object, **k: object
+    ) -> Future[object]:
         at = here()
 
-        def placed() -> Any:
+        def placed() -> object:
             _job.at = at
             try:
                 return job(*a, **k)
@@ -74,7 +76,7 @@ def follow_threads() -> None:
         return future
 
     @functools.wraps(create_task)
-    def created(loop: asyncio.BaseEventLoop, *a: Any, **k: Any) -> Any:
+    def created(loop: asyncio.BaseEventLoop, *a: object, **k: object) -> asyncio.Task[object]:
         task = create_task(loop, *a, **k)
         _note(task, here())
         return task

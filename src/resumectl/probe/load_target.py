@@ -8,13 +8,15 @@ import functools
 import hashlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import cast
 
 from dbos import DBOS, SetWorkflowID
 
+from resumectl.model.codec import Plain
 from resumectl.model.events import StartedWorkflow
 from resumectl.model.target import BUILTIN_MODULE, Target
 from resumectl.model.target_error import NotAFunction, ScenarioWithArguments, UnknownName
@@ -30,6 +32,7 @@ from resumectl.probe.target_candidates import (
     refuse_what_is_no_workflow,
     workflow_names,
 )
+from resumectl.probe.user_objects import Function, UserObject
 
 _OF_A_HANDLE = ("get_workflow_id", "get_result", "get_status")  # public methods of DBOS 3.4.0
 
@@ -81,11 +84,11 @@ def with_import_as_client(
     return Scenario(request=functools.partial(_wait_for, ids)) if ids and is_plain else scenario
 
 
-def _wait_for(workflow_ids: Sequence[str]) -> Any:
+def _wait_for(workflow_ids: Sequence[str]) -> object:
     return [DBOS.retrieve_workflow(each).get_result() for each in workflow_ids]
 
 
-def after_launch(target: Target) -> Callable[[], Any] | None:
+def after_launch(target: Target) -> Function | None:
     """Return the function that the program's `main` would call after launch; None if there is none.
 
     Raises:
@@ -107,7 +110,9 @@ def after_launch(target: Target) -> Callable[[], Any] | None:
     return found  # type: ignore[no-any-return]
 
 
-def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[Any, Any]:
+def _named(
+    module: ModuleType, target: tuple[str, str], *, option: str = ""
+) -> tuple[object, UserObject]:
     """Return what a dotted name means in a module, after the object that it was looked up in.
 
     Args:
@@ -116,7 +121,8 @@ def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[A
         option: What is typed ahead of them.
     """
     file, name = target
-    owner, found = None, module
+    owner: object = None
+    found: UserObject = module
     for part in name.split("."):
         try:
             owner, found = found, getattr(found, part)
@@ -140,11 +146,11 @@ def _named(module: Any, target: tuple[str, str], *, option: str = "") -> tuple[A
 
 
 def _start_and_wait(
-    workflow: Callable[..., Any],
+    workflow: Function,
     workflow_id: str,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-) -> Any:
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+) -> object:
     with SetWorkflowID(workflow_id):
         return DBOS.start_workflow(workflow, *args, **kwargs).get_result()
 
@@ -156,12 +162,12 @@ def digest_of(target: Target) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
 
 
-def awaited(value: Any) -> Any:
+def awaited(value: object) -> object:
     """Return what a scenario's function returned; await it if it is a coroutine."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
-def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
+def plain(value: UserObject, within: tuple[int, ...] = ()) -> Plain:
     """Return what a request or an observation returned as plain data.
 
     Args:
@@ -186,7 +192,7 @@ def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
     return stable_repr(value)
 
 
-def checked_counts(effects: Any) -> dict[str, dict[str, int]]:
+def checked_counts(effects: object) -> dict[str, dict[str, int]]:
     """Return what a scenario's `effects` returned, checked.
 
     Raises:
@@ -198,5 +204,4 @@ def checked_counts(effects: Any) -> dict[str, dict[str, int]]:
     for name, times in effects.items():
         if not (isinstance(times, Mapping) and all(type(n) is int for n in times.values())):
             raise TypeError(f"{said}, and not {stable_repr(times)} for {name}")
-    found: dict[str, dict[str, int]] = plain(effects)
-    return found
+    return cast(dict[str, dict[str, int]], plain(effects))

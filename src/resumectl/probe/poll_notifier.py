@@ -7,18 +7,20 @@ import functools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import cast
 
 import dbos._dbos
 import dbos._queue
+from dbos import DBOS, Queue
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
 from resumectl.probe import pace
 from resumectl.probe.dbos_state import serving
 from resumectl.probe.sql_facts import ENDED, Fact
+from resumectl.probe.user_objects import Function
 
 # Polls that remain, for what no commit announces, such as a place that becomes free on a queue.
 _BACKLOG_POLL_S = 0.01
@@ -130,30 +132,33 @@ class PollNotifier:
         """Replace the polls of queues and of results."""
         serve, manage = dbos._queue.queue_worker_thread, dbos._queue.queue_thread
 
-        def serve_awake(stop: threading.Event, owner: Any, queue: Any) -> None:
-            awake: Any = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
+        def serve_awake(stop: threading.Event, owner: DBOS, queue: Queue) -> None:
+            awake = _Stop(stop, functools.partial(self.wait_for_work, queue.name))
             with serving(queue.name):
-                serve(awake, owner, queue)
+                serve(cast(threading.Event, awake), owner, queue)
 
-        def manage_awake(stop: threading.Event, owner: Any) -> None:
-            awake: Any = _Stop(stop, self.wait_for_queue)
-            manage(awake, owner)
+        def manage_awake(stop: threading.Event, owner: DBOS) -> None:
+            awake = _Stop(stop, self.wait_for_queue)
+            manage(cast(threading.Event, awake), owner)
 
         def await_result(
-            system: Any, workflow_id: str, polling_interval: float, **more: Any
-        ) -> Any:
+            system: SystemDatabase, workflow_id: str, polling_interval: float, **more: object
+        ) -> object:
+            check: Function = system.check_workflow_result
             with self._waits(workflow_id):
                 while True:
-                    result = system.check_workflow_result(workflow_id, **more)
+                    result = check(workflow_id, **more)
                     if type(result).__name__ != "NoResult":
                         return result
                     self.wait_for_end(workflow_id, polling_interval)
 
-        await_result_async = SystemDatabase.await_workflow_result_async
+        await_result_async: Callable[..., Awaitable[object]] = (
+            SystemDatabase.await_workflow_result_async
+        )
 
         async def await_result_often(
-            system: Any, workflow_id: str, polling_interval: float, **more: Any
-        ) -> Any:
+            system: SystemDatabase, workflow_id: str, polling_interval: float, **more: object
+        ) -> object:
             often_s = min(polling_interval, _SHORT_POLL_S)
             with self._waits(workflow_id):
                 return await await_result_async(system, workflow_id, often_s, **more)
@@ -170,15 +175,20 @@ class PollNotifier:
 
     def _notice_waits_in_process(self) -> None:
         """Note also the waits for a workflow that was started here: they do not poll."""
-        wait, wait_async = WorkflowHandleFuture.get_result, WorkflowHandleAsyncTask.get_result
+        wait: Function = WorkflowHandleFuture.get_result
+        wait_async: Callable[..., Awaitable[object]] = WorkflowHandleAsyncTask.get_result
 
         @functools.wraps(wait)
-        def get_result(handle: Any, *args: Any, **kwargs: Any) -> Any:
+        def get_result(
+            handle: WorkflowHandleFuture[object], *args: object, **kwargs: object
+        ) -> object:
             with self._waits(handle.workflow_id):
                 return wait(handle, *args, **kwargs)
 
         @functools.wraps(wait_async)
-        async def get_result_async(handle: Any, *args: Any, **kwargs: Any) -> Any:
+        async def get_result_async(
+            handle: WorkflowHandleAsyncTask[object], *args: object, **kwargs: object
+        ) -> object:
             with self._waits(handle.workflow_id):
                 return await wait_async(handle, *args, **kwargs)
 
@@ -186,11 +196,11 @@ class PollNotifier:
         setattr(WorkflowHandleAsyncTask, "get_result", get_result_async)  # noqa: B010
 
     def _notice_registrations(self) -> None:
-        upsert = SystemDatabase.upsert_queue
+        upsert: Function = SystemDatabase.upsert_queue
 
         @functools.wraps(upsert)
-        def noticed(*args: Any, **kwargs: Any) -> Any:
-            result: Any = upsert(*args, **kwargs)
+        def noticed(*args: object, **kwargs: object) -> object:
+            result = upsert(*args, **kwargs)
             with self._changed:
                 self._registered += 1
                 self._changed.notify_all()
@@ -203,7 +213,7 @@ def _poll_often(name: str) -> None:
     original = getattr(SystemDatabase, name)
 
     @functools.wraps(original)
-    def polled(system: Any, awaited: Any, polling_interval: float, **more: Any) -> Any:
+    def polled(system: object, awaited: object, polling_interval: float, **more: object) -> object:
         return original(system, awaited, min(polling_interval, _SHORT_POLL_S), **more)
 
     setattr(SystemDatabase, name, polled)
@@ -215,16 +225,16 @@ def _remember_the_version() -> None:
     It is asked again after a registration; there is one process at a time.
     """
     known: dict[str, bool] = {}
-    ask = SystemDatabase._is_latest_version
+    ask: Callable[..., bool] = SystemDatabase._is_latest_version
 
-    def remembered(system: Any, app_version: str, *more: Any, **named: Any) -> bool:
+    def remembered(system: object, app_version: str, *more: object, **named: object) -> bool:
         if app_version not in known:
             known[app_version] = ask(system, app_version, *more, **named)
         return known[app_version]
 
-    def forgetting(change: Callable[..., Any]) -> Callable[..., Any]:
+    def forgetting(change: Function) -> Function:
         @functools.wraps(change)
-        def changed(*args: Any, **kwargs: Any) -> Any:
+        def changed(*args: object, **kwargs: object) -> object:
             try:
                 return change(*args, **kwargs)
             finally:

@@ -5,13 +5,12 @@ Imports nothing but the standard library, so that they cost nothing outside a tr
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-Sink = Callable[[str, tuple[Any, ...]], None]
+Sink = Callable[[str, tuple[object, ...]], None]
 _sink: Sink | None = None
 
 
-def effect(name: str, *about: Any) -> None:
+def effect(name: str, *about: object) -> None:
     """Record that something happened outside: a charge, an e-mail, a shipment.
 
     Costs nothing outside a trial. In one it is durable at once: it counts although the
@@ -54,8 +53,8 @@ class Scenario:
         promises: Effect or step name to `exactly-once`, `at-least-once` or `at-most-once`.
     """
 
-    request: Callable[[], Any]
-    prepare: Callable[[], Any] = _nothing
-    observe: Callable[[], Any] = _nothing
+    request: Callable[[], object]
+    prepare: Callable[[], object] = _nothing
+    observe: Callable[[], object] = _nothing
     effects: Callable[[], Mapping[str, Mapping[str, int]]] = _no_effects
     promises: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from resumectl.model.crash_plan import encoded, transition_name
 
-Parameters = Mapping[str, Any]
+# What a statement binds to a name: its type is that of the column.
+BoundValue = Any
+Parameters = Mapping[str, BoundValue]
 
 
 class Fact(NamedTuple):  # some ten of them are made for each message that is published
@@ -140,7 +142,7 @@ def _of_rows(
     column: str,
     extract: Callable[[Parameters], Fact | None],
     sets: Sequence[Parameters],
-    _body: Any,
+    _body: object,
 ) -> list[Fact]:
     """Return the facts of the rows of an INSERT, each of which has this column."""
     found = []
@@ -153,7 +155,7 @@ def _of_rows(
 
 
 def _of_conditions(
-    extract: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: Any
+    extract: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: object
 ) -> list[Fact]:
     return [fact for parameters in sets for fact in extract(parameters)]
 
@@ -172,7 +174,7 @@ _VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DEL
 
 def _several(parameters: Parameters, column: str) -> list[Parameters]:
     """Return the rows of a VALUES list of several, where they have this column."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, BoundValue]] = {}
     for name, value in parameters.items():
         match = _ROW_OF_SEVERAL.fullmatch(name)
         if match:

@@ -5,16 +5,17 @@ To be called in the target process, before the module under test is imported.
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
 from resumectl.probe.call_arguments import enclosed_values
+from resumectl.probe.user_objects import Function
 
-OnStart = Callable[[str, bool, tuple[Any, ...], dict[str, Any]], Callable[[], None]]
+OnStart = Callable[[str, bool, tuple[object, ...], dict[str, object]], Callable[[], None]]
+CountedBody = Callable[[Function, object, bool], Function]
 OnReplay = Callable[[str, int, str, str], None]
 
 
@@ -27,18 +28,16 @@ def watch_steps(on_start: OnStart) -> None:
             function that is called at its end.
     """
 
-    def counted(
-        func: Callable[..., Any], name: str | None, is_transaction: bool = False
-    ) -> Callable[..., Any]:
+    def counted(func: Function, name: object, is_transaction: bool = False) -> Function:
         step_name = str(name or getattr(func, "__qualname__", repr(func)))
 
-        def began(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], None]:
+        def began(args: tuple[object, ...], kwargs: dict[str, object]) -> Callable[[], None]:
             return on_start(step_name, is_transaction, args, {**enclosed_values(func), **kwargs})
 
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
-            async def body(*args: Any, **kwargs: Any) -> Any:
+            async def body(*args: object, **kwargs: object) -> object:
                 ended = began(args, kwargs)
                 try:
                     return await func(*args, **kwargs)
@@ -47,7 +46,7 @@ def watch_steps(on_start: OnStart) -> None:
         else:
 
             @functools.wraps(func)
-            def body(*args: Any, **kwargs: Any) -> Any:
+            def body(*args: object, **kwargs: object) -> object:
                 ended = began(args, kwargs)
                 try:
                     return func(*args, **kwargs)
@@ -56,13 +55,13 @@ def watch_steps(on_start: OnStart) -> None:
 
         return body
 
-    step = DBOS.step
+    step: Callable[..., Callable[[Function], Function]] = DBOS.step
 
-    def counted_step(*args: Any, **options: Any) -> Callable[[Any], Any]:
+    def counted_step(*args: object, **options: object) -> Callable[[Function], Function]:
         decorate = step(*args, **options)
         return lambda func: decorate(counted(func, options.get("name")))
 
-    DBOS.step = staticmethod(counted_step)  # type: ignore[method-assign]
+    setattr(DBOS, "step", staticmethod(counted_step))  # noqa: B010 (not its type)
     for owner, name in (
         (DBOS, "run_step"),
         (DBOS, "run_step_async"),
@@ -74,7 +73,7 @@ def watch_steps(on_start: OnStart) -> None:
         _count_in(owner, name, counted)
 
 
-def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], Any]) -> None:
+def _count_in(owner: type, name: str, counted: CountedBody) -> None:
     """Count the bodies given to a method whose arguments begin with options and function."""
     is_transaction = owner in (SQLAlchemyDatasource, AsyncSQLAlchemyDatasource)
     original = inspect.getattr_static(owner, name)
@@ -82,11 +81,18 @@ def _count_in(owner: Any, name: str, counted: Callable[[Any, str | None, bool], 
     inner = original.__func__ if is_class_method else original
 
     @functools.wraps(inner)
-    def call(self: Any, options: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        self: object,
+        options: Mapping[str, object] | None,
+        func: Function,
+        *args: object,
+        **kwargs: object,
+    ) -> object:
         step_name = (options or {}).get("name")
         return inner(self, options, counted(func, step_name, is_transaction), *args, **kwargs)
 
-    setattr(owner, name, classmethod(call) if is_class_method else call)
+    replacement: Function = call
+    setattr(owner, name, classmethod(replacement) if is_class_method else replacement)
 
 
 def is_retry() -> bool:
@@ -102,10 +108,12 @@ def watch_replays(on_replay: OnReplay) -> None:
         on_replay: Called with the workflow's id, the step's number, its name, and the name that is
             recorded: DBOS refuses to go on if they differ.
     """
-    original = SystemDatabase._check_operation_execution_txn
+    original: Function = SystemDatabase._check_operation_execution_txn
 
     @functools.wraps(original)
-    def check(self: Any, workflow_id: str, number: int, name: str, *more: Any, **named: Any) -> Any:
+    def check(
+        self: object, workflow_id: str, number: int, name: str, *more: object, **named: object
+    ) -> object:
         try:
             found = original(self, workflow_id, number, name, *more, **named)
         except DBOSUnexpectedStepError as error:

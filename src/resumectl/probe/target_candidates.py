@@ -5,10 +5,10 @@ facts from which advice is made.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import cast
 
 from resumectl.model.target import Target
 from resumectl.model.target_error import (
@@ -29,13 +29,16 @@ from resumectl.probe.argument_builder import (
 )
 from resumectl.probe.dbos_state import is_step, is_workflow
 from resumectl.probe.error_facts import Unrunnable
+from resumectl.probe.user_objects import Function, UserObject
 
 # Classes of web frameworks whose object is often named where a workflow is meant.
 _APPLICATIONS = ("FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar")
 _SHOWN_MAX = 5
 
 
-def refuse_what_is_no_workflow(target: Target, module: Any, owner: Any, found: Any) -> None:
+def refuse_what_is_no_workflow(
+    target: Target, module: ModuleType, owner: object, found: UserObject
+) -> None:
     """Make sure that the target is a workflow that can be started.
 
     Args:
@@ -50,8 +53,11 @@ def refuse_what_is_no_workflow(target: Target, module: Any, owner: Any, found: A
     assert target.entry is not None
     file, name = target.entry
     last = name.rpartition(".")[2]
-    is_method = isinstance(owner, type) and isinstance(vars(owner).get(last), FunctionType)
-    if is_method and is_workflow(found):
+    if (
+        isinstance(owner, type)
+        and isinstance(vars(owner).get(last), FunctionType)
+        and is_workflow(found)
+    ):
         raise Unrunnable(
             f"{name} is a method of the class {owner.__name__}, and is named without an instance",
             _method_of_class(file, owner, last, module),
@@ -66,7 +72,7 @@ def refuse_what_is_no_workflow(target: Target, module: Any, owner: Any, found: A
         return
     what, said = _kind(found)
     summary = f"{name} is {said}, not a workflow"
-    method = _workflow_method(found)
+    method = _workflow_method(found) if isinstance(found, type) else ""
     if method:
         raise Unrunnable(summary, _method_of_class(file, found, method, module))
     method_of_object = _workflow_method(type(found))
@@ -87,27 +93,29 @@ def refuse_what_is_no_workflow(target: Target, module: Any, owner: Any, found: A
     )
 
 
-def _method_of_class(file: str, owner: type, method: str, module: Any) -> MethodOfClass:
+def _method_of_class(file: str, owner: type, method: str, module: ModuleType) -> MethodOfClass:
     instances = (name for name, each in vars(module).items() if isinstance(each, owner))
     return MethodOfClass(file, owner.__name__, method, tuple(instances))
 
 
-def _workflow_method(found: Any) -> str:
+def _workflow_method(kind: type) -> str:
     """Return the first method of a class that is a workflow; empty if there is none."""
-    members = vars(found).items() if isinstance(found, type) else ()
-    return next(
-        (m for m, each in members if isinstance(each, FunctionType) and is_workflow(each)), ""
+    workflows = (
+        name
+        for name, each in vars(kind).items()
+        if isinstance(each, FunctionType) and is_workflow(each)
     )
+    return next(workflows, "")
 
 
-def _is_of_unknown_class(owner: Any, found: Any) -> bool:
+def _is_of_unknown_class(owner: object, found: object) -> bool:
     """Return whether a method belongs to an object that DBOS cannot find again after a crash."""
     return getattr(found, "__self__", None) is owner and not (
         isinstance(owner, type) or hasattr(owner, "config_name")
     )
 
 
-def _workflows_like(found: Any, module: Any) -> list[str]:
+def _workflows_like(found: object, module: ModuleType) -> list[str]:
     """Return the names that can be swept.
 
     First those of the class that is named, or that the function calls which is named.
@@ -123,7 +131,7 @@ def _workflows_like(found: Any, module: Any) -> list[str]:
     return sorted(workflow_names(module), key=distance)
 
 
-def _kind(found: Any) -> tuple[str, str]:
+def _kind(found: object) -> tuple[str, str]:
     """Return what something is, as a word, and as a phrase for people."""
     if _framework(found):
         return "application", f"a {type(found).__name__} application"
@@ -136,13 +144,13 @@ def _kind(found: Any) -> tuple[str, str]:
     return "object", f"an object of {type(found).__name__}"
 
 
-def _framework(found: Any) -> str:
+def _framework(found: object) -> str:
     """Return which web framework an object is an application of; empty for none."""
     names = {each.__name__ for each in type(found).__mro__}
     return next((each for each in _APPLICATIONS if each in names), "")
 
 
-def _call(name: str, found: Any, target: Target) -> str:
+def _call(name: str, found: object, target: Target) -> str:
     """Return Python text that calls something with what was given, or with what it needs."""
     given = [*map(repr, target.args), *(f"{k}={v!r}" for k, v in target.kwargs.items())]
     if not given:
@@ -150,7 +158,7 @@ def _call(name: str, found: Any, target: Target) -> str:
     return f"{name}({', '.join(given)})"
 
 
-def _required(found: Any) -> list[str]:
+def _required(found: UserObject) -> list[str]:
     """Return the names of the parameters that must be given; none where nothing tells them."""
     try:
         parameters = inspect.signature(found).parameters
@@ -164,21 +172,21 @@ def _required(found: Any) -> list[str]:
     ]
 
 
-def _definition(found: Any) -> str:
+def _definition(found: UserObject) -> str:
     """Return the file and line where something is defined; empty where nothing tells it."""
     try:
-        inner = inspect.unwrap(getattr(found, "__func__", found))
+        inner = inspect.unwrap(cast(Function, getattr(found, "__func__", found)))
         return f"{inspect.getsourcefile(inner)}:{inspect.getsourcelines(inner)[1]}"
     except (TypeError, OSError):
         return ""
 
 
-def import_name(module: Any) -> str:
+def import_name(module: ModuleType) -> str:
     """Return the name under which another file imports a module."""
     return str(getattr(module, "__name__", ""))
 
 
-def workflow_names(module: Any) -> Iterator[str]:
+def workflow_names(module: ModuleType) -> Iterator[str]:
     """Yield the names in a module that can be swept: workflows, and those of classes and objects."""
     for name, value in list(vars(module).items()):
         if name.startswith("_"):
@@ -201,13 +209,13 @@ def workflow_names(module: Any) -> Iterator[str]:
             )
 
 
-def _is_instance_of_program(value: Any, module: Any) -> bool:
+def _is_instance_of_program(value: object, module: ModuleType) -> bool:
     return hasattr(value, "config_name") and not callable(value) and value is not module
 
 
 def arguments_of(
-    function: Callable[..., Any], target: Target, module: Any
-) -> tuple[list[Any], dict[str, Any]]:
+    function: Function, target: Target, module: ModuleType
+) -> tuple[list[object], dict[str, object]]:
     """Return the arguments of the workflow, built from what the command line gives.
 
     Args:
@@ -244,7 +252,7 @@ def arguments_of(
         raise Unrunnable(f"{signature}: {error}", cause_of_all) from None
 
 
-def _wrong_arguments(function: Callable[..., Any], *, is_value: bool) -> WrongArguments:
+def _wrong_arguments(function: Function, *, is_value: bool) -> WrongArguments:
     return WrongArguments(
         is_value=is_value,
         defined_at=_definition(function),
@@ -253,7 +261,7 @@ def _wrong_arguments(function: Callable[..., Any], *, is_value: bool) -> WrongAr
     )
 
 
-def _example_of(function: Callable[..., Any], *, by_name: bool) -> dict[str, Any]:
+def _example_of(function: Function, *, by_name: bool) -> dict[str, object]:
     """Return values for the parameters that must be given, those by name alone or all others."""
     hints = hints_of(function)
     parameters = inspect.signature(function).parameters
@@ -264,7 +272,7 @@ def _example_of(function: Callable[..., Any], *, by_name: bool) -> dict[str, Any
     }
 
 
-def _recipe(annotation: Any) -> str:
+def _recipe(annotation: object) -> str:
     """Return Python text that makes a value of an annotation, to be completed by its reader."""
     name = named(annotation)
     fields = fields_of(annotation)
@@ -276,7 +284,7 @@ def _recipe(annotation: Any) -> str:
     return f"{name}({', '.join(f'{each}=...' for each in fields)})"
 
 
-def file_of(module: Any) -> Path | None:
+def file_of(module: ModuleType) -> Path | None:
     """Return the file of a module; None for a namespace."""
     file = getattr(module, "__file__", None)
     return Path(file) if file else None

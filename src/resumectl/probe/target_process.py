@@ -12,13 +12,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy import event
 
-from resumectl.model.codec import Plain
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.events import (
     BecameQuiet,
@@ -94,6 +93,7 @@ from resumectl.storage.snapshot_reader import SnapshotReader
 from resumectl.text import one_line
 
 # A workflow that has ended may have left threads and tasks at work: how long they are waited for.
+T = TypeVar("T")
 _STRAYS_MAX_S = 2.0
 _QUIET_POLL_S = 0.02
 
@@ -201,7 +201,7 @@ class TargetProcess:
 
     # --- load
 
-    def load(self) -> tuple[Scenario, Callable[[], Any] | None]:
+    def load(self) -> tuple[Scenario, Callable[[], object] | None]:
         """Import the program.
 
         Returns:
@@ -223,7 +223,7 @@ class TargetProcess:
 
     # --- launch
 
-    def launch(self, scenario: Scenario, set_up: Callable[[], Any] | None) -> None:
+    def launch(self, scenario: Scenario, set_up: Callable[[], object] | None) -> None:
         """Launch DBOS, which recovers what an earlier process has left.
 
         Args:
@@ -358,7 +358,7 @@ class TargetProcess:
         self._notifier.committed(facts)
 
     def _on_step(
-        self, step: str, is_transaction: bool, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, step: str, is_transaction: bool, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> Callable[[], None]:
         """Record that a step's body begins; return what records that it has ended."""
         site = Site(DBOS.workflow_id, DBOS.step_id, _workflow_of_body())
@@ -376,14 +376,14 @@ class TargetProcess:
         site = Site(workflow_id, number, None)
         self._event_log.write(StepReplayed(now_us(), step, site, recorded))
 
-    def _on_effect(self, name: str, about: tuple[Any, ...]) -> None:
+    def _on_effect(self, name: str, about: tuple[object, ...]) -> None:
         site = Site(*here(), begun_in=None)
         texts = tuple(map(stable_repr, about))
         with self._watch.not_before_kill():
             self._event_log.write(EffectHappened(now_us(), name, site, texts))
 
 
-def dbos_config(database_url: str, app_version: str | None) -> dict[str, Any]:
+def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]:
     """Return the settings of DBOS that hold in a trial, whatever the application says.
 
     The executor id stays the program's own, and so does the application version unless one is
@@ -461,7 +461,7 @@ def _workflow_of_body() -> str | None:
     return workflow_id if number is None else None
 
 
-def _attempt(look: Callable[[], Plain]) -> tuple[Plain, str | None]:
+def _attempt(look: Callable[[], T]) -> tuple[T | None, str | None]:
     """Return what a function returned, and its error."""
     try:
         return look(), None

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import sqlalchemy as sa
-from dbos import DBOS, SetWorkflowID, SQLAlchemyDatasource
+from dbos import DBOS, DBOSConfig, SetWorkflowID, SQLAlchemyDatasource
 from sqlalchemy import event
 
 from resumectl.probe import pace
@@ -46,7 +46,9 @@ def shared_engine(database_url: str) -> sa.Engine:
             set_up_sqlite(_engine)
 
         @event.listens_for(_engine, "do_connect")
-        def _connect(dialect: Any, _record: Any, cargs: list[Any], cparams: dict[str, Any]) -> None:
+        def _connect(
+            dialect: sa.Dialect, _record: object, cargs: list[object], cparams: dict[str, object]
+        ) -> None:
             own, named = dialect.create_connect_args(_url)
             cargs[:] = own
             cparams.update(named)
@@ -84,7 +86,7 @@ def _small_program(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
 
 
 def warm_up(
-    directory: Path, database_url: str, config: Mapping[str, Any], *, queues: Sequence[str] = ()
+    directory: Path, database_url: str, config: Mapping[str, object], *, queues: Sequence[str] = ()
 ) -> None:
     """Launch DBOS twice, the second time with a recovery, and leave no thread.
 
@@ -124,8 +126,8 @@ def warm_up(
 def launch_twice(
     directory: Path,
     database_url: str,
-    config: Mapping[str, Any],
-    request: Callable[[], Any],
+    config: Mapping[str, object],
+    request: Callable[[], object],
     workflow_id: str,
 ) -> None:
     """Launch DBOS, and launch it again as if one workflow had been interrupted before its end.
@@ -156,8 +158,8 @@ def launch_twice(
 
 
 @contextmanager
-def _launched(directory: Path, database_url: str, config: Mapping[str, Any]) -> Iterator[None]:
-    merged: Any = {
+def _launched(directory: Path, database_url: str, config: Mapping[str, object]) -> Iterator[None]:
+    merged = {
         **config,
         "name": "warm-up",
         "system_database_engine": shared_engine(database_url),
@@ -166,7 +168,7 @@ def _launched(directory: Path, database_url: str, config: Mapping[str, Any]) -> 
     before = Path.cwd()
     os.chdir(directory)
     try:
-        DBOS(config=merged)
+        DBOS(config=cast(DBOSConfig, merged))
         DBOS.launch()
         yield
         DBOS.destroy()

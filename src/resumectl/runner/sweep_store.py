@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -53,7 +53,7 @@ class StoredSweep:
 
     id: int
     target: str
-    stored_spec: Plain
+    stored_spec: Mapping[str, Plain]
     started_at_ms: int
     crash_points: int
     seconds: float | None
@@ -64,7 +64,7 @@ class StoredSweep:
     @property
     def is_readable(self) -> bool:
         """Whether this version of resumectl can read it."""
-        return bool(self.stored_spec.get("schema") == EVENT_SCHEMA)
+        return self.stored_spec.get("schema") == EVENT_SCHEMA
 
     @property
     def spec(self) -> SweepSpec:
@@ -185,7 +185,7 @@ class SweepStore:
             )
 
     @staticmethod
-    def _planned(sweep_id: int, round_number: int) -> sa.Select[Any]:
+    def _planned(sweep_id: int, round_number: int) -> sa.Select[tuple[int]]:
         return (
             sa.select(_t.number)
             .where(_t.sweep_id == sweep_id, _t.round == round_number)
@@ -247,6 +247,7 @@ class SweepStore:
         """
         with self._reading() as connection:
             stored = connection.scalar(sa.select(_s.baselines).where(_s.id == sweep_id))
+        assert stored is not None, "the sweep has no baselines yet"
         return list(_read(sweep_id, stored))
 
     def set_baselines(self, sweep_id: int, baselines: Sequence[Observation]) -> None:
@@ -411,7 +412,7 @@ def _packed(observations: Sequence[Observation]) -> bytes:
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
 
 
-def _read(sweep_id: int, stored: Any) -> Iterator[Observation]:
+def _read(sweep_id: int, stored: bytes) -> Iterator[Observation]:
     try:
         yield from map(observation_from_plain, json.loads(zlib.decompress(stored)))
     except (SchemaError, AttributeError) as error:
@@ -425,11 +426,11 @@ def _read_judgement(sweep_id: int, stored: Plain) -> Judgement:
         raise _of_another_version(sweep_id) from error
 
 
-def _stored_spec(spec: SweepSpec) -> Plain:
+def _stored_spec(spec: SweepSpec) -> dict[str, Plain]:
     return {"schema": EVENT_SCHEMA, "resumectl": __version__, **to_plain(spec)}
 
 
-def _read_spec(sweep_id: int, stored: Plain) -> SweepSpec:
+def _read_spec(sweep_id: int, stored: Mapping[str, Plain]) -> SweepSpec:
     own = {name: each for name, each in stored.items() if name not in ("schema", "resumectl")}
     try:
         if stored.get("schema") != EVENT_SCHEMA:
@@ -439,7 +440,7 @@ def _read_spec(sweep_id: int, stored: Plain) -> SweepSpec:
         raise _of_another_version(sweep_id, stored) from error
 
 
-def _of_another_version(sweep_id: int, stored_spec: Plain = None) -> Refusal:
+def _of_another_version(sweep_id: int, stored_spec: Mapping[str, Plain] | None = None) -> Refusal:
     """Return the refusal of a sweep that this version of resumectl cannot read."""
     version = (stored_spec or {}).get("resumectl")
     by = f"resumectl {version}" if version else "an earlier resumectl"

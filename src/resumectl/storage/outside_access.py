@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 from urllib.parse import parse_qs, unquote
 
 import psycopg
@@ -100,7 +100,7 @@ def _is_in_wal_mode(path: str) -> bool:
         return False  # SQLite says what is wrong with it
 
 
-def postgres_locations(given: Mapping[str, Any]) -> list[Location]:
+def postgres_locations(given: Mapping[str, object]) -> list[Location]:
     """Return where libpq connects to: one for each of the hosts, in the order of its attempts.
 
     Args:
@@ -172,7 +172,7 @@ def str_of(url: URL) -> str:
 
 
 def locations_of_arguments(
-    backend: str, positional: list[Any], named: Mapping[str, Any]
+    backend: str, positional: list[object], named: Mapping[str, object]
 ) -> list[Location]:
     """Return where a driver connects to, from what SQLAlchemy gives it.
 
@@ -299,7 +299,7 @@ class AccessRules:
     mirrored: str = ""
 
     @classmethod
-    def of_trial(cls, access: Access, directory: str, database_url: str) -> Self:
+    def of_trial(cls, access: Access, directory: str, database_url: str) -> "AccessRules":
         """Return the sandbox of a trial.
 
         Args:

@@ -8,8 +8,8 @@ own while it waits for quiet. Values stay as DBOS stored them; no code of the pr
 import sqlite3
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, cast
 
 from sqlalchemy.engine import make_url
 
@@ -64,6 +64,23 @@ ORDER BY w.created_at, w.workflow_uuid
 """
 
 
+# The columns of a row, in the order of its SELECT; their types are those of the tables.
+Row = Sequence[Any]
+
+
+class _Cursor(Protocol):
+    def fetchall(self) -> Sequence[Row]: ...
+
+
+class _Connection(Protocol):
+    """What the connections of `sqlite3` and psycopg have in common; SQLite's has no transaction()."""
+
+    def execute(self, sql: str, /) -> _Cursor: ...
+    def rollback(self) -> None: ...
+    def close(self) -> None: ...
+    def transaction(self) -> AbstractContextManager[object]: ...
+
+
 class SnapshotReader:
     """One connection to the database of a trial, for reading.
 
@@ -76,27 +93,29 @@ class SnapshotReader:
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
-        self._connection: Any
+        self._connection: _Connection
         self._error: type[Exception]
         if parsed.get_backend_name() == "sqlite":
             self._prefix = ""
             self._error = sqlite3.Error
             with self._explained():
-                self._connection = sqlite3.connect(
+                file = sqlite3.connect(
                     str(parsed.database),
                     timeout=SQLITE_BUSY_TIMEOUT_MS / 1000,
                     isolation_level=None,
                 )
+            self._connection = cast(_Connection, file)
         else:
             import psycopg
 
             self._prefix = "dbos."
             self._error = psycopg.Error
             with self._explained():
-                self._connection = psycopg.connect(conninfo(url), autocommit=True)
+                server = psycopg.connect(conninfo(url), autocommit=True)
             # Of the transaction that `read` begins.
-            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self._connection.read_only = True
+            server.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            server.read_only = True
+            self._connection = cast(_Connection, server)
 
     def close(self) -> None:
         """Close the connection."""
@@ -155,7 +174,7 @@ class SnapshotReader:
             with self._connection.transaction():
                 yield
 
-    def _rows(self, sql: str) -> list[Sequence[Any]]:
+    def _rows(self, sql: str) -> list[Row]:
         with self._explained():
             return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
 

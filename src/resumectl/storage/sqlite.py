@@ -1,6 +1,6 @@
 """Connections to SQLite files that behave as DBOS's own do."""
 
-from typing import Any
+import sqlite3
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -18,7 +18,7 @@ def set_up_sqlite(engine: sa.Engine) -> None:
     """Have every connection of an engine on SQLite as DBOS's own are (3.4.0)."""
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = "IMMEDIATE"
         connection.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA foreign_keys=ON")

@@ -1,7 +1,6 @@
 """What crosses a process boundary is read back exactly, or refused with what is wrong."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, get_type_hints
 
@@ -34,7 +33,7 @@ STARTED = StepStarted(1, "charge", Site("w-1", 1, None), False, True, (Argument(
         ({"kind": "step-begun"}, "unknown kind 'step-begun'"),
     ],
 )
-def test_damaged_event_is_refused_with_what_is_wrong(change: Mapping[str, Any], said: str) -> None:
+def test_damaged_event_is_refused_with_what_is_wrong(change: dict[str, Any], said: str) -> None:
     plain = to_plain(STARTED)
     assert any_of(EVENTS, plain) == STARTED
     with pytest.raises(SchemaError) as error:
