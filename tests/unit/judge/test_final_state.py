@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from builders import (
@@ -40,7 +41,7 @@ def with_last(seen: Observation, last: ProcessRecord) -> Observation:
     return replace(seen, processes=(*seen.processes[:-1], last))
 
 
-def with_rows(seen: Observation, **columns: Plain) -> Observation:
+def with_rows(seen: Observation, **columns: Any) -> Observation:
     last = seen.final
     (row,) = last.snapshot.workflows
     left = replace(last.snapshot, workflows=(replace(row, **columns),))
