@@ -1,8 +1,8 @@
 """Fill a migrated database as a million deliveries leave it, with SQL and in a minute or two.
 
 What is written is what publishing writes: batches of a thousand, of several publishers, in
-some lives; a workflow and a step for each message, and two steps more of its batch's. In one
-batch of ten a life has died, and the next one has repeated some deliveries.
+some processes; a workflow and a step for each message, and two steps more of its batch's. In one
+batch of ten a process was killed, and the next one has repeated some deliveries.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ import sqlalchemy as sa
 
 from resumectl.database import open_engine
 from resumectl.publishing.store.dbos_tables import operation_outputs, workflow_status
-from resumectl.publishing.store.models import batches, lives, messages, publishers
+from resumectl.publishing.store.models import batches, messages, processes, publishers
 from resumectl.publishing.store.models import deliveries as deliveries_table
 from resumectl.settings import Settings
 
 BATCH_SIZE = 1_000
 PUBLISHERS = 10
-BATCHES_A_LIFE = 25
-REPEATED = 7  # of a batch that a life died in
+BATCHES_A_PROCESS = 25
+REPEATED = 7  # of a batch in which a process was killed
 _MESSAGE_MS = 10
 _BEGAN_MS = 1_780_000_000_000
 
@@ -36,10 +36,12 @@ def fill(url: str, deliveries: int) -> None:
     count = deliveries // BATCH_SIZE
     with engine.begin() as connection:
         connection.execute(sa.insert(publishers), [_publisher(n) for n in range(PUBLISHERS)])
-        connection.execute(sa.insert(lives), [_life(n) for n in range(_life_of(count) + 2)])
-    for first in range(0, count, BATCHES_A_LIFE):
+        connection.execute(
+            sa.insert(processes), [_process(n) for n in range(_process_of(count) + 2)]
+        )
+    for first in range(0, count, BATCHES_A_PROCESS):
         with engine.begin() as connection:
-            for index in range(first, min(first + BATCHES_A_LIFE, count)):
+            for index in range(first, min(first + BATCHES_A_PROCESS, count)):
                 for statement in _batch(index, settings):
                     connection.execute(statement)
     if not settings.is_sqlite:
@@ -53,17 +55,17 @@ def _publisher(number: int) -> dict[str, Any]:
     return {"name": f"publisher-{number}", "created_at_ms": _BEGAN_MS}
 
 
-def _life_of(batch_index: int) -> int:
-    return batch_index // BATCHES_A_LIFE
+def _process_of(batch_index: int) -> int:
+    return batch_index // BATCHES_A_PROCESS
 
 
-def _has_died(batch_index: int) -> bool:
+def _is_killed(batch_index: int) -> bool:
     return batch_index % 10 == 9
 
 
-def _life(number: int) -> dict[str, Any]:
-    began_ms = _BEGAN_MS + number * BATCHES_A_LIFE * BATCH_SIZE * _MESSAGE_MS
-    died = any(_has_died(number * BATCHES_A_LIFE + n) for n in range(BATCHES_A_LIFE))
+def _process(number: int) -> dict[str, Any]:
+    began_ms = _BEGAN_MS + number * BATCHES_A_PROCESS * BATCH_SIZE * _MESSAGE_MS
+    is_killed = any(_is_killed(number * BATCHES_A_PROCESS + n) for n in range(BATCHES_A_PROCESS))
     return {
         "id": number + 1,
         "executor_id": "local",
@@ -72,8 +74,8 @@ def _life(number: int) -> dict[str, Any]:
         "pid": 1_000 + number,
         "host": "benchmark",
         "started_at_ms": began_ms,
-        "ended_at_ms": None if died else began_ms + 1_000,
-        "how": None if died else "done",
+        "ended_at_ms": None if is_killed else began_ms + 1_000,
+        "how": None if is_killed else "done",
     }
 
 
@@ -102,7 +104,7 @@ def _batch(index: int, settings: Settings) -> Iterator[sa.Executable]:
     yield sa.insert(batches).values(
         id=batch_id,
         publisher=publisher,
-        guarantee="at-least-once" if _has_died(index) else "exactly-once",
+        guarantee="at-least-once" if _is_killed(index) else "exactly-once",
         expected=BATCH_SIZE,
         delay_s=0.0,
         created_at_ms=began_ms,
@@ -115,17 +117,17 @@ def _batch(index: int, settings: Settings) -> Iterator[sa.Executable]:
         "body": body,
         "publisher": publisher,
         "workflow_id": message_id,
-        "life_id": _life_of(index) + 1,
-        "local_count": n + index % BATCHES_A_LIFE // PUBLISHERS * BATCH_SIZE,
-        "global_count": n + index % BATCHES_A_LIFE * BATCH_SIZE,
+        "process_id": _process_of(index) + 1,
+        "local_count": n + index % BATCHES_A_PROCESS // PUBLISHERS * BATCH_SIZE,
+        "global_count": n + index % BATCHES_A_PROCESS * BATCH_SIZE,
         "delivered_at_ms": at_ms,
     }
     yield _insert(deliveries_table, BATCH_SIZE, delivery)
-    if _has_died(index):
+    if _is_killed(index):
         yield _insert(
             deliveries_table,
             REPEATED,
-            delivery | {"life_id": _life_of(index) + 2, "local_count": n, "global_count": n},
+            delivery | {"process_id": _process_of(index) + 2, "local_count": n, "global_count": n},
         )
     workflow = {
         "status": "SUCCESS",

@@ -18,7 +18,7 @@ from resumectl.model.crash_plan import CrashPlan
 from resumectl.probe.commit_watch import CommitWatch, WatchedDatabase
 from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.publishing.publisher import POLL_S
-from resumectl.publishing.runtime import Life
+from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store import batches
 from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
 from resumectl.publishing.store.migration import ensure_migrated
@@ -44,11 +44,11 @@ def main() -> None:
             connection, publisher="alpha", guarantee=Guarantee.EXACTLY_ONCE, bodies=bodies
         )
     seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
-    with Life(settings, "publish") as life:
-        life.adopt()
+    with Runtime(settings, "publish") as runtime:
+        runtime.adopt()
         began, cpu_began = time.perf_counter(), time.process_time()
-        life.start(batch)
-        life.wait([batch.id])
+        runtime.start(batch)
+        runtime.wait([batch.id])
         seconds += time.perf_counter() - began
         cpu_s += time.process_time() - cpu_began
     with engine.connect() as connection:

@@ -11,7 +11,7 @@ from in_process import look
 
 from resumectl.database import open_engine
 from resumectl.publishing.store import batches
-from resumectl.publishing.store.lives import ExecutorLocks, executor_locks
+from resumectl.publishing.store.processes import ExecutorLocks, executor_locks
 
 MESSAGES, DELIVERED = 5, 2
 LEFT = range(DELIVERED + 1, MESSAGES + 1)
@@ -19,7 +19,7 @@ LEFT = range(DELIVERED + 1, MESSAGES + 1)
 
 @dataclass
 class Scene:
-    """A batch that a living process has delivered a part of."""
+    """A batch that a running process has delivered a part of."""
 
     workspace: Workspace
     locks: ExecutorLocks
@@ -45,11 +45,11 @@ class Scene:
             *workflow("alpha-1", "publish_batch", None, "PENDING"),
             *(delivered(n) for n in range(1, DELIVERED + 1)),
             *(s for n in range(1, MESSAGES + 1) for s in message(n)),
-            "UPDATE lives SET how = NULL, ended_at_ms = NULL WHERE id = 1",
+            "UPDATE processes SET how = NULL, ended_at_ms = NULL WHERE id = 1",
         )  # fmt: skip
         if not self.locks.holds("local"):
             assert self.locks.acquire("local")
-            self.locks.say_life("local", 1)
+            self.locks.set_process("local", 1)
 
     def end(self) -> None:
         """Deliver the rest, end the batch, and end the process in order."""
@@ -59,7 +59,7 @@ class Scene:
             *(step("alpha-1", MESSAGES + n, "DBOS.getResult") for n in range(1, MESSAGES + 1)),
             "UPDATE workflow_status SET status = 'SUCCESS', completed_at = 9000",
             *workflow("alpha-2", "publish_batch", None, "SUCCESS"),
-            "UPDATE lives SET how = 'done', ended_at_ms = 9000 WHERE id = 1",
+            "UPDATE processes SET how = 'done', ended_at_ms = 9000 WHERE id = 1",
         )
         self.locks.release("local")
 
@@ -95,7 +95,7 @@ def step(workflow_id: str, number: int, name: str) -> str:
 
 def delivered(number: int) -> str:
     return (
-        "INSERT INTO deliveries (batch_id, message_number, body, publisher, workflow_id, life_id,"
+        "INSERT INTO deliveries (batch_id, message_number, body, publisher, workflow_id, process_id,"
         " local_count, global_count, delivered_at_ms)"
         f" VALUES ('alpha-1', {number}, '1', 'alpha', 'alpha-1-{number}', 1, {number}, {number},"
         " 2000)"
@@ -116,7 +116,7 @@ def a_scene(workspace: Workspace, guarantee: str = "exactly-once") -> Iterator[S
         )
     engine.dispose()
     workspace.execute(
-        "INSERT INTO lives (executor_id, app_version, command, pid, host, started_at_ms)"
+        "INSERT INTO processes (executor_id, app_version, command, pid, host, started_at_ms)"
         " VALUES ('local', 'resumectl-1', 'publish', 1, 'here', 1000)"
     )
     with closing(executor_locks(workspace.settings)) as locks:

@@ -1,4 +1,4 @@
-"""The first tables: publishers, batches, messages, failures, lives, deliveries.
+"""The first tables: publishers, batches, messages, failures, processes, deliveries.
 
 Revises nothing: the first. Written out in full, never from `models`, which will move on.
 """
@@ -49,7 +49,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_failures_batch_id"),
     )
     op.create_table(
-        "lives",
+        "processes",
         sa.Column("id", row_id, autoincrement=True, nullable=False),
         sa.Column("executor_id", sa.Text, nullable=False),
         sa.Column("app_version", sa.Text, nullable=False),
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("started_at_ms", sa.BigInteger, nullable=False),
         sa.Column("ended_at_ms", sa.BigInteger),
         sa.Column("how", sa.Text),
-        sa.PrimaryKeyConstraint("id", name="pk_lives"),
+        sa.PrimaryKeyConstraint("id", name="pk_processes"),
     )
     op.create_table(
         "deliveries",
@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.Column("body", sa.JSON, nullable=False),
         sa.Column("publisher", sa.Text, nullable=False),
         sa.Column("workflow_id", sa.Text, nullable=False),
-        sa.Column("life_id", sa.BigInteger, nullable=False),
+        sa.Column("process_id", sa.BigInteger, nullable=False),
         sa.Column("local_count", sa.Integer, nullable=False),
         sa.Column("global_count", sa.Integer, nullable=False),
         sa.Column("delivered_at_ms", sa.BigInteger, nullable=False),
@@ -83,12 +83,12 @@ def upgrade() -> None:
         "ix_deliveries_message", "deliveries", ["batch_id", "message_number", "ignored"]
     )
     op.create_index(
-        "ix_deliveries_life",
+        "ix_deliveries_process",
         "deliveries",
-        ["life_id", "publisher", "local_count", "global_count"],
+        ["process_id", "publisher", "local_count", "global_count"],
     )
 
 
 def downgrade() -> None:
-    for table in ("deliveries", "lives", "failures", "messages", "batches", "publishers"):
+    for table in ("deliveries", "processes", "failures", "messages", "batches", "publishers"):
         op.drop_table(table)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resumectl.probe.scenario import Scenario, effect
     from resumectl.publishing.publisher import Publisher
-    from resumectl.publishing.runtime import Life
+    from resumectl.publishing.runtime import Runtime
     from resumectl.publishing.store.state import Guarantee
     from resumectl.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["Guarantee", "Life", "Publisher", "Scenario", "Settings", "__version__", "effect"]
+__all__ = ["Guarantee", "Publisher", "Runtime", "Scenario", "Settings", "__version__", "effect"]
 
 _HOMES = {
     "Guarantee": "resumectl.publishing.store.state",
-    "Life": "resumectl.publishing.runtime",
+    "Runtime": "resumectl.publishing.runtime",
     "Publisher": "resumectl.publishing.publisher",
     "Scenario": "resumectl.probe.scenario",
     "Settings": "resumectl.settings",

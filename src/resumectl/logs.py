@@ -12,7 +12,7 @@ from typing import Any
 from resumectl.settings import Settings
 from resumectl.text import literal
 
-FIELDS = ("publisher", "workflow_id", "message_number", "local", "global", "life")
+FIELDS = ("publisher", "workflow_id", "message_number", "local", "global", "process_id")
 # DBOS warns of instances made after launch; ours are made in time, see publisher.Order.
 _LATE_INSTANCE = "was registered after DBOS was launched"
 
@@ -39,7 +39,7 @@ def start_logging(
     handler.setFormatter(_formatter(log_format, settings, debug))
     handler.addFilter(lambda record: _LATE_INSTANCE not in record.getMessage())
     level = logging.INFO if verbose else logging.WARNING
-    # SQLAlchemy's pool logs a traceback where a connection dies; at INFO it would log all SQL.
+    # SQLAlchemy's pool logs a traceback where a connection is lost; at INFO it would log all SQL.
     levels = {"resumectl": level, "dbos": level, "sqlalchemy": logging.WARNING}
     for name, its_level in levels.items():
         logger = logging.getLogger(name)

@@ -170,24 +170,24 @@ def test_a_tree_has_children_under_their_parents(sqlite_workspace: Workspace) ->
 # ------------------------------------------------------------- steps
 
 
-def test_steps_name_the_life_that_executed_each(workspace: Workspace) -> None:
+def test_steps_name_the_process_that_executed_each(workspace: Workspace) -> None:
     workspace.ok("crash-after", "3", "--count", "5", "--concurrency", "1")
     before = seen(workspace, "steps", "alpha-1")
     assert before["workflow"]["status"] == "PENDING"
     assert [s["child"] for s in before["steps"][:5]] == [f"alpha-1-{n}" for n in range(1, 6)]
-    assert {tuple(s["lives"]) for s in before["steps"]} == {(1,)}
+    assert {tuple(s["processes"]) for s in before["steps"]} == {(1,)}
     assert seen(workspace, "steps", "alpha-1-3")["steps"] == []  # delivered, not checkpointed
     workspace.ok("resume")
     after = seen(workspace, "steps", "alpha-1")
     assert after["workflow"]["status"] == "SUCCESS"
     recorded = len(before["steps"])
     assert after["steps"][:recorded] == before["steps"]
-    assert {tuple(s["lives"]) for s in after["steps"][recorded:]} == {(2,)}
+    assert {tuple(s["processes"]) for s in after["steps"][recorded:]} == {(2,)}
     assert len(after["steps"]) == 10  # each message enqueued, and awaited
-    # Delivered in the first life; its step was recorded in the second.
-    for message, life in ((1, 1), (2, 1), (4, 2), (5, 2)):
+    # Delivered in the first process; its step was recorded in the second.
+    for message, process in ((1, 1), (2, 1), (4, 2), (5, 2)):
         (step,) = seen(workspace, "steps", f"alpha-1-{message}")["steps"]
-        assert step["lives"] == [life], message
+        assert step["processes"] == [process], message
         assert step["failed"] is False
     shown = look(workspace, "steps", "alpha-1-5").out
     assert "alpha-1-5: SUCCESS, 1 step recorded" in shown
@@ -322,7 +322,7 @@ def test_the_same_id_again_starts_nothing_and_returns_what_was_recorded(
     again = workspace.document("publish", "--count", "3", "--id", "mine")
     assert batch(again, "mine") == batch(first, "mine")
     assert workspace.rows("SELECT count(*) FROM deliveries") == [(3,)]
-    assert workspace.rows("SELECT count(*) FROM lives") == [(1,)]
+    assert workspace.rows("SELECT count(*) FROM processes") == [(1,)]
     for options, what in (
         (("--count", "3", "--name", "beta"), "name"),
         (("--count", "4"), "count"),
@@ -435,7 +435,7 @@ def test_a_broken_promise_is_exit_code_1_if_asked_for(
 ) -> None:
     sqlite_workspace.ok("publish", "--count", "3", "--guarantee", guarantee)
     columns = (
-        "batch_id, message_number, body, publisher, workflow_id, life_id, local_count,"
+        "batch_id, message_number, body, publisher, workflow_id, process_id, local_count,"
         " global_count, delivered_at_ms"
     )
     repeat = f"INSERT INTO deliveries ({columns}) SELECT {columns} FROM deliveries LIMIT 1"
@@ -468,7 +468,7 @@ def test_a_reset_asks_and_leaves_the_tables_working(workspace: Workspace) -> Non
     workspace.ok("crash-after", "1", "--count", "2")
     assert workspace.document("reset", "--yes")["deleted"] is True
     assert workspace.document("resume")["workflows"] == []
-    for table in ("deliveries", "messages", "batches", "failures", "lives", "publishers"):
+    for table in ("deliveries", "messages", "batches", "failures", "processes", "publishers"):
         assert workspace.rows(f"SELECT count(*) FROM {table}") == [(0,)], table
     for table in ("workflow_status", "operation_outputs"):
         assert workspace.rows(f"SELECT count(*) FROM {table}") == [(0,)], table
@@ -479,7 +479,7 @@ def test_a_reset_of_nothing_is_said_and_creates_nothing(sqlite_workspace: Worksp
     assert sorted(sqlite_workspace.directory.iterdir()) == []
 
 
-def test_a_reset_is_refused_while_a_process_lives(workspace: Workspace) -> None:
+def test_a_reset_is_refused_while_a_process_runs(workspace: Workspace) -> None:
     workspace.ok("publish", "--count", "2")
     with worker(workspace) as process:
         refused(workspace.run("reset", "--yes"), f"pid {process.pid}")
@@ -504,7 +504,7 @@ def test_a_doctor_says_what_is_right_and_what_to_do(workspace: Workspace) -> Non
     kind = "SQLite" if workspace.settings.is_sqlite else "PostgreSQL"
     assert healthy["reachable"][0].startswith(f"yes, {kind} ")
     assert healthy["migrations"] == ("up to date", "")
-    assert healthy["running"] == ("0 lives", "")
+    assert healthy["running"] == ("0 processes", "")
     assert healthy["unfinished"] == ("0 workflows", "")
     assert "stranded" not in healthy
     assert "dead-lettered" not in healthy
@@ -541,7 +541,7 @@ def test_a_doctor_of_nothing_creates_nothing(sqlite_workspace: Workspace) -> Non
     assert sorted(sqlite_workspace.directory.iterdir()) == []
 
 
-def test_a_doctor_sees_who_lives(sqlite_workspace: Workspace) -> None:
+def test_a_doctor_sees_who_is_running(sqlite_workspace: Workspace) -> None:
     with worker(sqlite_workspace):
         assert findings(sqlite_workspace)["running"][0].startswith("1 ")
 

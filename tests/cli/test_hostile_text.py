@@ -108,7 +108,7 @@ def spoil(workspace: Workspace) -> None:
         ("INSERT INTO failures VALUES (:id, 2, :text)", {"id": NASTY_ID, "text": NASTY + LONG}),
         ("INSERT INTO failures VALUES ('alpha-1', 3, :text)", {"text": NASTY + LONG}),
         (
-            "UPDATE lives SET executor_id = :text, app_version = :text, command = :text,"
+            "UPDATE processes SET executor_id = :text, app_version = :text, command = :text,"
             " host = :text, how = :text",
             nasty,
         ),
@@ -340,8 +340,8 @@ WORKFLOWS = [
     "duration",
     "error",
 ]
-STEPS = ["step", "name", "child", "outcome", "started", "took", "life"]
-LIVES = ["life", "command", "executor", "version", "pid", "host", "started", "ended"]
+STEPS = ["step", "name", "child", "outcome", "started", "took", "process"]
+PROCESSES = ["process", "command", "executor", "version", "pid", "host", "started", "ended"]
 DOCTOR = ["what", "seen", "next"]
 RESUMED = ["workflow", "before", "after", "replayed", "executed", "repeated"]
 STATUSES = ["status", "workflows"]
@@ -377,7 +377,7 @@ def test_no_column_and_no_letter_is_lost_on_a_terminal_of(
     for arguments, tables, letters in (
         (("state",), (BATCHES, COUNTERS), 2 * len(LONG)),
         (("list-workflows", "--tree"), (WORKFLOWS,), len(LONG)),
-        (("steps", NASTY_ID), (STEPS, LIVES), 0),
+        (("steps", NASTY_ID), (STEPS, PROCESSES), 0),
         (("doctor",), (DOCTOR,), 0),
     ):
         shown = on_terminal(sqlite_workspace, width, *arguments)

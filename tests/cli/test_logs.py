@@ -27,7 +27,7 @@ def test_text_lines_carry_the_same_fields(sqlite_workspace: Workspace) -> None:
     ran = sqlite_workspace.ok("publish", "--count", "1", "-v")
     (line,) = [line for line in ran.err.splitlines() if " delivered " in line]
     assert line.endswith(
-        "publisher=alpha workflow_id=alpha-1-1 message_number=1 local=1 global=1 life=1"
+        "publisher=alpha workflow_id=alpha-1-1 message_number=1 local=1 global=1 process_id=1"
     )
 
 

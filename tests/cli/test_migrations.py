@@ -121,8 +121,8 @@ def test_an_empty_database_upgraded_equals_the_models(workspace: Workspace) -> N
         "DROP INDEX {schema}ix_deliveries_message",
         "CREATE INDEX ix_more ON {schema}deliveries (publisher)",
         "CREATE UNIQUE INDEX uq_more ON {schema}publishers (created_at_ms)",
-        "ALTER TABLE {schema}lives DROP COLUMN how",
-        "ALTER TABLE {schema}lives ADD COLUMN more TEXT",
+        "ALTER TABLE {schema}processes DROP COLUMN how",
+        "ALTER TABLE {schema}processes ADD COLUMN more TEXT",
         "CREATE TABLE {schema}more (id INTEGER)",
     ],
 )

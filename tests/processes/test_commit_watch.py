@@ -396,7 +396,7 @@ def run_on_server(url: str, plan: str, program: str) -> tuple[int, list[str], li
         note.seek(0)
         lines = note.read().split()
     with engine.begin() as connection:
-        # What a dead client had sent may still be under way: no lock is had before it has ended.
+        # What a killed client had sent may still be under way: no lock is had before it has ended.
         connection.execute(sa.text("LOCK TABLE struck, others"))
         struck, others = (
             sorted(connection.scalars(sa.text(f"SELECT n FROM {table}")))

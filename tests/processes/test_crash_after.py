@@ -151,7 +151,7 @@ def test_two_crashes_in_a_row_lose_nothing(workspace: Workspace) -> None:
 
 def test_what_is_left_behind_is_shown_with_the_next_command(sqlite_workspace: Workspace) -> None:
     crashed = sqlite_workspace.ok("crash-after", "7")
-    for shown in ("killed by SIGKILL", "after:alpha-1-", "Left behind", "PENDING", "died"):
+    for shown in ("killed by SIGKILL", "after:alpha-1-", "Left behind", "PENDING", "killed"):
         assert shown in crashed.out
     assert "next:  resumectl resume" in crashed.err
 
@@ -174,7 +174,7 @@ def test_unreached_crash_point_proves_nothing(sqlite_workspace: Workspace) -> No
     assert "its crash point was not reached" in crashed.err
 
 
-def test_a_living_process_on_the_same_queue_is_a_reason_to_refuse(
+def test_another_process_on_the_same_queue_is_a_reason_to_refuse(
     sqlite_workspace: Workspace,
 ) -> None:
     with sqlite_workspace.start("worker") as worker:
@@ -183,4 +183,4 @@ def test_a_living_process_on_the_same_queue_is_a_reason_to_refuse(
         refused = sqlite_workspace.run("crash-after", "3")
         worker.kill()
     assert refused.code == 2
-    assert "a living process uses the database: " in refused.err
+    assert "another process uses the database: " in refused.err

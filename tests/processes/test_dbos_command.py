@@ -163,15 +163,15 @@ def started(workspace: Workspace) -> Iterator[subprocess.Popen[str]]:
         return
     process.terminate()
     # The worker is in a process group of its own, to which only dbos passes signals on.
-    for life in _lives(workspace):
-        if life["ended"] == "running":
-            os.kill(life["pid"], signal.SIGKILL)
+    for row in _processes(workspace):
+        if row["ended"] == "running":
+            os.kill(row["pid"], signal.SIGKILL)
     process.communicate()
 
 
-def _lives(workspace: Workspace) -> list[dict[str, Any]]:
+def _processes(workspace: Workspace) -> list[dict[str, Any]]:
     publishers = workspace.document("state")["publishers"]
-    return [life for publisher in publishers for life in publisher["counters"]["lives"]]
+    return [process for publisher in publishers for process in publisher["counters"]["processes"]]
 
 
 @MOSTLY_POSTGRES
@@ -184,12 +184,12 @@ def test_dbos_start_serves_the_queue_until_sigterm(
         assert time.monotonic() < deadline, totals
         assert started.poll() is None, started.communicate()
     assert totals["delivered"] == 5
-    (life,) = _lives(workspace)
-    assert life["ended"] == "running"
+    (process,) = _processes(workspace)
+    assert process["ended"] == "running"
     started.send_signal(signal.SIGTERM)
     # dbos itself does not wait for the worker, but the worker holds the other end of this
     # pipe: it reads to the end once both have ended.
     out, _ = started.communicate(timeout=DEADLINE_S)
     assert "ended in order" in out
-    (life,) = _lives(workspace)
-    assert life["ended"] not in ("running", "died")
+    (process,) = _processes(workspace)
+    assert process["ended"] not in ("running", "killed")

@@ -1,4 +1,4 @@
-"""What a program's libraries cost is paid once, and what a fork would lose is left to the lives."""
+"""What a program's libraries cost is paid once, and what a fork would lose is left to the processes."""
 
 import subprocess
 import sys
@@ -25,15 +25,15 @@ scenario = Scenario(ask, observe=lambda: WAS_THERE)
 """
 
 
-def test_every_life_but_the_first_begins_with_the_programs_libraries(
+def test_every_process_but_the_first_begins_with_the_programs_libraries(
     sqlite_workspace: Workspace,
 ) -> None:
     (sqlite_workspace.directory / "shop.py").write_text(PROGRAM)
     told = sqlite_workspace.document("replay", "after:work-1/accepted", "shop.py:scenario")
     looks = [
         event["value"]
-        for life in told["observation"]["processes"]
-        for event in life["events"]
+        for process in told["observation"]["processes"]
+        for event in process["events"]
         if event["kind"] == "outside-observed"
     ]
     assert looks == [True]
@@ -41,7 +41,7 @@ def test_every_life_but_the_first_begins_with_the_programs_libraries(
 
 def test_what_fails_or_begins_a_thread_is_not_imported_by_a_zygote(tmp_path: Path) -> None:
     modules = {
-        "fine": "import os; FOUND = os.environ['FOR_LIVES']",
+        "fine": "import os; FOUND = os.environ['FOR_PROCESSES']",
         "failing": "1 / 0",
         "ending": "raise SystemExit",
         "threaded": "import threading, time; threading.Thread(target=time.sleep, args=(9,)).start()",
@@ -53,9 +53,9 @@ def test_what_fails_or_begins_a_thread_is_not_imported_by_a_zygote(tmp_path: Pat
 import os, sys, threading
 sys.path.insert(0, {str(tmp_path)!r})
 from resumectl.probe.preload import preload
-preload({list(modules)!r}, {{"FOR_LIVES": "found"}})
+preload({list(modules)!r}, {{"FOR_PROCESSES": "found"}})
 print(sorted({set(modules)!r} & set(sys.modules)), sys.modules["fine"].FOUND)
-print(threading.active_count(), "FOR_LIVES" in os.environ)
+print(threading.active_count(), "FOR_PROCESSES" in os.environ)
 """
     ran = subprocess.run(
         [sys.executable, "-c", program],

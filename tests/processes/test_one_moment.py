@@ -29,7 +29,7 @@ from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.process_exit import ProcessExit
 from resumectl.model.snapshot import Snapshot
 from resumectl.publishing.store import batches, records, takeover, workflows
-from resumectl.publishing.store.lives import executor_locks
+from resumectl.publishing.store.processes import executor_locks
 from resumectl.runner.crash_process import CrashedProcess
 from resumectl.runner.sweep_store import SweepStore
 from resumectl.storage.snapshot_reader import SnapshotReader
@@ -124,7 +124,7 @@ def test_what_a_crash_left_is_of_one_moment(
 
 
 def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
-    """Its process is dead, but a server may still be at what it was asked for last."""
+    """Its process was killed, but a server may still be at what it was asked for last."""
     statements: list[str] = []
     let: tuple[int, Callable[[], None]] = 0, scene.end
 
@@ -224,15 +224,15 @@ def test_a_process_that_begins_meanwhile_is_not_told_as_dead(scene: Scene) -> No
     scene.set()
 
     def forget() -> None:
-        scene.write("DELETE FROM lives WHERE id = 2")
+        scene.write("DELETE FROM processes WHERE id = 2")
         if scene.locks.holds("local-2"):
             scene.locks.release("local-2")
 
     def begin() -> None:
         assert scene.locks.acquire("local-2")
-        scene.locks.say_life("local-2", 2)
+        scene.locks.set_process("local-2", 2)
         scene.write(
-            "INSERT INTO lives (id, executor_id, app_version, command, pid, host, started_at_ms)"
+            "INSERT INTO processes (id, executor_id, app_version, command, pid, host, started_at_ms)"
             " VALUES (2, 'local-2', 'resumectl-1', 'worker', 2, 'here', 1000)"
         )
 
@@ -247,14 +247,14 @@ def test_a_process_that_begins_meanwhile_is_not_told_as_dead(scene: Scene) -> No
 def test_a_dead_process_stays_dead_while_another_takes_over_its_work(scene: Scene) -> None:
     def ended() -> list[str]:
         (publisher,) = look(scene.workspace, "state", "--json").document["publishers"]
-        return [life["ended"] for life in publisher["counters"]["lives"]]
+        return [process["ended"] for process in publisher["counters"]["processes"]]
 
     scene.set()
     assert ended() == ["running"]
     scene.locks.release("local")
-    assert ended() == ["died"]
+    assert ended() == ["killed"]
     assert scene.locks.acquire("local")  # as an adopter does, and a process that begins
-    assert ended() == ["died"]
+    assert ended() == ["killed"]
 
 
 # ------------------------------------------------------------- whoever is to read next

@@ -140,14 +140,14 @@ main()
 
 def sweep_that_dies_after(workspace: Workspace, method: str, times: int, *arguments: str) -> None:
     """Run a sweep that is killed when this method of its store has returned so many times."""
-    died = subprocess.run(
+    killed = subprocess.run(
         [sys.executable, "-c", DIES, method, str(times), "sweep", *arguments],
         cwd=workspace.directory,
         env=workspace.environ,
         capture_output=True,
         check=False,
     )
-    assert died.returncode == -signal.SIGKILL, died
+    assert killed.returncode == -signal.SIGKILL, killed
 
 
 _POINTS = 28  # of two messages, at least once
@@ -295,7 +295,7 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
     verdicts = [
         verdict for (verdict,) in workspace.rows("SELECT verdict FROM trials ORDER BY number")
     ]
-    # One is judged again by now, and two are not. The others said so before they died.
+    # One is judged again by now, and two are not. The others said so before they were killed.
     assert verdicts == ["KEPT", "BROKEN", "BROKEN", "KEPT", "KEPT", "KEPT"]
     (found,) = workspace.document("resume")["sweeps"]
     assert found["verdicts"] == {"KEPT": len(verdicts), "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
@@ -409,7 +409,9 @@ def test_a_copy_whose_tables_are_its_own_is_not_used_again(postgres_workspace: W
 
 
 @pytest.mark.long
-def test_a_fresh_interpreter_for_each_life_comes_out_the_same(sqlite_workspace: Workspace) -> None:
+def test_a_fresh_interpreter_for_each_process_comes_out_the_same(
+    sqlite_workspace: Workspace,
+) -> None:
     found = swept(sqlite_workspace, "--count", "1", "--isolation", "spawn", "--only", "*/step-1")
     assert found["verdicts"]["KEPT"] == found["trials"] == found["reached"] == 4
 

@@ -1,4 +1,4 @@
-"""Lives: whose work is whose, and what is taken over when a process dies."""
+"""Whose work is whose, and what is taken over when a process is killed."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Workspace, wait
 from resumectl.database import open_engine
 from resumectl.errors import ExitCode
 from resumectl.publishing.store import batches
-from resumectl.publishing.store.lives import RESET, executor_locks
+from resumectl.publishing.store.processes import RESET, executor_locks
 from resumectl.publishing.store.state import Guarantee
 
 MESSAGES = 30
@@ -82,7 +82,7 @@ def test_two_processes_publish_at_once_and_one_is_killed(
     alpha.kill()
     alpha.wait()
     faster(workspace)
-    # Started while beta is alive: it takes what alpha left, and nothing of beta's.
+    # Started while beta is running: it takes what alpha left, and nothing of beta's.
     resumed = workspace.run("resume")
     assert resumed.code == 0, resumed
     _, err = beta.communicate(timeout=DEADLINE_S)
@@ -90,23 +90,23 @@ def test_two_processes_publish_at_once_and_one_is_killed(
     state = workspace.document("state", "--check")
     assert {b["status"] for p in state["publishers"] for b in p["batches"]} == {"SUCCESS"}
     assert state["totals"]["delivered"] == 2 * MESSAGES
-    # The dead one's messages may come again, at most as many as were at work in it.
+    # The killed one's messages may come again, at most as many as were at work in it.
     assert state["totals"]["repeated"] <= (0 if guarantee == "exactly-once" else 2)
     assert counts(workspace, "beta")[1] == MESSAGES
 
 
 @MOSTLY_POSTGRES
-def test_what_a_living_process_runs_is_left_alone_and_said_to_be(
+def test_work_of_a_running_process_is_left_alone_and_reported(
     workspace: Workspace, publishing: Publishing
 ) -> None:
     alpha = publishing("alpha")
-    os.kill(alpha.pid, signal.SIGSTOP)  # alive, and not about to end meanwhile
+    os.kill(alpha.pid, signal.SIGSTOP)  # running, and not about to end meanwhile
     try:
         resumed = workspace.run("resume", "--json")
         assert resumed.code == 0
         assert resumed.document["workflows"] == []
         assert {b["reason"] for b in resumed.document["blocked"]} == {
-            "of the living executor local"
+            "of the running executor local"
         }
         assert "left alone: alpha-1" in workspace.ok("resume").out
     finally:
@@ -132,7 +132,7 @@ def test_many_batches_at_once_do_not_wait_for_each_other_in_vain(
                 bodies=batches.generated(10),
             )
     engine.dispose()
-    # They were written down, and their process died before it started them.
+    # They were written down, and their process was killed before it started them.
     assert "locked" not in sqlite_workspace.ok("resume").err
     assert sqlite_workspace.document("state", "--check")["totals"]["delivered"] == 600
 
@@ -146,7 +146,7 @@ def test_work_of_several_dead_executors_is_taken_over_in_one_resume(
         process.kill()
         process.communicate()
     faster(workspace)
-    held = {executor for (executor,) in workspace.rows("SELECT executor_id FROM lives")}
+    held = {executor for (executor,) in workspace.rows("SELECT executor_id FROM processes")}
     assert held == {"local", "local-2", "local-3"}
     workspace.ok("resume")
     assert workspace.document("state", "--check")["totals"]["delivered"] == 3 * MESSAGES
@@ -164,8 +164,8 @@ def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(
     assert process.returncode == 130, err
     assert "next:  resumectl resume" in err
     assert "Traceback" not in err
-    (life,) = workspace.document("state")["publishers"][0]["counters"]["lives"]
-    assert life["ended"] == "interrupted"
+    (process,) = workspace.document("state")["publishers"][0]["counters"]["processes"]
+    assert process["ended"] == "interrupted"
     before = counts(workspace, "alpha")[0]
     assert before < MESSAGES
     faster(workspace)
@@ -233,7 +233,7 @@ def test_work_of_another_version_is_left_alone_until_that_version_comes(
     assert workspace.document("state", "--check")["totals"]["delivered"] == 20
 
 
-def test_a_batch_whose_process_died_before_its_start_is_started_by_the_next(
+def test_a_batch_whose_process_was_killed_before_its_start_is_started_by_the_next(
     workspace: Workspace,
 ) -> None:
     workspace.ok("migrate")
@@ -251,14 +251,14 @@ def test_a_batch_whose_process_died_before_its_start_is_started_by_the_next(
 
 
 @MOSTLY_SQLITE
-def test_a_waiting_publisher_takes_over_what_another_process_claimed_and_died_with(
+def test_a_waiting_publisher_takes_over_what_a_killed_process_had_claimed(
     workspace: Workspace, publishing: Publishing
 ) -> None:
-    """Two share the queue, so the dead one holds messages of the living one's batch."""
+    """Two share the queue, so the killed one holds messages of the running one's batch."""
     alpha = publishing("alpha")
     beta = publishing("beta")
     beta_s_messages = (
-        "SELECT count(*) > 0 FROM workflow_status w JOIN lives l ON l.executor_id = w.executor_id"
+        "SELECT count(*) > 0 FROM workflow_status w JOIN processes l ON l.executor_id = w.executor_id"
         f" WHERE w.status = 'PENDING' AND w.parent_workflow_id = 'beta-1' AND l.pid = {alpha.pid}"
     )
     faster(workspace)
@@ -311,7 +311,7 @@ def test_a_worker_that_lost_its_lock_ends(postgres_workspace: Workspace) -> None
     )
     _, err = worker.communicate(timeout=DEADLINE_S)
     assert worker.returncode == 4
-    assert "is alive is lost" in err
+    assert "has lost the lock on its executor id" in err
 
 
 def test_nothing_is_deleted_under_a_process_that_begins_and_none_begins_meanwhile(
@@ -323,7 +323,7 @@ def test_nothing_is_deleted_under_a_process_that_begins_and_none_begins_meanwhil
         for command in (("reset", "--yes"), ("crash-after", "1", "--count", "1")):
             refused = workspace.run(*command)
             assert refused.code == ExitCode.REFUSED
-            assert "a living process uses the database" in refused.err
+            assert "another process uses the database" in refused.err
         locks.release("local")
         assert locks.acquire(RESET)
         refused = workspace.run("publish", "--count", "1")
@@ -342,5 +342,5 @@ def test_what_another_application_locks_is_nobody_of_ours(postgres_workspace: Wo
         connection.execute("SELECT pg_advisory_lock(4711), pg_advisory_lock(47, 11)")
         assert locks.held().is_empty
         assert locks.acquire("local")
-        locks.say_life("local", 3)
-        assert locks.held().life("local") == 3
+        locks.set_process("local", 3)
+        assert locks.held().process("local") == 3

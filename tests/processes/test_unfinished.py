@@ -20,7 +20,7 @@ from resumectl.publishing.store.dbos_tables import has_not_ended, has_status, wo
 
 @pytest.fixture
 def scene(workspace: Workspace) -> Iterator[Scene]:
-    """The process is dead; two of five messages were delivered, three are PENDING."""
+    """The process was killed; two of five messages were delivered, three are PENDING."""
     with a_scene(workspace) as found:
         found.set()
         found.locks.release("local")
@@ -50,7 +50,7 @@ DELETE = "DELETE FROM workflow_status WHERE workflow_uuid = 'alpha-1'"
 
 # What happened; what is pending, missing, and of that cancelled; and whether a promise is broken.
 KINDS: dict[str, tuple[list[str], tuple[int, int, int], bool]] = {
-    "the process died": ([], (3, 0, 0), False),
+    "the process was killed": ([], (3, 0, 0), False),
     "cancelled alone": ([ended("CANCELLED"), messages("ENQUEUED")], (3, 0, 0), False),
     "cancelled while one is at work": (
         [ended("CANCELLED"), messages("CANCELLED", LEFT[1:])], (1, 2, 2), False,
@@ -145,7 +145,7 @@ def test_a_batch_that_delivered_everything_is_unfinished_until_its_workflows_hav
         assert [each.split(" --")[0] for each in state["next_steps"]] == ["resumectl resume"]
 
 
-def test_what_a_living_process_runs_is_waited_for_and_not_resumed(
+def test_what_a_running_process_runs_is_waited_for_and_not_resumed(
     sqlite_workspace: Workspace,
 ) -> None:
     with a_scene(sqlite_workspace) as scene:

@@ -10,9 +10,9 @@ from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Workspace, seco
 from running_worker import status, worker
 
 
-def lives(workspace: Workspace) -> dict[int, str]:
-    """Process id to executor id, of every life."""
-    rows = workspace.rows("SELECT pid, executor_id FROM lives")
+def processes(workspace: Workspace) -> dict[int, str]:
+    """Process id to executor id, of every process."""
+    rows = workspace.rows("SELECT pid, executor_id FROM processes")
     return {int(pid): str(executor) for pid, executor in rows}
 
 
@@ -21,7 +21,7 @@ def delivered(workspace: Workspace) -> int:
 
 
 def by_pid(workspace: Workspace, pid: int) -> int:
-    sql = f"SELECT count(*) FROM deliveries d JOIN lives l ON l.id = d.life_id WHERE l.pid = {pid}"
+    sql = f"SELECT count(*) FROM deliveries d JOIN processes l ON l.id = d.process_id WHERE l.pid = {pid}"
     return int(workspace.rows(sql)[0][0])
 
 
@@ -36,8 +36,8 @@ def test_a_worker_serves_what_was_detached_and_ends_in_order(workspace: Workspac
         wait_for("five deliveries", lambda: status(workspace, "alpha-1") == "SUCCESS")
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
-    (life,) = workspace.document("state")["publishers"][0]["counters"]["lives"]
-    assert life["ended"] == "interrupted"
+    (process,) = workspace.document("state")["publishers"][0]["counters"]["processes"]
+    assert process["ended"] == "interrupted"
     assert totals(workspace)["delivered"] == 5
 
 
@@ -45,7 +45,7 @@ def test_a_worker_serves_what_was_detached_and_ends_in_order(workspace: Workspac
 def test_each_worker_holds_an_executor_id_of_its_own(workspace: Workspace) -> None:
     with ExitStack() as stack:
         workers = [stack.enter_context(worker(workspace)) for _ in range(3)]
-        held = lives(workspace)
+        held = processes(workspace)
     assert sorted(held[w.pid] for w in workers) == ["local", "local-2", "local-3"]
 
 
@@ -53,7 +53,7 @@ def test_an_executor_id_that_is_held_is_refused(workspace: Workspace) -> None:
     with worker(workspace, "--executor", "mine"):
         refused = workspace.run("worker", "--executor", "mine")
     assert refused.code == 2
-    assert "mine is held by a living process" in refused.err
+    assert "mine is held by a running process" in refused.err
 
 
 def freeze(workspace: Workspace, pid: int, held: str) -> bool:
@@ -80,7 +80,7 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
         # Once all three are there: the first would have done it all before the third has begun.
         workspace.ok("publish", *options, "--concurrency", "3", "--detach")
         wait_for("all three deliver", lambda: all(by_pid(workspace, w.pid) for w in (a, b, c)))
-        frozen = lives(workspace)[b.pid]
+        frozen = processes(workspace)[b.pid]
         held_by_frozen = (
             "SELECT workflow_uuid FROM workflow_status WHERE status = 'PENDING'"
             f" AND executor_id = '{frozen}' AND workflow_uuid LIKE 'alpha-1-%'"
@@ -89,7 +89,7 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
         held = workspace.rows(held_by_frozen)
         os.kill(a.pid, signal.SIGKILL)
         a.wait(DEADLINE_S)
-        # All but what the frozen one holds: nobody touches that, for it is alive. It may have
+        # All but what the frozen one holds: nobody touches that, for it is running. It may have
         # been stopped in the middle of claiming more: these are ENQUEUED still, under the id of
         # whoever enqueued them, with their rows locked on the server.
         wait_for(

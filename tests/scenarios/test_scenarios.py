@@ -1,6 +1,6 @@
 """No false alarm: programs of every kind that DBOS offers are swept, and nothing is found.
 
-And no sleeping alarm: a DBOS that is sabotaged in the life under test must come out BROKEN.
+And no sleeping alarm: a DBOS that is sabotaged in the process under test must come out BROKEN.
 """
 
 from pathlib import Path

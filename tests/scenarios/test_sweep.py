@@ -160,7 +160,7 @@ def by_ship():
 
 @DBOS.workflow()
 def dispatch():
-    # By the one in the first life of a place, by the other in the next.
+    # By the one in the first process of a place, by the other in the next.
     (by_ship if os.path.exists("been-here") else by_truck)()
     open("been-here", "w").close()
 """
@@ -201,7 +201,7 @@ random = Scenario(request=lambda: enqueue(str(uuid.uuid4())))
 """
 
 
-def test_a_life_does_not_end_between_a_commit_and_its_blow(sqlite_workspace: Workspace) -> None:
+def test_a_process_does_not_end_between_a_commit_and_its_kill(sqlite_workspace: Workspace) -> None:
     """Whoever polls for a result reads it before the thread that committed it has struck."""
     (sqlite_workspace.directory / "shop.py").write_text(POLLED)
     ran = sqlite_workspace.document(
@@ -304,7 +304,7 @@ def test_a_program_that_launches_at_import_is_swept_unchanged(sqlite_workspace: 
     assert found["verdicts"]["KEPT"] == found["crash_points"] >= 10
     # Its own database was never touched, and none was made where it was started.
     assert {each.name for each in sqlite_workspace.directory.iterdir()} <= {
-        "shop.py", "beside.py", "__pycache__", "resumectl.sqlite", "resumectl.sqlite-lives",
+        "shop.py", "beside.py", "__pycache__", "resumectl.sqlite", "resumectl.sqlite-processes",
     }  # fmt: skip
 
 

@@ -228,8 +228,8 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
     with reading(common) as view:
         workflow = _existing(common, view, workflow_id)
         assert view is not None
-        lives = records.read_lives(view)
-        found = workflows.list_steps(view.connection, workflow_id, lives)
+        processes = records.read_processes(view)
+        found = workflows.list_steps(view.connection, workflow_id, processes)
     if common.as_json:
         machine.show(
             {
@@ -238,10 +238,10 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
             }
         )
         return ExitCode.DONE
-    concerned = {life for step in found for life in step.lives}
+    concerned = {process for step in found for process in step.processes}
     console.show(
         tables.steps_sheet(workflow, found),
-        tables.lives_sheet([x for x in lives if x.id in concerned], title="Lives"),
+        tables.processes_sheet([x for x in processes if x.id in concerned], title="Processes"),
     )
     return ExitCode.DONE
 

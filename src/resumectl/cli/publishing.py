@@ -177,17 +177,17 @@ def worker(
         option(
             group=COMMAND,
             metavar="SECONDS",
-            help="Interval between searches for the work of dead processes, in seconds.",
+            help="Interval between searches for the work of ended processes, in seconds.",
         ),
     ] = 5.0,
     no_adopt: Annotated[
         bool,
-        option("--no-adopt", group=COMMAND, help="Do not take over the work of dead processes."),
+        option("--no-adopt", group=COMMAND, help="Do not take over the work of ended processes."),
     ] = False,
 ) -> ExitCode:
     """Serve the queues until stopped.
 
-    SIGTERM and Ctrl-C stop it in order. It takes over the work of dead processes.
+    SIGTERM and Ctrl-C stop it in order. It takes over the work of ended processes.
     """
     from resumectl.cli.flows import worker as flow
 

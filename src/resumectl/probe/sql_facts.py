@@ -273,5 +273,5 @@ DBOS_TABLES = frozenset(
 # DBOS's beside a program's own tables, in whatever schema and database those are.
 _DATASOURCE_TABLES = frozenset({"datasource_outputs", "dbos_datasource_migrations"})
 _PUBLISHER_TABLES = frozenset(
-    {"batches", "deliveries", "failures", "lives", "messages", "publishers"}
+    {"batches", "deliveries", "failures", "messages", "processes", "publishers"}
 )

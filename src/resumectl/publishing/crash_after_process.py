@@ -14,7 +14,7 @@ from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.orders import CrashAfterOrder
 from resumectl.probe.commit_watch import CommitWatch, WatchedDatabase
 from resumectl.probe.crash_trigger import CrashTrigger
-from resumectl.publishing.runtime import Life
+from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store import batches
 from resumectl.settings import Settings
 
@@ -38,12 +38,12 @@ def publish_until_crash(order: CrashAfterOrder, settings: Settings) -> None:
     trigger = CrashTrigger(crash, lambda text: _write(order.note_descriptor, text))
     database = WatchedDatabase(settings.secret_url, settings.dbos_schema, has_publisher=True)
     CommitWatch(database, trigger).arm()
-    with Life(settings, "crash-after", concurrency=order.concurrency) as life:
-        with life.engine.connect() as connection:
+    with Runtime(settings, "crash-after", concurrency=order.concurrency) as runtime:
+        with runtime.engine.connect() as connection:
             batch = batches.find(connection, order.batch_id)
         if batch is None:
             raise LookupError(f"no batch {order.batch_id}")
-        life.wait([life.start(batch).workflow_id])
+        runtime.wait([runtime.start(batch).workflow_id])
 
 
 def _write(descriptor: int, text: str) -> None:

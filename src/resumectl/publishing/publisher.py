@@ -35,7 +35,7 @@ POLL_S = 0.05
 log = logging.getLogger("resumectl")
 
 
-class LifeEnding(BaseException):
+class RuntimeEnding(BaseException):
     """This process is ending in order; the workflow stays PENDING for the next one.
 
     Not an Exception: DBOS records an Exception as the workflow's outcome, and leaves
@@ -46,21 +46,21 @@ class LifeEnding(BaseException):
 class Counted(NamedTuple):
     """What the two counters in memory said as a delivery was made."""
 
-    local: int  # of this publisher, in this life
-    total: int  # of this process, in this life
+    local: int  # of this publisher, in this process
+    total: int  # of all publishers, in this process
 
 
 class Outlet:
-    """Where deliveries go in this life: the database, and the two counters in memory.
+    """Where deliveries go in this process: the database, and the two counters in memory.
 
     Args:
         datasource: The datasource that holds resumectl's tables.
-        life_id: The row of this process's life.
+        process_id: Id of this process in the table `processes`.
     """
 
-    def __init__(self, datasource: SQLAlchemyDatasource, life_id: int) -> None:
+    def __init__(self, datasource: SQLAlchemyDatasource, process_id: int) -> None:
         self.datasource = datasource
-        self.life_id = life_id
+        self.process_id = process_id
         # Held from counting to writing: the counters are ahead of the rows only by what is
         # on its way to a commit, not by everybody who waits for the database's write lock.
         self.turn = threading.Lock()
@@ -80,14 +80,14 @@ class Outlet:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Enter to deliver; once the life is ending nothing new is begun.
+        """Enter to deliver; once the process is ending nothing new is begun.
 
         Raises:
-            LifeEnding: Too late to begin.
+            RuntimeEnding: Too late to begin.
         """
         with self._changed:
             if self._ending:
-                raise LifeEnding
+                raise RuntimeEnding
             self._under_way += 1
         try:
             yield
@@ -101,15 +101,15 @@ class Outlet:
         """A full disk is no failure of a message or a batch: what it cut off is left PENDING.
 
         Raises:
-            LifeEnding: The disk under the database is full, or failing.
+            RuntimeEnding: The disk under the database is full, or failing.
         """
         try:
             yield
         except Exception as error:
-            # Not judged by its kind: it may be one that an earlier life recorded.
+            # Not judged by its kind: it may be one that an earlier process recorded.
             if self.failure is None:
                 raise
-            raise LifeEnding from error
+            raise RuntimeEnding from error
 
     def fail(self, error: BaseException) -> None:
         """Begin nothing new: the disk under the database is full, or failing."""
@@ -134,7 +134,7 @@ class Outlet:
 
     @property
     def ending(self) -> bool:
-        """Whether this life is ending in order."""
+        """Whether this process is ending in order."""
         return self._ending
 
 
@@ -142,7 +142,7 @@ _outlet: Outlet | None = None
 
 
 def open_outlet(outlet: Outlet | None) -> None:
-    """Say where this process's deliveries go: one DBOS, one life, one outlet a process."""
+    """Say where this process's deliveries go: one DBOS, one process, one outlet a process."""
     global _outlet
     _outlet = outlet
 
@@ -151,10 +151,12 @@ def current_outlet() -> Outlet:
     """Where this process's deliveries go.
 
     Raises:
-        RuntimeError: No life has begun, or it is over.
+        RuntimeError: No `Runtime` has been entered, or it has ended.
     """
     if _outlet is None:
-        raise RuntimeError("no life has begun in this process: with resumectl.Life(…)")
+        raise RuntimeError(
+            "no Runtime is running in this process: enter one with  with resumectl.Runtime(…)"
+        )
     return _outlet
 
 
@@ -234,7 +236,7 @@ class Publisher(DBOSConfiguredInstance):
                     handle.get_result(polling_interval_sec=POLL_S)
                 except Exception as error:
                     if outlet.ending:
-                        raise LifeEnding from error
+                        raise RuntimeEnding from error
                     failed.append(number)
                     record_failure(order.batch_id, number, one_line(error))
             return {"messages": order.count, "failed": failed}
@@ -289,7 +291,7 @@ class Delivery:
             "publisher": self._order.publisher,
             "workflow_id": self._workflow_id,
             "message_number": self._number,
-            "life": self.outlet.life_id,
+            "process_id": self.outlet.process_id,
         }
 
     def in_own_transaction(self, *, keyed: bool = False) -> None:
@@ -313,7 +315,7 @@ class Delivery:
                 "message_number": self._number,
                 "publisher": self._order.publisher,
                 "workflow_id": self._workflow_id,
-                "life_id": self.outlet.life_id,
+                "process_id": self.outlet.process_id,
                 "local_count": counted.local,
                 "global_count": counted.total,
                 "delivered_at_ms": time.time_ns() // 1_000_000,
@@ -368,7 +370,7 @@ _GIVEN = (
     "message_number",
     "publisher",
     "workflow_id",
-    "life_id",
+    "process_id",
     "local_count",
     "global_count",
     "delivered_at_ms",
@@ -407,7 +409,7 @@ def at_most_once(delivery: Delivery) -> None:
     """A step records "sent", then the delivery happens: a crash between the two loses it."""
     first_time = []
     DBOS.run_step({"name": "mark_sent"}, lambda: first_time.append(True))
-    if first_time:  # a replayed step runs no body: the mark is of an earlier life
+    if first_time:  # a replayed step runs no body: the mark is of an earlier process
         delivery.in_own_transaction()
 
 

@@ -1,8 +1,8 @@
-"""A life: one process's run, from the lock on its executor id to its end in order.
+"""Run publishers in this process: from the lock on its executor id to its end in order.
 
-Puts the publishers, DBOS and the database together, in the one order that works: schema,
-lock, life's row, every known publisher, datasource, launch, queue. What dead lives left is
-found and taken over here; what living ones run is not touched.
+This module starts everything in the one order that works: schema, lock, row in `processes`,
+every known publisher, datasource, launch, queue. It takes over the work of processes that have
+ended, and never the work of running ones.
 """
 
 import logging
@@ -28,10 +28,10 @@ from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing import remote
 from resumectl.publishing.publisher import (
     POLL_S,
-    LifeEnding,
     Order,
     Outlet,
     Publisher,
+    RuntimeEnding,
     open_outlet,
 )
 from resumectl.publishing.store import batches as batch_book
@@ -39,9 +39,9 @@ from resumectl.publishing.store import records, workflows
 from resumectl.publishing.store.batches import Batch
 from resumectl.publishing.store.dbos_tables import BATCH_QUEUE_NAME, QUEUE_NAME
 from resumectl.publishing.store.limits import checked_concurrency
-from resumectl.publishing.store.lives import RESET, ExecutorLocks, executor_locks
 from resumectl.publishing.store.migration import ensure_migrated
-from resumectl.publishing.store.models import lives, publishers
+from resumectl.publishing.store.models import processes, publishers
+from resumectl.publishing.store.processes import RESET, ExecutorLocks, executor_locks
 from resumectl.publishing.store.state import Guarantee
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
@@ -59,7 +59,7 @@ log = logging.getLogger("resumectl")
 
 
 class Companion(Protocol):
-    """What else a life runs, beside publishers' batches."""
+    """What else a process runs, beside publishers' batches."""
 
     def check(self) -> None:
         """Raise why it cannot go on, if it cannot."""
@@ -72,13 +72,13 @@ class Companion(Protocol):
 
 
 class Adopted(NamedTuple):
-    """One workflow that this life took over from a dead one."""
+    """One workflow that this process took over from a process that has ended."""
 
     workflow_id: str
     executor_id: str  # under which it had been left
 
 
-class Life:
+class Runtime:
     """Enter to launch DBOS with every known publisher; leave to end in order.
 
     Args:
@@ -91,7 +91,7 @@ class Life:
         companion: What else it runs.
 
     Raises:
-        Refusal: The executor id that the settings name is held by a living life.
+        Refusal: The executor id that the settings name is held by a running process.
         MachineFailure: The database fails.
     """
 
@@ -175,7 +175,7 @@ class Life:
             "dbos_system_schema": self.settings.dbos_schema,
             "application_version": self.settings.app_version,
             "executor_id": self.executor_id,
-            # The listener sleeps between two looks, and the end of a life waits for it.
+            # The listener sleeps between two looks, and the end of a process waits for it.
             "notification_listener_polling_interval_sec": POLL_S,
             "log_level": logging.getLevelName(logging.getLogger("dbos").getEffectiveLevel()),
         }
@@ -189,7 +189,7 @@ class Life:
             if self.locks.acquire(wanted):
                 return wanted
             raise Refusal(
-                f"the executor id {wanted} is held by a living process",
+                f"the executor id {wanted} is held by a running process",
                 next_step="leave out --executor, or end that process",
             )
         number = 1
@@ -201,7 +201,7 @@ class Life:
 
     def _record_start(self, connection: sa.Connection) -> int:
         statement = (
-            sa.insert(lives)
+            sa.insert(processes)
             .values(
                 executor_id=self.executor_id,
                 app_version=self.settings.app_version,
@@ -210,18 +210,18 @@ class Life:
                 host=socket.gethostname(),
                 started_at_ms=_now_ms(),
             )
-            .returning(lives.c.id)
+            .returning(processes.c.id)
         )
-        life_id = int(connection.execute(statement).scalar_one())
-        self.locks.say_life(self.executor_id, life_id)
-        return life_id
+        process_id = int(connection.execute(statement).scalar_one())
+        self.locks.set_process(self.executor_id, process_id)
+        return process_id
 
     def check(self) -> None:
-        """Make sure that this life can go on.
+        """Make sure that this process can go on.
 
         Raises:
-            MachineFailure: The disk under the database fails; or the lock is lost, so that
-                another process may take this one for dead, and its work with it.
+            MachineFailure: The disk under the database fails; or the lock is lost, and another
+                process may take over the work of this one.
         """
         if self._outlet is not None and self._outlet.failure is not None:
             raise explain(self._outlet.failure, self.settings)
@@ -229,7 +229,7 @@ class Life:
             self._companion.check()
         if not self.locks.holds(self.executor_id):
             raise MachineFailure(
-                "the lock that says that this process is alive is lost",
+                "this process has lost the lock on its executor id",
                 next_step="resumectl resume  once the database is back",
             )
 
@@ -314,7 +314,7 @@ class Life:
         while True:
             if time.monotonic() >= adopt_at:
                 self.check()
-                # What is waited for may have been claimed by a process that has died since.
+                # A process may have claimed the work and been killed since.
                 self.adopt()
                 adopt_at = time.monotonic() + ADOPT_EVERY_S
             with snapshot(self.engine) as connection:
@@ -329,10 +329,10 @@ class Life:
             time.sleep(min(max(POLL_S, patience_s), _LOOK_EVERY_MAX_S))
 
     def start_unstarted(self) -> list[str]:
-        """Start the batches that were written down, and whose process died before the start.
+        """Start the stored batches whose process was killed before it could start them.
 
         Returns:
-            Their ids.
+            The ids of these batches.
         """
         with snapshot(self.engine) as connection:
             unstarted = records.unstarted_batches(connection, self.settings)
@@ -344,17 +344,18 @@ class Life:
         return unstarted
 
     def adopt(self) -> list[Adopted]:
-        """Take over what dead lives left PENDING, each workflow on the queue it came from.
+        """Take over the PENDING workflows of ended processes.
 
-        The dead life's lock is held meanwhile, so two adopters do not take the same work, and
-        no new process begins under that executor id.
+        Each workflow returns to the queue it came from. Meanwhile this process holds the lock of
+        the ended one. So no two processes take over the same work, and no new process begins
+        under that executor id.
         """
         adopted: list[Adopted] = []
         with self.engine.connect() as connection:
             candidates = workflows.executors_with_pending(connection, self.settings)
         for executor_id in candidates:
             if not self.locks.acquire(executor_id):
-                continue  # alive, or being adopted by somebody else
+                continue  # running, or another process is taking over its work
             try:
                 with self.engine.connect() as connection:
                     left = workflows.pending_of(connection, executor_id, self.settings)
@@ -364,7 +365,7 @@ class Life:
             finally:
                 self.locks.release(executor_id)
         if adopted:
-            log.info("adopted %d workflows of dead lives", len(adopted))
+            log.info("took over %d workflows of ended processes", len(adopted))
         return adopted
 
     def revive(self, workflow_ids: Sequence[str]) -> None:
@@ -405,14 +406,14 @@ class Life:
         try:
             DBOS.destroy()
             if failed:
-                return False  # the disk takes no more rows, not even this life's end
+                return False  # the disk takes no more rows, not even this process's end
             # Without the lock, what is PENDING under this executor id may be another's.
             if drained and self.locks.holds(self.executor_id):
                 self._hand_back()
             with failures_explained(self.settings), self.engine.begin() as connection:
                 connection.execute(
-                    sa.update(lives)
-                    .where(lives.c.id == self.id)
+                    sa.update(processes)
+                    .where(processes.c.id == self.id)
                     .values(ended_at_ms=_now_ms(), how=how if drained else f"{how}, cut short")
                 )
         finally:
@@ -420,7 +421,7 @@ class Life:
         return drained
 
     def _hand_back(self) -> None:
-        """Nobody recovers the work of a life that ended in order, so leave none to it.
+        """Nobody recovers the work of a process that ended in order, so leave none to it.
 
         Another process may be waiting for a message that this one has claimed and not begun.
         """
@@ -434,7 +435,7 @@ class Life:
         """DBOS tries again for ever, in threads of its own; whoever waits must be told.
 
         Returns:
-            What is raised instead on this life's engine: an Exception in a step, or at the
+            What is raised instead on this process's engine: an Exception in a step, or at the
             commit of a transaction, would be recorded by DBOS as its outcome.
         """
         error = context.sqlalchemy_exception
@@ -442,7 +443,7 @@ class Life:
             return None
         self._outlet.fail(error)
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would say so at each try
-        return LifeEnding() if context.engine is self.engine else None
+        return RuntimeEnding() if context.engine is self.engine else None
 
     def _let_go(self) -> None:
         if event.contains(sa.Engine, "handle_error", self._notice_storage_failure):

@@ -21,7 +21,7 @@ from resumectl.publishing.publisher import (
 from resumectl.publishing.store import batches
 from resumectl.publishing.store.dbos_tables import QUEUE_NAME
 from resumectl.publishing.store.migration import make_tables
-from resumectl.publishing.store.models import deliveries, lives
+from resumectl.publishing.store.models import deliveries, processes
 from resumectl.publishing.store.state import Guarantee
 from resumectl.settings import Settings
 
@@ -74,7 +74,7 @@ def publisher_scenario(target: Target, database_url: str, *, poll_s: float = 1.0
             )
 
     with engine.begin() as connection:
-        life = sa.insert(lives).values(
+        process = sa.insert(processes).values(
             executor_id="local",
             app_version=target.app_version or "",
             command="sweep",
@@ -82,8 +82,8 @@ def publisher_scenario(target: Target, database_url: str, *, poll_s: float = 1.0
             host="",
             started_at_ms=time.time_ns() // 1_000_000,
         )
-        life_id = int(connection.execute(life.returning(lives.c.id)).scalar_one())
-    open_outlet(Outlet(datasource, life_id))
+        process_id = int(connection.execute(process.returning(processes.c.id)).scalar_one())
+    open_outlet(Outlet(datasource, process_id))
     publisher = Publisher.named(PUBLISHER)
 
     def request() -> Any:

@@ -44,18 +44,18 @@ def state_document(state: State) -> dict[str, Any]:
                 "batches": [batch_document(batch) for batch in publisher.batches],
                 "counters": {
                     "durable": publisher.durable,
-                    "lives": [
+                    "processes": [
                         {
-                            "life": life.life,
-                            "pid": life.pid,
-                            "host": life.host,
-                            "executor": life.executor,
-                            "command": life.command,
-                            "ended": life.ended,
-                            "local": life.local,
-                            "global": life.total,
+                            "process": process.process,
+                            "pid": process.pid,
+                            "host": process.host,
+                            "executor": process.executor,
+                            "command": process.command,
+                            "ended": process.ended,
+                            "local": process.local,
+                            "global": process.total,
                         }
-                        for life in publisher.lives
+                        for process in publisher.processes
                     ],
                 },
             }
@@ -95,7 +95,7 @@ def step_document(step: "StepSeen") -> dict[str, Any]:
         "failed": step.failed,
         "started": step.started_at_ms,
         "completed": step.completed_at_ms,
-        "lives": list(step.lives),
+        "processes": list(step.processes),
     }
 
 

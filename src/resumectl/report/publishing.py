@@ -1,4 +1,4 @@
-"""The tables of the publisher's commands: state, batches, lives, workflows, steps."""
+"""The tables of the publisher's commands: state, batches, processes, workflows, steps."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ from resumectl.report.sheet import (
 from resumectl.text import between, clock, counted, literal
 
 if TYPE_CHECKING:
-    from resumectl.publishing.store.records import LifeSeen
+    from resumectl.publishing.store.records import ProcessSeen
     from resumectl.publishing.store.takeover import Blocked
     from resumectl.publishing.store.workflows import StepSeen, WorkflowSeen
 
@@ -153,25 +153,25 @@ def blocked_lines(blocked: Sequence["Blocked"]) -> Iterable[RenderableType]:
 
 
 def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
-    """The counters in memory, life by life, beside the durable one."""
+    """The counters in memory, process by process, beside the durable one."""
     rows: list[list[Cell]] = []
     for publisher in publishers:
-        for life in publisher.lives:
+        for process in publisher.processes:
             rows.append(
-                [publisher.name, f"life {life.life}", life.command, life.executor, life.pid,
-                 life.ended, life.local, life.total]
+                [publisher.name, f"process {process.process}", process.command, process.executor, process.pid,
+                 process.ended, process.local, process.total]
             )  # fmt: skip
         rows.append(
             [publisher.name, "durable", "deliveries, counted", "", None, "survives",
              publisher.durable, None]
         )  # fmt: skip
-    # The newest lives are at the end of each publisher's; what was counted durably stays.
+    # The newest processes are at the end of each publisher's; what was counted durably stays.
     more = len(rows) - _COUNTERS_SHOWN_MAX
     if more > 0:
         rows = [row for index, row in enumerate(rows) if index >= more or row[1] == "durable"]
     return Sheet(
-        "Counters: in memory they end with their life, durable ones do not"
-        + (f"; without {counted(more, 'older life', 'older lives')} (--json has them)" if more > 0 else ""),
+        "Counters: in memory they end with their process, durable ones do not"
+        + (f"; without {counted(more, 'older process', 'older processes')} (--json has them)" if more > 0 else ""),
         [
             ids("publisher"), words("counter"), words("of", dispensable=1),
             ids("executor", dispensable=3), right("pid", dispensable=2), words("ended"), right("local"), right("global"),
@@ -243,37 +243,37 @@ def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int
 
 
 def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
-    """The recorded steps of one workflow, and which life executed each."""
+    """The recorded steps of one workflow, and which process executed each."""
     return Sheet(
         f"{workflow.id}: {workflow.status}, {counted(len(steps), 'step')} recorded",
         [
             right("step"), names("name"), ids("child"), words("outcome"), dates("started", dispensable=1),
-            right("took", dispensable=2), words("life"),
+            right("took", dispensable=2), words("process"),
         ],
         [
             [
                 Text(str(s.number)), s.name, s.child, "failed" if s.failed else "recorded",
                 clock(s.started_at_ms),
                 between(s.started_at_ms, s.completed_at_ms),
-                " or ".join(map(str, s.lives)),
+                " or ".join(map(str, s.processes)),
             ]
             for s in steps
         ],
     )  # fmt: skip
 
 
-def lives_sheet(lives: Sequence["LifeSeen"], *, title: str) -> Sheet:
-    """Lives, as they began and ended."""
+def processes_sheet(processes: Sequence["ProcessSeen"], *, title: str) -> Sheet:
+    """Processes, as they began and ended."""
     return Sheet(
         title,
         [
-            right("life"), words("command"), ids("executor"), ids("version", dispensable=2),
+            right("process"), words("command"), ids("executor"), ids("version", dispensable=2),
             right("pid"),
             ids("host", dispensable=1), dates("started"), words("ended"),
         ],
         [
             [each.id, each.command, each.executor, each.app_version, each.pid, each.host,
              clock(each.started_at_ms), each.ended]
-            for each in lives
+            for each in processes
         ],
     )  # fmt: skip

@@ -27,7 +27,7 @@ STATUS_STYLES = {
     "ERROR": "red",
     "CANCELLED": "magenta",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "red",
-    "died": "red",
+    "killed": "red",
     "running": "green",
 }
 

@@ -23,7 +23,7 @@ from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Verdict
-from resumectl.publishing.publisher import LifeEnding
+from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.kept_sandboxes import keep_unless_kept
 from resumectl.runner.sweep_store import REPEATED, SweepStore
@@ -132,22 +132,22 @@ class SweepWorker:
         """Enter to run trials; what goes wrong is this process's failure, not the sweep's.
 
         Raises:
-            LifeEnding: The process is ending; the workflow stays as it is for the next one.
+            RuntimeEnding: The process is ending; the workflow stays as it is for the next one.
         """
         with self._changed:
             if self._is_ending:
-                raise LifeEnding
+                raise RuntimeEnding
             self._under_way += 1
         try:
             yield
             if self._is_ending:
-                raise LifeEnding
+                raise RuntimeEnding
         except Exception as error:
             with self._changed:
                 if not self._is_ending:
                     self._failure = self._failure or error
                     self._is_ending = True
-            raise LifeEnding from error
+            raise RuntimeEnding from error
         finally:
             with self._changed:
                 self._under_way -= 1
@@ -161,7 +161,7 @@ class SweepWorker:
         """
         with self._opening:
             if self._is_ending:
-                raise LifeEnding
+                raise RuntimeEnding
             programs = (replace(each, args=(), kwargs={}) for each in (spec.target, spec.later))
             key = json.dumps([spec.on, spec.isolation, *map(to_plain, programs)])
             if key not in self._pools:

@@ -15,7 +15,7 @@ from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.publishing import remote
-from resumectl.publishing.publisher import LifeEnding
+from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.publishing.store import workflows
 from resumectl.publishing.store.dbos_tables import SWEEP_CLASS
 from resumectl.runner.sweep_store import SweepStore
@@ -99,7 +99,7 @@ def set_worker(worker: SweepWorker | None) -> None:
 
 def _current() -> SweepWorker:
     if _worker is None:
-        raise LifeEnding  # this process runs no trials; the next one does
+        raise RuntimeEnding  # this process runs no trials; the next one does
     return _worker
 
 
@@ -126,7 +126,7 @@ class Sweep:
                     handle.get_result(polling_interval_sec=_RESULT_POLL_S)
                 except Exception as error:
                     if _current().is_ending:
-                        raise LifeEnding from error
+                        raise RuntimeEnding from error
                     DBOS.logger.warning("a group of trials was not run: %s", error)
         cls.finish(sweep_id)
 

@@ -46,7 +46,7 @@ def batch(
 
 
 def state(*batches: BatchState) -> State:
-    return State((PublisherState("alpha", batches, durable=0, lives=()),))
+    return State((PublisherState("alpha", batches, durable=0, processes=()),))
 
 
 @pytest.mark.parametrize("guarantee", list(Guarantee))

@@ -14,7 +14,7 @@ from resumectl.text import counted, shell_word
 
 NOUNS = (
     "workflows", "steps", "deliveries", "times", "trials", "deaths", "kills", "crash points",
-    "lives", "processes", "batches", "messages", "lines", "threads", "tasks", "runs", "attempts",
+    "processes", "batches", "messages", "lines", "threads", "tasks", "runs", "attempts",
     "baselines", "findings", "exposures", "requests", "sweeps", "rows", "instances", "services",
     "files", "errors", "failures", "engines", "tables", "connections", "points",
 )  # fmt: skip

@@ -1,11 +1,11 @@
-"""`crash-after N`: write the batch down, have a victim die of it, and show what is left."""
+"""`crash-after N`: store a batch, kill the process that publishes it, and show what is left."""
 
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.company import refuse_company
+from resumectl.cli.flows.other_processes import refuse_other_processes
 from resumectl.cli.flows.publish import look_around, say_what_is_resumed
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
@@ -108,7 +108,7 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
         raise Refusal(f"there is no delivery {n}", next_step="as in  resumectl crash-after 7")
     if n > count:
         raise Refusal(
-            f"the batch has {counted(count, 'message')}: there is no delivery {n} to die at",
+            f"the batch has {counted(count, 'message')}: there is no delivery {n}",
             next_step=f"resumectl crash-after {count}, or a larger --count",
         )
 
@@ -116,7 +116,7 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
 def _refuse_if_not_alone(settings: Settings, engine: sa.Engine) -> None:
     """Another process on the same queue would take messages, and the count would not be exact."""
     with viewing(settings, engine) as view:
-        refuse_company(
+        refuse_other_processes(
             view, next_step="end it first, or use another database: --db-url sqlite:///other.sqlite"
         )
 

@@ -94,7 +94,7 @@ def _look(settings: Settings) -> list[Finding]:
             if not has_dbos_tables(connection, settings):
                 return [*found, Finding("DBOS's tables", "missing", "resumectl migrate")]
             seen = takeover.survey(view, settings)
-            lives = records.read_lives(view)
+            processes = records.read_processes(view)
             status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
             # A batch comes with its messages, so it is the one to name.
             dead_lettered = workflows.list_workflows(
@@ -104,9 +104,9 @@ def _look(settings: Settings) -> list[Finding]:
         raise explain(error, settings) from error
     finally:
         engine.dispose()
-    running = [life for life in lives if life.ended == "running"]
+    running = [process for process in processes if process.ended == "running"]
     waiting = len(seen.available) + len(seen.unstarted)
-    found.append(Finding("running", counted(len(running), "life", "lives")))
+    found.append(Finding("running", counted(len(running), "process", "processes")))
     found.append(
         Finding("unfinished", counted(waiting, "workflow"), "resumectl resume" if waiting else "")
     )

@@ -9,7 +9,7 @@ from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine, snapshot
 from resumectl.errors import ExitCode, Interrupted, Refusal
 from resumectl.publishing import remote
-from resumectl.publishing.runtime import Life
+from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store import records, takeover, workflows
 from resumectl.publishing.store.batches import Batch
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
@@ -51,13 +51,13 @@ def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
 def run(common: Common, request: Request, batch: Batch, before: Survey) -> None:
     """Live, until the batch and the earlier ones that launching resumes have ended."""
     try:
-        with Life(common.settings(), "publish", concurrency=request.concurrency) as life:
-            life.adopt()
-            life.start_unstarted()
-            life.start(batch)
+        with Runtime(common.settings(), "publish", concurrency=request.concurrency) as runtime:
+            runtime.adopt()
+            runtime.start_unstarted()
+            runtime.start(batch)
             ids = list(dict.fromkeys([batch.id, *before.batches]))
-            with watched(common, life, ids) as progress:
-                life.wait([batch.id, *before.roots], every_poll=progress.poll)
+            with watched(common, runtime, ids) as progress:
+                runtime.wait([batch.id, *before.roots], every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
             f"{batch.id} is unfinished, and nothing of it is lost", next_step="resumectl resume"
@@ -77,10 +77,10 @@ def say_what_is_resumed(common: Common, resumed: list[str]) -> None:
         common.say(f"unfinished work is resumed as well: {shown}")
 
 
-def watched(common: Common, life: Life, ids: list[str]) -> AbstractContextManager[Progress]:
+def watched(common: Common, runtime: Runtime, ids: list[str]) -> AbstractContextManager[Progress]:
     """A progress bar over the messages of batches, where somebody is there to see it."""
 
-    return progress_bar([look(life.engine, ids)], hidden=common.verbose)
+    return progress_bar([look(runtime.engine, ids)], hidden=common.verbose)
 
 
 def look(engine: "Engine", ids: Sequence[str]) -> Look:

@@ -5,14 +5,14 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.company import refuse_company
+from resumectl.cli.flows.other_processes import refuse_other_processes
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing import remote
 from resumectl.publishing.store import workflows
-from resumectl.publishing.store.lives import RESET, executor_locks
 from resumectl.publishing.store.migration import is_migrated
 from resumectl.publishing.store.models import metadata
+from resumectl.publishing.store.processes import RESET, executor_locks
 from resumectl.publishing.store.view import viewing
 from resumectl.report import machine
 from resumectl.runner import sweep_workflow
@@ -22,7 +22,7 @@ def reset(common: Common) -> ExitCode:
     """Empty resumectl's tables, and delete its workflows; other applications' stay.
 
     Raises:
-        Refusal: A living process uses them.
+        Refusal: A running process uses them.
     """
     common.start_logging()
     settings = common.settings()
@@ -53,7 +53,7 @@ def _delete_everything(common: Common) -> bool:
                 if not locks.acquire(RESET):
                     raise Refusal("the database is being reset", next_step="try again")
                 with viewing(settings, engine) as view:
-                    refuse_company(view, next_step="end it first")
+                    refuse_other_processes(view, next_step="end it first")
                     workflow_ids = workflows.all_workflow_ids(view.connection, settings)
                 # First the workflows: without its batch, one of them could not be told again.
                 remote.delete(settings, workflow_ids)

@@ -8,7 +8,7 @@ from resumectl.cli.flows import stored_sweeps, sweep
 from resumectl.cli.flows.publish import look
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Interrupted, MachineFailure, Refusal
-from resumectl.publishing.runtime import Life
+from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store import records, takeover, unfinished, workflows
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
 from resumectl.publishing.store.migration import ensure_migrated
@@ -123,16 +123,16 @@ def _live(
     worker = SweepWorker(common.settings())
     sweep_workflow.set_worker(worker)
     try:
-        with Life(common.settings(), "resume", queues=None, companion=worker) as life:
-            life.adopt()
-            life.revive(revived)
-            life.start_unstarted()
+        with Runtime(common.settings(), "resume", queues=None, companion=worker) as runtime:
+            runtime.adopt()
+            runtime.revive(revived)
+            runtime.start_unstarted()
             sweeps = sweep_ids(wanted)
             looks = [sweep.look(worker.store, each) for each in sweeps]
             if set(wanted) - set(map(workflow_id_of, sweeps)):
-                looks.append(look(life.engine, before.batches))
+                looks.append(look(runtime.engine, before.batches))
             with progress_bar(looks, hidden=common.verbose) as progress:
-                return life.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
+                return runtime.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
             "what is unfinished stays so, and nothing of it is lost", next_step="resumectl resume"

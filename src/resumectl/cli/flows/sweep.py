@@ -13,7 +13,7 @@ from resumectl.errors import ExitCode, Interrupted
 from resumectl.judge.crash_points import crash_points, refuse_none
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.publishing import remote
-from resumectl.publishing.runtime import Life
+from resumectl.publishing.runtime import Runtime
 from resumectl.report.activity import Activity
 from resumectl.report.progress import Look, Seen, progress_bar
 from resumectl.report.replay_command import Command, command_line
@@ -70,16 +70,16 @@ def _run(common: Common, sweep_id: int, worker: SweepWorker) -> None:
     sweep_workflow.set_worker(worker)
     try:
         with (
-            Life(
+            Runtime(
                 common.settings(),
                 "sweep",
                 queues=[workflow_id],
                 executor_base=_EXECUTOR_BASE,
                 companion=worker,
-            ) as life,
+            ) as runtime,
             progress_bar([look(worker.store, sweep_id)], hidden=common.verbose) as progress,
         ):
-            life.wait([workflow_id], every_poll=progress.poll)
+            runtime.wait([workflow_id], every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
             f"sweep {sweep_id} is unfinished, and none of its trials is lost",

@@ -1,4 +1,4 @@
-"""`worker`: a long life that serves the queue, and adopts what dead lives left."""
+"""`worker`: serve the queue until told to end, and take over the work of ended processes."""
 
 import time
 
@@ -6,7 +6,7 @@ from resumectl.cli.common import Common
 from resumectl.cli.flows.publish import look_around
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing.runtime import Life
+from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.report import machine
 from resumectl.runner import sweep_workflow
@@ -17,14 +17,15 @@ _CHECK_EVERY_S = 1.0
 
 
 def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
-    """Serve until told to end.
+    """Serve the queue until SIGTERM or Ctrl-C.
 
     Args:
         common: The options of every command.
-        adopt_every_s: Seconds between looks for the work of dead lives; None for none.
+        adopt_every_s: Interval between searches for the work of ended processes, in seconds; None
+            to take over none.
 
     Raises:
-        MachineFailure: The lock is lost, so that others may take this process's work.
+        MachineFailure: The lock is lost, and others may take this process's work.
     """
     if adopt_every_s is not None and not 0 < adopt_every_s <= 86_400:
         raise Refusal(
@@ -35,22 +36,22 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
     _tend_queues(common)
     worker = SweepWorker(common.settings())
     sweep_workflow.set_worker(worker)
-    life = Life(common.settings(), "worker", queues=None, companion=worker)
+    runtime = Runtime(common.settings(), "worker", queues=None, companion=worker)
     try:
-        with life:
+        with runtime:
             common.say(
-                f"serving as {life.executor_id}, life {life.id}; Ctrl-C or SIGTERM ends in order"
+                f"serving as {runtime.executor_id}, process {runtime.id}; Ctrl-C or SIGTERM ends in order"
             )
-            _serve(life, adopt_every_s)
+            _serve(runtime, adopt_every_s)
     except KeyboardInterrupt:
         common.say("ended in order")
     if common.as_json:
-        machine.show({"executor": life.executor_id, "life": life.id})
+        machine.show({"executor": runtime.executor_id, "process": runtime.id})
     return ExitCode.DONE
 
 
 def _tend_queues(common: Common) -> None:
-    """A sweep may have died between its beginning and the registration of its queue."""
+    """Register the queues of sweeps that were killed before they could do so."""
     settings = common.settings()
     engine = open_engine(settings)
     try:
@@ -63,13 +64,13 @@ def _tend_queues(common: Common) -> None:
         engine.dispose()
 
 
-def _serve(life: Life, adopt_every_s: float | None) -> None:
+def _serve(runtime: Runtime, adopt_every_s: float | None) -> None:
     adopt_at = time.monotonic()
     while True:
-        life.check()
+        runtime.check()
         if adopt_every_s is not None and time.monotonic() >= adopt_at:
-            life.adopt()
-            life.start_unstarted()
+            runtime.adopt()
+            runtime.start_unstarted()
             adopt_at = time.monotonic() + adopt_every_s
         until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_EVERY_S
         time.sleep(max(0.01, min(_CHECK_EVERY_S, until_next)))

@@ -97,7 +97,7 @@ def has_status(*statuses: str) -> sa.ColumnElement[bool]:
     return status == values[0] if len(values) == 1 else status.in_(values)
 
 
-# What DBOS calls the classes whose workflows a life runs, and their queues.
+# What DBOS calls the classes whose workflows a process runs, and their queues.
 PUBLISHER_CLASS = "Publisher"
 SWEEP_CLASS = "Sweep"
 
@@ -110,8 +110,8 @@ BATCH_QUEUE_NAME = "publisher_batches"
 def has_dbos_tables(connection: sa.Connection, settings: Settings) -> bool:
     """Whether DBOS's tables are there, with everything that is read of them.
 
-    On PostgreSQL DBOS 3.4.0 migrates in 81 transactions, and a process may die between two:
-    what is half there counts as absent, and the next launch completes it.
+    On PostgreSQL DBOS 3.4.0 migrates in 81 transactions, and a process may be killed between
+    two. Tables that are half there count as absent; the next launch completes them.
     """
     schema = None if settings.is_sqlite else settings.dbos_schema
     tables = (workflow_status, operation_outputs, queues, application_versions)

@@ -1,4 +1,4 @@
-"""resumectl's tables: publishers, batches, messages, failures, deliveries, lives; sweeps, trials.
+"""resumectl's tables: publishers, batches, messages, failures, deliveries, processes; sweeps, trials.
 
 Definitions only: what is asked of them stands in `records`. The migrations build these
 tables; a test holds the two against each other.
@@ -60,8 +60,8 @@ failures = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
 )
 
-lives = sa.Table(
-    "lives",
+processes = sa.Table(
+    "processes",
     metadata,
     sa.Column("id", _ROW_ID, primary_key=True, autoincrement=True),
     sa.Column("executor_id", sa.Text, nullable=False),
@@ -71,7 +71,7 @@ lives = sa.Table(
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("started_at_ms", sa.BigInteger, nullable=False),
     sa.Column("ended_at_ms", sa.BigInteger),
-    sa.Column("how", sa.Text),  # how it ended; NULL while it runs, and for ever if it died
+    sa.Column("how", sa.Text),  # how it ended; NULL while it runs, and for ever if it was killed
 )
 
 # One row a delivery: this message reached the outside world, once more.
@@ -84,17 +84,17 @@ deliveries = sa.Table(
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("publisher", sa.Text, nullable=False),
     sa.Column("workflow_id", sa.Text, nullable=False),
-    # No foreign key: on PostgreSQL each delivery would lock its life's row, and ten of them at
+    # No foreign key: on PostgreSQL each delivery would lock its process's row, and ten of them at
     # once the same one (10,000 messages, one run each: 79 a second with the key, 85 without).
-    sa.Column("life_id", sa.BigInteger, nullable=False),
-    sa.Column("local_count", sa.Integer, nullable=False),  # the publisher's own, in this life
-    sa.Column("global_count", sa.Integer, nullable=False),  # the process's, in this life
+    sa.Column("process_id", sa.BigInteger, nullable=False),
+    sa.Column("local_count", sa.Integer, nullable=False),  # the publisher's own, in this process
+    sa.Column("global_count", sa.Integer, nullable=False),  # the process's, in this process
     sa.Column("delivered_at_ms", sa.BigInteger, nullable=False),
     sa.Column("idempotency_key", sa.Text, unique=True),  # NULL where none is promised
     sa.Column("ignored", sa.Integer, nullable=False, server_default="0"),  # later attempts
     # Both questions that `state` asks are answered from an index alone.
     sa.Index("ix_deliveries_message", "batch_id", "message_number", "ignored"),
-    sa.Index("ix_deliveries_life", "life_id", "publisher", "local_count", "global_count"),
+    sa.Index("ix_deliveries_process", "process_id", "publisher", "local_count", "global_count"),
     sqlite_autoincrement=True,
 )
 
@@ -118,7 +118,7 @@ trials = sa.Table(
     metadata,
     sa.Column("sweep_id", sa.BigInteger, sa.ForeignKey("sweeps.id"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),  # in the order of the plans, from 1
-    sa.Column("round", sa.Integer, nullable=False),  # as many as its plan has deaths
+    sa.Column("round", sa.Integer, nullable=False),  # as many as its plan has crashes
     sa.Column("plan", sa.Text, nullable=False),
     # NULL until it has been run; the large last, so that counting reads none of it.
     sa.Column("verdict", sa.Text),

@@ -1,4 +1,4 @@
-"""Questions asked of resumectl's own tables: batches, deliveries, failures, lives. Reads only.
+"""Questions asked of resumectl's own tables: batches, deliveries, failures, processes. Reads only.
 
 A batch's status is DBOS's, and joined to it.
 
@@ -17,15 +17,16 @@ import sqlalchemy as sa
 from resumectl.database import Snapshot, in_parts
 from resumectl.publishing.store import unfinished
 from resumectl.publishing.store.dbos_tables import has_dbos_tables, workflow_status
-from resumectl.publishing.store.models import batches, deliveries, failures, lives, publishers
+from resumectl.publishing.store.models import batches, deliveries, failures, processes, publishers
 from resumectl.publishing.store.state import (
     DELETED,
+    KILLED,
     NOT_STARTED,
     Active,
     BatchState,
     Counts,
     Left,
-    LifeCounters,
+    ProcessCounters,
     PublisherState,
     State,
 )
@@ -141,7 +142,7 @@ def read_state(
                 name=each,
                 batches=tuple(states.get(each, ())),
                 durable=sum(b.counts.delivered + b.counts.repeated for b in states.get(each, ())),
-                lives=tuple(counters.get(each, ())),
+                processes=tuple(counters.get(each, ())),
             )
             for each in names
         )
@@ -206,14 +207,14 @@ def deliveries_made(connection: Snapshot, origins: Mapping[str, Origin]) -> dict
 
 
 def deliveries_of(connection: sa.Connection, workflow_id: str) -> list[tuple[int, int]]:
-    """Life and time of each delivery that a workflow made."""
+    """Return process and time of each delivery that a workflow made."""
     batch_id, _, number = workflow_id.rpartition("-")
     if not re.fullmatch(r"[0-9]{1,9}", number):
         return []
-    query = sa.select(deliveries.c.life_id, deliveries.c.delivered_at_ms).where(
+    query = sa.select(deliveries.c.process_id, deliveries.c.delivered_at_ms).where(
         deliveries.c.batch_id == batch_id, deliveries.c.message_number == int(number)
     )
-    return [(int(life), int(at)) for life, at in connection.execute(query)]
+    return [(int(process), int(at)) for process, at in connection.execute(query)]
 
 
 def failures_by_batch(
@@ -257,68 +258,72 @@ def _status_by_batch(connection: sa.Connection) -> dict[str, str]:
 
 
 def _last_counts() -> sa.Select[Any]:
-    """What both counters said last, for each life and publisher.
+    """What both counters said last, for each process and publisher.
 
     A step from publisher to publisher along the index, not a scan: of a million deliveries
     some hundred entries are read. Both counters only ever grow, so that the last of the one
     stands beside the last of the other.
     """
     d = deliveries.c
-    first = sa.select(sa.func.min(d.publisher)).where(d.life_id == lives.c.id).scalar_subquery()
-    pair = sa.select(lives.c.id.label("life_id"), first.label("publisher")).cte(
+    first = (
+        sa.select(sa.func.min(d.publisher)).where(d.process_id == processes.c.id).scalar_subquery()
+    )
+    pair = sa.select(processes.c.id.label("process_id"), first.label("publisher")).cte(
         "pair", recursive=True
     )
     following = (
         sa.select(sa.func.min(d.publisher))
-        .where(d.life_id == pair.c.life_id, d.publisher > pair.c.publisher)
+        .where(d.process_id == pair.c.process_id, d.publisher > pair.c.publisher)
         .scalar_subquery()
     )
-    pair = pair.union_all(sa.select(pair.c.life_id, following).where(pair.c.publisher.is_not(None)))
+    pair = pair.union_all(
+        sa.select(pair.c.process_id, following).where(pair.c.publisher.is_not(None))
+    )
 
     def last(column: sa.Column[int]) -> sa.ScalarSelect[int]:
         return (
             sa.select(column)
-            .where(d.life_id == pair.c.life_id, d.publisher == pair.c.publisher)
+            .where(d.process_id == pair.c.process_id, d.publisher == pair.c.publisher)
             .order_by(d.local_count.desc(), d.global_count.desc())
             .limit(1)
             .scalar_subquery()
         )
 
     return (
-        sa.select(pair.c.life_id, pair.c.publisher, last(d.local_count), last(d.global_count))
+        sa.select(pair.c.process_id, pair.c.publisher, last(d.local_count), last(d.global_count))
         .where(pair.c.publisher.is_not(None))
-        .order_by(pair.c.life_id, pair.c.publisher)
+        .order_by(pair.c.process_id, pair.c.publisher)
     )
 
 
-def _counters_by_publisher(view: View) -> dict[str, list[LifeCounters]]:
+def _counters_by_publisher(view: View) -> dict[str, list[ProcessCounters]]:
     query = _last_counts()
     found_rows = view.connection.execute(query)
-    rows = [(life, publisher, int(a), int(b)) for life, publisher, a, b in found_rows]
+    rows = [(process, publisher, int(a), int(b)) for process, publisher, a, b in found_rows]
     totals: dict[int, int] = {}
-    for life, _, _, total in rows:
-        totals[life] = max(total, totals.get(life, 0))
-    known = {life.id: life for life in read_lives(view)}
-    found: defaultdict[str, list[LifeCounters]] = defaultdict(list)
-    for life_id, publisher, local, _ in rows:
-        life = known[life_id]
+    for process, _, _, total in rows:
+        totals[process] = max(total, totals.get(process, 0))
+    known = {process.id: process for process in read_processes(view)}
+    found: defaultdict[str, list[ProcessCounters]] = defaultdict(list)
+    for process_id, publisher, local, _ in rows:
+        process = known[process_id]
         found[publisher].append(
-            LifeCounters(
-                life=life_id,
-                pid=life.pid,
-                host=life.host,
-                executor=life.executor,
-                command=life.command,
-                ended=life.ended,
+            ProcessCounters(
+                process=process_id,
+                pid=process.pid,
+                host=process.host,
+                executor=process.executor,
+                command=process.command,
+                ended=process.ended,
                 local=local,
-                total=totals[life_id],
+                total=totals[process_id],
             )
         )
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class LifeSeen:
+class ProcessSeen:
     """One process's run, as its row and its lock tell it."""
 
     id: int
@@ -329,14 +334,17 @@ class LifeSeen:
     host: str
     started_at_ms: int
     ended_at_ms: int | None
-    ended: str  # running, died, or how it ended
+    ended: str  # running, killed, or how it ended
 
 
-def read_lives(view: View) -> list[LifeSeen]:
-    """Every life, oldest first; one that left no end and holds no lock has died."""
-    rows = view.connection.execute(sa.select(lives).order_by(lives.c.id)).all()
+def read_processes(view: View) -> list[ProcessSeen]:
+    """Return every process, oldest first.
+
+    A process that recorded no end and holds no lock was killed.
+    """
+    rows = view.connection.execute(sa.select(processes).order_by(processes.c.id)).all()
     return [
-        LifeSeen(
+        ProcessSeen(
             id=row.id,
             executor=row.executor_id,
             app_version=row.app_version,
@@ -345,7 +353,7 @@ def read_lives(view: View) -> list[LifeSeen]:
             host=row.host,
             started_at_ms=row.started_at_ms,
             ended_at_ms=row.ended_at_ms,
-            ended=row.how or ("running" if view.is_running(row.executor_id, row.id) else "died"),
+            ended=row.how or ("running" if view.is_running(row.executor_id, row.id) else KILLED),
         )
         for row in rows
     ]

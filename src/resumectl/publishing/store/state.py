@@ -18,6 +18,8 @@ DELETED = "DELETED"
 PENDING = "PENDING"
 SUCCESS = "SUCCESS"
 CANCELLED = "CANCELLED"
+# State of a process that ended without recording its end: by SIGKILL, or with its machine.
+KILLED = "killed"
 
 
 class Guarantee(StrEnum):
@@ -143,15 +145,15 @@ class BatchState:
 
 
 @dataclass(frozen=True, slots=True)
-class LifeCounters:
-    """What the counters in memory had come to in one life, as its last delivery kept it."""
+class ProcessCounters:
+    """What the counters in memory had come to in one process, as its last delivery kept it."""
 
-    life: int
+    process: int
     pid: int
     host: str
     executor: str
     command: str
-    ended: str  # running, died, or how it ended
+    ended: str  # running, killed, or how it ended
     local: int
     total: int
 
@@ -163,7 +165,7 @@ class PublisherState:
     name: str
     batches: tuple[BatchState, ...]
     durable: int  # deliveries, counted in their table
-    lives: tuple[LifeCounters, ...]
+    processes: tuple[ProcessCounters, ...]
 
 
 @dataclass(frozen=True, slots=True)

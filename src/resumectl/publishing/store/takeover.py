@@ -1,7 +1,7 @@
-"""Whose unfinished work is: what a new life takes up, and what it must leave alone, and why.
+"""Divide unfinished work into what a new process may take up and what it must leave alone.
 
-DBOS recovers, at launch, whatever is PENDING under the process's executor id and version;
-the rest stays PENDING and nothing says so. Here it is said.
+At launch, DBOS recovers what is PENDING under the process's executor id and version. The rest
+stays PENDING, and DBOS does not report it. This module does, with the reason.
 """
 
 from collections.abc import Sequence
@@ -66,26 +66,26 @@ def survey(view: View, settings: Settings) -> Survey:
     if not has_dbos_tables(connection, settings):
         return Survey((), (), unstarted)
     found = workflows.unfinished(connection, settings)
-    alive = {each.executor for each in found if each.executor and view.is_alive(each.executor)}
-    available, blocked = divide(found, alive, settings.app_version)
+    held = {each.executor for each in found if each.executor and view.is_held(each.executor)}
+    available, blocked = divide(found, held, settings.app_version)
     return Survey(tuple(available), tuple(blocked), unstarted)
 
 
 def divide(
-    found: Sequence[Unfinished], alive: set[str], app_version: str
+    found: Sequence[Unfinished], held: set[str], app_version: str
 ) -> tuple[list[Unfinished], list[Blocked]]:
     """Divide unfinished work into what is available and what is not. Pure.
 
     Args:
         found: All of it.
-        alive: The executor ids that living lives hold.
+        held: Executor ids that running processes hold.
         app_version: Of the process that asks.
     """
     by_id = {each.workflow_id: each for each in found}
     available: list[Unfinished] = []
     blocked: list[Blocked] = []
     for workflow in found:
-        holder = _living_holder(workflow, by_id, alive)
+        holder = _running_holder(workflow, by_id, held)
         if workflow.app_version not in (app_version, None):
             blocked.append(
                 Blocked(
@@ -98,7 +98,7 @@ def divide(
             blocked.append(
                 Blocked(
                     workflow,
-                    f"of the living executor {holder}",
+                    f"of the running executor {holder}",
                     "wait for it, or end that process; then  resumectl resume",
                 )
             )
@@ -107,11 +107,11 @@ def divide(
     return available, blocked
 
 
-def _living_holder(
-    workflow: Unfinished, by_id: dict[str, Unfinished], alive: set[str]
+def _running_holder(
+    workflow: Unfinished, by_id: dict[str, Unfinished], held: set[str]
 ) -> str | None:
-    """The living executor that runs a workflow, or the batch that it is part of."""
+    """Return the running executor of a workflow, or of the batch that it is part of."""
     if workflow.status == "PENDING":
-        return workflow.executor if workflow.executor in alive else None
+        return workflow.executor if workflow.executor in held else None
     parent = by_id.get(workflow.parent or "")
-    return _living_holder(parent, by_id, alive) if parent else None
+    return _running_holder(parent, by_id, held) if parent else None

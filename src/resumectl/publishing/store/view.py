@@ -1,4 +1,4 @@
-"""The database at one moment, and who was alive then: what everything that compares looks through."""
+"""Read the database at one moment, with the processes that were running then."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from resumectl.database import Snapshot, snapshot
-from resumectl.publishing.store.lives import Held, executor_locks
-from resumectl.publishing.store.models import lives
+from resumectl.publishing.store.models import processes
+from resumectl.publishing.store.processes import Held, executor_locks
 from resumectl.settings import Settings
 
 
@@ -22,20 +22,20 @@ class View:
 
     connection: Snapshot
     _held: Held
-    # Lives that began after the locks were looked at: their executor ids, by their numbers.
+    # Processes that began after the locks were looked at: their executor ids, by their numbers.
     _begun: dict[int, str]
 
-    def is_running(self, executor_id: str, life_id: int) -> bool:
-        """Whether a life that has left no end is running, rather than dead."""
-        return self._held.life(executor_id) == life_id or life_id in self._begun
+    def is_running(self, executor_id: str, process_id: int) -> bool:
+        """Return whether a process that recorded no end is running; otherwise it was killed."""
+        return self._held.process(executor_id) == process_id or process_id in self._begun
 
-    def is_alive(self, executor_id: str | None) -> bool:
-        """Whether a living process has the executor id, as a life's or to take over its work."""
+    def is_held(self, executor_id: str | None) -> bool:
+        """Return whether a running process holds the executor id, to use it or to take over its work."""
         return executor_id in self._held or executor_id in self._begun.values()
 
     @property
-    def is_anyone_alive(self) -> bool:
-        """Whether any process is at work here, or just beginning: its row may not be there yet."""
+    def is_in_use(self) -> bool:
+        """Whether a process uses the database, or has just begun and has no row yet."""
         return not self._held.is_empty or bool(self._begun)
 
 
@@ -44,8 +44,8 @@ def viewing(settings: Settings, engine: sa.Engine) -> Iterator[View]:
     """Open a view; leave it before anything is computed, printed or written.
 
     A lock is no row, so that no snapshot holds it. The order of the reads is what makes the two
-    agree. A life takes its lock before it writes its row, and writes its end before it releases
-    its lock. So the rows come last: a life whose row was there before the locks were looked at,
+    agree. A process takes its lock before it writes its row, and writes its end before it releases
+    its lock. So the rows come last: a process whose row was there before the locks were looked at,
     which held none, and whose row still has no end afterwards, has died. In the other order, one
     that ended well between the two reads would be told as dead.
 
@@ -55,12 +55,12 @@ def viewing(settings: Settings, engine: sa.Engine) -> Iterator[View]:
     """
     with closing(executor_locks(settings)) as locks:
         with engine.connect() as connection:
-            newest = connection.scalar(sa.select(sa.func.max(lives.c.id))) or 0
+            newest = connection.scalar(sa.select(sa.func.max(processes.c.id))) or 0
         held = locks.held()
     with snapshot(engine) as frozen:
         begun = frozen.execute(
-            sa.select(lives.c.id, lives.c.executor_id).where(
-                lives.c.id > newest, lives.c.how.is_(None)
+            sa.select(processes.c.id, processes.c.executor_id).where(
+                processes.c.id > newest, processes.c.how.is_(None)
             )
         )
         yield View(frozen, held, {row.id: row.executor_id for row in begun})

@@ -46,7 +46,7 @@ def queue_names(connection: sa.Connection, prefix: str) -> list[str]:
 
 
 def _ours(settings: Settings) -> sa.ColumnElement[bool]:
-    """The workflows that a life of these settings can run."""
+    """The workflows that a process of these settings can run."""
     return sa.and_(
         _ws.class_name.in_((PUBLISHER_CLASS, SWEEP_CLASS)),
         _ws.application_name == settings.app_name,
@@ -293,7 +293,7 @@ def _errors_by_workflow(connection: Snapshot, rows: Sequence[Any]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """One recorded step of a workflow, and the lives that may have executed it."""
+    """One recorded step of a workflow, and the processes that may have executed it."""
 
     number: int
     name: str
@@ -301,15 +301,15 @@ class StepSeen:
     failed: bool
     started_at_ms: int | None
     completed_at_ms: int | None
-    lives: tuple[int, ...]  # one if it is certain
+    processes: tuple[int, ...]  # one if it is certain
 
 
 def list_steps(
-    connection: Snapshot, workflow_id: str, seen_lives: Sequence[records.LifeSeen]
+    connection: Snapshot, workflow_id: str, seen_processes: Sequence[records.ProcessSeen]
 ) -> list[StepSeen]:
     """The recorded steps of a workflow, in order.
 
-    DBOS records no process with a step, so the life is found by time: those that ran when the
+    DBOS records no process with a step, so the process is found by time: those that ran when the
     step was completed, and of these the one that delivered for the workflow, if any did.
     """
     o = operation_outputs.c
@@ -325,27 +325,31 @@ def list_steps(
             failed=row.error is not None,
             started_at_ms=row.started_at_epoch_ms,
             completed_at_ms=row.completed_at_epoch_ms,
-            lives=_lives_at(row, seen_lives, by_delivery),
+            processes=_processes_at(row, seen_processes, by_delivery),
         )
         for row in rows
     ]
 
 
-def _lives_at(
-    row: Any, seen_lives: Sequence[records.LifeSeen], by_delivery: list[tuple[int, int]]
+def _processes_at(
+    row: Any, seen_processes: Sequence[records.ProcessSeen], by_delivery: list[tuple[int, int]]
 ) -> tuple[int, ...]:
     start, end = row.started_at_epoch_ms, row.completed_at_epoch_ms
     if end is None:
         return ()
-    for life, at in by_delivery:
+    for process, at in by_delivery:
         if start is not None and start <= at <= end:
-            return (life,)
+            return (process,)
     candidates = []
-    for life_seen in seen_lives:
-        # One that died ended, at the latest, when the next of its executor id began.
-        later = (x for x in seen_lives if x.executor == life_seen.executor and x.id > life_seen.id)
+    for process_seen in seen_processes:
+        # A killed process had ended when the next one with its executor id began.
+        later = (
+            x
+            for x in seen_processes
+            if x.executor == process_seen.executor and x.id > process_seen.id
+        )
         successor = next(later, None)
-        until = life_seen.ended_at_ms or (successor.started_at_ms if successor else None)
-        if life_seen.started_at_ms <= end and (until is None or end <= until):
-            candidates.append(life_seen.id)
+        until = process_seen.ended_at_ms or (successor.started_at_ms if successor else None)
+        if process_seen.started_at_ms <= end and (until is None or end <= until):
+            candidates.append(process_seen.id)
     return tuple(candidates)

@@ -1,7 +1,7 @@
-"""Who is alive: an executor id is held by a lock that dies with its holder.
+"""Tell which processes are running, by a lock that ends with its process.
 
-On SQLite the lock is `flock` on a file beside the database: the kernel releases it with
-the process. On PostgreSQL it is a session's advisory lock: the server releases it with the
+A process holds one lock for its executor id. On SQLite the lock is `flock` on a file beside the
+database: the kernel releases it with the process. On PostgreSQL it is a session's advisory lock: the server releases it with the
 connection, so it works across hosts. A stopped process still holds its lock, as it should.
 No heartbeat, no guess by pid.
 """
@@ -24,26 +24,26 @@ from resumectl.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Which executor ids were held at one moment, and by which lives."""
+    """The executor ids that were held at one moment, and their processes."""
 
-    # A life's number; None while the holder has not said any, as before its row is there.
-    _lives: Mapping[str | int, int | None]
+    # Id of each holder in the table `processes`; None while the holder has no row there.
+    _processes: Mapping[str | int, int | None]
     _key: Callable[[str], str | int]
 
     def __contains__(self, executor_id: object) -> bool:
-        return isinstance(executor_id, str) and self._key(executor_id) in self._lives
+        return isinstance(executor_id, str) and self._key(executor_id) in self._processes
 
-    def life(self, executor_id: str) -> int | None:
-        """Return the number of the life that holds the executor id, if it has said any."""
-        return self._lives.get(self._key(executor_id))
+    def process(self, executor_id: str) -> int | None:
+        """Return the id of the process that holds the executor id; None if it has none yet."""
+        return self._processes.get(self._key(executor_id))
 
     @property
     def is_empty(self) -> bool:
-        """Whether no process holds any; a reset does not count as one."""
-        return not self._lives.keys() - {self._key(RESET)}
+        """Whether no process holds a lock; a reset does not count."""
+        return not self._processes.keys() - {self._key(RESET)}
 
 
-# Held by a reset, in the place of an executor id; no executor id has a colon.
+# Held by a reset, in place of an executor id; no executor id has a colon.
 RESET = "reset:"
 
 
@@ -51,29 +51,34 @@ class ExecutorLocks(Protocol):
     """The locks of one database. Each is held by one process, under an executor id."""
 
     def acquire(self, executor_id: str) -> bool:
-        """Hold the executor id until `release`, or until this process dies; False if held."""
+        """Take the lock of an executor id, until `release` or until this process ends.
 
-    def say_life(self, executor_id: str, life_id: int) -> None:
-        """Say, before the life's row is there, that an executor id is held by this life.
+        Returns:
+            False if the lock is held already.
+        """
 
-        Whoever takes over a dead process's work holds its executor id as well, and is not it.
+    def set_process(self, executor_id: str, process_id: int) -> None:
+        """Publish which row of `processes` this holder of the executor id has.
+
+        It is called before that row is committed. A process that only takes over work of an
+        executor id holds the lock too, and never calls this.
         """
 
     def release(self, executor_id: str) -> None:
-        """Give it up."""
+        """Release the lock of an executor id."""
 
     def holds(self, executor_id: str) -> bool:
-        """Whether the lock is certainly still this process's (a connection can be lost)."""
+        """Return whether this process certainly still has the lock: a connection can be lost."""
 
     def held(self) -> Held:
-        """Look at all of them, this process's included; takes none."""
+        """Return which locks are held, those of this process included; take none."""
 
     def close(self) -> None:
-        """Release everything."""
+        """Release all locks."""
 
 
 def executor_locks(settings: Settings) -> ExecutorLocks:
-    """The locks that go with the database of the settings."""
+    """Return the locks of the database that the settings name."""
     if settings.is_sqlite:
         return FileLocks(settings.sqlite_path)
     return AdvisoryLocks(settings)
@@ -83,10 +88,10 @@ _SUFFIX = ".lock"
 
 
 class FileLocks:
-    """`flock` on one file an executor id, in the directory FILE-lives beside the database."""
+    """`flock` on one file for each executor id, in the directory FILE-processes beside the database."""
 
     def __init__(self, database: Path) -> None:
-        self._directory = database.with_name(database.name + "-lives")
+        self._directory = database.with_name(database.name + "-processes")
         self._held: dict[str, int] = {}
 
     def acquire(self, executor_id: str) -> bool:
@@ -96,21 +101,21 @@ class FileLocks:
         with self._guard():
             descriptor = os.open(self._path(executor_id), os.O_RDWR | os.O_CREAT, 0o644)
             if _try_flock(descriptor):
-                os.truncate(descriptor, 0)  # the number of the life that held it before
+                os.truncate(descriptor, 0)  # the id of the process that held it before
                 self._held[executor_id] = descriptor
                 return True
             os.close(descriptor)
             return False
 
-    def say_life(self, executor_id: str, life_id: int) -> None:
-        os.pwrite(self._held[executor_id], f"{life_id}\n".encode(), 0)
+    def set_process(self, executor_id: str, process_id: int) -> None:
+        os.pwrite(self._held[executor_id], f"{process_id}\n".encode(), 0)
 
     def release(self, executor_id: str) -> None:
         os.close(self._held.pop(executor_id))
 
     def holds(self, executor_id: str) -> bool:
         descriptor = self._held.get(executor_id)
-        # A lock on a file that somebody has deleted keeps nobody out any more.
+        # A lock on a deleted file excludes nobody.
         return descriptor is not None and os.fstat(descriptor).st_nlink > 0
 
     def held(self) -> Held:
@@ -133,7 +138,7 @@ class FileLocks:
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        # To look at a lock is to take it for a moment, and a life that begins in that moment
+        # To look at a lock is to take it for a moment, and a process that begins in that moment
         # would see its executor id held. So whoever looks or takes does it one at a time.
         descriptor = os.open(self._directory / "guard", os.O_RDONLY | os.O_CREAT, 0o644)
         try:
@@ -172,7 +177,7 @@ class AdvisoryLocks:
         self._engine = engine
         self._connection: sa.Connection | None = None
         self._held: set[str] = set()
-        self._lives: dict[str, int] = {}
+        self._processes: dict[str, int] = {}
 
     def acquire(self, executor_id: str) -> bool:
         if executor_id in self._held:
@@ -182,16 +187,16 @@ class AdvisoryLocks:
             self._held.add(executor_id)
         return bool(taken)
 
-    def say_life(self, executor_id: str, life_id: int) -> None:
+    def set_process(self, executor_id: str, process_id: int) -> None:
         # Two numbers are another lock than one (PostgreSQL documentation, advisory locks).
-        self._lives[executor_id] = life_id
-        self._ask(sa.func.pg_try_advisory_lock(*_life_keys(executor_id, life_id)))
+        self._processes[executor_id] = process_id
+        self._ask(sa.func.pg_try_advisory_lock(*_process_keys(executor_id, process_id)))
 
     def release(self, executor_id: str) -> None:
         self._held.remove(executor_id)
-        life_id = self._lives.pop(executor_id, None)
-        if life_id is not None:
-            self._ask(sa.func.pg_advisory_unlock(*_life_keys(executor_id, life_id)))
+        process_id = self._processes.pop(executor_id, None)
+        if process_id is not None:
+            self._ask(sa.func.pg_advisory_unlock(*_process_keys(executor_id, process_id)))
         self._ask(sa.func.pg_advisory_unlock(_lock_key(executor_id)))
 
     def holds(self, executor_id: str) -> bool:
@@ -213,7 +218,7 @@ class AdvisoryLocks:
             self._connection.close()
             self._connection = None
         self._held.clear()
-        self._lives.clear()
+        self._processes.clear()
         self._engine.dispose()
 
     def _ask(self, question: Any) -> Any:
@@ -235,9 +240,9 @@ class AdvisoryLocks:
             ),
             {"mine_only": mine_only},
         ).all()
-        lives = {high: low for kind, high, low in rows if kind == 2}
+        processes = {high: low for kind, high, low in rows if kind == 2}
         found: dict[str | int, int | None] = {
-            low: lives.get(low) for kind, high, low in rows if kind == 1 and high == _OURS
+            low: processes.get(low) for kind, high, low in rows if kind == 1 and high == _OURS
         }
         return Held(found, _number)
 
@@ -246,7 +251,7 @@ _OURS = 0x72657375  # "resu": an application that shares the database has locks 
 
 
 def _number(executor_id: str) -> int:
-    digest = hashlib.sha256(f"resumectl life {executor_id}".encode()).digest()
+    digest = hashlib.sha256(f"resumectl process {executor_id}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
@@ -254,7 +259,7 @@ def _lock_key(executor_id: str) -> int:
     return _OURS << 32 | _number(executor_id)
 
 
-def _life_keys(executor_id: str, life_id: int) -> tuple[sa.ColumnElement[int], ...]:
-    """Return the two keys of the lock that says which life holds an executor id."""
+def _process_keys(executor_id: str, process_id: int) -> tuple[sa.ColumnElement[int], ...]:
+    """Return the two keys of the lock that says which process holds an executor id."""
     signed = (_number(executor_id) ^ 1 << 31) - (1 << 31)  # as PostgreSQL's integers are
-    return sa.cast(signed, sa.Integer), sa.cast(life_id, sa.Integer)
+    return sa.cast(signed, sa.Integer), sa.cast(process_id, sa.Integer)
