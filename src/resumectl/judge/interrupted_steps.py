@@ -52,17 +52,17 @@ def other_answers(view: TrialView, baseline: Baseline) -> Iterator[OtherAnswer]:
         baseline: What uninterrupted runs record.
     """
     rows = {(row.workflow, row.number): row for row in view.final.snapshot.steps}
-    seen: set[Field] = set()
+    handled: set[Field] = set()
     for process, calls in zip(view.processes[:-1], view.calls, strict=False):
         recorded = steps_recorded(process)
         for call, event in calls:
             at = call.workflow, call.number
             row = rows.get(at)
-            if at in recorded or row is None or row.name != event.step or call in seen:
+            if at in recorded or row is None or row.name != event.step or call in handled:
                 continue
             answer = _other_answer(row, baseline)
             if answer is not None:
-                seen.add(call)
+                handled.add(call)
                 if not baseline.not_compared.covers_site(answer.site):
                     yield answer
 
@@ -74,10 +74,12 @@ def _other_answer(row: StepRow, baseline: Baseline) -> OtherAnswer | None:
     if all(answers[part] in values for part, values in known.items()):
         return None
     expected = {part: usual_of(values) for part, values in known.items()}
-    return OtherAnswer(row.name, row.workflow, row.number, _shown(answers), _shown(expected))
+    return OtherAnswer(
+        row.name, row.workflow, row.number, _answer_text(answers), _answer_text(expected)
+    )
 
 
-def _shown(answer: Mapping[str, object]) -> str:
+def _answer_text(answer: Mapping[str, object]) -> str:
     """Return the error of a step that raised one, else its output."""
     error = answer.get("error")
     return shortened(answer.get("output") if error is None else error)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Self
 
 
-class _Stand:
+class _Unloaded:
     """Stands for an object of a class that is not loaded: what it was made of, in order."""
 
     parts: list[tuple[str, object]]
@@ -49,14 +49,14 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
         if module in _BUILTINS and name in _PLAIN:
             return _PLAIN[name]
-        return type(name, (_Stand,), {"__module__": module})
+        return type(name, (_Unloaded,), {"__module__": module})
 
 
-def _as_it_is(text: str) -> str:
+def _unchanged(text: str) -> str:
     return text
 
 
-def readable(stored: str | None, say: Callable[[str], str] = _as_it_is) -> str:
+def readable(stored: str | None, say: Callable[[str], str] = _unchanged) -> str:
     """A value as people read it, from the text that DBOS stored; loads no code.
 
     Args:
@@ -75,11 +75,11 @@ def readable(stored: str | None, say: Callable[[str], str] = _as_it_is) -> str:
     return say(stored)
 
 
-def _text(value: object, say: Callable[[str], str] = _as_it_is) -> str:
+def _text(value: object, say: Callable[[str], str] = _unchanged) -> str:
     def texts(values: Iterable[object]) -> list[str]:
         return [_text(each, say) for each in values]
 
-    if isinstance(value, _Stand):
+    if isinstance(value, _Unloaded):
         return f"{type(value).__name__}({', '.join(k + _text(v, say) for k, v in value.parts)})"
     if isinstance(value, dict):
         pairs = zip(texts(value), texts(value.values()), strict=True)

@@ -61,12 +61,12 @@ def broken_links(case: Case) -> Iterator[Finding | Exposure]:
     """Yield a finding where two fields that share a generated value in every baseline run differ."""
     links = case.baseline.links
     carried = carried_values(case.lasting) if links else {}
-    told: set[Field] = set()
+    reported: set[Field] = set()
     for one, other in sorted(links):
-        if other in told or not carried.get(one) or not carried.get(other):
+        if other in reported or not carried.get(one) or not carried.get(other):
             continue
         if not carried[one] & carried[other]:
-            told.add(other)
+            reported.add(other)
             yield Finding(Kind.DIVERGED, str(other), BrokenLink(str(one)))
 
 

@@ -20,9 +20,9 @@ def stuck_workflows(case: Case) -> Iterator[Finding | Exposure]:
     stranded = process.last(Stranded)
     ids = stranded.workflows if stranded is not None else ()
     # What waits for a stranded workflow is a consequence, and only repeats what is said of that.
-    told = [row for row in unfinished if row.id in ids] or unfinished
-    waiting = [row.id for row in unfinished if row not in told]
-    for row in told:
+    reported = [row for row in unfinished if row.id in ids] or unfinished
+    waiting = [row.id for row in unfinished if row not in reported]
+    for row in reported:
         yield Finding(Kind.STUCK, row.id, _why_stuck(process, row, waiting))
     if not unfinished:
         yield Finding(Kind.STUCK, "the request", NoAnswer())
@@ -38,7 +38,7 @@ def _why_stuck(process: ProcessRecord, row: WorkflowRow, waiting: Sequence[str])
         and row.executor != launched.executor_id
     )
     snapshot = process.snapshot
-    there = {None, *(each.id for each in snapshot.workflows)}
+    existing = {None, *(each.id for each in snapshot.workflows)}
     begun = {step.child for step in snapshot.steps if step.workflow == row.id}
     return WorkflowStuck(
         status=row.status,
@@ -48,7 +48,7 @@ def _why_stuck(process: ProcessRecord, row: WorkflowRow, waiting: Sequence[str])
         process_version=launched.app_version if launched and is_other_version else "",
         process_executor=launched.executor_id if launched and is_other_executor else "",
         is_time_up=not process.exit.in_time,
-        deleted_children=tuple(sorted(child for child in begun if child and child not in there)),
+        deleted_children=tuple(sorted(child for child in begun if child and child not in existing)),
         logged=process.logged_of(row.id),
         waiting=tuple(waiting),
     )

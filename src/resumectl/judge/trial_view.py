@@ -293,9 +293,11 @@ def effects_by_site(runs: Sequence[Observation]) -> set[str]:
     Args:
         runs: Uninterrupted runs of one program.
     """
-    seen = [Counter((e.name, e.about) for e in run.all(EffectHappened)) for run in runs]
-    everything = {key for each in seen for key in each}
-    return {name for name, about in everything if any((name, about) not in each for each in seen)}
+    counters = [Counter((e.name, e.about) for e in run.all(EffectHappened)) for run in runs]
+    everything = {key for each in counters for key in each}
+    return {
+        name for name, about in everything if any((name, about) not in each for each in counters)
+    }
 
 
 def _execution(event: StepStarted | StepEnded) -> Count:

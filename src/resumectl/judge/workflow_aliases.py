@@ -160,31 +160,31 @@ def _unchanged(value: object) -> object:
 
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
     """Return the aliases of all workflows that are not stable, by id."""
-    seen: dict[str, WorkflowRow] = {}
+    rows: dict[str, WorkflowRow] = {}
     started_by: dict[str, int] = {}  # child to the number of its parent's step
     for process in run.processes:
         for row in process.snapshot.workflows:
-            seen.setdefault(row.id, row)
+            rows.setdefault(row.id, row)
         _note_starts(process, started_by)
     found: dict[str, str] = {}
-    turns: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
 
     def alias_of(workflow_id: str) -> str:
         """Return the alias of a workflow, whose parent's is made first."""
-        if workflow_id in stable or workflow_id not in seen:
+        if workflow_id in stable or workflow_id not in rows:
             return workflow_id
         if workflow_id not in found:
-            row = seen[workflow_id]
+            row = rows[workflow_id]
             starter = _SCHEDULE if workflow_id.startswith(_SCHEDULED_PREFIX) else _CLIENT
             whose = f"~{row.name} of {alias_of(row.parent) if row.parent else starter}"
             if workflow_id in started_by:
                 found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"
             else:
-                turns[whose] += 1
-                found[workflow_id] = f"{whose} no. {turns[whose]}"
+                counts[whose] += 1
+                found[workflow_id] = f"{whose} no. {counts[whose]}"
         return found[workflow_id]
 
-    for workflow_id in seen:
+    for workflow_id in rows:
         alias_of(workflow_id)
     return found
 

@@ -73,11 +73,13 @@ def build_arguments(
         parameter = signature.parameters[name]
         annotation = hints.get(name, inspect.Parameter.empty)
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            bound.arguments[name] = tuple(_built(name, annotation, each) for each in value)
+            bound.arguments[name] = tuple(_build_argument(name, annotation, each) for each in value)
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            bound.arguments[name] = {k: _built(k, annotation, each) for k, each in value.items()}
+            bound.arguments[name] = {
+                k: _build_argument(k, annotation, each) for k, each in value.items()
+            }
         else:
-            bound.arguments[name] = _built(name, annotation, value)
+            bound.arguments[name] = _build_argument(name, annotation, value)
     return list(bound.args), dict(bound.kwargs)
 
 
@@ -92,7 +94,7 @@ def refuse_unbuildable(function: Function) -> None:
         annotation = hints.get(name, inspect.Parameter.empty)
         if parameter.default is inspect.Parameter.empty:
             try:
-                _built(name, annotation, example(annotation))
+                _build_argument(name, annotation, example(annotation))
             except CannotBuild as error:
                 if not error.is_value:
                     raise
@@ -108,7 +110,7 @@ def hints_of(function: Function) -> dict[str, object]:
         return {name: each for name, each in given.items() if not isinstance(each, str)}
 
 
-def _built(name: str, annotation: Annotation, value: object) -> object:
+def _build_argument(name: str, annotation: Annotation, value: object) -> object:
     if annotation is inspect.Parameter.empty:
         return value
     try:
@@ -150,7 +152,7 @@ def _validated(pydantic: UserObject, adapter: UserObject, value: object) -> obje
 
 # What a type says of its parts when it says nothing.
 _ANYTHING = typing.Any
-_AS_THEY_ARE = (_ANYTHING, object, inspect.Parameter.empty)
+_UNCONVERTED = (_ANYTHING, object, inspect.Parameter.empty)
 _PLAIN = (str, int, bool, type(None))
 _SEQUENCES: dict[object, Callable[[list[object]], object]] = {
     list: list, set: set, frozenset: frozenset,
@@ -192,7 +194,7 @@ _FROM_TEXT: dict[object, tuple[Callable[[str], object], str, str]] = {
 
 
 def _build(annotation: Annotation, value: object) -> object:
-    if annotation in _AS_THEY_ARE or isinstance(annotation, typing.TypeVar):
+    if annotation in _UNCONVERTED or isinstance(annotation, typing.TypeVar):
         return value
     if annotation is None:
         annotation = type(None)
@@ -201,26 +203,28 @@ def _build(annotation: Annotation, value: object) -> object:
     if origin is typing.Annotated:
         return _build(inner[0], value)
     if origin in (typing.Union, types.UnionType):
-        return _one_of(annotation, inner, value)
+        return _build_union(annotation, inner, value)
     if origin is typing.Literal:
         return _expect((type(value), value) in [(type(e), e) for e in inner], annotation, value)
     for stands_for in ("__supertype__", "__value__"):  # of a NewType, and of a type alias
         if hasattr(annotation, stands_for) and not isinstance(annotation, type):
             return _build(getattr(annotation, stands_for), value)
     if (origin or annotation) is tuple:
-        return _tuple(annotation, inner, value)
+        return _build_tuple(annotation, inner, value)
     if (origin or annotation) in _SEQUENCES:
         item = inner[0] if inner else _ANYTHING
-        built = [_at(n, item, each) for n, each in enumerate(_expect_list(annotation, value))]
+        built = [
+            _build_part(n, item, each) for n, each in enumerate(_expect_list(annotation, value))
+        ]
         return _SEQUENCES[origin or annotation](built)
     if (origin or annotation) in _MAPPINGS:
         key, item = inner or (_ANYTHING, _ANYTHING)
         pairs = _expect_object(annotation, value).items()
-        return {_build(key, k): _at(k, item, each) for k, each in pairs}
-    return _single(annotation, value)
+        return {_build(key, k): _build_part(k, item, each) for k, each in pairs}
+    return _build_class(annotation, value)
 
 
-def _single(annotation: Annotation, value: object) -> object:
+def _build_class(annotation: Annotation, value: object) -> object:
     """Return what a plain class, without parts of its own, makes of a value."""
     if annotation in _PLAIN:
         return _expect(type(value) is annotation, annotation, value)
@@ -231,24 +235,24 @@ def _single(annotation: Annotation, value: object) -> object:
     if annotation is Decimal and type(value) in (int, float):
         return Decimal(str(value))
     if annotation in _FROM_TEXT:
-        return _from_text(annotation, value)
+        return _parse_text(annotation, value)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return _member(annotation, value)
+        return _enum_member(annotation, value)
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
         names = {each.name for each in dataclasses.fields(annotation) if each.init}
-        return annotation(**_fields(annotation, names, value))
+        return annotation(**_build_fields(annotation, names, value))
     if typing.is_typeddict(annotation):
-        built = _fields(annotation, set(annotation.__annotations__), value)
+        built = _build_fields(annotation, set(annotation.__annotations__), value)
         missing = sorted(annotation.__required_keys__ - set(built))
         if missing:
             raise WrongValue(f"{missing[0]!r} is missing")
         return built
     if isinstance(annotation, type) and hasattr(annotation, "_fields"):  # a named tuple
-        return annotation(**_fields(annotation, set(annotation._fields), value))
+        return annotation(**_build_fields(annotation, set(annotation._fields), value))
     raise Unbuildable(f"JSON has nothing that becomes {named(annotation)}")
 
 
-def _from_text(annotation: Annotation, value: object) -> object:
+def _parse_text(annotation: Annotation, value: object) -> object:
     make, what, example = _FROM_TEXT[annotation]
     if isinstance(value, str):
         try:
@@ -258,7 +262,7 @@ def _from_text(annotation: Annotation, value: object) -> object:
     raise WrongValue(f"{json.dumps(value)} is not {what}, as in {json.dumps(example)}")
 
 
-def _member(annotation: type[Enum], value: object) -> Enum:
+def _enum_member(annotation: type[Enum], value: object) -> Enum:
     for each in annotation:
         if each.value == value and type(each.value) is type(value):
             return each
@@ -266,14 +270,15 @@ def _member(annotation: type[Enum], value: object) -> Enum:
     raise WrongValue(f"{json.dumps(value)} is none of {values}")
 
 
-def _fields(annotation: Annotation, names: set[str], value: object) -> dict[str, object]:
+def _build_fields(annotation: Annotation, names: set[str], value: object) -> dict[str, object]:
     given = _expect_object(annotation, value)
     hints = typing.get_type_hints(annotation, include_extras=True)
     unknown = sorted(set(given) - names)
     if unknown:
         raise WrongValue(f"{unknown[0]!r} is no field of {named(annotation)}")
     built = {
-        name: _at(name, _unmarked(hints.get(name, _ANYTHING)), each) for name, each in given.items()
+        name: _build_part(name, _unmarked(hints.get(name, _ANYTHING)), each)
+        for name, each in given.items()
     }
     if dataclasses.is_dataclass(annotation) or hasattr(annotation, "_fields"):
         try:
@@ -294,17 +299,19 @@ def _unmarked(annotation: Annotation) -> object:
     return annotation
 
 
-def _tuple(annotation: Annotation, inner: Sequence[object], value: object) -> tuple[object, ...]:
+def _build_tuple(
+    annotation: Annotation, inner: Sequence[object], value: object
+) -> tuple[object, ...]:
     items = _expect_list(annotation, value)
     if not inner or inner[-1] is Ellipsis:
         item = inner[0] if inner else _ANYTHING
-        return tuple(_at(n, item, each) for n, each in enumerate(items))
+        return tuple(_build_part(n, item, each) for n, each in enumerate(items))
     if len(inner) != len(items):
         raise WrongValue(f"it has {len(items)} items, not {len(inner)}")
-    return tuple(_at(n, *each) for n, each in enumerate(zip(inner, items, strict=True)))
+    return tuple(_build_part(n, *each) for n, each in enumerate(zip(inner, items, strict=True)))
 
 
-def _one_of(annotation: Annotation, members: Sequence[object], value: object) -> object:
+def _build_union(annotation: Annotation, members: Sequence[object], value: object) -> object:
     """Return what the first member that takes the value makes of it."""
     failures: list[Exception] = []
     for each in members:
@@ -319,7 +326,7 @@ def _one_of(annotation: Annotation, members: Sequence[object], value: object) ->
     raise _not_as_annotated(annotation, value)
 
 
-def _at(part: object, annotation: Annotation, value: object) -> object:
+def _build_part(part: object, annotation: Annotation, value: object) -> object:
     """Build a part of a value, with its place told in the error."""
     try:
         return _build(annotation, value)

@@ -32,7 +32,7 @@ def user_line(started_in: Path) -> str:
     stack = list(_frames())
     # What began the event loop is the line that says least.
     loop = (n for n, each in enumerate(stack) if each.f_code.co_name == _LOOP)
-    found = _of_user(stack[: next(loop, None)]) or _of_only_task() or _of_user(stack)
+    found = _of_user(stack[: next(loop, None)]) or _only_task_frame() or _of_user(stack)
     begun_at = _begun_at.get(threading.current_thread())
     if found is None and begun_at is not None:
         return f"in a thread begun at {_shown(*begun_at, started_in)}"
@@ -77,17 +77,17 @@ def _frames() -> Iterator[FrameType]:
         around = around.parent
 
 
-def _of_only_task() -> FrameType | None:
+def _only_task_frame() -> FrameType | None:
     """Return the user's frame among the tasks of this thread's event loop, if it is in one alone."""
     try:
         tasks = asyncio.all_tasks()
     except RuntimeError:  # no loop is running here
         return None
-    found = {_of_user(reversed([*_awaited(task.get_coro())])) for task in tasks} - {None}
+    found = {_of_user(reversed([*_coroutine_frames(task.get_coro())])) for task in tasks} - {None}
     return found.pop() if len(found) == 1 else None
 
 
-def _awaited(coroutine: object) -> Iterator[FrameType]:
+def _coroutine_frames(coroutine: object) -> Iterator[FrameType]:
     """Yield the frames of a suspended coroutine, the outermost first."""
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None)

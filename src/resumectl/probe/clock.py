@@ -88,7 +88,7 @@ def _utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
     return cls.fromtimestamp(time.time(), datetime.timezone.utc).replace(tzinfo=None)
 
 
-def _of_seconds(original: Callable[..., object]) -> Callable[..., object]:
+def _shift_seconds_function(original: Callable[..., object]) -> Callable[..., object]:
     """Of `localtime`, `gmtime` and `ctime`: without a time they mean now."""
 
     @functools.wraps(original)
@@ -98,7 +98,7 @@ def _of_seconds(original: Callable[..., object]) -> Callable[..., object]:
     return ahead
 
 
-def _of_tuple(original: Callable[..., str]) -> Callable[..., str]:
+def _shift_tuple_function(original: Callable[..., str]) -> Callable[..., str]:
     """Of `strftime` and `asctime`: without a tuple, which comes last, they mean now."""
     number = 2 if original is time.strftime else 1
 
@@ -109,7 +109,9 @@ def _of_tuple(original: Callable[..., str]) -> Callable[..., str]:
     return ahead
 
 
-def _of_clock(original: Callable[[int], N], ahead_of: Callable[[], N]) -> Callable[[int], N]:
+def _shift_clock_function(
+    original: Callable[[int], N], ahead_of: Callable[[], N]
+) -> Callable[[int], N]:
     @functools.wraps(original)
     def ahead(clock: int, /) -> N:
         return original(clock) + (ahead_of() if clock == time.CLOCK_REALTIME else 0)
@@ -133,11 +135,11 @@ def install() -> None:
     _replace_class_method(datetime.datetime, "now", _now)
     _replace_class_method(datetime.datetime, "utcnow", _utcnow)
     for name in ("localtime", "gmtime", "ctime"):
-        setattr(time, name, _of_seconds(getattr(time, name)))
+        setattr(time, name, _shift_seconds_function(getattr(time, name)))
     for name in ("strftime", "asctime"):
-        setattr(time, name, _of_tuple(getattr(time, name)))
-    time.clock_gettime = _of_clock(time.clock_gettime, ahead_s)
-    time.clock_gettime_ns = _of_clock(time.clock_gettime_ns, lambda: _offset_ns)
+        setattr(time, name, _shift_tuple_function(getattr(time, name)))
+    time.clock_gettime = _shift_clock_function(time.clock_gettime, ahead_s)
+    time.clock_gettime_ns = _shift_clock_function(time.clock_gettime_ns, lambda: _offset_ns)
 
 
 def set_ahead(seconds: float) -> None:

@@ -111,7 +111,7 @@ class CommitWatch:
         """Watch every connection that this process opens from now on, of whichever engine."""
         event.listen(sa.Engine, "do_connect", self._watch_dialect)
         for end in ("invalidate", "close", "close_detached"):
-            event.listen(sa.Pool, end, self._ended)
+            event.listen(sa.Pool, end, self._on_connection_end)
 
     def wait_for_kill(self) -> None:
         """Return once no commit is about to be followed by the kill.
@@ -173,7 +173,7 @@ class CommitWatch:
             execute(cursor, sql, parameters, context)
             return not changed_nothing(cursor, sql)
 
-        sets = getattr(context, "compiled_parameters", None) or _by_name(parameters)
+        sets = getattr(context, "compiled_parameters", None) or _parameter_sets(parameters)
         facts = [fact for extract in extractors for fact in extract(sets, self._listeners.body)]
         if facts:
             self._write(carry_out, conn, sql, facts)
@@ -238,7 +238,7 @@ class CommitWatch:
                 if not carry_out():
                     return
                 del self._written[driver]
-                facts = _of_one_commit(facts)
+                facts = _merge_facts(facts)
                 self._listeners.on_commit(facts)
         finally:
             self._forget(driver)
@@ -257,7 +257,7 @@ class CommitWatch:
             commit(connection)
             self._forget(driver)
             return
-        facts = _of_one_commit(written.facts)
+        facts = _merge_facts(written.facts)
         trigger, matching = self._trigger, self._matching(facts)
         if trigger is not None and matching:
             with self._gate.alone():
@@ -288,7 +288,7 @@ class CommitWatch:
             if driver in self._written:  # hardly ever: what only reads ends so as well
                 self._forget(driver)
 
-    def _ended(self, driver: object, *_how: object) -> None:
+    def _on_connection_end(self, driver: object, *_how: object) -> None:
         self._forget(driver)
 
     def _forget(self, driver: object) -> None:
@@ -323,17 +323,17 @@ class CommitWatch:
                 written.places += 1
 
 
-def _by_name(parameters: object) -> list[dict[str, object]]:
+def _parameter_sets(parameters: object) -> list[dict[str, object]]:
     """Return the driver's parameters, one set or several; positional ones get numbers for names."""
     if isinstance(parameters, dict):
         return [parameters]
     if isinstance(parameters, tuple):
         return [{str(number): each for number, each in enumerate(parameters, start=1)}]
     several = parameters if isinstance(parameters, Iterable) else ()
-    return [named for each in several for named in _by_name(each)]
+    return [named for each in several for named in _parameter_sets(each)]
 
 
-def _of_one_commit(facts: list[Fact]) -> list[Fact]:
+def _merge_facts(facts: list[Fact]) -> list[Fact]:
     # A message that a workflow sends is a step of it.
     if len(facts) == 1 or not any(fact.kind == "step" for fact in facts):
         return facts

@@ -44,7 +44,7 @@ V = TypeVar("V")
 _WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
 _IS_JUDGED = "resumectl.is_judged"  # in the record of a connection: by what its URL says
 # What says to libpq where a database is, and who asks; all of it is another's once redirected.
-_OF_THE_SERVER = frozenset(
+_SERVER_PARAMETERS = frozenset(
     {
         "host", "hostaddr", "port", "dbname", "database", "dsn", "user", "password", "passfile",
         "service", "target_session_attrs", "require_auth", "channel_binding", "gssencmode", "ssl",
@@ -76,28 +76,28 @@ class Containment:
         self._refusing = threading.Lock()
         self._last = threading.local()  # the address that each thread has connected to
         self._audited: Mapping[str, Callable[..., None]] = {
-            "sqlite3.connect": self._sqlite_connects,
-            "socket.connect": self._socket_connects,
-            "socket.sendto": self._socket_sends,
-            "socket.sendmsg": self._socket_sends,
-            "socket.getaddrinfo": self._looks_up,
-            "socket.gethostbyname": self._looks_up,
-            "socket.gethostbyaddr": self._looks_up,
+            "sqlite3.connect": self._check_sqlite,
+            "socket.connect": self._check_connect,
+            "socket.sendto": self._check_send,
+            "socket.sendmsg": self._check_send,
+            "socket.getaddrinfo": self._check_lookup,
+            "socket.gethostbyname": self._check_lookup,
+            "socket.gethostbyaddr": self._check_lookup,
         }
 
     def install(self) -> None:
         """Contain this process from now on, and those that it forks; there is no way back."""
-        contain_sqlite(self._sqlite_path, self._sqlite_authorizes)
+        contain_sqlite(self._sqlite_path, self._authorize_sqlite)
         redirect_postgres(self._postgres_arguments)
-        event.listen(sa.Engine, "do_connect", self._engine_connects)
-        event.listen(sa.Pool, "connect", self._pool_connected)
+        event.listen(sa.Engine, "do_connect", self._redirect_engine)
+        event.listen(sa.Pool, "connect", self._check_creator)
         watch_threads(note_thread)
-        watch_lookups(self._looks_up, self._looked_up)
+        watch_lookups(self._check_lookup, self._note_addresses)
         add_audit_hook(self._audited)
 
     # --- databases
 
-    def _sqlite_connects(self, database: SqlitePath, *_more: object) -> None:
+    def _check_sqlite(self, database: SqlitePath, *_more: object) -> None:
         """Refuse a file that is outside; one that is redirected was replaced before, if it can be."""
         for location in self._locations("sqlite", [database], {}):
             if self._sandbox.is_open(location):
@@ -119,26 +119,26 @@ class Containment:
 
     def _sqlite_path(self, database: SqlitePath) -> SqlitePath:
         """Return what `sqlite3` is to open or to attach instead."""
-        for seen in locations_of_arguments("sqlite", [database], {}):
-            location = self._sandbox.as_typed(seen, self._started_in)
+        for requested in locations_of_arguments("sqlite", [database], {}):
+            location = self._sandbox.as_typed(requested, self._started_in)
             replacement = self._sandbox.replacement(location)
             if replacement is not None:
                 Path(replacement).parent.mkdir(parents=True, exist_ok=True)
             path = replacement or location.database
-            if path != seen.database:
+            if path != requested.database:
                 text = os.fsdecode(database)
                 query = text.partition("?")[2] if text.startswith("file:") else ""
                 return f"file:{quote(path)}?{query}" if query else path
         return database
 
-    def _sqlite_authorizes(self, action: int, file: str | None, *_more: object) -> int:
+    def _authorize_sqlite(self, action: int, file: str | None, *_more: object) -> int:
         if action == sqlite3.SQLITE_ATTACH:
             if file is None:
                 self._refuse(
                     "the program attaches a SQLite file that the statement does not name",
                     "write the path into the ATTACH statement, and not as a parameter of it",
                 )
-            self._sqlite_connects(file)
+            self._check_sqlite(file)
         return sqlite3.SQLITE_OK
 
     def _postgres_arguments(
@@ -152,7 +152,7 @@ class Containment:
         # A URL as long as it can be one: asyncpg reads no other connection string.
         return (make_conninfo(url, **kept) if kept else url), kept_parameters(named)
 
-    def _engine_connects(
+    def _redirect_engine(
         self,
         dialect: sa.Dialect,
         record: ConnectionPoolEntry | None,
@@ -174,7 +174,7 @@ class Containment:
             cparams.update({**kept, **more})
             cargs[:] = own
 
-    def _pool_connected(self, connection: object, record: ConnectionPoolEntry) -> None:
+    def _check_creator(self, connection: object, record: ConnectionPoolEntry) -> None:
         """Refuse what a `creator=` function opened, which no event of SQLAlchemy's precedes."""
         classes = type(record.driver_connection or connection).__mro__
         packages = [each.__module__.partition(".")[0] for each in classes]
@@ -185,7 +185,7 @@ class Containment:
             self._refuse(
                 f"the program opens a database by `creator=` and {packages[0]}, and nothing tells "
                 "which one it is",
-                creator_remedy(None if address is None else _at(*address)),
+                creator_remedy(None if address is None else _address_text(*address)),
             )
 
     def _locations(
@@ -219,27 +219,29 @@ class Containment:
 
     # --- hosts
 
-    def _looks_up(self, host: object, port: object = None, *_more: object) -> None:
+    def _check_lookup(self, host: object, port: object = None, *_more: object) -> None:
         if host is None or self._is_reached(host, port):
             return
         self._refuse_host(host, port)
 
-    def _looked_up(self, host: object, addresses: set[str]) -> None:
+    def _note_addresses(self, host: object, addresses: set[str]) -> None:
         """Note the addresses of a name that is allowed: what connects to them says no name."""
         name = _text(host)
         if self._sandbox.reach(name, None) in (Reach.ALLOWED, Reach.INSIDE):
             for address in addresses:
                 self._resolved.setdefault(address, set()).add(name)
 
-    def _socket_connects(self, connecting: socket.socket, address: DriverObject) -> None:
+    def _check_connect(self, connecting: socket.socket, address: DriverObject) -> None:
         is_datagram = connecting.type & socket.SOCK_DGRAM == socket.SOCK_DGRAM
-        self._reaches(connecting, address, is_datagram=is_datagram)
+        self._check_address(connecting, address, is_datagram=is_datagram)
 
-    def _socket_sends(self, sending: socket.socket, address: DriverObject) -> None:
+    def _check_send(self, sending: socket.socket, address: DriverObject) -> None:
         if address is not None:  # else it is connected
-            self._reaches(sending, address, is_datagram=True)
+            self._check_address(sending, address, is_datagram=True)
 
-    def _reaches(self, through: socket.socket, address: DriverObject, *, is_datagram: bool) -> None:
+    def _check_address(
+        self, through: socket.socket, address: DriverObject, *, is_datagram: bool
+    ) -> None:
         if through.family == socket.AF_UNIX:
             name = os.fsdecode(address).replace("\0", "@")
             reach = self._sandbox.socket_reach(name)
@@ -249,7 +251,7 @@ class Containment:
             if not self._is_reached(host, port):
                 self._refuse_host(host, port)
             self._last.address = (host, port)
-            name = _at(host, port)
+            name = _address_text(host, port)
             reach = self._sandbox.reach(host, port)
         else:
             return  # to the kernel, as a netlink socket
@@ -270,7 +272,7 @@ class Containment:
         return socket.gethostname()  # looked up by many a log; an address that comes of it is not
 
     def _refuse_host(self, host: object, port: object) -> NoReturn:
-        at = _at(_text(host), port)
+        at = _address_text(_text(host), port)
         self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
 
     def _refuse(self, what: str, next_step: str) -> NoReturn:
@@ -288,7 +290,7 @@ def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _at(host: str, port: object) -> str:
+def _address_text(host: str, port: object) -> str:
     at = f"[{host}]" if ":" in host else host
     return f"{at}:{_text(port)}" if port else at
 
@@ -298,5 +300,5 @@ def kept_parameters(given: Mapping[str, V]) -> dict[str, V]:
     return {
         name: value
         for name, value in given.items()
-        if name not in _OF_THE_SERVER and not name.startswith("ssl")
+        if name not in _SERVER_PARAMETERS and not name.startswith("ssl")
     }

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 
 # Settings of a program that do not hold in a trial: its database, and what talks to others.
-_NOT_IN_A_TRIAL = frozenset(
+_REPLACED = frozenset(
     {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
 )
 # Settings that differ in every trial without any bearing on what the program does.
-_OF_NO_CONSEQUENCE = frozenset({"log_level", "run_migrations"})
+_IRRELEVANT = frozenset({"log_level", "run_migrations"})
 
 
 def configure(overrides: Mapping[str, object]) -> None:
@@ -26,7 +26,7 @@ def configure(overrides: Mapping[str, object]) -> None:
 
     @functools.wraps(original)
     def configured(self: DBOS, *, config: DBOSConfig, **_more: object) -> None:
-        kept = {k: v for k, v in config.items() if k not in _NOT_IN_A_TRIAL}
+        kept = {k: v for k, v in config.items() if k not in _REPLACED}
         original(self, config=cast(DBOSConfig, {**kept, **overrides}))
         if _process.instance is self:
             return  # DBOS has one instance, and keeps its first configuration
@@ -34,8 +34,8 @@ def configure(overrides: Mapping[str, object]) -> None:
             name
             for name, value in config.items()
             if value is not None
-            and name not in _OF_NO_CONSEQUENCE
-            and (name in _NOT_IN_A_TRIAL or overrides.get(name, value) != value)
+            and name not in _IRRELEVANT
+            and (name in _REPLACED or overrides.get(name, value) != value)
         )
         _process.database = _database_of(config)
         _process.is_version_computed = not DBOS.application_version
@@ -128,7 +128,7 @@ def note_recovery() -> None:
 # The attribute in which DBOS 3.4.0 keeps a function's registered name, and what it puts before
 # the name of the workflow that runs a step by itself.
 _REGISTERED_NAME = "dbos_function_name"
-_OF_STEP = "<temp>."
+_TEMPORARY_PREFIX = "<temp>."
 
 
 def is_workflow(found: object) -> bool:
@@ -139,7 +139,7 @@ def is_workflow(found: object) -> bool:
 def is_step(found: object) -> bool:
     """Return whether this is a function, or a bound method, that DBOS knows as a step."""
     name = _registered_name(found)
-    return name is not None and f"{_OF_STEP}{name}" in _registered()
+    return name is not None and f"{_TEMPORARY_PREFIX}{name}" in _registered()
 
 
 def _registered_name(found: object) -> str | None:

@@ -157,9 +157,9 @@ def _missing_module(error: BaseException, roots: Sequence[Path]) -> MissingModul
         return None
     package = error.name.partition(".")[0]
     # Several distributions may share a package that has no file, unless it is the user's.
-    there = sys.modules.get(package)
-    is_users = any(is_user_file(f"{each}/") for each in getattr(there, "__path__", ()))
-    if is_users or getattr(there, "__file__", None):
+    imported = sys.modules.get(package)
+    is_users = any(is_user_file(f"{each}/") for each in getattr(imported, "__path__", ()))
+    if is_users or getattr(imported, "__file__", None):
         return MissingModule(error.name, package, needs_file=None, source=None, project=None)
     source = source_directory(error.name, roots)
     return MissingModule(
@@ -173,8 +173,8 @@ def _missing_module(error: BaseException, roots: Sequence[Path]) -> MissingModul
 
 def _needs_file(roots: Sequence[Path]) -> str | None:
     """Return the file of a project that names the distributions that it needs."""
-    places = (root / name for root in reversed(roots) for name in _NEEDS_FILES)
-    return next((str(each) for each in places if each.is_file()), None)
+    candidates = (root / name for root in reversed(roots) for name in _NEEDS_FILES)
+    return next((str(each) for each in candidates if each.is_file()), None)
 
 
 def _version_of(package: str) -> str:
@@ -195,9 +195,9 @@ def source_directory(module: str, roots: Sequence[Path]) -> Path | None:
     for root in roots:
         for directory in (root, *root.parents[:4]):
             for name in _SOURCES:
-                place = directory / name
-                if (place / top).is_dir() or (place / f"{top}.py").is_file():
-                    return place
+                candidate = directory / name
+                if (candidate / top).is_dir() or (candidate / f"{top}.py").is_file():
+                    return candidate
     return None
 
 

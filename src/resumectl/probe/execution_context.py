@@ -19,26 +19,26 @@ from resumectl.probe.user_code import is_stdlib_file, is_user_file, outward
 from resumectl.probe.user_objects import Function
 
 # A workflow's id, and the number of its step; None outside of either.
-Place = tuple[str | None, int | None]
+Context = tuple[str | None, int | None]
 
-NOWHERE: Place = (None, None)
+OUTSIDE: Context = (None, None)
 _ATTRIBUTE = "_resumectl_begun_in"
 _job = threading.local()
 
-Begun = threading.Thread | Future[object] | asyncio.Task[object]
-_begun: "weakref.WeakKeyDictionary[Begun, Place]" = weakref.WeakKeyDictionary()
+BackgroundWork = threading.Thread | Future[object] | asyncio.Task[object]
+_background: "weakref.WeakKeyDictionary[BackgroundWork, Context]" = weakref.WeakKeyDictionary()
 _had_concurrency = False
 _changing = threading.Lock()
 
 
-def here() -> Place:
+def here() -> Context:
     """Return the workflow and step of this thread; in a thread unknown to DBOS, of its beginning."""
     if DBOS.workflow_id is not None:
         return DBOS.workflow_id, DBOS.step_id
-    at: Place | None = getattr(_job, "at", None)
+    at: Context | None = getattr(_job, "at", None)
     if at is None:
         at = getattr(threading.current_thread(), _ATTRIBUTE, None)
-    return at or NOWHERE
+    return at or OUTSIDE
 
 
 def follow_threads() -> None:
@@ -86,14 +86,14 @@ def follow_threads() -> None:
     setattr(asyncio.BaseEventLoop, "create_task", created)  # noqa: B010
 
 
-def wait_for_strays(max_s: float) -> int:
+def wait_for_background_work(max_s: float) -> int:
     """Wait for the threads, jobs and tasks that workflows have begun, and return how many are left.
 
     Args:
         max_s: Maximum time to wait, in seconds.
     """
     deadline = time.monotonic() + max_s
-    while (left := _strays()) and time.monotonic() < deadline:
+    while (left := _count_running()) and time.monotonic() < deadline:
         # Of three kinds, one of which cannot be waited for, and some are begun meanwhile.
         time.sleep(0.005)
     return left
@@ -104,15 +104,17 @@ def had_own_concurrency() -> bool:
     return _had_concurrency
 
 
-def _note(begun: Begun, at: Place) -> None:
+def _note(begun: BackgroundWork, at: Context) -> None:
     global _had_concurrency
-    if at != NOWHERE:
+    if at != OUTSIDE:
         # What DBOS begins for a body, as for its children, is ordered by what it records.
         is_own = at[1] is not None or _is_begun_by_user()
         with _changing:
             if is_own and not _had_concurrency:
-                _had_concurrency = any(_is_alive(b) for b, place in _begun.items() if place == at)
-            _begun[begun] = at
+                _had_concurrency = any(
+                    _is_alive(b) for b, context in _background.items() if context == at
+                )
+            _background[begun] = at
 
 
 def _is_begun_by_user() -> bool:
@@ -122,11 +124,11 @@ def _is_begun_by_user() -> bool:
     return is_user_file(nearest)
 
 
-def _strays() -> int:
+def _count_running() -> int:
     with _changing:
-        begun = list(_begun)
+        begun = list(_background)
     return sum(map(_is_alive, begun))
 
 
-def _is_alive(begun: Begun) -> bool:
+def _is_alive(begun: BackgroundWork) -> bool:
     return begun.is_alive() if isinstance(begun, threading.Thread) else not begun.done()

@@ -179,16 +179,16 @@ class ForkServer:
     def _reap(self) -> None:
         while True:
             try:
-                seen = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                exited = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if seen is None:
+            if exited is None:
                 return
             # What the kernel says, before anything collects it; then all that it had begun.
-            _kill(seen.si_pid)
-            os.waitpid(seen.si_pid, 0)
-            number = self._children.pop(seen.si_pid)
-            self._reply(Exited(number, seen.si_code, seen.si_status))
+            _kill(exited.si_pid)
+            os.waitpid(exited.si_pid, 0)
+            number = self._children.pop(exited.si_pid)
+            self._reply(Exited(number, exited.si_code, exited.si_status))
 
     def _reply(self, reply: Reply) -> None:
         with suppress(ConnectionError):  # nobody is there to hear it: the next read says so

@@ -100,21 +100,21 @@ class HangWatch:
         limit_s = self._time_limit_s
         deadline = time.monotonic() + max(limit_s - pace.stretched(_LAST_LOOK_S), limit_s / 2)
         every_s = min(pace.stretched(_LOOK_EVERY_S), limit_s / _LOOKS_MIN)
-        serves = Row(_LOOKS_AT_SERVER)
-        stands = Row(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
+        serves = Streak(_LOOKS_AT_SERVER)
+        stands = Streak(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
         while True:
             time.sleep(every_s)
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             where = innermost_in_stack(frame, self.roots)
             if self._phase in _BEFORE_REQUEST:
-                if serves.holds(self._phase if _is_serving(frame) else None):
+                if serves.add(self._phase if _is_serving(frame) else None):
                     self._end_stalled(where, is_serving=True)
                 stack = tuple((each.f_code, each.f_lineno) for each in outward(frame))
-                seen = (self._phase, stack) if _is_waiting() else None
-                if stands.holds(seen) and not stands.has_worked:
+                state = (self._phase, stack) if _is_waiting() else None
+                if stands.add(state) and not stands.has_worked:
                     self._end_stalled(where, is_serving=False)
             if time.monotonic() > deadline:
-                self._event_log.write(TimeRunsOut(now_us(), where, _others(self.roots)))
+                self._event_log.write(TimeRunsOut(now_us(), where, _other_lines(self.roots)))
                 return
 
     def _end_stalled(self, where: CodeLine | None, *, is_serving: bool) -> NoReturn:
@@ -122,7 +122,7 @@ class HangWatch:
         os._exit(ENDED_WELL)
 
 
-class Row:
+class Streak:
     """Counts how often in a row the same was seen.
 
     Args:
@@ -131,17 +131,17 @@ class Row:
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._seen: object = None
+        self._last: object = None
         self._times = 0
         self._since_s = self._cpu_s = 0.0
 
-    def holds(self, seen: object) -> bool:
+    def add(self, state: object) -> bool:
         """Return whether the same was seen often enough; None never is."""
-        if seen is None or seen != self._seen:
-            self._seen, self._times = seen, 0
+        if state is None or state != self._last:
+            self._last, self._times = state, 0
             self._since_s, self._cpu_s = time.monotonic(), _cpu_of_main_s()
         self._times += 1
-        return seen is not None and self._times > self._length
+        return state is not None and self._times > self._length
 
     @property
     def has_worked(self) -> bool:
@@ -168,7 +168,7 @@ def _is_waiting() -> bool:
     return stat.rpartition(")")[2].split()[0] == "S"
 
 
-def _others(roots: Sequence[Path]) -> tuple[CodeLine, ...]:
+def _other_lines(roots: Sequence[Path]) -> tuple[CodeLine, ...]:
     """Return where other threads stand in the user's code."""
     main = threading.main_thread().ident
     frames = [each for ident, each in sys._current_frames().items() if ident != main]

@@ -55,7 +55,7 @@ def load_target(target: Target, database_url: str, deployed_as: str | None = Non
         return scenario
     module_name, name = target.entry
     module = import_target(module_name, deployed_as)
-    owner, found = _named(module, target.entry)
+    owner, found = _resolve_name(module, target.entry)
     if isinstance(found, Scenario):
         if target.args or target.kwargs:
             raise Unrunnable(f"{name} is a Scenario, and takes no --args", ScenarioWithArguments())
@@ -97,7 +97,9 @@ def after_launch(target: Target) -> Function | None:
     if target.after_launch is None:
         return None
     module_name, name = target.after_launch
-    _, found = _named(import_once(module_name), target.after_launch, option="--after-launch ")
+    _, found = _resolve_name(
+        import_once(module_name), target.after_launch, option="--after-launch "
+    )
     if not callable(found):
         raise Unrunnable(f"--after-launch {name} is no function", NotAFunction())
     try:
@@ -110,7 +112,7 @@ def after_launch(target: Target) -> Function | None:
     return found  # type: ignore[no-any-return]
 
 
-def _named(
+def _resolve_name(
     module: ModuleType, target: tuple[str, str], *, option: str = ""
 ) -> tuple[object, UserObject]:
     """Return what a dotted name means in a module, after the object that it was looked up in.

@@ -94,14 +94,14 @@ class PollNotifier:
         while self._committed.wait(patience_s):
             self._committed.clear()
 
-    def wait_for_work(self, queue: str, seen: int, timeout_s: float) -> int:
+    def wait_for_work(self, queue: str, last_count: int, timeout_s: float) -> int:
         """Wait until something has been enqueued since, and return the count to give next time."""
         now = time.monotonic()
         # A pause between two looks, and no wait: what is enqueued meanwhile does not end it.
         time.sleep(max(0.0, self._looked_at.get(queue, 0.0) + _POLL_MIN_S - now))
         deadline = now + min(timeout_s, _IDLE_POLL_S)
         with self._changed:
-            while (count := self._enqueued[queue] + self._enqueued[None]) == seen:
+            while (count := self._enqueued[queue] + self._enqueued[None]) == last_count:
                 has_backlog = any(each in (queue, None) for each in self._backlog.values())
                 poll_s = _BACKLOG_POLL_S if has_backlog else _IDLE_POLL_S
                 left_s = min(poll_s, deadline - time.monotonic())
@@ -117,10 +117,10 @@ class PollNotifier:
                 lambda: workflow_id in self._ended, min(timeout_s, _RESULT_POLL_S)
             )
 
-    def wait_for_queue(self, seen: int, timeout_s: float) -> int:
+    def wait_for_queue(self, last_count: int, timeout_s: float) -> int:
         """Wait until a queue has been registered since, and return the count to give next time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._registered != seen, timeout_s)
+            self._changed.wait_for(lambda: self._registered != last_count, timeout_s)
             return self._registered
 
     def wait(self, timeout_s: float) -> None:
@@ -253,11 +253,11 @@ class _Stop:
     def __init__(self, stop: threading.Event, wait: Callable[[int, float], int]) -> None:
         self._stop = stop
         self._wait = wait
-        self._seen = -1
+        self._count = -1
 
     def is_set(self) -> bool:
         return self._stop.is_set()
 
     def wait(self, timeout: float) -> bool:
-        self._seen = self._wait(self._seen, timeout)
+        self._count = self._wait(self._count, timeout)
         return self._stop.is_set()

@@ -92,13 +92,13 @@ def _harmless(names: Sequence[str]) -> list[str]:
             silent = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silent, 1)
             os.dup2(silent, 2)
-            with os.fdopen(writer, "w") as told:
-                json.dump(list(_imported(names)), told)
+            with os.fdopen(writer, "w") as pipe:
+                json.dump(list(_imported(names)), pipe)
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as told:
-        text = told.read()
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
     os.waitpid(pid, 0)
     return list(json.loads(text)) if text else []
 

@@ -25,7 +25,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Fragment:
     """A piece of a program's text.
 
     Args:
@@ -52,9 +52,9 @@ class _Place:
         """Return how late it is preferred: first what can be called, then what a main does."""
         if self.is_callable:
             return 0
-        return 1 if self.function is None or _enters(self.function) else 2
+        return 1 if self.function is None or _launches_or_serves(self.function) else 2
 
-    def as_setup(self, lines: Iterable[str]) -> SetupCode:
+    def to_setup_code(self, lines: Iterable[str]) -> SetupCode:
         """Return it as an event holds it.
 
         Args:
@@ -76,11 +76,11 @@ def find_queue(files: Iterable[Path], queue: str) -> SetupCode | None:
         files: Source files, those to be preferred first.
         queue: Name of the queue.
     """
-    found = _first(files, lambda place: _registers(place, queue))
+    found = _first(files, lambda fragment: _registers(fragment, queue))
     if found is None:
         return None
-    beside = [each for each in _beside(found) if _is_registration(each)]
-    return found.as_setup(_repeated(beside))
+    siblings = [each for each in _siblings(found) if _is_registration(each)]
+    return found.to_setup_code(_setup_lines(siblings))
 
 
 def find_tables(files: Iterable[Path], table: str) -> SetupCode | None:
@@ -92,12 +92,12 @@ def find_tables(files: Iterable[Path], table: str) -> SetupCode | None:
         files: Source files of the program, those to be preferred first.
         table: Name of the table that is missing.
     """
-    found = _first(files, lambda place: _creates(place, table))
+    found = _first(files, lambda fragment: _creates(fragment, table))
     if found is None:
         return None
     imported: dict[str, list[str]] = {}
     call = _text(found.node, found, imported) if isinstance(found.node, ast.Call) else "..."
-    return found.as_setup([*_imports(imported), call] if call != "..." else [])
+    return found.to_setup_code([*_imports(imported), call] if call != "..." else [])
 
 
 def find_global(file: Path, name: str) -> GlobalSetup | None:
@@ -109,69 +109,71 @@ def find_global(file: Path, name: str) -> GlobalSetup | None:
         file: File of the module whose variable it is.
         name: Name of the variable.
     """
-    found = _first([file], lambda place: _sets(place, name))
+    found = _first([file], lambda fragment: _sets(fragment, name))
     if found is None:
         return None
-    later = _beside(found)
+    later = _siblings(found)
     later = later[[each.node for each in later].index(found.node) :]
     calls = [each.node for each in later if isinstance(each.node, ast.Call)]
     return GlobalSetup(
         name=name,
         is_before_launch=any(_name_of(each.func) == "launch" for each in calls),
-        code=found.as_setup(_with_what_it_uses(found)),
+        code=found.to_setup_code(_with_dependencies(found)),
     )
 
 
-def _beside(place: _Place) -> list[_Place]:
+def _siblings(fragment: _Fragment) -> list[_Fragment]:
     """Return all pieces of the same function, in order."""
     return [
         each
-        for each in _within(_Place(place.file, place.tree, place.tree, None, False))
-        if each.function is place.function and each.is_of_main is place.is_of_main
+        for each in _descendants(
+            _Fragment(fragment.file, fragment.tree, fragment.tree, None, False)
+        )
+        if each.function is fragment.function and each.is_of_main is fragment.is_of_main
     ]
 
 
-def _first(files: Iterable[Path], is_wanted: Callable[[_Place], bool]) -> _Place | None:
+def _first(files: Iterable[Path], is_wanted: Callable[[_Fragment], bool]) -> _Fragment | None:
     for file in list(dict.fromkeys(files))[:_FILES_MAX]:
-        places = list(_places(file, is_wanted))
-        if places:
-            return min(places, key=lambda each: each.rank)
+        fragments = list(_fragments(file, is_wanted))
+        if fragments:
+            return min(fragments, key=lambda each: each.rank)
     return None
 
 
-def _places(file: Path, is_wanted: Callable[[_Place], bool]) -> Iterator[_Place]:
+def _fragments(file: Path, is_wanted: Callable[[_Fragment], bool]) -> Iterator[_Fragment]:
     try:
         if file.stat().st_size > _SIZE_MAX:
             return
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
-    yield from filter(is_wanted, _within(_Place(file, tree, tree, None, False)))
+    yield from filter(is_wanted, _descendants(_Fragment(file, tree, tree, None, False)))
 
 
-def _within(outer: _Place) -> Iterator[_Place]:
+def _descendants(outer: _Fragment) -> Iterator[_Fragment]:
     is_main = isinstance(outer.node, ast.If) and ast.unparse(outer.node.test) == _MAIN
     for child in ast.iter_child_nodes(outer.node):
         function = child if isinstance(child, _Function) else outer.function
-        place = _Place(outer.file, outer.tree, child, function, outer.is_of_main or is_main)
-        yield place
-        yield from _within(place)
+        fragment = _Fragment(outer.file, outer.tree, child, function, outer.is_of_main or is_main)
+        yield fragment
+        yield from _descendants(fragment)
 
 
 # ------------------------------------------------------------- queues
 
 
-def _is_registration(place: _Place) -> bool:
-    return isinstance(place.node, ast.Call) and _name_of(place.node.func) in _QUEUES
+def _is_registration(fragment: _Fragment) -> bool:
+    return isinstance(fragment.node, ast.Call) and _name_of(fragment.node.func) in _QUEUES
 
 
-def _registers(place: _Place, queue: str) -> bool:
-    if not isinstance(place.node, ast.Call) or not _is_registration(place):
+def _registers(fragment: _Fragment, queue: str) -> bool:
+    if not isinstance(fragment.node, ast.Call) or not _is_registration(fragment):
         return False
-    named = [each.value for each in place.node.keywords if each.arg == "name"]
-    first = next(iter([*place.node.args, *named]), None)
+    named = [each.value for each in fragment.node.keywords if each.arg == "name"]
+    first = next(iter([*fragment.node.args, *named]), None)
     if isinstance(first, ast.Name):
-        first = _constants(place.tree).get(first.id, first)
+        first = _constants(fragment.tree).get(first.id, first)
     # A name that is not written out may be this one.
     return not isinstance(first, ast.Constant) or first.value == queue
 
@@ -181,28 +183,28 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
     found: dict[str, list[ast.expr]] = {}
     for each in tree.body:
         if isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
-            for name in _bound(each):
+            for name in _assigned_names(each):
                 found.setdefault(name, []).append(each.value)
     return {name: values[0] for name, values in found.items() if len(values) == 1}
 
 
-def _repeated(places: list[_Place]) -> list[str]:
+def _setup_lines(fragments: list[_Fragment]) -> list[str]:
     """Return lines that call the same elsewhere, after the import of the names that they use."""
     calls: list[str] = []
     imported: dict[str, list[str]] = {}
-    for place in places:
-        assert isinstance(place.node, ast.Call)
-        arguments = _arguments(place.node, place, imported)
-        name = _name_of(place.node.func)
+    for fragment in fragments:
+        assert isinstance(fragment.node, ast.Call)
+        arguments = _arguments(fragment.node, fragment, imported)
+        name = _name_of(fragment.node.func)
         awaits = "await " if name.endswith("_async") else ""
         calls.append(f"{awaits}DBOS.{name}({arguments})")
     return [*_imports(imported), *calls]
 
 
-def _arguments(call: ast.Call, place: _Place, imported: dict[str, list[str]]) -> str:
-    texts = [_text(each, place, imported) for each in call.args]
+def _arguments(call: ast.Call, fragment: _Fragment, imported: dict[str, list[str]]) -> str:
+    texts = [_text(each, fragment, imported) for each in call.args]
     for each in call.keywords:
-        text = _text(each.value, place, imported)
+        text = _text(each.value, fragment, imported)
         texts.append(f"{each.arg}={text}" if each.arg else f"**{text}")
     return ", ".join(texts)
 
@@ -214,7 +216,7 @@ def _imports(imported: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _text(value: ast.expr, place: _Place, imported: dict[str, list[str]]) -> str:
+def _text(value: ast.expr, fragment: _Fragment, imported: dict[str, list[str]]) -> str:
     """Return the text of an expression; `...` where it is made from what its function knows.
 
     Args:
@@ -224,19 +226,19 @@ def _text(value: ast.expr, place: _Place, imported: dict[str, list[str]]) -> str
     """
     used = [each.id for each in ast.walk(value) if isinstance(each, ast.Name)]
     own = [each for each in used if not hasattr(builtins, each)]
-    if not {name for each in place.tree.body for name in _bound(each)}.issuperset(own):
+    if not {name for each in fragment.tree.body for name in _assigned_names(each)}.issuperset(own):
         return "..."
     if own:
-        imported.setdefault(locate(str(place.file)).name, []).extend(own)
-    text = ast.get_source_segment(decode_source(place.file.read_bytes()), value) or "..."
+        imported.setdefault(locate(str(fragment.file)).name, []).extend(own)
+    text = ast.get_source_segment(decode_source(fragment.file.read_bytes()), value) or "..."
     return ast.unparse(value) if "\n" in text else text
 
 
 # ------------------------------------------------------------- tables and globals
 
 
-def _creates(place: _Place, table: str) -> bool:
-    node = place.node
+def _creates(fragment: _Fragment, table: str) -> bool:
+    node = fragment.node
     if isinstance(node, ast.Call):
         return _name_of(node.func) in _TABLES
     text = node.value if isinstance(node, ast.Constant) else None
@@ -248,30 +250,30 @@ def creation_of(table: str) -> str:
     return rf"(?i:create\s+table)[^(]*\b{re.escape(table)}\b"
 
 
-def _sets(place: _Place, name: str) -> bool:
-    if not isinstance(place.node, ast.stmt) or name not in _bound(place.node):
+def _sets(fragment: _Fragment, name: str) -> bool:
+    if not isinstance(fragment.node, ast.stmt) or name not in _assigned_names(fragment.node):
         return False
-    if place.function is None:
-        return place.is_of_main
+    if fragment.function is None:
+        return fragment.is_of_main
     # What a function around it declares is not the global of this one.
     return any(
-        isinstance(each, ast.Global) and name in each.names for each in ast.walk(place.function)
+        isinstance(each, ast.Global) and name in each.names for each in ast.walk(fragment.function)
     )
 
 
-def _with_what_it_uses(place: _Place) -> list[str]:
+def _with_dependencies(fragment: _Fragment) -> list[str]:
     """Return a statement, after those before it in the same function that set what it uses."""
-    beside = _beside(place)
-    needed, lines = {place.node}, [place.node]
-    for each in reversed(beside[: [other.node for other in beside].index(place.node)]):
+    siblings = _siblings(fragment)
+    needed, lines = {fragment.node}, [fragment.node]
+    for each in reversed(siblings[: [other.node for other in siblings].index(fragment.node)]):
         used = {n.id for node in needed for n in ast.walk(node) if isinstance(n, ast.Name)}
-        if isinstance(each.node, ast.stmt) and used.intersection(_bound(each.node)):
+        if isinstance(each.node, ast.stmt) and used.intersection(_assigned_names(each.node)):
             needed.add(each.node)
             lines.insert(0, each.node)
     return [_statement(each) for each in lines]
 
 
-def _bound(statement: ast.stmt) -> list[str]:
+def _assigned_names(statement: ast.stmt) -> list[str]:
     """Return the names that a statement sets."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return [each.asname or each.name.partition(".")[0] for each in statement.names]
@@ -308,10 +310,14 @@ def _name_of(function: ast.expr) -> str:
 def _is_plain(function: _Function) -> bool:
     given = function.args
     required = len(given.posonlyargs) + len(given.args) - len(given.defaults)
-    return required == 0 and not _enters(function) and not any(d is None for d in given.kw_defaults)
+    return (
+        required == 0
+        and not _launches_or_serves(function)
+        and not any(d is None for d in given.kw_defaults)
+    )
 
 
-def _enters(function: _Function) -> bool:
+def _launches_or_serves(function: _Function) -> bool:
     """Return whether a function launches DBOS, or serves."""
     return any(
         isinstance(each, ast.Call) and _name_of(each.func) in _ENTERED

@@ -75,7 +75,7 @@ _ASSIGNMENTS = re.compile(r"\bSET\b(.*?)(?:\bWHERE\b|\bRETURNING\b|$)", re.IGNOR
 _GIVEN = re.compile(r"%\(\w+\)s|(?<!:):\w+|'[^']*'")  # parameters, and literal text
 
 
-def _does_more_each_time(sql: str, kind: str) -> bool:
+def _is_cumulative(sql: str, kind: str) -> bool:
     """Return whether a second execution leaves something else behind than the first."""
     if kind == "inserted" and not _HARMLESS.search(sql):
         return True
@@ -121,24 +121,24 @@ def fact_extractors(
                 found.append(extractor)
         else:
             kind = _VERBS[verb]
-            does_more = _does_more_each_time(sql, kind)
+            does_more = _is_cumulative(sql, kind)
             fact = Fact(transition_name(table, kind), kind, does_more_each_time=does_more)
-            found.append(functools.partial(_of_table, fact, sql))
+            found.append(functools.partial(_table_facts, fact, sql))
     return tuple(found)
 
 
 def _extractor_of_known_table(verb: str, table: str, sql: str) -> Extractor | None:
     """Return the extractor for a table of DBOS's or the publisher's; None for bookkeeping."""
     if verb == "INSERT" and table in _ROW_EXTRACTORS:
-        return functools.partial(_of_rows, *_ROW_EXTRACTORS[table])
+        return functools.partial(_row_facts, *_ROW_EXTRACTORS[table])
     extract = _CONDITION_EXTRACTORS.get((verb, table))
     # Three times for each workflow DBOS (3.4.0) sets its owner, and nothing else.
     if extract is None or (extract is _status_changed and not _NAMES_STATUS.search(sql)):
         return None
-    return functools.partial(_of_conditions, extract)
+    return functools.partial(_condition_facts, extract)
 
 
-def _of_rows(
+def _row_facts(
     column: str,
     extract: Callable[[Parameters], Fact | None],
     sets: Sequence[Parameters],
@@ -147,20 +147,20 @@ def _of_rows(
     """Return the facts of the rows of an INSERT, each of which has this column."""
     found = []
     for parameters in sets:
-        for row in (parameters,) if column in parameters else _several(parameters, column):
+        for row in (parameters,) if column in parameters else _insert_rows(parameters, column):
             fact = extract(row)
             if fact is not None:
                 found.append(fact)
     return found
 
 
-def _of_conditions(
+def _condition_facts(
     extract: Callable[[Parameters], Iterator[Fact]], sets: Sequence[Parameters], _body: object
 ) -> list[Fact]:
     return [fact for parameters in sets for fact in extract(parameters)]
 
 
-def _of_table(
+def _table_facts(
     fact: Fact, sql: str, sets: Sequence[Parameters], body: Callable[[], str | None]
 ) -> list[Fact]:
     workflow_id = body()
@@ -172,7 +172,7 @@ def _of_table(
 _VERBS = {"INSERT": "inserted", "REPLACE": "inserted", "UPDATE": "updated", "DELETE": "deleted"}
 
 
-def _several(parameters: Parameters, column: str) -> list[Parameters]:
+def _insert_rows(parameters: Parameters, column: str) -> list[Parameters]:
     """Return the rows of a VALUES list of several, where they have this column."""
     rows: dict[str, dict[str, BoundValue]] = {}
     for name, value in parameters.items():

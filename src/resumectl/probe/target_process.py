@@ -62,11 +62,11 @@ from resumectl.probe.dbos_internals import check_names
 from resumectl.probe.error_facts import describe_error
 from resumectl.probe.event_log import EventLog, open_event_log
 from resumectl.probe.execution_context import (
-    NOWHERE,
+    OUTSIDE,
     follow_threads,
     had_own_concurrency,
     here,
-    wait_for_strays,
+    wait_for_background_work,
 )
 from resumectl.probe.hang_watch import HangWatch
 from resumectl.probe.load_target import (
@@ -94,7 +94,7 @@ from resumectl.text import one_line
 
 # A workflow that has ended may have left threads and tasks at work: how long they are waited for.
 T = TypeVar("T")
-_STRAYS_MAX_S = 2.0
+_BACKGROUND_WORK_MAX_S = 2.0
 _QUIET_POLL_S = 0.02
 
 
@@ -294,7 +294,7 @@ class TargetProcess:
         while True:
             while self._reader.unfinished():
                 self._notifier.wait(_QUIET_POLL_S)
-            left = wait_for_strays(pace.stretched(_STRAYS_MAX_S))
+            left = wait_for_background_work(pace.stretched(_BACKGROUND_WORK_MAX_S))
             if not self._reader.unfinished():  # what was left may have begun another
                 return left
 
@@ -319,7 +319,7 @@ class TargetProcess:
         self._event_log.write(ControlReached(now_us(), crash_point))
 
     def _on_commit(self, facts: Sequence[Fact]) -> None:
-        if here() == NOWHERE:
+        if here() == OUTSIDE:
             self._started_by_import.extend(
                 StartedWorkflow(str(fact.workflow_id), fact.what)
                 for fact in facts

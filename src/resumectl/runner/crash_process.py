@@ -65,12 +65,12 @@ def run_crash_process(
             # The pipe ends with its last writer: read before reaping, so it cannot fill up.
             reached = note.read().decode().strip() or None
             # What the kernel says, before anything collects it.
-            seen = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            exit_info = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         except BaseException:
             child.kill()
             raise
-    by_signal = seen is not None and seen.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-    status = seen.si_status if seen is not None else None
+    by_signal = exit_info is not None and exit_info.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+    status = exit_info.si_status if exit_info is not None else None
     return CrashedProcess(
         reached,
         ProcessExit(

@@ -63,7 +63,7 @@ class PostgresDatabases:
         return OwnDatabases(self._url.render_as_string(hide_password=False), self._owner)
 
     @contextmanager
-    def _asked(self) -> Iterator[Connection]:
+    def _connected(self) -> Iterator[Connection]:
         """Yield the one connection, to one thread at a time."""
         with self._lock:
             try:
@@ -104,7 +104,7 @@ class PostgresDatabases:
 
     def copy(self, directory: Path) -> str:  # noqa: ARG002 (it is on the server)
         """Return the URL of a copy of the template."""
-        with self._asked():
+        with self._connected():
             if self._reset is None:
                 with connect(self.template_url, "resumectl") as template:
                     self._reset = PostgresReset.of(template)
@@ -120,7 +120,7 @@ class PostgresDatabases:
         """Reset a copy for another trial, or drop it, whoever is connected."""
         name = str(make_url(url).database)
         is_as_new = self._uses[name] < _USES_MAX and self._reset and self._reset.reset(url)
-        with self._asked() as connection:
+        with self._connected() as connection:
             if is_as_new:
                 self._free.append(name)
             else:
@@ -130,7 +130,7 @@ class PostgresDatabases:
         """Rename a copy so that nobody drops it, and return its URL, without a password."""
         name = str(make_url(url).database)
         kept = name.replace(PREFIX, _PREFIX_KEPT)
-        with self._asked() as connection:
+        with self._connected() as connection:
             connection.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
                     sql.Identifier(name), sql.Identifier(kept)

@@ -190,11 +190,11 @@ class TrialRunner:
         run = _Run(str(plan), [*crashes, None], schedule=schedule_of(planned.repetition))
         for attempt in itertools.count(1):
             is_last = attempt == ATTEMPTS_MAX
-            seen = self._observe(run, is_last=is_last, is_kept=not planned.is_check)
-            if is_last or _is_decided(seen, len(crashes)):
+            observation = self._observe(run, is_last=is_last, is_kept=not planned.is_check)
+            if is_last or _is_decided(observation, len(crashes)):
                 break
-            self.discard(seen)
-        return replace(seen, attempts=attempt)
+            self.discard(observation)
+        return replace(observation, attempts=attempt)
 
     def _observe(self, run: _Run, *, is_last: bool = True, is_kept: bool = True) -> Observation:
         processes: list[ProcessRecord] = []
@@ -207,18 +207,20 @@ class TrialRunner:
                     processes.append(self._run_process(server, order))
                     if crash is not None and processes[-1].reached is None:
                         break  # it was not killed as planned: there is nothing to recover from
-                seen = Observation(
+                observation = Observation(
                     plan=run.plan,
                     processes=tuple(processes),
                     seconds=round(time.monotonic() - began, 4),
                     attempts=1,
                     discarded_contacts=self.take_discarded_contacts(),
                 )
-                is_kept &= is_last or _is_decided(seen, len(run.crashes) - 1)
-                keep_at = self.keep_at(seen) if self.keep_at is not None and is_kept else None
+                is_kept &= is_last or _is_decided(observation, len(run.crashes) - 1)
+                keep_at = (
+                    self.keep_at(observation) if self.keep_at is not None and is_kept else None
+                )
                 if keep_at is not None:
                     self._pool.sandboxes.keep(sandbox, keep_at)
-        return seen
+        return observation
 
     def _order(self, run: _Run, number: int, sandbox: Sandbox, core: int) -> ProcessOrder:
         """Return what the process of this number, from 1, is to do."""
@@ -300,10 +302,10 @@ class MoreTime:
         return self._left >= 0 and self._bytes > before
 
 
-def _is_decided(seen: Observation, crashes: int) -> bool:
+def _is_decided(observation: Observation, crashes: int) -> bool:
     """Return whether another attempt could not show more."""
-    is_reached = seen.crashes_reached == crashes
-    return is_reached or bool(seen.final.failure) or not seen.final.has_settled
+    is_reached = observation.crashes_reached == crashes
+    return is_reached or bool(observation.final.failure) or not observation.final.has_settled
 
 
 def _readable_events(event_file: Path) -> tuple[tuple[Event, ...], str]:

@@ -29,7 +29,7 @@ _POSTGRES_PORT = "5432"
 _MEMORY = ":memory:"
 _WAL_VERSION = slice(18, 20)  # of a file of SQLite's: which version writes it, and which reads it
 _WAL = bytes([2, 2])
-_OF_FILES = frozenset({"sqlite", "duckdb"})  # whose databases are files, and have no server
+_FILE_BACKENDS = frozenset({"sqlite", "duckdb"})  # whose databases are files, and have no server
 _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s/@?#:\[\]]+))(?::(\d{1,5}))?")
 
 
@@ -143,7 +143,7 @@ def locations_of_url(url: str | URL) -> list[Location]:
     """Return where a URL of SQLAlchemy's, with any driver, leads to; none for one in memory."""
     parsed = make_url(url)
     backend = parsed.get_backend_name()
-    if backend in _OF_FILES:
+    if backend in _FILE_BACKENDS:
         return locations_of_arguments(backend, [], {"database": parsed.database})
     if backend == "postgresql":
         return postgres_locations(conninfo_to_dict(conninfo(str_of(parsed))))
@@ -191,19 +191,19 @@ def locations_of_arguments(
         names["dbname"] = named.get("dbname") or named.get("database") or names.get("dbname")
         libpq = ("host", "hostaddr", "port", "dbname", "user", "service")
         return postgres_locations({name: names[name] for name in libpq if names.get(name)})
-    names |= _of_connection_string(" ".join(each for each in positional if isinstance(each, str)))
+    names |= _parse_odbc(" ".join(each for each in positional if isinstance(each, str)))
     host = str(names.get("host") or names.get("server") or names.get("unix_socket") or "")
     port = str(names.get("port") or "")
     database = str(
         names.get("database") or names.get("db") or names.get("dbname") or names.get("dsn") or ""
     )
-    if backend in _OF_FILES:
+    if backend in _FILE_BACKENDS:
         path = None if database in ("", _MEMORY) else os.path.realpath(database)
         return [] if path is None else [Location(backend, "", "", path)]
     return [Location(backend, _same_host(host), port, database)]
 
 
-def _of_connection_string(text: str) -> dict[str, str]:
+def _parse_odbc(text: str) -> dict[str, str]:
     """Return what an ODBC driver is told: `Server=tcp:db.example.com,1433;Database=shop`."""
     pairs = (pair.partition("=") for pair in text.split(";"))
     found = {name.strip().lower(): value.strip(" {}") for name, _, value in pairs}
@@ -342,7 +342,7 @@ class AccessRules:
         """
         path, around = Path(location.database), Path(self.directory).parent
         is_inside = path.is_relative_to(self.directory) or location in self.own
-        if location.backend not in _OF_FILES or is_inside or not path.is_relative_to(around):
+        if location.backend not in _FILE_BACKENDS or is_inside or not path.is_relative_to(around):
             return location
         relative = os.path.relpath(path, self.directory)
         return location._replace(database=os.path.realpath(Path(typed_in, relative)))
@@ -351,7 +351,7 @@ class AccessRules:
         """Return whether a database may be opened as it is."""
         if location in self.own or location in self.allowed:
             return True
-        is_file = location.backend in _OF_FILES
+        is_file = location.backend in _FILE_BACKENDS
         return is_file and Path(location.database).is_relative_to(self.directory)
 
     def reach(self, host: str, port: int | None) -> Reach:

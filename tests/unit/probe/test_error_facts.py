@@ -11,7 +11,7 @@ import pytest
 
 from resumectl.model.target_error import PythonError
 from resumectl.probe.error_facts import describe_error
-from resumectl.probe.hang_watch import Row
+from resumectl.probe.hang_watch import Streak
 from resumectl.probe.load_target import plain
 from resumectl.probe.user_code import INSTALLED
 
@@ -89,8 +89,8 @@ def test_answer_that_is_a_handle_is_the_same_whichever_process_runs_the_workflow
 
 
 def test_thread_that_works_is_not_the_main_one() -> None:
-    row = Row(1)
-    row.holds("a line")
+    streak = Streak(1)
+    streak.add("a line")
     began_s = time.monotonic()
 
     def work() -> None:
@@ -102,6 +102,6 @@ def test_thread_that_works_is_not_the_main_one() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert not row.has_worked
+    assert not streak.has_worked
     work()
-    assert row.has_worked
+    assert streak.has_worked
