@@ -1,4 +1,4 @@
-"""What runs inside the target process: it watches commits, kills, and records what it sees.
+"""Run inside the target process: watch commits, kill at a crash point, record events.
 
-Imports the standard library, and the dbos, sqlalchemy and drivers that are installed there.
+Imports only the standard library, dbos, sqlalchemy and the installed database drivers.
 """

@@ -1,9 +1,10 @@
 """Build the arguments of a workflow from JSON, as its annotations ask for.
 
-The rule: a JSON value is used where its type is the annotated one; text becomes the date, time,
-UUID, decimal, path, bytes or enum member that the annotation names, a number a decimal or a float,
-and an object becomes the dataclass, model or mapping; nothing else is converted. Where the program has imported pydantic,
-pydantic builds, in its strict mode, which is the same rule. Runs in the target process.
+A JSON value of the annotated type is used as it is. Text becomes the date, time, UUID, decimal,
+path, bytes or enum member that the annotation names. A number becomes a decimal or a float. An object
+becomes the dataclass, model or mapping. Nothing else is converted. If the program has imported
+pydantic, pydantic builds the value in its strict mode, which has the same rules. Runs in the target
+process.
 """
 
 import dataclasses
@@ -37,9 +38,9 @@ class CannotBuild(Exception):
 
     Args:
         parameter: Name of the parameter.
-        annotation: What it is annotated with.
-        reason: What is wrong, one line.
-        is_value: Whether another JSON value would do.
+        annotation: Annotation of the parameter.
+        reason: Description of the problem, one line.
+        is_value: Whether another JSON value can be built.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ def build_arguments(
     """Return the arguments of a call, built from JSON values.
 
     Args:
-        function: What is to be called.
+        function: Function to call.
         args: JSON values, by position.
         kwargs: JSON values, by name.
 
     Raises:
-        TypeError: They are too many, or too few, or none is called so.
-        CannotBuild: One of them is not what the annotation asks for.
+        TypeError: There are too many or too few arguments, or a name is unknown.
+        CannotBuild: An argument does not fit its annotation.
     """
     signature = inspect.signature(function)
     bound = signature.bind(*args, **kwargs)
@@ -84,10 +85,10 @@ def build_arguments(
 
 
 def refuse_unbuildable(function: Function) -> None:
-    """Make sure that each parameter that must be given takes some JSON value.
+    """Check that each required parameter takes some JSON value.
 
     Raises:
-        CannotBuild: One of them takes none.
+        CannotBuild: A parameter takes none.
     """
     hints = hints_of(function)
     for name, parameter in inspect.signature(function).parameters.items():
@@ -122,18 +123,18 @@ def _build_argument(name: str, annotation: Annotation, value: object) -> object:
 
 
 def build_value(annotation: Annotation, value: object) -> UserObject:
-    """Return what an annotation asks for, built from a JSON value.
+    """Build the value that an annotation asks for from a JSON value.
 
     Raises:
-        WrongValue: Another JSON value would do.
-        Unbuildable: None would.
+        WrongValue: This JSON value does not fit, and another one can.
+        Unbuildable: No JSON value fits.
     """
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None:
         try:
             adapter = pydantic.TypeAdapter(annotation)
         except pydantic.errors.PydanticUserError:
-            pass  # a class that pydantic does not know either
+            pass  # pydantic does not know this class either
         else:
             return _validated(pydantic, adapter, value)
     return _build(annotation, value)
@@ -150,7 +151,7 @@ def _validated(pydantic: UserObject, adapter: UserObject, value: object) -> obje
 
 # ------------------------------------------------------------- with the standard library
 
-# What a type says of its parts when it says nothing.
+# The type of the parts of a type that declares none.
 _ANYTHING = typing.Any
 _UNCONVERTED = (_ANYTHING, object, inspect.Parameter.empty)
 _PLAIN = (str, int, bool, type(None))
@@ -180,7 +181,7 @@ def _instant(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
-# What text becomes, how it is called, and what it looks like.
+# Type to: function that builds it from text, its name in messages, an example.
 _FROM_TEXT: dict[object, tuple[Callable[[str], object], str, str]] = {
     dt.datetime: (_instant, "a date and time", "2026-01-31T12:00:00+00:00"),
     dt.date: (dt.date.fromisoformat, "a date", "2026-01-31"),
@@ -225,7 +226,7 @@ def _build(annotation: Annotation, value: object) -> object:
 
 
 def _build_class(annotation: Annotation, value: object) -> object:
-    """Return what a plain class, without parts of its own, makes of a value."""
+    """Build an instance of a class that has no type arguments."""
     if annotation in _PLAIN:
         return _expect(type(value) is annotation, annotation, value)
     if annotation is float:
@@ -293,7 +294,7 @@ _MARKS = ("Required", "NotRequired")
 
 
 def _unmarked(annotation: Annotation) -> object:
-    """Return what `Required[…]` or `NotRequired[…]` of a typed dictionary marks."""
+    """Return the type inside `Required[…]` or `NotRequired[…]` of a typed dictionary."""
     if str(typing.get_origin(annotation)).rpartition(".")[2] in _MARKS:
         return typing.get_args(annotation)[0]
     return annotation
@@ -312,7 +313,7 @@ def _build_tuple(
 
 
 def _build_union(annotation: Annotation, members: Sequence[object], value: object) -> object:
-    """Return what the first member that takes the value makes of it."""
+    """Build the value with the first member of the union that takes it."""
     failures: list[Exception] = []
     for each in members:
         try:
@@ -327,7 +328,7 @@ def _build_union(annotation: Annotation, members: Sequence[object], value: objec
 
 
 def _build_part(part: object, annotation: Annotation, value: object) -> object:
-    """Build a part of a value, with its place told in the error."""
+    """Build a part of a value; an error says where the part is."""
     try:
         return _build(annotation, value)
     except WrongValue as error:

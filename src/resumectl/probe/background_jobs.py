@@ -1,4 +1,4 @@
-"""Run DBOS's background jobs as soon as the clock was set ahead, as a restart does.
+"""Run DBOS's background jobs as soon as the clock is set ahead, as a restart does.
 
 To be called in the target process, before the program is imported.
 """
@@ -12,7 +12,7 @@ from dbos._sys_db import SystemDatabase
 from resumectl.probe import pace
 
 _INTERVAL_S = 0.02
-# For two passes of the jobs: a hundredth of it, when no open transaction keeps them from it.
+# For two passes of the jobs. They take a hundredth of it unless an open transaction blocks them.
 _PASS_MAX_S = 0.5
 
 
@@ -43,7 +43,7 @@ class BackgroundJobs:
         setattr(SystemDatabase, "cancel_timed_out_workflows", counted)  # noqa: B010
 
     def wait_for_pass(self) -> None:
-        """Wait until all jobs have run once more, or an open transaction has kept them from it."""
+        """Wait until all jobs have run once more, or an open transaction has blocked them for too long."""
         with self._changed:
-            begun = self._passes + 2  # the next pass to end may have begun before
+            begun = self._passes + 2  # the pass that ends next may have started before this call
             self._changed.wait_for(lambda: self._passes >= begun, pace.stretched(_PASS_MAX_S))

@@ -1,4 +1,4 @@
-"""Describe what a commit contains of writes by workflow bodies, outside of any step."""
+"""Describe the writes of a commit that workflow bodies make outside of any step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ def body_inserts(facts: Sequence[Fact]) -> Iterator[BodyInsert]:
 
 
 def body_updates(facts: Sequence[Fact]) -> Iterator[BodyUpdate]:
-    """Yield the writes that may be repeated, with what they are given.
+    """Yield the writes that may be repeated, with their parameters.
 
     Args:
         facts: Facts of one commit.
@@ -34,6 +34,6 @@ def body_updates(facts: Sequence[Fact]) -> Iterator[BodyUpdate]:
 
 
 def _adds_each_time(fact: Fact, facts: Sequence[Fact]) -> bool:
-    # A transaction that deletes a row and inserts it again does no harm by doing so once more.
+    # A transaction that deletes a row and inserts it again may be repeated.
     deleted = f"{fact.name.rpartition('/')[0]}/deleted"
     return fact.does_more_each_time and all(each.name != deleted for each in facts)

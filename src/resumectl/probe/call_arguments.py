@@ -1,6 +1,6 @@
-"""Describe what a step's body is called with, as text that can be compared.
+"""Describe the arguments of a step's body as text that can be compared.
 
-Knows Python's values, and neither DBOS nor the event log.
+Knows only Python's values, neither DBOS nor the event log.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _PLAIN = (
 
 
 def is_data(value: object) -> bool:
-    """Return whether a value is made of plain values alone: equal ones have equal texts everywhere.
+    """Return whether a value consists of plain values alone, so that equal values have equal texts.
 
     The text of an object of the program's own may differ in each process. A dataclass, or a model of
     pydantic's, that is made of plain values is data.
@@ -47,10 +47,10 @@ def _fields_of(value: object) -> dict[str, object] | None:
 
 
 def enclosed_values(func: object) -> dict[str, object]:
-    """Return the plain values that a function takes from where it was made, by name.
+    """Return the plain values that a function holds besides its arguments, by name.
 
-    A workflow's body can call a step so without arguments: by the names around a lambda, by a
-    default, or by `functools.partial`.
+    A workflow's body can pass values to a step in this way: in the closure of a lambda, in a default,
+    or in `functools.partial`.
     """
     if isinstance(func, functools.partial):
         numbered = {f"_{number}": each for number, each in enumerate(func.args, start=1)}
@@ -61,7 +61,7 @@ def enclosed_values(func: object) -> dict[str, object]:
     defaults = func.__defaults__ or ()
     found |= zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults)  # noqa: B905
     for name, cell in zip(code.co_freevars, func.__closure__ or (), strict=True):
-        with contextlib.suppress(ValueError):  # it is not set yet
+        with contextlib.suppress(ValueError):  # the variable is not set yet
             found[name] = cell.cell_contents
     return _plain(found)
 
@@ -73,12 +73,12 @@ def _plain(values: Mapping[str, object]) -> dict[str, object]:
 def describe_arguments(
     args: Sequence[object], kwargs: Mapping[str, object], *, alive_s: float = 0.0
 ) -> tuple[Argument, ...]:
-    """Return what a step's body is called with, as an event holds it.
+    """Return the arguments of a step's body, as an event records them.
 
     Args:
         args: Positional arguments.
         kwargs: Keyword arguments.
-        alive_s: For how long the process has been at work, in seconds: no duration is longer.
+        alive_s: Time since the process started, in seconds: no duration is longer.
     """
     named = sorted(kwargs.items())
     texts = [*map(stable_repr, args), *named_values(kwargs)]
@@ -91,7 +91,7 @@ def describe_arguments(
 def _described(text: str, value: object, alive_s: float) -> Argument:
     if not is_data(value):
         return Argument(text, is_opaque=True, without_times=())
-    # Without times of the clock; and without those and what may be the seconds of a duration.
+    # Once without times of the clock, and once also without possible durations in seconds.
     without = {stable_repr(without_times(value, seconds)) for seconds in (0.0, alive_s)}
     return Argument(
         text, is_opaque=False, without_times=tuple(sorted(without - {stable_repr(value)}))
@@ -103,10 +103,10 @@ _YEAR_S = 365 * 86_400
 
 
 def without_times(value: object, alive_s: float) -> object:
-    """Return a value with each time in it taken out.
+    """Return a value with each time in it removed.
 
-    A whole number is no time: it may be an id that was made of the clock. Nor is a time that is
-    part of a text, as in a key.
+    A whole number is not a time: it may be an id that was derived from the clock. A time inside a
+    longer text, such as a key, is kept as well.
 
     Args:
         value: Plain data; see `is_data`.
@@ -135,10 +135,10 @@ def _is_time(value: object, alive_s: float) -> bool:
             datetime.datetime.fromisoformat(value)
         except ValueError:
             return False
-        return "-" in value  # also a number of eight digits is one, to Python
+        return "-" in value  # Python reads a number of eight digits as a date
     return isinstance(value, datetime.date | datetime.time | datetime.timedelta)
 
 
 def named_values(values: Mapping[str, object]) -> list[str]:
-    """Return texts such as `n=2`, in the order of the names."""
+    """Return the values as texts such as `n=2`, in the order of the names."""
     return [f"{name}={stable_repr(each)}" for name, each in sorted(values.items())]

@@ -1,8 +1,8 @@
 """Find the line of the user's own code that is being executed.
 
-Reads the frames of this thread; where SQLAlchemy runs synchronous code below a coroutine, those of the
-greenlets around it; where a library has begun a task of its own, those of the tasks beside it; and where
-it has begun a thread, the line at which it did.
+Reads the frames of this thread. If SQLAlchemy runs synchronous code below a coroutine, it reads those of
+the greenlets around it. If a library has started a task, it reads those of the other tasks. If a library
+has started a thread, it returns the line that started the thread.
 """
 
 import asyncio
@@ -15,22 +15,24 @@ from weakref import WeakKeyDictionary
 
 from resumectl.probe.user_code import OWN, is_user_file, outward
 
-_LOOP = "_run_once"  # the function of asyncio's that runs what is ready
-_begun_at: WeakKeyDictionary[object, tuple[str, int]] = WeakKeyDictionary()  # of threads
+_LOOP = "_run_once"  # asyncio's function that runs the ready callbacks
+_begun_at: WeakKeyDictionary[object, tuple[str, int]] = (
+    WeakKeyDictionary()
+)  # threads to the line that started each
 
 
 def user_line(started_in: Path) -> str:
-    """Return the innermost line of the user's code, as in `shop.py, line 12`, or where its thread began.
+    """Return the innermost line of the user's code, such as `shop.py, line 12`, or the line that started the thread.
 
     Args:
         started_in: The user's working directory, for a shorter path.
 
     Returns:
-        The innermost line of a library where no code of the user's is known to be at work; empty where
-        there is nothing of either.
+        The innermost line of a library if no code of the user's is known to run; empty if there is
+        neither.
     """
     stack = list(_frames())
-    # What began the event loop is the line that says least.
+    # The line that started the event loop is the least helpful one, so it comes last.
     loop = (n for n, each in enumerate(stack) if each.f_code.co_name == _LOOP)
     found = _of_user(stack[: next(loop, None)]) or _only_task_frame() or _of_user(stack)
     begun_at = _begun_at.get(threading.current_thread())
@@ -46,10 +48,10 @@ def user_line(started_in: Path) -> str:
 
 
 def note_thread(thread: object) -> None:
-    """Note the line of the user's code at which this thread begins another one.
+    """Note the line of the user's code at which this thread starts another thread.
 
     Args:
-        thread: The other one.
+        thread: The new thread.
     """
     found = _of_user(_frames())
     if found is not None:
@@ -78,7 +80,7 @@ def _frames() -> Iterator[FrameType]:
 
 
 def _only_task_frame() -> FrameType | None:
-    """Return the user's frame among the tasks of this thread's event loop, if it is in one alone."""
+    """Return the user's frame among the tasks of this thread's event loop, if exactly one task has one."""
     try:
         tasks = asyncio.all_tasks()
     except RuntimeError:  # no loop is running here

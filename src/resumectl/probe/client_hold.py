@@ -1,7 +1,7 @@
-"""Let the client of a control run act only when nothing goes on without it, as a late client does.
+"""Let the client of a control run write only when nothing else makes progress, as a late client does.
 
-In a trial, what waits for the clock ends as soon as its process is back, and the client may ask
-later. Without a hold, the two would race in the control run, and its outcome would be luck.
+In a trial, waits for the clock end as soon as the process is back, and the client may call later.
+Without a hold, the two would race in the control run, and its outcome would be random.
 """
 
 import threading
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 
 class ClientHold:
-    """Has the client's thread wait before each of its writes.
+    """Makes the client's thread wait before each of its writes.
 
     Args:
-        wait_for_silence: Waits until nothing has been committed for a while.
+        wait_for_silence: Function that waits until nothing has been committed for a while.
     """
 
     def __init__(self, wait_for_silence: Callable[[], None]) -> None:
@@ -23,7 +23,7 @@ class ClientHold:
 
     @contextmanager
     def while_time_passes(self) -> Iterator[None]:
-        """Enter where time passes: the silence of that pause is not one in which the client acts."""
+        """Enter this context while time passes: the client does not write during that pause."""
         self._time_goes_on.clear()
         try:
             yield
@@ -31,7 +31,7 @@ class ClientHold:
             self._time_goes_on.set()
 
     def before_write(self) -> None:
-        """Wait, if this is the client's thread; the others write when they like."""
+        """Wait if this is the client's thread; other threads write at once."""
         if threading.current_thread() is not threading.main_thread():
             return
         while True:

@@ -1,9 +1,9 @@
 """Set the wall clock of this process ahead, for the program, its libraries and DBOS alike.
 
-A real outage lasts minutes or hours; the second process of a trial starts after a tenth of a
-second. So that a deadline that passes during an outage passes in a trial as well, later processes
-live ahead of time. Monotonic clocks stay, and so do the clocks of a database server and of native
-code.
+A real outage lasts minutes or hours, but the second process of a trial starts after a tenth of a
+second. Later processes therefore run with a clock that is set ahead: a deadline that passes during an
+outage passes in a trial as well. Monotonic clocks and the clocks of database servers and native code
+are unchanged.
 
 Python's own functions are changed in place: a program may have imported `time` by name, and
 `datetime` must stay the class that libraries compare with. This relies on CPython's layout, so
@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 N = TypeVar("N", int, float)
 _NANOSECONDS = 1_000_000_000
 _offset_ns = 0
-_kept: list[object] = []  # what the method tables point to, and nothing else refers to
+_kept: list[object] = []  # keeps alive what only the method tables point to
 
 
 class _Named(Protocol):
@@ -48,14 +48,14 @@ _NO_ARGUMENTS = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_vo
 def _replace_function(
     function: _Named, make: Callable[[Callable[..., N]], Callable[..., N]]
 ) -> None:
-    """Change what a built-in function without arguments does, wherever it was imported to.
+    """Replace a built-in function without arguments, also under the names that it was imported to.
 
     Args:
-        function: Of a module written in C. It cannot fail, for C code lets no exception pass here.
-        make: Returns the new function, given the old one.
+        function: Function of a module that is written in C.
+        make: Returns the new function from the old one. The new one must not raise: C code calls it.
 
     Raises:
-        LookupError: This Python keeps it otherwise.
+        LookupError: This Python stores the function in another way.
     """
     # `m_ml` follows the object's header in `PyCFunctionObject`.
     address = ctypes.c_void_p.from_address(id(function) + object.__basicsize__).value
@@ -68,10 +68,10 @@ def _replace_function(
 
 
 def _replace_class_method(owner: type, name: str, function: Callable[..., object]) -> None:
-    """Change a class method of a class that is written in C.
+    """Replace a class method of a class that is written in C.
 
     Raises:
-        LookupError: This Python keeps it otherwise.
+        LookupError: This Python stores the method in another way.
     """
     (names,) = [each for each in gc.get_referents(owner.__dict__) if isinstance(each, dict)]
     if name not in names:
@@ -89,7 +89,7 @@ def _utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
 
 
 def _shift_seconds_function(original: Callable[..., object]) -> Callable[..., object]:
-    """Of `localtime`, `gmtime` and `ctime`: without a time they mean now."""
+    """Shift `localtime`, `gmtime` or `ctime`: without an argument they use the current time."""
 
     @functools.wraps(original)
     def ahead(seconds: float | None = None, /) -> object:
@@ -99,7 +99,7 @@ def _shift_seconds_function(original: Callable[..., object]) -> Callable[..., ob
 
 
 def _shift_tuple_function(original: Callable[..., str]) -> Callable[..., str]:
-    """Of `strftime` and `asctime`: without a tuple, which comes last, they mean now."""
+    """Shift `strftime` or `asctime`: without a time tuple, the last argument, they use the current time."""
     number = 2 if original is time.strftime else 1
 
     @functools.wraps(original)
@@ -120,7 +120,7 @@ def _shift_clock_function(
 
 
 def install() -> None:
-    """Make the clock one that can be set ahead; to be called before the program is imported.
+    """Replace the clock by one that can be set ahead; call this before the program is imported.
 
     Raises:
         LookupError: This Python does not let its clock be changed.
@@ -131,7 +131,7 @@ def install() -> None:
         time.time, lambda original: lambda *each: original(*each) + _offset_ns / _NANOSECONDS
     )
     _replace_function(time.time_ns, lambda original: lambda *each: original(*each) + _offset_ns)
-    # `date.today` and `datetime.today` ask `time.time` themselves.
+    # `date.today` and `datetime.today` call `time.time`.
     _replace_class_method(datetime.datetime, "now", _now)
     _replace_class_method(datetime.datetime, "utcnow", _utcnow)
     for name in ("localtime", "gmtime", "ctime"):
@@ -146,7 +146,7 @@ def set_ahead(seconds: float) -> None:
     """Set the clock ahead of the machine's.
 
     Args:
-        seconds: How far ahead, in seconds; replaces what was set before.
+        seconds: Offset in seconds; it replaces the offset that was set before.
 
     Raises:
         LookupError: This Python does not let its clock be changed.

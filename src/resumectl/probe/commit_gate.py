@@ -1,6 +1,6 @@
-"""Let commits pass while no other thread is about to kill the process, and limit how many begin.
+"""Let commits pass while no other thread is about to kill the process, and limit how many start.
 
-Threads and counts, no more: knows neither statements nor databases.
+Knows only threads and counts, neither statements nor databases.
 """
 
 import threading
@@ -13,7 +13,7 @@ PATIENCE_S = 1.0
 
 
 class _Door:
-    """The state of a gate: shut while one thread passes alone."""
+    """State of a gate: shut while one thread passes alone."""
 
     __slots__ = ("changed", "is_shut", "lock")
 
@@ -24,7 +24,7 @@ class _Door:
 
 
 class _Passage:
-    """Threads that are in the gate at the same time; entering it is cheap."""
+    """Context of the threads that pass the gate at the same time; entering it is cheap."""
 
     __slots__ = ("_door", "inside")
 
@@ -34,7 +34,7 @@ class _Passage:
 
     def __enter__(self) -> None:
         door = self._door
-        with door.lock:  # the condition's own, without the calls that it puts around it
+        with door.lock:  # the condition's own lock, without the condition's wrapper calls
             while door.is_shut:
                 door.changed.wait()
             self.inside += 1
@@ -48,20 +48,19 @@ class _Passage:
 
 
 class Gate:
-    """Commits pass at the same time; one that the crash matches passes alone.
+    """Gate that commits pass together, and that a commit which the crash matches passes alone.
 
     Between such a commit and the kill nothing else becomes durable.
 
     A commit waits for no lock of the database, so no thread in the gate waits for a thread outside.
-    A statement that a server commits by itself is in the gate as a whole, and may wait for a lock:
-    perhaps that of the very transaction that is to pass alone. That transaction waits for such
-    statements for `PATIENCE_S` seconds at most, stretched where the machine is slow. A statement that
-    has not come back by then waits for a lock, and cannot become durable before the transaction that
-    holds it has ended.
+    An autocommitting statement is in the gate from its start to its end. It may wait for a lock, perhaps
+    for one of the transaction that is to pass alone. That transaction waits for such statements for at
+    most `PATIENCE_S` seconds, or longer on a slow machine. A statement that has not returned by then
+    waits for a lock. It cannot become durable before the transaction that holds the lock has ended.
 
     Attributes:
-        commits: Context for a commit, or for anything that may not happen before a kill.
-        statements: Context for a statement that the server commits by itself.
+        commits: Context for a commit, or for anything that must not happen between commit and kill.
+        statements: Context for an autocommitting statement.
     """
 
     def __init__(self) -> None:
@@ -71,7 +70,7 @@ class Gate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Pass alone: after all threads in the gate have left it, and before any other."""
+        """Enter the gate alone: after all threads in it have left, and before any other enters."""
         changed = self._door.changed
         with changed:
             changed.wait_for(lambda: not self._door.is_shut)
@@ -87,10 +86,10 @@ class Gate:
 
 
 class Hold:
-    """Limits how many transactions begin.
+    """Limit for the number of transactions that start.
 
     Args:
-        places: Maximum number.
+        places: Maximum number of transactions.
     """
 
     def __init__(self, places: int) -> None:

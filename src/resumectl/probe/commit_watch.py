@@ -33,8 +33,8 @@ class _Written:
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
-        self.savepoints: dict[str, int] = {}  # name to the number of facts before it
-        self.places = 0  # that it has taken in the hold
+        self.savepoints: dict[str, int] = {}  # savepoint to the number of facts before it
+        self.places = 0  # number of places taken in the hold
 
 
 def _nothing(_facts: Sequence[Fact]) -> None:
@@ -47,12 +47,12 @@ def no_wait() -> None:
 
 @dataclass(frozen=True, slots=True)
 class WatchedDatabase:
-    """Which tables are DBOS's.
+    """The database whose tables are DBOS's.
 
     Attributes:
         url: URL of DBOS's system database.
         schema: Schema of its tables, on PostgreSQL.
-        has_publisher: Whether resumectl's own publisher runs, whose tables are known too.
+        has_publisher: Whether resumectl's own publisher runs; its tables are known too.
     """
 
     url: str
@@ -62,14 +62,14 @@ class WatchedDatabase:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """What is called while this process writes.
+    """Functions to call while this process writes.
 
     Attributes:
-        on_commit: Called with the facts of each commit, once they are durable.
-        on_survived: Called with them again, once no kill can follow them any more. Threads that
-            wait for a commit are woken here: earlier, they could go on before the kill.
-        before_write: Called ahead of each statement that writes.
-        body: Returns the workflow in whose body, outside of any step, this thread runs.
+        on_commit: Takes the facts of each commit, as soon as they are durable.
+        on_survived: Takes the same facts again, when no kill can follow them any more. Threads that
+            wait for a commit are woken here: woken earlier, they could go on before the kill.
+        before_write: Called before each statement that writes.
+        body: Returns the id of the workflow whose body this thread runs, outside of any step.
     """
 
     on_commit: Callable[[Sequence[Fact]], None] = _nothing
@@ -82,9 +82,9 @@ class CommitWatch:
     """Watches the commits of this process.
 
     Args:
-        database: Which tables are DBOS's.
+        database: The database whose tables are DBOS's.
         trigger: Ends this process at a crash point; None to only watch.
-        listeners: What is called meanwhile.
+        listeners: Functions to call while this process writes.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class CommitWatch:
         self._system_file = sa.make_url(database.url).database
         self._system_schemas = frozenset({database.schema})
         self._is_suspended = False
-        # By the driver's connection, while its transaction is open and has written.
+        # The driver's connection to what its open transaction has written.
         self._written: dict[object, _Written] = {}
         self._gate = Gate()
         held = trigger.crash.hold if trigger is not None else None
@@ -108,16 +108,16 @@ class CommitWatch:
         self._watching = threading.Lock()
 
     def arm(self) -> None:
-        """Watch every connection that this process opens from now on, of whichever engine."""
+        """Watch every connection that this process opens from now on, with any engine."""
         event.listen(sa.Engine, "do_connect", self._watch_dialect)
         for end in ("invalidate", "close", "close_detached"):
             event.listen(sa.Pool, end, self._on_connection_end)
 
     def wait_for_kill(self) -> None:
-        """Return once no commit is about to be followed by the kill.
+        """Wait until no commit is about to be followed by the kill.
 
         A fact can be read in the database before the thread that committed it has killed the
-        process, so a process that ends by itself calls this first.
+        process, so a process calls this before it exits.
         """
         with self._gate.alone():
             pass
@@ -128,7 +128,7 @@ class CommitWatch:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Ignore what is written meanwhile: it is not the program's."""
+        """Ignore writes inside this context: they are not the program's."""
         self._is_suspended = True
         try:
             yield
@@ -138,7 +138,7 @@ class CommitWatch:
     # --- what a dialect does, watched
 
     def _watch_dialect(self, dialect: sa.Dialect, *_how: object) -> None:
-        with self._watching:  # two threads may be the first to connect
+        with self._watching:  # two threads may connect first at the same time
             if "do_commit" not in vars(dialect):
                 self._watch_methods(dialect)
 
@@ -152,7 +152,7 @@ class CommitWatch:
             ("do_savepoint", self._savepoint),
             ("do_rollback_to_savepoint", self._roll_back_to_savepoint),
         ):
-            # On the one dialect object of an engine, and not on its class.
+            # On the dialect object of one engine, not on its class.
             setattr(dialect, name, functools.partial(watched, getattr(dialect, name)))
 
     def _execute(
@@ -214,7 +214,7 @@ class CommitWatch:
         written: _Written,
         facts: list[Fact],
     ) -> None:
-        """Execute in a transaction what would commit by itself: so there is a moment before the commit."""
+        """Execute an autocommitting statement in a transaction, so that there is a moment before the commit."""
         connection.cursor().execute("BEGIN")
         try:
             if carry_out():
@@ -228,10 +228,10 @@ class CommitWatch:
     def _write_at_once(
         self, carry_out: Callable[[], bool], driver: object, facts: list[Fact]
     ) -> None:
-        """Let the server commit what no crash matches: a BEGIN and a COMMIT are two round trips.
+        """Let the server commit a statement that no crash matches: a BEGIN and a COMMIT are two round trips.
 
-        Not on a database with one writer at a time: the statement would wait here for the lock of a
-        thread that waits for it in the gate.
+        Never used on a database with one writer at a time: the statement would wait here for the
+        lock of a thread that waits for it in the gate.
         """
         try:
             with self._gate.statements:
@@ -245,7 +245,7 @@ class CommitWatch:
         self._listeners.on_survived(facts)
 
     def _schemas_behind(self, conn: sa.Connection) -> frozenset[str] | None:
-        # SQLite has a file for each database; on PostgreSQL, DBOS names its schema always.
+        # SQLite has one file for each database; on PostgreSQL, DBOS always names its schema.
         if conn.dialect.name != "sqlite":
             return self._system_schemas
         return None if conn.engine.url.database == self._system_file else frozenset()
@@ -277,7 +277,7 @@ class CommitWatch:
         facts: list[Fact],
     ) -> None:
         commit(connection)
-        del self._written[connection.dbapi_connection]  # its places in the hold are used up
+        del self._written[connection.dbapi_connection]  # its places in the hold stay taken
         self._listeners.on_commit(facts)
 
     def _roll_back(self, roll_back: _EndTransaction, connection: sa.PoolProxiedConnection) -> None:
@@ -285,7 +285,9 @@ class CommitWatch:
         try:
             roll_back(connection)
         finally:
-            if driver in self._written:  # hardly ever: what only reads ends so as well
+            if (
+                driver in self._written
+            ):  # rarely true: a read-only transaction ends with a rollback too
                 self._forget(driver)
 
     def _on_connection_end(self, driver: object, *_how: object) -> None:
@@ -317,14 +319,14 @@ class CommitWatch:
         assert self._held is not None
         for fact in facts:
             if self._held.covers(fact.name):
-                # Before the statement, not before the commit: on SQLite the statement takes the
-                # only write lock, and a thread that waits with it stops those that are to go on.
+                # Before the statement, not before the commit: on SQLite the statement takes the only
+                # write lock. A thread that waits while it holds the lock stops all others.
                 hold.take()
                 written.places += 1
 
 
 def _parameter_sets(parameters: object) -> list[dict[str, object]]:
-    """Return the driver's parameters, one set or several; positional ones get numbers for names."""
+    """Return the driver's parameter sets by name; positional parameters are named by number."""
     if isinstance(parameters, dict):
         return [parameters]
     if isinstance(parameters, tuple):
@@ -334,7 +336,7 @@ def _parameter_sets(parameters: object) -> list[dict[str, object]]:
 
 
 def _merge_facts(facts: list[Fact]) -> list[Fact]:
-    # A message that a workflow sends is a step of it.
+    # A message that a workflow sends is one of its steps.
     if len(facts) == 1 or not any(fact.kind == "step" for fact in facts):
         return facts
     sent = tuple(message for fact in facts for message in fact.sent)

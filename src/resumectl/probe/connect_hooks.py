@@ -1,8 +1,9 @@
-"""Stand before what connects to databases and looks up hosts, in this process.
+"""Intercept connections to databases and lookups of hosts in this process.
 
-Python's audit hooks tell of each connection of `sqlite3` and of sockets, whichever library, thread or
-event loop makes it. libpq connects natively, so what its drivers connect by is replaced; and `connect`
-of `sqlite3` with its class, as an audit hook can replace no argument. Decides nothing: see `containment`.
+Python's audit hooks report each connection of `sqlite3` and of sockets, from any library, thread or
+event loop. libpq connects natively, so the connect functions of its drivers are replaced. An audit
+hook cannot change an argument, so `connect` of `sqlite3` and its class are replaced too. Decides
+nothing: see `containment`.
 """
 
 import asyncio
@@ -24,14 +25,14 @@ import psycopg
 from resumectl.probe.user_objects import DriverObject, Function
 
 SqlitePath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-# Given a connection string and keywords; returns what the driver is to be called with instead.
+# Takes a connection string and keywords; returns those to call the driver with instead.
 Arguments = Callable[[str, Mapping[str, object]], tuple[str, Mapping[str, object]]]
-# Packages of drivers whose connections are watched, whoever makes them.
+# Packages of drivers whose connections are watched, with or without SQLAlchemy.
 WATCHED_PACKAGES = frozenset({"sqlite3", "aiosqlite", "psycopg", "psycopg2", "asyncpg"})
 
 # An item of what `socket.getaddrinfo` returns; the address is the last.
 _AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
-_FACTORY = 5  # how many arguments after the first one `sqlite3.connect` has, up to `factory`
+_FACTORY = 5  # number of arguments of `sqlite3.connect` after the first one, up to `factory`
 _ATTACH = re.compile(
     r"""(?P<attach>(?:^|;)\s*ATTACH\s+(?:DATABASE\s+)?)(?P<file>'(?:[^']|'')*'|"(?:[^"]|"")*")""",
     re.IGNORECASE,
@@ -39,11 +40,13 @@ _ATTACH = re.compile(
 
 
 def add_audit_hook(audited: Mapping[str, Callable[..., None]]) -> None:
-    """Have Python call a function with the arguments of each event of its name.
+    """Install an audit hook that calls a function for each event of some names.
+
+    The hook is a plain function: thousands of other events, such as one for each `id()`, pass through
+    it, and a method takes three times as long.
 
     Args:
-        audited: By event. Of the others there are thousands, as for each `id()`: a plain function takes
-            a third of the time of a method there.
+        audited: Event name to the function that takes the event's arguments.
     """
 
     def audit(name: str, arguments: tuple[object, ...]) -> None:
@@ -56,11 +59,11 @@ def add_audit_hook(audited: Mapping[str, Callable[..., None]]) -> None:
 def contain_sqlite(
     path_of: Callable[[SqlitePath], SqlitePath], authorizes: Callable[..., int]
 ) -> None:
-    """Have each connection of `sqlite3` open and attach other files, and keep its authorizer.
+    """Make each connection of `sqlite3` open and attach other files, under an authorizer.
 
     Args:
-        path_of: Given what was to be opened or attached, returns what is.
-        authorizes: SQLite's authorizer, which is asked ahead of the program's own.
+        path_of: Takes the path that the program opens or attaches; returns the path to use.
+        authorizes: Authorizer of SQLite that is called before the program's own.
     """
     connect: Function = sqlite3.connect
 
@@ -102,7 +105,7 @@ def contain_sqlite(
 
 
 def _with_attached(sql: str, path_of: Callable[[SqlitePath], SqlitePath]) -> str:
-    """Return a statement with other files in its ATTACH."""
+    """Replace the files in the ATTACH of a statement."""
 
     def replaced(found: re.Match[str]) -> str:
         quote = found["file"][0]
@@ -116,7 +119,7 @@ def _with_attached(sql: str, path_of: Callable[[SqlitePath], SqlitePath]) -> str
 
 
 def redirect_postgres(arguments_of: Arguments) -> None:
-    """Have the drivers of PostgreSQL connect to another server, each as soon as it is imported."""
+    """Make each driver of PostgreSQL connect to another server, as soon as it is imported."""
     for owner in (psycopg.Connection, psycopg.AsyncConnection):
         _redirect_class(owner, arguments_of)
     psycopg.connect = psycopg.Connection.connect
@@ -138,12 +141,12 @@ def _redirect_class(owner: DriverObject, arguments_of: Arguments) -> None:
 
 
 def _redirected_libpq(arguments_of: Arguments) -> DriverObject:
-    """Return psycopg's own class of libpq's connections, with a check ahead of these."""
+    """Return a subclass of psycopg's libpq connection that redirects each connection."""
     native: DriverObject = psycopg.pq.PGconn
 
     class OfAnyPGconn(type(native)):  # type: ignore[misc]
         def __instancecheck__(cls, instance: object) -> bool:
-            return isinstance(instance, native)  # which is what it makes
+            return isinstance(instance, native)  # connections are instances of the native class
 
     class PGconn(native, metaclass=OfAnyPGconn):  # type: ignore[misc]
         @classmethod
@@ -169,7 +172,7 @@ def _redirect_psycopg2(arguments_of: Arguments) -> None:
     def redirected(
         dsn: str, connection_factory: object = None, *args: object, **kwargs: object
     ) -> object:
-        # A class of a library's that was imported before is none of this `Connection`.
+        # A library that was imported earlier may use a subclass of the native class.
         given = arguments_of(dsn, {})[0]
         return connect(given, connection_factory or Connection, *args, **kwargs)
 
@@ -192,7 +195,7 @@ def _redirect_asyncpg(arguments_of: Arguments) -> None:
 
 
 def _once_imported(module: str, call: Callable[[], None]) -> None:
-    """Call a function as soon as a module has been imported, which it may have been."""
+    """Call a function as soon as a module has been imported, or now if it has been."""
     if module in sys.modules:
         call()
     else:
@@ -204,7 +207,7 @@ class _AfterImport(MetaPathFinder):
 
     Args:
         module: Full name of the module.
-        call: Called once.
+        call: Function to call once.
     """
 
     def __init__(self, module: str, call: Callable[[], None]) -> None:
@@ -213,7 +216,7 @@ class _AfterImport(MetaPathFinder):
         self._is_asked = False
 
     def find_spec(self, fullname: str, *_where: object) -> ModuleSpec | None:
-        """Leave it to the others to find the module, and stand behind its execution."""
+        """Let the other finders find the module, and call the function after its execution."""
         if fullname != self._module or self._is_asked:
             return None
         self._is_asked = True
@@ -236,11 +239,11 @@ class _AfterImport(MetaPathFinder):
 def watch_lookups(
     looks_up: Callable[..., None], looked_up: Callable[[object, set[str]], None]
 ) -> None:
-    """Tell of each lookup of a host: ahead of it where that is not audited in time, and behind it.
+    """Report each lookup of a host: its result, and before it where the audit event comes too late.
 
     Args:
-        looks_up: Given host and port, in the thread that asks.
-        looked_up: Given host and addresses.
+        looks_up: Takes host and port before a lookup of an event loop, in the calling thread.
+        looked_up: Takes host and addresses after a lookup.
     """
     getaddrinfo: Callable[..., Sequence[_AddressInfo]] = socket.getaddrinfo
     gethostbyname = socket.gethostbyname
@@ -259,7 +262,7 @@ def watch_lookups(
 
     setattr(socket, "getaddrinfo", noted)  # noqa: B010
     socket.gethostbyname = noted_by_name
-    # An event loop looks up in another thread, where no line of the user's is under way.
+    # An event loop looks up in another thread, whose stack has no line of the user's code.
     in_loop: Function = asyncio.BaseEventLoop.getaddrinfo
 
     @functools.wraps(in_loop)
@@ -271,7 +274,7 @@ def watch_lookups(
 
 
 def watch_threads(begins: Callable[[threading.Thread], None]) -> None:
-    """Tell of each thread that is begun, ahead of that, in the thread that begins it."""
+    """Report each new thread, before it starts, in the thread that starts it."""
     start = threading.Thread.start
 
     @functools.wraps(start)

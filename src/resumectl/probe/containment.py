@@ -40,10 +40,10 @@ from resumectl.storage.postgres import conninfo
 
 V = TypeVar("V")
 
-# Drivers whose own `connect` is watched: what SQLAlchemy tells of them would be told twice.
+# Drivers whose own `connect` is watched: SQLAlchemy's event would report them a second time.
 _WATCHED_DRIVERS = frozenset({"pysqlite", "psycopg", "psycopg_async"})
-_IS_JUDGED = "resumectl.is_judged"  # in the record of a connection: by what its URL says
-# What says to libpq where a database is, and who asks; all of it is another's once redirected.
+_IS_JUDGED = "resumectl.is_judged"  # key in a connection's record: its URL has been checked
+# Parameters of libpq that name the server, the database or the user; a redirect replaces all of them.
 _SERVER_PARAMETERS = frozenset(
     {
         "host", "hostaddr", "port", "dbname", "database", "dsn", "user", "password", "passfile",
@@ -56,8 +56,8 @@ class Containment:
     """Refuses what is outside a sandbox, and reports the services on this machine that are used.
 
     Args:
-        sandbox: What is inside, and what is let through.
-        event_log: Event log of this process: a refusal is its last event.
+        sandbox: Rules for what is inside the sandbox and what may be used outside.
+        event_log: Event log of this process; a refusal is its last event.
         started_in: The user's working directory.
         sandbox_url: URL of the trial's own database, with its password.
     """
@@ -69,9 +69,9 @@ class Containment:
         self._event_log = event_log
         self._started_in = started_in
         self._sandbox_url = sandbox_url
-        self._environ = dict(os.environ)  # as the user has it
+        self._environ = dict(os.environ)  # the user's
         self._pid = os.getpid()
-        # Addresses of hosts that are allowed by their names.
+        # Address to the names of allowed hosts.
         self._resolved: dict[str, set[str]] = {}
         self._refusing = threading.Lock()
         self._last = threading.local()  # the address that each thread has connected to
@@ -86,7 +86,7 @@ class Containment:
         }
 
     def install(self) -> None:
-        """Contain this process from now on, and those that it forks; there is no way back."""
+        """Contain this process and its forked children from now on; this cannot be undone."""
         contain_sqlite(self._sqlite_path, self._authorize_sqlite)
         redirect_postgres(self._postgres_arguments)
         event.listen(sa.Engine, "do_connect", self._redirect_engine)
@@ -98,7 +98,7 @@ class Containment:
     # --- databases
 
     def _check_sqlite(self, database: SqlitePath, *_more: object) -> None:
-        """Refuse a file that is outside; one that is redirected was replaced before, if it can be."""
+        """Refuse a file outside the sandbox; a redirected file has been replaced before this, if possible."""
         for location in self._locations("sqlite", [database], {}):
             if self._sandbox.is_open(location):
                 continue
@@ -118,7 +118,7 @@ class Containment:
             self._refuse_database(location)
 
     def _sqlite_path(self, database: SqlitePath) -> SqlitePath:
-        """Return what `sqlite3` is to open or to attach instead."""
+        """Return the path that `sqlite3` opens or attaches instead."""
         for requested in locations_of_arguments("sqlite", [database], {}):
             location = self._sandbox.as_typed(requested, self._started_in)
             replacement = self._sandbox.replacement(location)
@@ -144,12 +144,12 @@ class Containment:
     def _postgres_arguments(
         self, given: str, named: Mapping[str, object]
     ) -> tuple[str, Mapping[str, object]]:
-        """Return the connection string and the keywords that a driver is to be called with instead."""
+        """Return the connection string and keywords to call the driver with instead."""
         replacement = self._check_database(self._locations("postgresql", [given], named))
         if replacement is None:
             return given, named
         url, kept = conninfo(replacement), kept_parameters(conninfo_to_dict(given))
-        # A URL as long as it can be one: asyncpg reads no other connection string.
+        # A URL where possible: asyncpg reads no other connection string.
         return (make_conninfo(url, **kept) if kept else url), kept_parameters(named)
 
     def _redirect_engine(
@@ -175,7 +175,7 @@ class Containment:
             cargs[:] = own
 
     def _check_creator(self, connection: object, record: ConnectionPoolEntry) -> None:
-        """Refuse what a `creator=` function opened, which no event of SQLAlchemy's precedes."""
+        """Refuse a connection that a `creator=` function opened: SQLAlchemy reports it only afterwards."""
         classes = type(record.driver_connection or connection).__mro__
         packages = [each.__module__.partition(".")[0] for each in classes]
         if _IS_JUDGED in (record.record_info or ()) or WATCHED_PACKAGES.intersection(packages):
@@ -195,7 +195,7 @@ class Containment:
         return [self._sandbox.as_typed(each, self._started_in) for each in found]
 
     def _check_database(self, locations: list[Location]) -> str | None:
-        """Return what takes the place of a database, if something does; refuse it if it is outside."""
+        """Return the replacement of a database, if there is one; refuse a database outside the sandbox."""
         for location in locations:
             replacement = self._sandbox.replacement(location)
             if replacement is not None:
@@ -205,7 +205,7 @@ class Containment:
         return None
 
     def _is_open(self, location: Location) -> bool:
-        """Return whether a database may be opened: psycopg looks its host up before libpq does."""
+        """Return whether a database may be opened, also by an address: psycopg resolves the host before libpq does."""
         names = {location.host, *self._resolved.get(location.host, ())}
         return any(self._sandbox.is_open(location._replace(host=each)) for each in names)
 
@@ -225,7 +225,7 @@ class Containment:
         self._refuse_host(host, port)
 
     def _note_addresses(self, host: object, addresses: set[str]) -> None:
-        """Note the addresses of a name that is allowed: what connects to them says no name."""
+        """Note the addresses of an allowed name: a later connection names only the address."""
         name = _text(host)
         if self._sandbox.reach(name, None) in (Reach.ALLOWED, Reach.INSIDE):
             for address in addresses:
@@ -236,7 +236,7 @@ class Containment:
         self._check_address(connecting, address, is_datagram=is_datagram)
 
     def _check_send(self, sending: socket.socket, address: DriverObject) -> None:
-        if address is not None:  # else it is connected
+        if address is not None:  # None: the socket is connected
             self._check_address(sending, address, is_datagram=True)
 
     def _check_address(
@@ -254,7 +254,7 @@ class Containment:
             name = _address_text(host, port)
             reach = self._sandbox.reach(host, port)
         else:
-            return  # to the kernel, as a netlink socket
+            return  # a socket to the kernel, such as netlink
         if reach is Reach.LOOPBACK:
             kind = "datagrams" if is_datagram else "connections"
             self._event_log.write(ServiceContacted(now_us(), name, kind))
@@ -269,20 +269,22 @@ class Containment:
 
     @functools.cached_property
     def _own_name(self) -> str:
-        return socket.gethostname()  # looked up by many a log; an address that comes of it is not
+        return socket.gethostname()  # many loggers look it up; its address is still checked
 
     def _refuse_host(self, host: object, port: object) -> NoReturn:
         at = _address_text(_text(host), port)
         self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
 
     def _refuse(self, what: str, next_step: str) -> NoReturn:
-        """End the process, also where the program would catch an exception."""
+        """Record a refusal and end the process: the program could catch an exception."""
         line = user_line(self._started_in)
-        with self._refusing:  # the first one is told
+        with self._refusing:  # only the first refusal is recorded
             error = f"{what} ({line})" if line else what
             self._event_log.write(AccessRefused(now_us(), error, next_step))
             if os.getpid() != self._pid:
-                os.kill(self._pid, signal.SIGKILL)  # the one of whose children this is
+                os.kill(
+                    self._pid, signal.SIGKILL
+                )  # this is a child of the target process: end that one
             os._exit(ACCESS_REFUSED)
 
 
@@ -296,7 +298,7 @@ def _address_text(host: str, port: object) -> str:
 
 
 def kept_parameters(given: Mapping[str, V]) -> dict[str, V]:
-    """Return the parameters of a connection that mean the same on another server."""
+    """Return the connection parameters that have the same meaning on another server."""
     return {
         name: value
         for name, value in given.items()

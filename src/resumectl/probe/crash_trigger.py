@@ -1,4 +1,4 @@
-"""Count the transitions that a crash matches, and end the process at the one that is due.
+"""Count the transitions that a crash matches, and end the process at the crash point.
 
 Knows neither statements nor databases. The caller makes sure that nothing else is committed between
 a matching commit and the kill.
@@ -21,7 +21,7 @@ class CrashTrigger:
         crash: Where and how to end the process.
         note: Records the crash point, as in `after:alpha-1-7/step-1`, before the kill; must be one
             system call on a descriptor that is already open.
-        pause: Called there instead of ending the process; None to end it.
+        pause: Function to call at the crash point instead of ending the process; None to end it.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class CrashTrigger:
         self._matched = 0
 
     def matching(self, facts: Sequence[Fact]) -> list[Fact]:
-        """Return those of the facts that the crash matches."""
+        """Return the facts that the crash matches."""
         covers = self.crash.at.covers
         return [fact for fact in facts if covers(fact.name)]
 
@@ -52,7 +52,7 @@ class CrashTrigger:
             self._pause()
 
     def count(self, matching: Sequence[Fact]) -> None:
-        """Count facts that the crash matches, and that are committed now."""
+        """Count facts that the crash matches and that have just been committed."""
         self._matched += len(matching)
 
 
@@ -60,7 +60,7 @@ def end_process(method: KillMethod) -> NoReturn:
     """End this process; nothing in this thread runs afterwards.
 
     Args:
-        method: How.
+        method: Method that ends the process.
     """
     if method is KillMethod.EXIT:
         os._exit(EXIT_STATUS)

@@ -1,6 +1,6 @@
-"""Report what DBOS logs as an error: nothing else says why it does not execute a workflow.
+"""Report the errors that DBOS logs: only they say why DBOS does not execute a workflow.
 
-Knows the name of DBOS's logger, and nothing else of it.
+Knows only the name of DBOS's logger.
 """
 
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from resumectl.text import one_line
 
-# A program may log errors without end: this many are reported, and this many characters of each.
+# A program may log errors in a loop: maximum number of reported errors, and of characters of each.
 _ERRORS_MAX = 32
 _LENGTH_MAX = 500
 
@@ -17,7 +17,7 @@ def report_errors(on_error: Callable[[str], None]) -> None:
     """Report each error that is logged.
 
     Args:
-        on_error: Called once with the first line of each, and its cause.
+        on_error: Takes the first line of an error and its cause; called once for each error.
     """
     said: set[str] = set()
 
@@ -29,14 +29,17 @@ def report_errors(on_error: Callable[[str], None]) -> None:
                 on_error(text)
         return True
 
-    # A filter, since DBOS (3.4.0) sets up its logger only where that has no handler.
+    # A filter, not a handler: DBOS (3.4.0) sets up its logger only if that has no handler.
     logging.getLogger("dbos").addFilter(look)
 
 
 def _text_of(record: logging.LogRecord) -> str:
     try:
         first, *_rest = record.getMessage().splitlines() or [""]
-    except (TypeError, ValueError):  # the program's arguments do not fit: its handler tells it
+    except (
+        TypeError,
+        ValueError,
+    ):  # the program's arguments do not fit the message: its handler reports it
         first = str(record.msg)
     error = record.exc_info[1] if record.exc_info else None
     return f"{first} {one_line(error)}" if error else first

@@ -1,6 +1,6 @@
 """List the internal names of DBOS that the probe replaces or calls.
 
-A release that has moved one of them is refused with its name.
+A DBOS release without one of these names is refused, and the refusal names it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from dbos import AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
-# Internal names of DBOS 3.4.0 and what they are looked up in.
+# Objects of DBOS 3.4.0 and the internal names that are looked up in them.
 _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._core.ActiveWorkflowById, "activeList"),
     (WorkflowHandleFuture, "get_result"),
@@ -43,10 +43,10 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
 
 
 def check_names() -> None:
-    """Make sure that this DBOS has what is replaced here.
+    """Check that this DBOS has every name that the probe replaces or calls.
 
     Raises:
-        LookupError: A name has moved.
+        LookupError: A name is missing.
     """
     for owner, name in _NAMES:
         if not hasattr(owner, name):

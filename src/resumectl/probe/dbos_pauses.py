@@ -14,11 +14,11 @@ from dbos import DBOS
 
 from resumectl.probe.user_objects import Function
 
-_LOOK_EVERY_S = 0.02  # at a clock that may be set ahead
+_LOOK_EVERY_S = 0.02  # interval of looks at the clock, which may be set ahead
 
 
 def limit_sleeps(max_s: float) -> None:
-    """Shorten each `DBOS.sleep` that would last longer.
+    """Shorten each `DBOS.sleep` that exceeds a limit.
 
     Args:
         max_s: Maximum duration of a sleep, in seconds.
@@ -32,7 +32,7 @@ def limit_sleeps(max_s: float) -> None:
         setattr(DBOS, name, staticmethod(functools.wraps(original)(sleep)))
 
 
-# What pauses a thread, and the parameter that says for how many seconds at most.
+# Functions that pause a thread, and the parameter with the maximum duration in seconds.
 _PAUSES = (("sleep", "seconds"), ("recv", "timeout_seconds"), ("get_event", "timeout_seconds"))
 
 
@@ -40,7 +40,7 @@ def note_pauses(pause: Callable[[float], AbstractContextManager[None]]) -> None:
     """Note each pause of a thread in DBOS; pauses of coroutines are not noted.
 
     Args:
-        pause: Entered for the time of the pause, with its maximum duration in seconds.
+        pause: Returns a context to enter during the pause, from its maximum duration in seconds.
     """
     for name, parameter in _PAUSES:
         setattr(DBOS, name, staticmethod(_noted_pause(getattr(DBOS, name), parameter, pause)))
@@ -64,7 +64,7 @@ def _noted_pause(
 
 
 def let_waits_follow_the_clock() -> None:
-    """End the waits of `recv` and `get_event` when the wall clock says so, as after a restart."""
+    """Make the waits of `recv` and `get_event` end by the wall clock, as after a restart."""
     event = dbos._utils.LoopAwareEvent
     wait, wait_async = event.wait, event.wait_async
 

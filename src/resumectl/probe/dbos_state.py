@@ -1,4 +1,4 @@
-"""What this process's DBOS is set to, executes, serves and has registered.
+"""Report what this process's DBOS is set to, executes, serves and has registered.
 
 To be called in the target process, before the module under test is imported.
 """
@@ -12,16 +12,16 @@ import dbos._dbos
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig
 
-# Settings of a program that do not hold in a trial: its database, and what talks to others.
+# Settings of a program that a trial replaces: its database, and connections to other services.
 _REPLACED = frozenset(
     {"system_database_engine", "conductor_key", "conductor_url", "enable_otlp", "run_migrations"}
 )
-# Settings that differ in every trial without any bearing on what the program does.
+# Settings that differ in every trial and do not affect what the program does.
 _IRRELEVANT = frozenset({"log_level", "run_migrations"})
 
 
 def configure(overrides: Mapping[str, object]) -> None:
-    """Let these settings win over whatever the application gives to `DBOS(config=…)`."""
+    """Give these settings precedence over those of the application's `DBOS(config=…)`."""
     original = DBOS.__init__
 
     @functools.wraps(original)
@@ -45,12 +45,12 @@ def configure(overrides: Mapping[str, object]) -> None:
 
 
 class _Process:
-    """What this process's DBOS does, as far as no public name tells it."""
+    """State of this process's DBOS for which DBOS has no public name."""
 
     def __init__(self) -> None:
         self.instance: DBOS | None = None
         self.replaced: list[str] = []  # names of the program's settings
-        self.database = ""  # that the program sets itself, without a password
+        self.database = ""  # the one that the program sets, without a password
         self.is_version_computed = False  # by DBOS, from the sources of the workflows
         self.served: set[str] = set()  # names of queues
         self.has_recovered = False
@@ -65,9 +65,9 @@ def replaced_settings() -> Sequence[str]:
 
 
 def _database_of(config: DBOSConfig) -> str:
-    """Return which database the program itself would use, without a password.
+    """Return the database that the program itself would use, without a password.
 
-    Empty where it leaves that to DBOS, which is the same in each process.
+    Empty if the program leaves the choice to DBOS, which makes the same one in each process.
     """
     engine, url = config.get("system_database_engine"), config.get("system_database_url")
     named = engine.url if engine is not None else url
@@ -78,7 +78,7 @@ def _database_of(config: DBOSConfig) -> str:
 
 
 def own_database() -> str:
-    """Return which system database the program itself sets; see `_database_of`."""
+    """Return the system database that the program itself sets; see `_database_of`."""
     return _process.database
 
 
@@ -109,12 +109,12 @@ def serving(queue: str) -> Iterator[None]:
 
 
 def has_recovered() -> bool:
-    """Return whether DBOS has put back everything that it recovers at its launch."""
+    """Return whether DBOS has requeued everything that it recovers at its launch."""
     return _process.has_recovered
 
 
 def note_recovery() -> None:
-    """Have the end of the recovery noted that DBOS begins at its launch."""
+    """Note the end of the recovery that DBOS starts at its launch."""
     original = getattr(dbos._dbos, "startup_recovery_thread")  # noqa: B009 (not exported)
 
     @functools.wraps(original)
@@ -125,26 +125,26 @@ def note_recovery() -> None:
     setattr(dbos._dbos, "startup_recovery_thread", recovered)  # noqa: B010
 
 
-# The attribute in which DBOS 3.4.0 keeps a function's registered name, and what it puts before
-# the name of the workflow that runs a step by itself.
+# The attribute in which DBOS 3.4.0 keeps a function's registered name, and the prefix of
+# the workflow that DBOS creates to run a single step.
 _REGISTERED_NAME = "dbos_function_name"
 _TEMPORARY_PREFIX = "<temp>."
 
 
-def is_workflow(found: object) -> bool:
+def is_workflow(value: object) -> bool:
     """Return whether this is a function, or a bound method, that DBOS knows as a workflow."""
-    return _registered_name(found) in _registered()
+    return _registered_name(value) in _registered()
 
 
-def is_step(found: object) -> bool:
+def is_step(value: object) -> bool:
     """Return whether this is a function, or a bound method, that DBOS knows as a step."""
-    name = _registered_name(found)
+    name = _registered_name(value)
     return name is not None and f"{_TEMPORARY_PREFIX}{name}" in _registered()
 
 
-def _registered_name(found: object) -> str | None:
-    # A type delegates to nothing, and a stand-in for anything has every attribute.
-    name = getattr(found, _REGISTERED_NAME, None) if callable(found) else None
+def _registered_name(value: object) -> str | None:
+    # A mock object has every attribute, so the type of the name is checked too.
+    name = getattr(value, _REGISTERED_NAME, None) if callable(value) else None
     return name if isinstance(name, str) else None
 
 

@@ -1,7 +1,6 @@
-"""What a database's driver does with a statement, besides executing it.
+"""Find out how a database driver commits a statement and counts its rows.
 
-The drivers of SQLite and PostgreSQL differ in what they commit by themselves, and in how they
-count rows. Asks SQLAlchemy's connections, and changes nothing.
+The drivers of SQLite and PostgreSQL differ in both. Reads SQLAlchemy's connections and changes nothing.
 """
 
 import functools
@@ -14,33 +13,34 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 _COUNTS_OTHERWISE = re.compile(r"\bRETURNING\b|^\s*WITH\b", re.IGNORECASE)
 
 
-@functools.lru_cache(maxsize=4096)  # of most of DBOS's writes SQLite says that they changed none
+@functools.lru_cache(
+    maxsize=4096
+)  # cached: SQLite reports no changed row for most of DBOS's writes
 def _counts_otherwise(sql: str) -> bool:
     return _COUNTS_OTHERWISE.search(sql) is not None
 
 
 def changed_nothing(cursor: DBAPICursor, sql: str) -> bool:
-    """Whether a statement, now executed, has changed no row.
+    """Return whether an executed statement has changed no row.
 
-    As an INSERT … ON CONFLICT DO NOTHING whose row was there. SQLite counts the rows of a
-    RETURNING only as they are fetched, and a SELECT over writing CTEs counts its own: of
-    these it is not known, and they are taken to have changed something.
+    An INSERT … ON CONFLICT DO NOTHING changes none if the row exists. SQLite counts the rows of a
+    RETURNING only when they are fetched, and a SELECT over writing CTEs counts its own rows. The
+    number is unknown for these, so they count as having changed something.
 
     Args:
-        cursor: The driver's, which has executed it.
-        sql: The statement.
+        cursor: Cursor of the driver that has executed the statement.
+        sql: Text of the statement.
     """
     return cursor.rowcount == 0 and not _counts_otherwise(sql)
 
 
-# Before these the driver of SQLite begins a transaction, and before no other statement; it
-# looks behind comments.
+# The driver of SQLite begins a transaction only before these statements. It skips comments.
 _BEGINS = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL
 )
 
 
-@functools.lru_cache(maxsize=4096)  # asked before each write
+@functools.lru_cache(maxsize=4096)  # cached: called before each write
 def _begins(sql: str) -> bool:
     return _BEGINS.match(sql) is not None
 
@@ -51,20 +51,19 @@ class _SqliteConnection(Protocol):
 
 
 def commits_by_itself(conn: sa.Connection, dbapi_connection: object, sql: str) -> bool:
-    """Whether a write is committed as soon as it is executed, and no COMMIT follows.
+    """Return whether a write is committed as soon as it is executed, without a COMMIT.
 
     Args:
-        conn: On which it is about to be executed.
-        dbapi_connection: The driver's behind it, or what SQLAlchemy puts around an asynchronous
-            one.
-        sql: The statement.
+        conn: Connection that is about to execute the statement.
+        dbapi_connection: Connection of the driver, or SQLAlchemy's adapter of an asynchronous one.
+        sql: Text of the statement.
     """
     if conn.dialect.name == "sqlite":
         raw = dbapi_connection
         if isinstance(raw, sa.AdaptedConnection):
             raw = raw.driver_connection
         driver = cast(_SqliteConnection, raw)
-        # A level that is AUTOCOMMIT for SQLAlchemy is None for the driver.
+        # SQLAlchemy's isolation level AUTOCOMMIT is None for the driver.
         return not driver.in_transaction and (driver.isolation_level is None or not _begins(sql))
     is_so_for_sqlalchemy = conn.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
     return is_so_for_sqlalchemy or getattr(dbapi_connection, "autocommit", False) is True

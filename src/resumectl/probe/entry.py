@@ -1,7 +1,7 @@
 """Carry out one request of the runner in a child process of the fork server, and end.
 
-Run as `python -m resumectl.probe.entry DESCRIPTOR` where the child is to have an interpreter of its
-own: its request stands in the file of that descriptor.
+Run as `python -m resumectl.probe.entry DESCRIPTOR` if the child needs an interpreter of its own. The
+file of that descriptor holds the request.
 """
 
 import json
@@ -22,7 +22,7 @@ def run_request(request: ChildRequest) -> NoReturn:
     """Carry out a request, and end this process.
 
     Args:
-        request: What to do.
+        request: Request of the runner.
     """
     try:
         if isinstance(request, MakeTemplate):

@@ -28,7 +28,7 @@ from resumectl.probe.user_code import innermost_in_traceback, is_user_file
 from resumectl.text import one_line
 
 _MESSAGE_MAX = 2_000
-# A name that the program asks the environment for, without saying what to do where it is not set.
+# An environment variable that the program reads without a default.
 _ASKED = re.compile(
     r"""(?:getenv|environ\.get)\(\s*["'](\w+)["']\s*\)|["'](\w+)["']\s+not\s+in\s+(?:os\.)?environ"""
 )
@@ -45,8 +45,8 @@ class Unrunnable(Exception):
     """The command line names something that cannot be run.
 
     Args:
-        summary: What is wrong, one line.
-        cause: What is known of it.
+        summary: Description of the problem, one line.
+        cause: Facts from which advice is made.
     """
 
     def __init__(self, summary: str, cause: ClassWithoutName | Mistyped) -> None:
@@ -55,7 +55,7 @@ class Unrunnable(Exception):
 
 
 def describe_error(error: BaseException, *, roots: Sequence[Path]) -> TargetError:
-    """Return what an event tells of an error.
+    """Return the facts of an error, as an event records them.
 
     Args:
         error: The error as it was caught.
@@ -96,7 +96,7 @@ def _relative_path(error: BaseException, roots: Sequence[Path]) -> str | None:
 
 
 def _missing_table(error: BaseException, roots: Sequence[Path]) -> MissingTable | None:
-    """Return the table that an error says is missing, and where the program creates it."""
+    """Return the missing table that an error names, and where the program creates it."""
     table = _NO_TABLE.search(str(error))
     if table is None:
         return None
@@ -112,7 +112,7 @@ def _missing_table(error: BaseException, roots: Sequence[Path]) -> MissingTable 
 
 
 def _half_imported(error: BaseException) -> str | None:
-    """Return the module that an error misses a name of while it is still being imported."""
+    """Return the partially imported module in which an error misses a name."""
     name, file = None, None
     if isinstance(error, ImportError):
         name, file = error.name, error.path
@@ -127,7 +127,7 @@ def _half_imported(error: BaseException) -> str | None:
 
 
 def _unset_global(error: BaseException) -> GlobalSetup | None:
-    """Return where the program's `main` sets the global variable that an error is about."""
+    """Return the code of the program's `main` that sets the global variable of an error."""
     frames = [each for each in _frames(error.__traceback__) if is_user_file(_file_of(each))]
     if not frames:
         return None
@@ -152,11 +152,11 @@ def _file_of(at: TracebackType) -> str:
 
 
 def _missing_module(error: BaseException, roots: Sequence[Path]) -> MissingModule | None:
-    """Return the module that an error says is missing, and where it could come from."""
+    """Return the missing module that an error names, and where it could come from."""
     if not (isinstance(error, ModuleNotFoundError) and error.name):
         return None
     package = error.name.partition(".")[0]
-    # Several distributions may share a package that has no file, unless it is the user's.
+    # A package without a file may be shared by several distributions, unless it is the user's.
     imported = sys.modules.get(package)
     is_users = any(is_user_file(f"{each}/") for each in getattr(imported, "__path__", ()))
     if is_users or getattr(imported, "__file__", None):
@@ -172,7 +172,7 @@ def _missing_module(error: BaseException, roots: Sequence[Path]) -> MissingModul
 
 
 def _needs_file(roots: Sequence[Path]) -> str | None:
-    """Return the file of a project that names the distributions that it needs."""
+    """Return the file of a project that lists its dependencies."""
     candidates = (root / name for root in reversed(roots) for name in _NEEDS_FILES)
     return next((str(each) for each in candidates if each.is_file()), None)
 
@@ -185,11 +185,11 @@ def _version_of(package: str) -> str:
 
 
 def source_directory(module: str, roots: Sequence[Path]) -> Path | None:
-    """Return the directory from which a module could be imported, were it on the path.
+    """Return the directory that would have to be on the path to import a module.
 
     Args:
         module: Full name of the module.
-        roots: Directories to begin at; those above them are looked at too.
+        roots: Directories to search, with their parent directories.
     """
     top = module.partition(".")[0]
     for root in roots:
@@ -209,7 +209,7 @@ def _project_of(source: Path) -> str | None:
 
 
 def _missing_variables(error: BaseException) -> tuple[str, ...]:
-    """Return the environment variables that an error is, or may be, about."""
+    """Return the environment variables that may have caused an error."""
     missing = _missing_variable(error)
     if missing is not None:
         return (missing,)
@@ -233,7 +233,7 @@ def _frames(at: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _unset_variables(at: TracebackType | None) -> set[str]:
-    """Return the variables that the files of a traceback ask for and that are not set."""
+    """Return the unset variables that the files of a traceback read."""
     files = {each.tb_frame.f_code.co_filename for each in _frames(at)}
     return {
         name
@@ -253,14 +253,14 @@ def _text_of(file: str) -> str:
 
 
 def source_files(roots: Sequence[Path], mention: str) -> list[Path]:
-    """Return the files that may say how something is set up.
+    """Return the files that may contain setup code.
 
-    These are the user's modules that were imported, and files beside the target that mention what
-    is missing, or import one of these modules: other programs may lie in the same directory.
+    These are the user's imported modules, and files beside the target that mention the missing
+    thing or import one of these modules. Other programs may be in the same directory.
 
     Args:
         roots: Directories of the program.
-        mention: Pattern of what mentions it.
+        mention: Pattern of a text that mentions the missing thing.
     """
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     imported = [Path(each) for each in files if isinstance(each, str) and is_user_file(each)]

@@ -1,7 +1,7 @@
 """Append events to the event file, which outlives this process.
 
-One `os.write` for each event, to a descriptor that is already open: what was written is there after
-a SIGKILL. Knows nothing of DBOS, and nothing of SQL.
+Each event is one `os.write` to an open descriptor, so a SIGKILL loses no written event. Knows neither
+DBOS nor SQL.
 """
 
 import os
@@ -12,7 +12,7 @@ from resumectl.model.process_exit import DISK_FULL
 
 
 class EventLog:
-    """The event file of this process, which ends if an event cannot be written.
+    """Event file of this process; the process ends if an event cannot be written.
 
     Args:
         descriptor: Descriptor of a file that is open for appending.

@@ -1,7 +1,7 @@
 """Find out in which workflow and step this thread runs, and what a workflow has left running.
 
-DBOS's context does not follow a bare thread or a pool's job, so where each was begun is noted
-beside it; DBOS sees nothing of it. To be called in the target process, before the program is imported.
+DBOS's context does not follow a bare thread or a pool's job, so the context in which each was started
+is noted here. DBOS does not see it. To be called in the target process, before the program is imported.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _changing = threading.Lock()
 
 
 def here() -> Context:
-    """Return the workflow and step of this thread; in a thread unknown to DBOS, of its beginning."""
+    """Return the workflow and step of this thread, or of the code that started it if DBOS does not know it."""
     if DBOS.workflow_id is not None:
         return DBOS.workflow_id, DBOS.step_id
     at: Context | None = getattr(_job, "at", None)
@@ -42,7 +42,7 @@ def here() -> Context:
 
 
 def follow_threads() -> None:
-    """Note from now on where threads, jobs of pools and tasks are begun."""
+    """Note from now on in which workflow and step threads, jobs of pools and tasks are started."""
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
     create_task: Callable[..., asyncio.Task[object]] = asyncio.BaseEventLoop.create_task
 
@@ -51,7 +51,7 @@ def follow_threads() -> None:
         at = here()
         setattr(thread, _ATTRIBUTE, at)
         start(thread)
-        # A pool's thread stays, for the next job: what counts is its jobs.
+        # A pool keeps its thread for the next job: only the jobs are counted.
         if not getattr(_job, "is_submitting", False):
             _note(thread, at)
 
@@ -87,27 +87,27 @@ def follow_threads() -> None:
 
 
 def wait_for_background_work(max_s: float) -> int:
-    """Wait for the threads, jobs and tasks that workflows have begun, and return how many are left.
+    """Wait for the threads, jobs and tasks that workflows have started, and return how many still run.
 
     Args:
         max_s: Maximum time to wait, in seconds.
     """
     deadline = time.monotonic() + max_s
     while (left := _count_running()) and time.monotonic() < deadline:
-        # Of three kinds, one of which cannot be waited for, and some are begun meanwhile.
+        # Polled: tasks cannot be waited for from here, and new work may start during the wait.
         time.sleep(0.005)
     return left
 
 
 def had_own_concurrency() -> bool:
-    """Return whether a step or a body has had two threads, jobs or tasks of its own at once."""
+    """Return whether a step or a body has had two threads, jobs or tasks of its own at the same time."""
     return _had_concurrency
 
 
 def _note(begun: BackgroundWork, at: Context) -> None:
     global _had_concurrency
     if at != OUTSIDE:
-        # What DBOS begins for a body, as for its children, is ordered by what it records.
+        # Work that DBOS starts for a body, such as a child, has a recorded order.
         is_own = at[1] is not None or _is_begun_by_user()
         with _changing:
             if is_own and not _had_concurrency:

@@ -1,9 +1,8 @@
-"""A process that has imported everything, and forks one target process for each run.
+"""Import everything once, and fork one target process for each run.
 
-Run as `python -m resumectl.probe.fork_server SOCKET ROOT ISOLATION`. Where it forks, it runs no thread
-and has no database open, and it imports nothing of the program: that is for its children. It ends when
-the runner does, however that ends, and takes all children, the directory of all sandboxes and their
-databases with it.
+Run as `python -m resumectl.probe.fork_server SOCKET ROOT ISOLATION`. While it forks, it runs no thread
+and has no database open. It imports nothing of the program: its children do. It ends when the runner
+ends, in any way, and then removes all children, the directory of all sandboxes and their databases.
 
 Requests and replies are lines of JSON on the socket: see `model.orders`.
 """
@@ -53,16 +52,16 @@ from resumectl.storage.owned_databases import drop_owned_by, stop_embedded
 from resumectl.text import one_line
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-# DBOS tries again for ever where the disk is full, and nobody would hear of it.
+# DBOS retries for ever when the disk is full, and reports nothing.
 _WARM_UP_MAX_S = 30
 
 
 class ForkServer:
-    """Starts target processes as requested, and reports how they end.
+    """Server that starts target processes on request and reports how they end.
 
     Args:
         control: Socket to the runner.
-        is_forking: Whether a child continues as a copy of this process, or as a new interpreter.
+        is_forking: Whether a child continues as a copy of this process; else it starts a new interpreter.
     """
 
     def __init__(self, control: socket.socket, *, is_forking: bool) -> None:
@@ -72,7 +71,7 @@ class ForkServer:
         self._children: dict[int, int] = {}  # pid to the request's number
 
     def serve(self) -> None:
-        """Carry out requests until the runner has ended."""
+        """Carry out requests until the runner ends."""
         wakeup, signalled = os.pipe()
         os.set_blocking(signalled, False)
         signal.set_wakeup_fd(signalled)
@@ -96,12 +95,14 @@ class ForkServer:
         for pid in self._children:
             _kill(pid)
         if self._owned is not None:
-            with suppress(psycopg.OperationalError):  # the server has ended, as its own has
+            with suppress(
+                psycopg.OperationalError
+            ):  # the database server has ended with its own owner
                 drop_owned_by(self._owned.owner, self._owned.server_url)
 
     def _received(self) -> bytes:
-        """Return what the runner sent; empty once it has ended."""
-        # If it was killed with a reply unread, the kernel resets the connection.
+        """Return the bytes that the runner sent; empty when it has ended."""
+        # The kernel resets the connection if the runner was killed before it read a reply.
         with suppress(ConnectionError):
             return self._control.recv(1 << 16)
         return b""
@@ -135,7 +136,7 @@ class ForkServer:
         self._reply(Started(request.number, pid))
 
     def _warm_up(self, request: WarmUp) -> str:
-        """Return what went wrong; after that, this process can only end."""
+        """Run the warm-up, and return its error; empty if there is none. After an error this process must end."""
         if not self._is_forking:
             return ""
         signal.signal(signal.SIGALRM, _too_long)
@@ -146,7 +147,7 @@ class ForkServer:
             queue = request.publisher_queue
             warm_up(directory, request.database_url, config, queues=[queue] if queue else [])
             if queue:
-                # Registers the publisher with DBOS: a program under test may have one of its own.
+                # This registers the publisher with DBOS. A program under test may have a class of the same name.
                 builtin = importlib.import_module(BUILTIN_MODULE)
                 builtin.warm_up_publisher(directory, request.database_url, config)
         except Exception as error:  # noqa: BLE001 (reported by the runner)
@@ -154,7 +155,7 @@ class ForkServer:
         finally:
             signal.alarm(0)
         gc.collect()
-        gc.freeze()  # no child's collector touches, and copies, what all have in common
+        gc.freeze()  # a child's garbage collector must not touch, and so copy, the shared objects
         return ""
 
     def _be_child(self, request: ChildRequest) -> NoReturn:
@@ -184,19 +185,19 @@ class ForkServer:
                 return
             if exited is None:
                 return
-            # What the kernel says, before anything collects it; then all that it had begun.
+            # Read the kernel's report before the process is reaped; then kill the processes that it started.
             _kill(exited.si_pid)
             os.waitpid(exited.si_pid, 0)
             number = self._children.pop(exited.si_pid)
             self._reply(Exited(number, exited.si_code, exited.si_status))
 
     def _reply(self, reply: Reply) -> None:
-        with suppress(ConnectionError):  # nobody is there to hear it: the next read says so
+        with suppress(ConnectionError):  # the runner has ended: the next read reports it
             self._control.sendall(to_json(reply).encode() + b"\n")
 
 
 def _kill(pid: int) -> None:
-    # The child leads a session and a group of its own, from its first line on.
+    # The child leads its own session and process group from its first line on.
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     with suppress(ProcessLookupError):
@@ -208,16 +209,16 @@ def _too_long(_number: int, _frame: object) -> NoReturn:
 
 
 def main() -> None:
-    """Serve the socket whose descriptor is given, then leave nothing behind."""
+    """Serve the socket of a given descriptor, then delete everything."""
     descriptor, root, isolation = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner handles it
     pace.measure()
     try:
         ForkServer(socket.socket(fileno=descriptor), is_forking=isolation == "fork").serve()
     finally:
         stop_embedded(root)
         shutil.rmtree(root, ignore_errors=True)
-    os._exit(0)  # a warm-up that failed has left threads, for which nobody waits
+    os._exit(0)  # a failed warm-up leaves threads; do not wait for them
 
 
 if __name__ == "__main__":

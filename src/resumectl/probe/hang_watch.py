@@ -1,4 +1,4 @@
-"""Notice, in the target process, that an uninterrupted run will not end, and where it stands.
+"""Notice, in the target process, that an uninterrupted run will not end, and where it hangs.
 
 A thread looks at the main thread twice a second. Before DBOS is launched it ends a process that
 serves or stands; later it records where the main thread stands, shortly before the time is up.
@@ -33,16 +33,16 @@ from resumectl.probe.user_code import innermost_in_stack, outward
 from resumectl.storage.snapshot_reader import SnapshotReader
 
 _LOOK_EVERY_S = 0.5
-_LOOKS_MIN = 8  # within the time that a run may take
-# So many looks in a row see the same: a process that gets no processor does not look either.
+_LOOKS_MIN = 8  # within the time limit
+# Number of consecutive equal looks. A process that gets no CPU does not look either.
 _LOOKS_AT_SERVER = 2
-# Of the time that a run may take, so much may be spent at one line before DBOS is launched.
+# Fraction of the time limit that may pass at one line before DBOS is launched.
 _STANDS_PART = 1 / 3
-_CPU_SHARE_MAX = 0.02  # of that time, what a thread that only waits uses the processor
-_LAST_LOOK_S = 1.0  # before the time is up
+_CPU_SHARE_MAX = 0.02  # share of that time for which a waiting thread may use the CPU
+_LAST_LOOK_S = 1.0  # before the time limit
 _OTHERS_MAX = 3
 
-# Module and function of what serves until it is told to end.
+# Module and function of servers that run until they are stopped.
 _SERVERS = frozenset({
     ("socketserver", "serve_forever"), ("uvicorn.server", "run"), ("hypercorn.run", "run"),
     ("aiohttp.web", "run_app"), ("waitress.server", "run"), ("gunicorn.arbiter", "run"),
@@ -56,7 +56,7 @@ class HangWatch:
     Args:
         event_log: Event log of this process.
         roots: Directories of the program.
-        time_limit_s: Maximum duration of the run, in seconds; None: nobody looks.
+        time_limit_s: Maximum duration of the run, in seconds; None to watch nothing.
 
     Attributes:
         roots: Directories of the program.
@@ -123,10 +123,10 @@ class HangWatch:
 
 
 class Streak:
-    """Counts how often in a row the same was seen.
+    """Counter of consecutive looks that found the same state.
 
     Args:
-        length: How many looks in a row are enough.
+        length: Number of consecutive looks that is enough.
     """
 
     def __init__(self, length: int) -> None:
@@ -136,7 +136,7 @@ class Streak:
         self._since_s = self._cpu_s = 0.0
 
     def add(self, state: object) -> bool:
-        """Return whether the same was seen often enough; None never is."""
+        """Count a look, and return whether the state has been the same often enough; None never is."""
         if state is None or state != self._last:
             self._last, self._times = state, 0
             self._since_s, self._cpu_s = time.monotonic(), _cpu_of_main_s()
@@ -147,12 +147,12 @@ class Streak:
     def has_worked(self) -> bool:
         """Return whether the main thread has used the processor since the first of these looks."""
         passed_s = time.monotonic() - self._since_s
-        # Where the machine is slow, as much work is a smaller part of the time.
+        # On a slow machine the same work is a smaller part of the time.
         return pace.stretched(_cpu_of_main_s() - self._cpu_s) > passed_s * _CPU_SHARE_MAX
 
 
 def _cpu_of_main_s() -> float:
-    """Return how long the main thread has used the processor: DBOS's own threads never rest."""
+    """Return the CPU time of the main thread, in seconds: DBOS's own threads are never idle."""
     return time.clock_gettime(time.pthread_getcpuclockid(threading.main_thread().ident or 0))
 
 
@@ -164,12 +164,14 @@ def _is_serving(frame: FrameType | None) -> bool:
 
 def _is_waiting() -> bool:
     """Return whether the main thread waits for something other than a processor or a disk."""
-    stat = Path(f"/proc/self/task/{os.getpid()}/stat").read_text()  # its id is the process's
+    stat = Path(
+        f"/proc/self/task/{os.getpid()}/stat"
+    ).read_text()  # the main thread's id is the process id
     return stat.rpartition(")")[2].split()[0] == "S"
 
 
 def _other_lines(roots: Sequence[Path]) -> tuple[CodeLine, ...]:
-    """Return where other threads stand in the user's code."""
+    """Return the lines of the user's code that other threads execute."""
     main = threading.main_thread().ident
     frames = [each for ident, each in sys._current_frames().items() if ident != main]
     found = [innermost_in_stack(each, roots) for each in frames]

@@ -1,6 +1,6 @@
 """Load the program under test: a workflow function, a Scenario, or the built-in publisher.
 
-Runs in the target process, the only place where code of the program is loaded.
+Runs in the target process, the only process that loads code of the program.
 """
 
 import asyncio
@@ -41,13 +41,13 @@ def load_target(target: Target, database_url: str, deployed_as: str | None = Non
     """Import the program under test.
 
     Args:
-        target: What the command line named.
+        target: The target that the command line names.
         database_url: URL of the trial's database, for the built-in publisher.
-        deployed_as: Module or file of the release before this one, whose name it takes over.
+        deployed_as: Module or file of the previous release, whose module name this one gets.
 
     Raises:
         LookupError: There is no such file or module.
-        Unrunnable: It is neither a workflow nor a Scenario, or its arguments do not fit.
+        Unrunnable: The target is neither a workflow nor a Scenario, or its arguments do not fit.
     """
     if target.entry is None:
         builtin = importlib.import_module(BUILTIN_MODULE)
@@ -71,11 +71,11 @@ def load_target(target: Target, database_url: str, deployed_as: str | None = Non
 def with_import_as_client(
     scenario: Scenario, target: Target, started: Sequence[StartedWorkflow]
 ) -> Scenario:
-    """Return a scenario whose client is the import of the program, if that starts the workflow.
+    """Return a scenario whose client is the import of the program, if the import starts the workflow.
 
     Args:
         scenario: Scenario of the target.
-        target: What the command line named.
+        target: The target that the command line names.
         started: Workflows that the import has started.
     """
     name = target.entry[1] if target.entry is not None else ""
@@ -89,7 +89,7 @@ def _wait_for(workflow_ids: Sequence[str]) -> object:
 
 
 def after_launch(target: Target) -> Function | None:
-    """Return the function that the program's `main` would call after launch; None if there is none.
+    """Return the function to call after launch, which the program's `main` would call; None if not set.
 
     Raises:
         Unrunnable: There is no such function, or it takes arguments.
@@ -115,12 +115,12 @@ def after_launch(target: Target) -> Function | None:
 def _resolve_name(
     module: ModuleType, target: tuple[str, str], *, option: str = ""
 ) -> tuple[object, UserObject]:
-    """Return what a dotted name means in a module, after the object that it was looked up in.
+    """Return the owner of a dotted name in a module, and the object that the name stands for.
 
     Args:
         module: The module.
-        target: Its file or name, and the dotted name.
-        option: What is typed ahead of them.
+        target: File or name of the module, and the dotted name.
+        option: Text that the user types before the target, for the error.
     """
     file, name = target
     owner: object = None
@@ -159,30 +159,30 @@ def _start_and_wait(
 
 def digest_of(target: Target) -> str:
     """Return a digest of the text of the file under test; empty for the publisher."""
-    # A namespace has no file, and a scenario in it has no name.
+    # A namespace package has no file, and no name in it can be a target.
     file = locate(target.entry[0]).file if target.entry is not None else None
     return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
 
 
 def awaited(value: object) -> object:
-    """Return what a scenario's function returned; await it if it is a coroutine."""
+    """Return the result of a scenario's function; await it if it is a coroutine."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 def plain(value: UserObject, within: tuple[int, ...] = ()) -> Plain:
-    """Return what a request or an observation returned as plain data.
+    """Return the result of a request or an observation as plain data.
 
     Args:
-        value: Any object.
-        within: `id()` of the objects that it is a part of.
+        value: Object of the program.
+        within: `id()` of each object that contains the value.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if all(hasattr(type(value), each) for each in _OF_A_HANDLE):
-        # Its class says whether this process runs the workflow, which differs after a crash.
+        # The class of a handle depends on whether this process runs the workflow; it may differ after a crash.
         return f"handle of {value.get_workflow_id()}"
     if id(value) in within:
-        return "…"  # a part of itself
+        return "…"  # the value contains itself
     inner = (*within, id(value))
     if isinstance(value, Mapping):
         pairs = (
@@ -195,10 +195,10 @@ def plain(value: UserObject, within: tuple[int, ...] = ()) -> Plain:
 
 
 def checked_counts(effects: object) -> dict[str, dict[str, int]]:
-    """Return what a scenario's `effects` returned, checked.
+    """Check the result of a scenario's `effects`, and return it as plain data.
 
     Raises:
-        TypeError: It returned something else than effect to what about to how often.
+        TypeError: The result is not a mapping of effects to mappings of texts to counts.
     """
     said = 'effects() returns effect to what about to how often: {"charge": {"order-1": 1}}'
     if not isinstance(effects, Mapping):

@@ -1,8 +1,8 @@
-"""Import the module of a target, also under the name that an earlier release of it has.
+"""Import the module of a target, also under the name of an earlier release.
 
-Runs in the target process. A deploy puts an edited file in the place of the old one, so the next
-release is imported under the old name. Under another name, what the first process pickled would
-import the old file again beside the new one, and DBOS would know each workflow twice.
+Runs in the target process. A deploy replaces the old file by an edited one, so the next release is
+imported under the old name. Under another name, unpickling a value of the first process would import
+the old file beside the new one, and DBOS would know each workflow twice.
 """
 
 import importlib
@@ -16,12 +16,12 @@ from types import ModuleType
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a module is.
+    """Location of a module.
 
     Attributes:
         parts: Its full name, split at the dots.
-        file: Its file; None if it has none, as a namespace package or a built-in module.
-        root: The directory to import it from; None if Python finds it without.
+        file: Its file; None for a namespace package or a built-in module.
+        root: Directory that must be on the path; None if Python finds the module already.
     """
 
     parts: Sequence[str]
@@ -63,14 +63,14 @@ def import_target(name: str, deployed_as: str | None = None) -> ModuleType:
 
     Args:
         name: `FILE.py` or `package.module`.
-        deployed_as: The module of an earlier release, in the same form: the name to have.
+        deployed_as: Module of an earlier release, in the same form; its name is used.
 
     Raises:
         LookupError: There is no such file.
     """
     location = locate(name)
     if location.root is not None:
-        # Modules beside the file can be imported, as when it is run.
+        # Modules beside the file can be imported, as when Python runs the file.
         sys.path.insert(0, str(location.root))
     parts = location.parts if deployed_as is None else locate(deployed_as).parts
     is_in_a_package = location.root is None or len(location.parts) > 1
@@ -80,7 +80,7 @@ def import_target(name: str, deployed_as: str | None = None) -> ModuleType:
 
 
 def import_once(name: str) -> ModuleType:
-    """Return a module: the one that was imported from the same file, if there is one.
+    """Return a module; import it only if no module was imported from the same file.
 
     Args:
         name: `FILE.py` or `package.module`.
@@ -96,14 +96,14 @@ def import_once(name: str) -> ModuleType:
 
 
 def _import_as(file: Path, own: Sequence[str], name: Sequence[str]) -> ModuleType:
-    """Import a file under a full name, and the packages around it under the first parts of it.
+    """Import a file under a full name, and its packages under the first parts of that name.
 
-    A file that is in no package is imported so in any case: its name may be that of a module of
+    A file outside of any package is always imported in this way: its name may be that of a module of
     the standard library.
     """
     package: ModuleType | None = None
     if len(own) == len(name):
-        # The directory of the outermost package is as many levels up as the name has parts.
+        # The number of parts of the name is the number of levels up to the outermost package.
         inner = file.parent if file.stem != "__init__" else file.parent.parent
         directories = [inner, *inner.parents][: len(own) - 1][::-1]
         for level, directory in enumerate(directories, start=1):

@@ -1,4 +1,4 @@
-"""Stretch the lab's own limits where the machine is slow or busy.
+"""Stretch resumectl's own time limits where the machine is slow or busy.
 
 The measure is the start of a process that imports DBOS: the same work on every machine, done at the
 start of each run. A limit that a user has set is not stretched. Only starts that are slower than on
@@ -33,5 +33,5 @@ def slowness_of(start_up_s: float) -> float:
 
 
 def stretched(seconds: float) -> float:
-    """Return how long this takes here that takes so many seconds on a quiet machine."""
+    """Return a duration on this machine, in seconds, from the duration on a quiet one."""
     return seconds * _slowness

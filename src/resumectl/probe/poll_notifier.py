@@ -22,11 +22,11 @@ from resumectl.probe.dbos_state import serving
 from resumectl.probe.sql_facts import ENDED, Fact
 from resumectl.probe.user_objects import Function
 
-# Polls that remain, for what no commit announces, such as a place that becomes free on a queue.
+# Remaining polls, for what no commit announces, such as a free slot on a queue.
 _BACKLOG_POLL_S = 0.01
 _IDLE_POLL_S = 0.2
 _RESULT_POLL_S = 0.05
-_SHORT_POLL_S = 0.02  # where nothing wakes it
+_SHORT_POLL_S = 0.02  # for waits that nothing wakes
 LISTENER_POLL_S = 0.005
 # A look at a queue costs as much as a step: what is enqueued meanwhile is found by the next.
 _POLL_MIN_S = 0.02
@@ -44,7 +44,7 @@ class PollNotifier:
 
     Args:
         backlog: Ids of the workflows that have not ended before the launch.
-        waits: Entered while the result of the workflow of this id is waited for.
+        waits: Returns a context to enter while the result of a workflow is awaited, given its id.
     """
 
     def __init__(
@@ -52,13 +52,15 @@ class PollNotifier:
     ) -> None:
         self._waits = waits
         self._changed = threading.Condition()
-        # Workflow to queue; None where it is not known, as of one that is put back.
+        # Workflow to queue; None if the queue is not known, as for a requeued workflow.
         self._backlog: dict[str, str | None] = dict.fromkeys(backlog)
         self._enqueued: Counter[str | None] = Counter()
         self._registered = 0
-        self._committed = threading.Event()  # whatever it was
+        self._committed = threading.Event()  # set at every commit
         self._ended: set[str] = set()
-        self._looked_at: dict[str, float] = {}  # queue to the clock's seconds
+        self._looked_at: dict[
+            str, float
+        ] = {}  # queue to time of the last look, in seconds of the monotonic clock
 
     def committed(self, facts: Sequence[Fact]) -> None:
         """Wake the threads that poll for what a commit has made durable."""
@@ -95,9 +97,9 @@ class PollNotifier:
             self._committed.clear()
 
     def wait_for_work(self, queue: str, last_count: int, timeout_s: float) -> int:
-        """Wait until something has been enqueued since, and return the count to give next time."""
+        """Wait until something new is enqueued, and return the count to pass to the next call."""
         now = time.monotonic()
-        # A pause between two looks, and no wait: what is enqueued meanwhile does not end it.
+        # A minimum pause between two looks: a new workflow on the queue does not end it.
         time.sleep(max(0.0, self._looked_at.get(queue, 0.0) + _POLL_MIN_S - now))
         deadline = now + min(timeout_s, _IDLE_POLL_S)
         with self._changed:
@@ -118,7 +120,7 @@ class PollNotifier:
             )
 
     def wait_for_queue(self, last_count: int, timeout_s: float) -> int:
-        """Wait until a queue has been registered since, and return the count to give next time."""
+        """Wait until a new queue is registered, and return the count to pass to the next call."""
         with self._changed:
             self._changed.wait_for(lambda: self._registered != last_count, timeout_s)
             return self._registered
@@ -174,7 +176,7 @@ class PollNotifier:
         _remember_the_version()
 
     def _notice_waits_in_process(self) -> None:
-        """Note also the waits for a workflow that was started here: they do not poll."""
+        """Note waits for a workflow that this process started, too: they do not poll."""
         wait: Function = WorkflowHandleFuture.get_result
         wait_async: Callable[..., Awaitable[object]] = WorkflowHandleAsyncTask.get_result
 
@@ -248,7 +250,7 @@ def _remember_the_version() -> None:
 
 
 class _Stop:
-    """Replaces the stop event of a thread that polls: its wait is between two polls."""
+    """Replacement for the stop event of a thread that polls; its `wait` runs between two polls."""
 
     def __init__(self, stop: threading.Event, wait: Callable[[int, float], int]) -> None:
         self._stop = stop

@@ -1,8 +1,8 @@
-"""The libraries that a program imports: told by a life, and imported once by its zygote.
+"""Import a program's libraries once, in the fork server, instead of in every target process.
 
-Without that, every life of a program on a web framework spends most of its time importing it.
-The program's own files are never among them, nor a package that has to do with DBOS: these are
-to be imported in each life, under its own configuration and watch.
+A target process reports which libraries the program has imported. Without this, each process of a
+program on a web framework spends most of its time importing the framework. The program's own files
+and packages that use DBOS are left out: each process imports them under its own configuration.
 """
 
 import gc
@@ -24,10 +24,10 @@ _IMPORT_MAX_S = 120
 
 
 def libraries_since(before: Collection[str]) -> list[str]:
-    """Modules of libraries that were imported since, in the order in which they were begun.
+    """Return the library modules imported since an earlier moment, in the order of their import.
 
     Args:
-        before: The names of those that had been.
+        before: Names of the modules that were imported at that moment.
     """
     found = [name for name in list(sys.modules) if name not in before]
     of_dbos = {name.partition(".")[0] for name in found if _knows_dbos(sys.modules[name])}
@@ -52,14 +52,14 @@ def _is_installed(name: str) -> bool:
 
 
 def preload(names: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Import libraries in this process, from which lives are forked.
+    """Import libraries in this process, from which target processes are forked.
 
-    First in a child that is thrown away: what cannot be imported here, or begins a thread that
-    a fork would lose, is left to the lives.
+    A discarded child process tries first. A library that cannot be imported here, or that starts a
+    thread which a fork would lose, is left to the target processes.
 
     Args:
-        names: Of modules.
-        environ: What the lives have in their environment.
+        names: Full names of the modules.
+        environ: Environment variables of the target processes.
     """
     wanted = [name for name in names if name not in sys.modules]
     with _with(environ):
@@ -115,6 +115,6 @@ def _imported(names: Sequence[str]) -> Iterator[str]:
 def _can_be_imported(name: str) -> bool:
     try:
         importlib.import_module(name)
-    except BaseException:  # noqa: BLE001 (it is left to the lives, which say what is wrong)
+    except BaseException:  # noqa: BLE001 (the target processes import it, and report the error)
         return False
     return True

@@ -21,7 +21,7 @@ def _contain() -> None:
     order = from_json(ContainmentOrder, os.environ[CONTAINMENT_VARIABLE])
     access = order.access
     sandbox = AccessRules.of_trial(access, order.directory, order.database_url)
-    # A relative path leads into the sandbox of a trial, whose process is at work there.
+    # A relative path leads into the sandbox of a trial, where its process runs.
     sandbox = replace(sandbox, mirrored=os.path.realpath(access.prepare_in))
     Containment(
         sandbox,

@@ -13,19 +13,20 @@ _sink: Sink | None = None
 def effect(name: str, *about: object) -> None:
     """Record that something happened outside: a charge, an e-mail, a shipment.
 
-    Costs nothing outside a trial. In one it is durable at once: it counts although the
-    process dies at the next instant, as the charge itself would.
+    Costs nothing outside a trial. In a trial the record is durable at once: it counts even if the
+    process is killed at the next instant, as the charge itself would.
 
     Args:
-        name: What happened, as in `charge`; promises are made of it.
-        about: What tells one from another, as an order's id: two with the same are a repetition.
+        name: Name of the effect, such as `charge`; promises use this name.
+        about: Values that identify one effect, such as an order id. The same values again are a
+            repetition.
     """
     if _sink is not None:
         _sink(name, about)
 
 
 def send_effects_to(sink: Sink | None) -> None:
-    """Say where effects are recorded; None for nowhere."""
+    """Set the function that records effects; None to record none."""
     global _sink
     _sink = sink
 
@@ -40,16 +41,17 @@ def _no_effects() -> Mapping[str, Mapping[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is put to the test, and what it promises.
+    """A program under test, and what it promises.
 
     Args:
-        request: Does what a client does: starts, enqueues, sends, waits; returns plain data.
-            Called in every life, as a client tries again, so under the same workflow ids.
-        prepare: Called once a trial, before the first life launches DBOS.
-        observe: Called in the last life when all is quiet; returns plain data about the
-            outside world, which is compared with an uninterrupted run.
-        effects: Called as observe is; returns effect to what tells one from another to how
-            often it happened, as the outside world counts them: `{"charge": {"order-1": 1}}`.
+        request: Function that acts as the client: it starts, enqueues, sends or waits, and returns
+            plain data. It is called in every process, as a client that retries, so it must use the
+            same workflow ids each time.
+        prepare: Function to call once in each trial, before the first process launches DBOS.
+        observe: Function to call in the last process when all workflows have ended. It returns
+            plain data about the outside world, which is compared with uninterrupted runs.
+        effects: Function to call at the same time as `observe`. It returns how often each effect
+            happened, as the outside world counts them: `{"charge": {"order-1": 1}}`.
         promises: Effect or step name to `exactly-once`, `at-least-once` or `at-most-once`.
     """
 

@@ -1,6 +1,6 @@
-"""Find where a program does what its `main` does after launch: queues, tables, globals.
+"""Find the setup code of a program: code that registers queues, creates tables or sets globals.
 
-Reads source text; imports nothing of the program. Pure but for reading files.
+Only reads source files; imports nothing of the program.
 """
 
 import ast
@@ -26,14 +26,14 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class _Fragment:
-    """A piece of a program's text.
+    """A fragment of a program's source.
 
     Args:
-        file: Where it is.
-        tree: The whole of that file.
-        node: The piece.
-        function: The innermost function around it; None at the top level.
-        is_of_main: Whether it is run only where the file is the main program.
+        file: File of the fragment.
+        tree: Syntax tree of the file.
+        node: Syntax tree of the fragment.
+        function: Innermost function around the fragment; None at the top level.
+        is_of_main: Whether it runs only if the file is the main program.
     """
 
     file: Path
@@ -44,18 +44,18 @@ class _Fragment:
 
     @property
     def is_callable(self) -> bool:
-        """Return whether its function takes no argument and neither launches DBOS nor serves."""
+        """Whether its function takes no argument and neither launches DBOS nor serves."""
         return self.function is not None and _is_plain(self.function)
 
     @property
     def rank(self) -> int:
-        """Return how late it is preferred: first what can be called, then what a main does."""
+        """Rank, the best first: a function that can be called, then code of a main, then other functions."""
         if self.is_callable:
             return 0
         return 1 if self.function is None or _launches_or_serves(self.function) else 2
 
     def to_setup_code(self, lines: Iterable[str]) -> SetupCode:
-        """Return it as an event holds it.
+        """Return the fragment as setup code, as an event records it.
 
         Args:
             lines: Python lines that do the same elsewhere.
@@ -70,10 +70,10 @@ class _Fragment:
 
 
 def find_queue(files: Iterable[Path], queue: str) -> SetupCode | None:
-    """Return the best place that registers a queue, and those beside it; None if there is none.
+    """Return the best code that registers a queue, with the registrations beside it; None if there is none.
 
     Args:
-        files: Source files, those to be preferred first.
+        files: Source files, the preferred ones first.
         queue: Name of the queue.
     """
     found = _first(files, lambda fragment: _registers(fragment, queue))
@@ -84,13 +84,13 @@ def find_queue(files: Iterable[Path], queue: str) -> SetupCode | None:
 
 
 def find_tables(files: Iterable[Path], table: str) -> SetupCode | None:
-    """Return the best place that creates tables; None if there is none.
+    """Return the best code that creates tables; None if there is none.
 
-    It has no lines where the object that creates the tables is made by its function.
+    The result has no lines if a local variable of the function creates the tables.
 
     Args:
-        files: Source files of the program, those to be preferred first.
-        table: Name of the table that is missing.
+        files: Source files of the program, the preferred ones first.
+        table: Name of the missing table.
     """
     found = _first(files, lambda fragment: _creates(fragment, table))
     if found is None:
@@ -101,12 +101,12 @@ def find_tables(files: Iterable[Path], table: str) -> SetupCode | None:
 
 
 def find_global(file: Path, name: str) -> GlobalSetup | None:
-    """Return the place where a program's `main` sets a global variable; None if there is none.
+    """Return the code of a program's `main` that sets a global variable; None if there is none.
 
-    Its lines are the statement, after those that set what it uses.
+    Its lines are the statement, after the statements that set the names it uses.
 
     Args:
-        file: File of the module whose variable it is.
+        file: File of the module that has the variable.
         name: Name of the variable.
     """
     found = _first([file], lambda fragment: _sets(fragment, name))
@@ -123,7 +123,7 @@ def find_global(file: Path, name: str) -> GlobalSetup | None:
 
 
 def _siblings(fragment: _Fragment) -> list[_Fragment]:
-    """Return all pieces of the same function, in order."""
+    """Return all fragments of the same function, in order."""
     return [
         each
         for each in _descendants(
@@ -174,12 +174,12 @@ def _registers(fragment: _Fragment, queue: str) -> bool:
     first = next(iter([*fragment.node.args, *named]), None)
     if isinstance(first, ast.Name):
         first = _constants(fragment.tree).get(first.id, first)
-    # A name that is not written out may be this one.
+    # A computed name may be the name that is searched.
     return not isinstance(first, ast.Constant) or first.value == queue
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
-    """Return what names at the top level of a file are set to, those that are set once."""
+    """Return the values of the top-level names of a file that are set exactly once."""
     found: dict[str, list[ast.expr]] = {}
     for each in tree.body:
         if isinstance(each, ast.Assign | ast.AnnAssign) and each.value is not None:
@@ -189,7 +189,7 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
 
 
 def _setup_lines(fragments: list[_Fragment]) -> list[str]:
-    """Return lines that call the same elsewhere, after the import of the names that they use."""
+    """Return lines that make the same calls in another file, after the imports of the names they use."""
     calls: list[str] = []
     imported: dict[str, list[str]] = {}
     for fragment in fragments:
@@ -217,12 +217,12 @@ def _imports(imported: dict[str, list[str]]) -> list[str]:
 
 
 def _text(value: ast.expr, fragment: _Fragment, imported: dict[str, list[str]]) -> str:
-    """Return the text of an expression; `...` where it is made from what its function knows.
+    """Return the text of an expression; `...` if it uses a local variable of its function.
 
     Args:
         value: The expression.
         place: Where it is.
-        imported: By module, the names that the text needs; more are added.
+        imported: Module to the names that the text needs; this function adds names.
     """
     used = [each.id for each in ast.walk(value) if isinstance(each, ast.Name)]
     own = [each for each in used if not hasattr(builtins, each)]
@@ -255,14 +255,14 @@ def _sets(fragment: _Fragment, name: str) -> bool:
         return False
     if fragment.function is None:
         return fragment.is_of_main
-    # What a function around it declares is not the global of this one.
+    # Only a `global` statement of the innermost function counts.
     return any(
         isinstance(each, ast.Global) and name in each.names for each in ast.walk(fragment.function)
     )
 
 
 def _with_dependencies(fragment: _Fragment) -> list[str]:
-    """Return a statement, after those before it in the same function that set what it uses."""
+    """Return a statement, after the earlier statements of the same function that set the names it uses."""
     siblings = _siblings(fragment)
     needed, lines = {fragment.node}, [fragment.node]
     for each in reversed(siblings[: [other.node for other in siblings].index(fragment.node)]):
@@ -274,7 +274,7 @@ def _with_dependencies(fragment: _Fragment) -> list[str]:
 
 
 def _assigned_names(statement: ast.stmt) -> list[str]:
-    """Return the names that a statement sets."""
+    """Return the names that a statement assigns."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return [each.asname or each.name.partition(".")[0] for each in statement.names]
     if isinstance(statement, _Function | ast.ClassDef):
@@ -292,7 +292,7 @@ def _assigned_names(statement: ast.stmt) -> list[str]:
 
 
 def _statement(node: ast.AST) -> str:
-    """Return the text of a statement in one line, as it may stand below `global`."""
+    """Return the text of a statement in one line, to be placed below a `global` statement."""
     if isinstance(node, ast.AnnAssign) and node.value is not None:
         return f"{ast.unparse(node.target)} = {ast.unparse(node.value)}"
     return ast.unparse(node) if not isinstance(node, _Function | ast.ClassDef) else "..."

@@ -11,27 +11,27 @@ from typing import Any, NamedTuple
 
 from resumectl.model.crash_plan import encoded, transition_name
 
-# What a statement binds to a name: its type is that of the column.
+# A value that a statement binds to a parameter: its type is that of the column.
 BoundValue = Any
 Parameters = Mapping[str, BoundValue]
 
 
-class Fact(NamedTuple):  # some ten of them are made for each message that is published
+class Fact(NamedTuple):  # some ten objects for each published message
     """A transition that a statement makes durable, once it is committed."""
 
-    name: str  # as in alpha-1-7/step-1
-    kind: str  # the last part of it, without a number: accepted, step, inserted, …
+    name: str  # such as alpha-1-7/step-1
+    kind: str  # last part of the name, without a number: accepted, step, inserted, …
     workflow_id: str | None = None
-    what: str = ""  # for people: a step's name, a queue's
-    queue: str | None = None  # of what is enqueued
-    by_body: str | None = None  # the workflow whose body, outside of any step, writes to a table
+    what: str = ""  # for people: name of the step or the queue
+    queue: str | None = None  # queue of an enqueued workflow
+    by_body: str | None = None  # workflow whose body writes to a table, outside of any step
     does_more_each_time: bool = False
-    given: tuple[Parameters, ...] = ()  # to the statement of a body
-    sql: str = ""  # of a body
-    sent: tuple[str, ...] = ()  # messages, as they are stored; a step's own share its commit
+    given: tuple[Parameters, ...] = ()  # parameters of a body's statement
+    sql: str = ""  # text of a body's statement
+    sent: tuple[str, ...] = ()  # stored messages; those of a step share its commit
 
 
-# Outcomes of a workflow, as DBOS 3.4.0 spells them, to the names of their transitions.
+# Status of a workflow in DBOS 3.4.0 to the name of the transition.
 _STATUS_FACTS = {
     "PENDING": "claimed",
     "ENQUEUED": "requeued",
@@ -40,7 +40,7 @@ _STATUS_FACTS = {
     "CANCELLED": "cancelled",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
 }
-NOTIFIED = "notified"  # a message to a workflow, unless it is a step's
+NOTIFIED = "notified"  # a message to a workflow that no step sent
 STARTED = frozenset({"accepted", "enqueued"})
 ENDED = frozenset({"succeeded", "failed", "cancelled", "dead-lettered"})
 
@@ -55,7 +55,9 @@ _CLAUSE = re.compile(r"\b(?:FOR(?:\s+NO\s+KEY)?|DO)\s+UPDATE\b", re.IGNORECASE)
 _ROW_OF_SEVERAL = re.compile(r"(\w+)_m(\d+)")
 
 
-@functools.lru_cache(maxsize=4096)  # a program has a few hundred, and makes each many times
+@functools.lru_cache(
+    maxsize=4096
+)  # a program has a few hundred statements, and executes each many times
 def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
     """Return the writes of a statement, including those of its CTEs, as verb, schema and table."""
     if not _IS_WRITE.search(sql):
@@ -65,9 +67,9 @@ def writes(sql: str) -> tuple[tuple[str, str, str], ...]:
     return tuple((verb.split()[0].upper(), schema, table) for verb, schema, table in found)
 
 
-# A second execution of such an INSERT is meant to do no harm.
+# An INSERT with this clause may be executed twice.
 _HARMLESS = re.compile(r"\bON\s+CONFLICT\b|\bINSERT\s+OR\b|\bREPLACE\s+INTO\b", re.IGNORECASE)
-# As in SET stock = stock - 1. Not "||", which on PostgreSQL merges documents as well; nor "->".
+# Such as SET stock = stock - 1. Not "||", which also merges documents on PostgreSQL; nor "->".
 _BY_ITSELF = re.compile(
     r'(\w+)"?\s*=[^,=]*?\b\1\b"?(?:\s*,\s*[\w?.]+)?\)*\s*(?:[+*/]|-(?!>))', re.IGNORECASE
 )
@@ -76,14 +78,14 @@ _GIVEN = re.compile(r"%\(\w+\)s|(?<!:):\w+|'[^']*'")  # parameters, and literal 
 
 
 def _is_cumulative(sql: str, kind: str) -> bool:
-    """Return whether a second execution leaves something else behind than the first."""
+    """Return whether a second execution changes the result of the first."""
     if kind == "inserted" and not _HARMLESS.search(sql):
         return True
     assignments = _ASSIGNMENTS.findall(_GIVEN.sub("?", sql))
     return any(_BY_ITSELF.search(each) for each in assignments)
 
 
-# Whether a statement may set a workflow's status, or only asks for it.
+# Matches a statement that may set a workflow's status.
 _NAMES_STATUS = re.compile(r'\bstatus"?\s*=', re.IGNORECASE)
 
 
@@ -91,12 +93,12 @@ def no_body() -> None:
     """Return None: this thread runs no workflow's body."""
 
 
-# Returns the facts of one execution, from its parameters by name (several sets of them for an
-# "executemany") and from a function that returns in whose body, outside of any step, this thread runs.
+# Returns the facts of one execution. Takes its parameter sets (several for an "executemany") and a
+# function that returns the workflow whose body this thread runs, outside of any step.
 Extractor = Callable[[Sequence[Parameters], Callable[[], str | None]], list[Fact]]
 
 
-@functools.lru_cache(maxsize=4096)  # what of it does not hang upon the parameters, found once
+@functools.lru_cache(maxsize=4096)  # cached: it does not depend on the parameters
 def fact_extractors(
     sql: str, has_publisher: bool = False, dbos_schemas: frozenset[str] | None = None
 ) -> tuple[Extractor, ...]:
@@ -132,7 +134,7 @@ def _extractor_of_known_table(verb: str, table: str, sql: str) -> Extractor | No
     if verb == "INSERT" and table in _ROW_EXTRACTORS:
         return functools.partial(_row_facts, *_ROW_EXTRACTORS[table])
     extract = _CONDITION_EXTRACTORS.get((verb, table))
-    # Three times for each workflow DBOS (3.4.0) sets its owner, and nothing else.
+    # DBOS (3.4.0) sets only the owner of a workflow three times.
     if extract is None or (extract is _status_changed and not _NAMES_STATUS.search(sql)):
         return None
     return functools.partial(_condition_facts, extract)
@@ -217,7 +219,7 @@ def _delivered(row: Parameters) -> Fact:
     return _fact(row["workflow_id"], "delivered")
 
 
-# By table: a column that each row of an INSERT has, and what such a row tells.
+# Table to: a column that each row of an INSERT has, and the extractor of the row's fact.
 _ROW_EXTRACTORS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
     "workflow_status": ("workflow_uuid", _accepted),
     "notifications": ("destination_uuid", _notified),
@@ -228,14 +230,14 @@ _ROW_EXTRACTORS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
 
 
 def _status_changed(parameters: Parameters) -> Iterator[Fact]:
-    # DBOS writes it in two ways, with other names for the new status; the condition has a
-    # status as well, under a numbered name.
+    # DBOS writes the new status under one of two names. The condition has a status too, under a
+    # numbered name.
     kind = _STATUS_FACTS.get(str(parameters.get("status", parameters.get("new_status"))))
     if kind is None:
         return
     for name, value in parameters.items():
         if name == "wf_id" or name.startswith("workflow_uuid"):
-            # A claim may be of many workflows, and they are a list in an IN condition.
+            # A claim may cover many workflows, as a list in an IN condition.
             for workflow_id in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(workflow_id, str):
                     yield _fact(workflow_id, kind)
@@ -260,8 +262,8 @@ _CONDITION_EXTRACTORS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fac
     ("DELETE", "datasource_outputs"): _transactions_cleared,
 }
 
-# Tables whose writes are no transitions of their own: an event or a stream entry shares the
-# commit of its step, and the rest is bookkeeping (DBOS 3.4.0).
+# Tables whose writes are no transitions: an event or a stream entry shares the commit of its step,
+# and the rest is bookkeeping (DBOS 3.4.0).
 DBOS_TABLES = frozenset(
     {
         "application_versions", "datasource_outputs", "dbos_datasource_migrations",
@@ -270,7 +272,7 @@ DBOS_TABLES = frozenset(
         "workflow_schedules", "workflow_status",
     }
 )  # fmt: skip
-# DBOS's beside a program's own tables, in whatever schema and database those are.
+# DBOS's tables beside the program's own, in any schema and database.
 _DATASOURCE_TABLES = frozenset({"datasource_outputs", "dbos_datasource_migrations"})
 _PUBLISHER_TABLES = frozenset(
     {"batches", "deliveries", "failures", "messages", "processes", "publishers"}

@@ -2,9 +2,9 @@
 
 
 def stable_repr(value: object) -> str:
-    """Return `repr` of a value without what differs from process to process.
+    """Return the `repr` of a value without the parts that differ between processes.
 
-    A set is sorted, and the address at which Python's own repr ends is left out.
+    Sets are sorted, and the address at the end of Python's default repr is removed.
     """
     if isinstance(value, set | frozenset):
         return f"{type(value).__name__}({sorted(map(repr, value))})"

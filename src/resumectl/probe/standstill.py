@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from resumectl.model.snapshot import UnfinishedRow
 
-# Who waits: a workflow by its id, or the client.
+# A waiter: a workflow by its id, or the client.
 CLIENT = None
 Wait = tuple[str | None, str]
 
@@ -19,13 +19,14 @@ class Standing:
 
     Attributes:
         unfinished: The workflows that have not ended, by id.
-        missing: Ids that somebody waits for, and that no workflow has.
+        missing: Ids that the client or a workflow waits for, and that no workflow has.
         executing: Ids of the workflows that this process executes.
         served: Names of the queues that this process takes work from.
         version: The application version of this process.
-        waits: Who waits for the result of which workflow.
+        waits: Pairs of a waiting workflow, or the client, and the workflow whose result it awaits.
         has_answer: Whether the client's request has returned.
-        paused: Who sleeps, or waits for a message or an event, until after the time is up.
+        paused: Workflows, and perhaps the client, that sleep or wait for a message or an event until
+            after the time limit.
         has_own_thread: Whether a thread of the program's own is alive, which may act at any time.
     """
 
@@ -63,13 +64,18 @@ def stranded(now: Standing) -> frozenset[str]:
 def can_do_no_more(now: Standing) -> bool:
     """Return whether all that is unfinished is stranded, or waits for what is stranded or missing.
 
-    Or it is paused until after the time is up: nobody is left to wake it.
+    A workflow that is paused until after the time limit counts as well: nothing will wake it.
     """
     if now.has_own_thread:
         return False
-    dead_ends: set[str | None] = {*stranded(now), *now.missing, *now.paused}
-    if not dead_ends:
+    blocked_for_good: set[str | None] = {*stranded(now), *now.missing, *now.paused}
+    if not blocked_for_good:
         return False
-    while blocked := {who for who, awaited in now.waits if awaited in dead_ends} - dead_ends:
-        dead_ends |= blocked
-    return dead_ends.issuperset(now.unfinished) and (now.has_answer or CLIENT in dead_ends)
+    while (
+        blocked := {waiter for waiter, awaited in now.waits if awaited in blocked_for_good}
+        - blocked_for_good
+    ):
+        blocked_for_good |= blocked
+    return blocked_for_good.issuperset(now.unfinished) and (
+        now.has_answer or CLIENT in blocked_for_good
+    )

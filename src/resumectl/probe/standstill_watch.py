@@ -41,7 +41,7 @@ class StandstillWatch:
         self.has_answer = False
 
     def committed(self) -> None:
-        """Count a commit: whoever commits goes on."""
+        """Count a commit: a process that commits is still making progress."""
         self._commits += 1
 
     @contextmanager
@@ -63,11 +63,11 @@ class StandstillWatch:
         """Note that this workflow sleeps, or waits for a message or an event.
 
         Args:
-            seconds: For so long at most.
+            seconds: Maximum duration of the pause, in seconds.
         """
         until = time.monotonic() + seconds
-        who = [each for each in (DBOS.workflow_id,) if each is not None]
-        noted: list[str | None] = [*who, *([CLIENT] if _is_clients_thread() else [])]
+        workflow_ids = [each for each in (DBOS.workflow_id,) if each is not None]
+        noted: list[str | None] = [*workflow_ids, *([CLIENT] if _is_clients_thread() else [])]
         with self._lock:
             self._paused_until.update(dict.fromkeys(noted, until))
         try:
@@ -78,19 +78,19 @@ class StandstillWatch:
                     self._paused_until.pop(each, None)
 
     def _paused(self, reader: SnapshotReader) -> frozenset[str | None]:
-        """Return who is paused until after the time is up, and is not to be cancelled before."""
+        """Return the workflows, and perhaps the client, whose pause outlasts the time limit and any deadline."""
         if self._deadline is None:
             return frozenset()
         with self._lock:
-            late = {who for who, until in self._paused_until.items() if until > self._deadline}
+            late = {key for key, until in self._paused_until.items() if until > self._deadline}
         return frozenset(late - reader.with_a_deadline() if late else late)
 
     def start(self, ended: Callable[[list[str]], None]) -> None:
-        """Begin to look.
+        """Start the thread that looks.
 
         Args:
-            ended: Called once, with the ids of the stranded workflows, when the process can do
-                no more.
+            ended: Function to call once, with the ids of the stranded workflows, when the process
+                can do no more.
         """
         threading.Thread(
             target=self._look, args=(ended,), daemon=True, name="standstill-watch"
@@ -101,7 +101,7 @@ class StandstillWatch:
         before: Standing | None = None
         while True:
             commits = self._commits
-            # A pause without an event to end it: it is the absence of events that is looked for.
+            # A sleep without an event to end it: this loop looks for the absence of events.
             time.sleep(self._patience_s)
             if commits != self._commits or not dbos_state.has_recovered():
                 before = None
@@ -136,7 +136,7 @@ def _has_own_thread() -> bool:
 
 
 def _is_clients_thread() -> bool:
-    """Return whether nobody but the client is at work in this thread."""
+    """Return whether only the client is at work in this thread."""
     if threading.current_thread() is not threading.main_thread():
         return False
     try:

@@ -15,7 +15,7 @@ from resumectl.probe.call_arguments import enclosed_values
 from resumectl.probe.user_objects import Function
 
 OnStart = Callable[[str, bool, tuple[object, ...], dict[str, object]], Callable[[], None]]
-CountedBody = Callable[[Function, object, bool], Function]
+ReportBody = Callable[[Function, object, bool], Function]
 OnReplay = Callable[[str, int, str, str], None]
 
 
@@ -23,9 +23,9 @@ def watch_steps(on_start: OnStart) -> None:
     """Report each step body before it begins to run, and when it has ended.
 
     Args:
-        on_start: Called with the step's name, whether it is a datasource's transaction, and the
-            arguments of its body, with those that it takes from where it was made. Returns the
-            function that is called at its end.
+        on_start: Takes the step's name, whether it is a datasource's transaction, and the arguments of
+            its body, including the values that the body encloses. Returns the function to call at
+            its end.
     """
 
     def counted(func: Function, name: object, is_transaction: bool = False) -> Function:
@@ -70,11 +70,11 @@ def watch_steps(on_start: OnStart) -> None:
         (SQLAlchemyDatasource, "run_tx_step"),
         (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
     ):
-        _count_in(owner, name, counted)
+        _report_bodies(owner, name, counted)
 
 
-def _count_in(owner: type, name: str, counted: CountedBody) -> None:
-    """Count the bodies given to a method whose arguments begin with options and function."""
+def _report_bodies(owner: type, name: str, counted: ReportBody) -> None:
+    """Report the bodies that are passed to a method whose first arguments are options and function."""
     is_transaction = owner in (SQLAlchemyDatasource, AsyncSQLAlchemyDatasource)
     original = inspect.getattr_static(owner, name)
     is_class_method = isinstance(original, classmethod)
@@ -96,7 +96,7 @@ def _count_in(owner: type, name: str, counted: CountedBody) -> None:
 
 
 def is_retry() -> bool:
-    """Return whether DBOS runs this step's body again in this process because it has failed."""
+    """Return whether DBOS retries this step's body in this process after a failure."""
     status = DBOS.step_status
     return status is not None and bool(status.current_attempt)
 
@@ -105,8 +105,8 @@ def watch_replays(on_replay: OnReplay) -> None:
     """Report each step that is answered from its record.
 
     Args:
-        on_replay: Called with the workflow's id, the step's number, its name, and the name that is
-            recorded: DBOS refuses to go on if they differ.
+        on_replay: Takes the workflow's id, the step's number, its name, and the recorded name. DBOS
+            refuses to continue if the two names differ.
     """
     original: Function = SystemDatabase._check_operation_execution_txn
 

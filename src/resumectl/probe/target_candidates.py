@@ -1,7 +1,7 @@
-"""Find out what a name of the program is, and which names of its module can be swept.
+"""Find out what a name of the program stands for, and which names of its module can be swept.
 
-Runs in the target process, after the program was imported. Refuses what cannot be run, with the
-facts from which advice is made.
+Runs in the target process, after the program was imported. Refuses a target that cannot be
+run, with the facts from which advice is made.
 """
 
 import inspect
@@ -31,7 +31,7 @@ from resumectl.probe.dbos_state import is_step, is_workflow
 from resumectl.probe.error_facts import Unrunnable
 from resumectl.probe.user_objects import Function, UserObject
 
-# Classes of web frameworks whose object is often named where a workflow is meant.
+# Application classes of web frameworks: users often name the application instead of a workflow.
 _APPLICATIONS = ("FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar")
 _SHOWN_MAX = 5
 
@@ -39,13 +39,13 @@ _SHOWN_MAX = 5
 def refuse_what_is_no_workflow(
     target: Target, module: ModuleType, owner: object, found: UserObject
 ) -> None:
-    """Make sure that the target is a workflow that can be started.
+    """Check that the target is a workflow that can be started.
 
     Args:
-        target: What the command line named.
+        target: The target that the command line names.
         module: Module of the target.
         owner: Object in which the last part of its name was looked up.
-        found: What was found there.
+        found: The object that the name stands for.
 
     Raises:
         Unrunnable: It is something else.
@@ -116,9 +116,9 @@ def _is_of_unknown_class(owner: object, found: object) -> bool:
 
 
 def _workflows_like(found: object, module: ModuleType) -> list[str]:
-    """Return the names that can be swept.
+    """Return the names that can be swept, the most likely first.
 
-    First those of the class that is named, or that the function calls which is named.
+    Members of the named class come first, or workflows that the named function calls.
     """
     called = getattr(getattr(found, "__code__", None), "co_names", ())
 
@@ -132,7 +132,7 @@ def _workflows_like(found: object, module: ModuleType) -> list[str]:
 
 
 def _kind(found: object) -> tuple[str, str]:
-    """Return what something is, as a word, and as a phrase for people."""
+    """Return the kind of an object, as a word and as a phrase for people."""
     if _framework(found):
         return "application", f"a {type(found).__name__} application"
     if isinstance(found, type):
@@ -145,13 +145,13 @@ def _kind(found: object) -> tuple[str, str]:
 
 
 def _framework(found: object) -> str:
-    """Return which web framework an object is an application of; empty for none."""
+    """Return the web framework of an application object; empty for any other object."""
     names = {each.__name__ for each in type(found).__mro__}
     return next((each for each in _APPLICATIONS if each in names), "")
 
 
 def _call(name: str, found: object, target: Target) -> str:
-    """Return Python text that calls something with what was given, or with what it needs."""
+    """Return Python text that calls a function with the given arguments, or with those it requires."""
     given = [*map(repr, target.args), *(f"{k}={v!r}" for k, v in target.kwargs.items())]
     if not given:
         given = [f"{each}=..." for each in _required(found)]
@@ -159,7 +159,7 @@ def _call(name: str, found: object, target: Target) -> str:
 
 
 def _required(found: UserObject) -> list[str]:
-    """Return the names of the parameters that must be given; none where nothing tells them."""
+    """Return the names of the parameters that must be given; none if the signature is not known."""
     try:
         parameters = inspect.signature(found).parameters
     except (TypeError, ValueError):
@@ -173,7 +173,7 @@ def _required(found: UserObject) -> list[str]:
 
 
 def _definition(found: UserObject) -> str:
-    """Return the file and line where something is defined; empty where nothing tells it."""
+    """Return the file and line where something is defined; empty if it is not known."""
     try:
         inner = inspect.unwrap(cast(Function, getattr(found, "__func__", found)))
         return f"{inspect.getsourcefile(inner)}:{inspect.getsourcelines(inner)[1]}"
@@ -216,11 +216,11 @@ def _is_instance_of_program(value: object, module: ModuleType) -> bool:
 def arguments_of(
     function: Function, target: Target, module: ModuleType
 ) -> tuple[list[object], dict[str, object]]:
-    """Return the arguments of the workflow, built from what the command line gives.
+    """Build the arguments of the workflow from those of the command line.
 
     Args:
         function: The workflow.
-        target: What the command line named.
+        target: The target that the command line names.
         module: Module of the workflow.
 
     Raises:
@@ -262,7 +262,7 @@ def _wrong_arguments(function: Function, *, is_value: bool) -> WrongArguments:
 
 
 def _example_of(function: Function, *, by_name: bool) -> dict[str, object]:
-    """Return values for the parameters that must be given, those by name alone or all others."""
+    """Return example values for the required parameters, either the keyword-only ones or the others."""
     hints = hints_of(function)
     parameters = inspect.signature(function).parameters
     return {
@@ -273,7 +273,7 @@ def _example_of(function: Function, *, by_name: bool) -> dict[str, object]:
 
 
 def _recipe(annotation: object) -> str:
-    """Return Python text that makes a value of an annotation, to be completed by its reader."""
+    """Return Python text that makes a value of an annotated type, for the user to complete."""
     name = named(annotation)
     fields = fields_of(annotation)
     if not fields and isinstance(annotation, type):

@@ -92,20 +92,20 @@ from resumectl.storage.postgres import advance_sequences
 from resumectl.storage.snapshot_reader import SnapshotReader
 from resumectl.text import one_line
 
-# A workflow that has ended may have left threads and tasks at work: how long they are waited for.
+# How long to wait for threads and tasks that a workflow has left running when it ended.
 T = TypeVar("T")
 _BACKGROUND_WORK_MAX_S = 2.0
 _QUIET_POLL_S = 0.02
 
 
 def run_target(order: ProcessOrder) -> NoReturn:
-    """Do what is ordered, and end this process.
+    """Carry out an order, and end this process.
 
     Args:
-        order: What to do.
+        order: Order of the runner.
     """
     event_log = open_event_log(order.event_file)
-    roots = [Path.cwd()]  # where the command was typed: before the sandbox is entered
+    roots = [Path.cwd()]  # the user's directory: before the sandbox is entered
     if order.target.entry is not None and order.target.entry[0].endswith(".py"):
         roots.append(Path(order.target.entry[0]).parent)
     try:
@@ -121,9 +121,9 @@ class TargetProcess:
     """One run of the program in this process.
 
     Args:
-        order: What to do.
-        event_log: Where it is recorded.
-        hang_watch: Ends a run that does not come to the launch of DBOS.
+        order: Order of the runner.
+        event_log: Event log of this process.
+        hang_watch: Watch that ends a run which does not reach the launch of DBOS.
     """
 
     def __init__(self, order: ProcessOrder, event_log: EventLog, hang_watch: HangWatch) -> None:
@@ -142,7 +142,7 @@ class TargetProcess:
         self._watch = self._commit_watch()
 
     def run(self) -> None:
-        """Run the program to its end; the process is killed meanwhile if the order says so."""
+        """Run the program to its end, or to the crash point of the order."""
         self.instrument()
         scenario, set_up = self.load()
         self.launch(scenario, set_up)
@@ -153,7 +153,7 @@ class TargetProcess:
     # --- instrument
 
     def instrument(self) -> None:
-        """Replace what is watched in DBOS and SQLAlchemy, before the program is imported."""
+        """Instrument DBOS and SQLAlchemy, before the program is imported."""
         order = self._order
         event.listen(sa.Engine, "handle_error", _end_if_disk_full)
         check_names()
@@ -228,7 +228,7 @@ class TargetProcess:
 
         Args:
             scenario: Scenario of the program.
-            set_up: Called afterwards; None for nothing.
+            set_up: Function to call after the launch; None for none.
         """
         order = self._order
         self._hang_watch.start_phase(Phase.LAUNCH)
@@ -236,7 +236,7 @@ class TargetProcess:
         self._event_log.write(LaunchStarted(now_us(), promises, digest_of(self._target)))
         if order.control is not None:
             advance_sequences(order.database_url)
-        DBOS(config={"name": "trial"})  # the application's own, where it has made one
+        DBOS(config={"name": "trial"})  # the application's own instance, if it has made one
         DBOS.launch()
         self._event_log.write(
             Launched(
@@ -255,7 +255,7 @@ class TargetProcess:
         self._standstill.start(self._end_stranded)
 
     def _end_stranded(self, workflow_ids: Sequence[str]) -> NoReturn:
-        """End the process: only another one can take up what is left."""
+        """End the process: only another process can continue the stranded workflows."""
         self._watch.wait_for_kill()
         self._hang_watch.end_stranded(workflow_ids, self._order.database_url)
 
@@ -281,7 +281,7 @@ class TargetProcess:
         self._standstill.has_answer = True
 
     def settle(self) -> None:
-        """Wait until every workflow has ended, and what they left running; the runner has a limit."""
+        """Wait until every workflow, and all work that they started, has ended. The runner has a time limit."""
         still_running = self._wait_for_quiet()
         self._watch.wait_for_kill()
         self._event_log.write(BecameQuiet(now_us(), still_running, had_own_concurrency()))
@@ -295,11 +295,11 @@ class TargetProcess:
             while self._reader.unfinished():
                 self._notifier.wait(_QUIET_POLL_S)
             left = wait_for_background_work(pace.stretched(_BACKGROUND_WORK_MAX_S))
-            if not self._reader.unfinished():  # what was left may have begun another
+            if not self._reader.unfinished():  # background work may have started another workflow
                 return left
 
     def observe(self, scenario: Scenario) -> None:
-        """Record what the outside world looks like; that it cannot be observed is recorded too.
+        """Record the state of the outside world, or the error of observing it.
 
         Args:
             scenario: Scenario of the program.
@@ -360,7 +360,7 @@ class TargetProcess:
     def _on_step(
         self, step: str, is_transaction: bool, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> Callable[[], None]:
-        """Record that a step's body begins; return what records that it has ended."""
+        """Record the start of a step's body; return the function that records its end."""
         site = Site(DBOS.workflow_id, DBOS.step_id, _workflow_of_body())
         alive_s = time.monotonic() - self._began_s + clock.ahead_s()
         arguments = describe_arguments(args, kwargs, alive_s=alive_s)
@@ -384,10 +384,10 @@ class TargetProcess:
 
 
 def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]:
-    """Return the settings of DBOS that hold in a trial, whatever the application says.
+    """Return the DBOS settings of a trial, which replace the application's.
 
     The executor id stays the program's own, and so does the application version unless one is
-    given: whether a recovery finds what was left behind depends on both.
+    given: whether a recovery finds the interrupted workflows depends on both.
 
     Args:
         database_url: URL of the trial's database, with its password.
@@ -399,13 +399,13 @@ def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]
         "system_database_url": database_url,
         "dbos_system_schema": "dbos",
         "notification_listener_polling_interval_sec": LISTENER_POLL_S,
-        "run_migrations": False,  # the database is a copy of one that is migrated
+        "run_migrations": False,  # the database is a copy of a migrated one
         "log_level": "WARNING",
     }
 
 
 def _enter_sandbox(order: ProcessOrder, event_log: EventLog) -> None:
-    """Make the sandbox this process's own: directory, clock, environment, and what it may open."""
+    """Enter the sandbox: directory, clock, environment and containment."""
     started_in = Path.cwd()
     os.chdir(order.sandbox)
     if order.clock_ahead_s:
@@ -419,7 +419,7 @@ def _enter_sandbox(order: ProcessOrder, event_log: EventLog) -> None:
         del os.environ[name]
     os.environ.update(given)
     if "PYTHONPATH" in order.target.environ:
-        # The interpreter reads it as it starts, and this one has been forked.
+        # The interpreter reads it at its start, and this process has been forked.
         sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)
     Containment(
         AccessRules.of_trial(order.target.access, order.sandbox, order.database_url),
@@ -436,7 +436,7 @@ def _trigger_at(
 
 
 def _jobs_of(control: Control) -> BackgroundJobs | None:
-    """Return DBOS's background jobs, which run where the clock is set ahead; None elsewhere."""
+    """Return DBOS's background jobs if the order sets the clock ahead; else None."""
     if not control.jump_s:
         return None
     jobs = BackgroundJobs()
@@ -445,9 +445,9 @@ def _jobs_of(control: Control) -> BackgroundJobs | None:
 
 
 def _pause(control: Control, hold: ClientHold | None, jobs: BackgroundJobs | None) -> None:
-    """Pause, and let time pass where the control says so, as it does between two processes."""
+    """Pause, and set the clock ahead if the control says so, as between two processes."""
     if hold is None or jobs is None:
-        time.sleep(control.pause_s)  # the pause itself is what is tested
+        time.sleep(control.pause_s)  # the pause itself is under test
         return
     with hold.while_time_passes():
         clock.set_ahead(control.jump_s)
@@ -456,13 +456,13 @@ def _pause(control: Control, hold: ClientHold | None, jobs: BackgroundJobs | Non
 
 
 def _workflow_of_body() -> str | None:
-    """Return the workflow in whose body, outside of any step, this thread runs."""
+    """Return the id of the workflow whose body this thread runs, outside of any step; else None."""
     workflow_id, number = here()
     return workflow_id if number is None else None
 
 
 def _attempt(look: Callable[[], T]) -> tuple[T | None, str | None]:
-    """Return what a function returned, and its error."""
+    """Call a function; return its result and its error, one of which is None."""
     try:
         return look(), None
     except Exception as error:  # noqa: BLE001 (an outcome, and compared as one)
@@ -470,7 +470,7 @@ def _attempt(look: Callable[[], T]) -> tuple[T | None, str | None]:
 
 
 def _end_if_disk_full(context: sa.ExceptionContext) -> None:
-    """End the process: DBOS would try again for ever, or the program take it for an outcome."""
+    """End the process if the disk is full: DBOS would retry for ever, or the program take it for an outcome."""
     error = context.sqlalchemy_exception
     if error is not None and is_storage_failure(error):
         os._exit(DISK_FULL)

@@ -1,4 +1,4 @@
-"""Make the tables of the template: the database that each trial's own is a copy of."""
+"""Make the tables of the template database, of which each trial gets a copy."""
 
 import importlib
 import sqlite3
@@ -28,7 +28,7 @@ def make_template(database_url: str, *, has_publisher: bool) -> None:
     SQLAlchemyDatasource.create(database_url, engine=engine)
     engine.dispose()
     if is_file:
-        # Copied while nobody has it open: everything must be in the one file.
+        # It is copied while no connection is open: everything must be in the one file.
         file = sqlite3.connect(str(url.database))
         with file:
             file.execute("PRAGMA journal_mode=WAL")  # readers do not block the writer

@@ -1,4 +1,4 @@
-"""Give other threads a turn ahead of steps and writes, as a schedule says."""
+"""Let other threads run before steps and writes, by a schedule."""
 
 import random
 import sys
@@ -27,4 +27,4 @@ class ThreadTurns:
         if self._random is not None:
             with self._lock:
                 pause_s = self._random.uniform(0.0, _PAUSE_MAX_S)
-            time.sleep(pause_s)  # another order of the threads, and nothing is waited for
+            time.sleep(pause_s)  # changes the order of the threads; waits for nothing

@@ -1,4 +1,4 @@
-"""Tell the user's code from libraries, and find the lines of it in a traceback or a stack."""
+"""Distinguish the user's code from libraries, and find its lines in a traceback or a stack."""
 
 import inspect
 import linecache
@@ -11,22 +11,22 @@ from types import FrameType, TracebackType
 import resumectl
 from resumectl.model.target_error import CodeLine
 
-# Where the interpreter's own files and installed packages are.
+# Directories of the interpreter's own files and of installed packages.
 INSTALLED = tuple(f"{Path(sysconfig.get_path(name))}/" for name in ("stdlib", "purelib", "platlib"))
 OWN = f"{Path(resumectl.__file__).parent}/"
-# Also of another environment, as below a virtual one that sees the system's packages.
+# Also those of other environments: a virtual one may see the system's packages.
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
 _LINE_MAX = 200
 
 
 def is_user_file(path: str) -> bool:
-    """Return whether a file is neither installed, nor resumectl's, nor made up as `<string>` is."""
+    """Return whether a file is the user's: not installed, not resumectl's, and not a name like `<string>`."""
     is_of_library = any(each in path for each in _LIBRARIES) or path.startswith(INSTALLED)
     return not is_of_library and not path.startswith((OWN, "<"))
 
 
 def is_stdlib_file(path: str) -> bool:
-    """Return whether a file is of Python's own library."""
+    """Return whether a file belongs to the standard library."""
     return path.startswith(INSTALLED[0]) and not any(each in path for each in _LIBRARIES)
 
 
@@ -34,7 +34,7 @@ def line_of(frame: FrameType, line: int) -> CodeLine:
     """Return one line of a program.
 
     Args:
-        frame: A frame of its function.
+        frame: Frame of the function around the line.
         line: Number of the line, from 1.
     """
     code = frame.f_code
@@ -48,7 +48,7 @@ def innermost_in_traceback(
     """Return the line of the user's code that is nearest to where an error was raised.
 
     Args:
-        traceback: Of the error.
+        traceback: Traceback of the error.
         roots: Directories of the program.
     """
     found: list[tuple[FrameType, int]] = []
@@ -66,11 +66,11 @@ def outward(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def is_begun_by_user(thread: threading.Thread, frame: FrameType | None) -> bool:
-    """Return whether a thread runs a function of the user's, and is not one of a library's pool.
+    """Return whether a thread runs a function of the user's, and does not belong to a library's pool.
 
     Args:
-        thread: A thread of this process.
-        frame: Its innermost frame; None if it has ended meanwhile.
+        thread: Thread of this process.
+        frame: Its innermost frame; None if it has ended.
     """
     if isinstance(thread, threading.Timer):
         code = getattr(inspect.unwrap(thread.function), "__code__", None)
@@ -81,19 +81,19 @@ def is_begun_by_user(thread: threading.Thread, frame: FrameType | None) -> bool:
 
 
 def innermost_in_stack(frame: FrameType | None, roots: Sequence[Path]) -> CodeLine | None:
-    """Return the line of the user's code at which a thread stands.
+    """Return the line of the user's code that a thread executes.
 
     Args:
-        frame: The innermost one of the thread.
+        frame: Innermost frame of the thread.
         roots: Directories of the program.
     """
     return _innermost([(each, each.f_lineno) for each in outward(frame)], roots)
 
 
 def _innermost(found: Sequence[tuple[FrameType, int]], roots: Sequence[Path]) -> CodeLine | None:
-    """Return the first line that is the user's; below the roots, if one is.
+    """Return the first line of the user's code, preferably of a file below the roots.
 
-    What lies elsewhere may be a library that is not installed, but on PYTHONPATH.
+    A file elsewhere may be a library on PYTHONPATH that is not installed.
     """
     own = [each for each in found if is_user_file(each[0].f_code.co_filename)]
     near = [

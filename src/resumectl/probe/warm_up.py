@@ -2,7 +2,7 @@
 
 A fresh process spends most of its time compiling SQL and warming up DBOS's own code (five messages:
 0.25 of 0.3 s of CPU). So the fork server launches DBOS itself, twice, on a database of its own, and
-destroys it: no thread and no connection is left, but what was compiled is.
+destroys it. No thread and no connection is left, but the compiled statements are.
 """
 
 import os
@@ -23,7 +23,7 @@ from resumectl.storage.sqlite import SQLITE_POOL_SIZE, set_up_sqlite
 _THREADS_MAX_S = 10.0
 _engine: sa.Engine | None = None
 _url = sa.make_url("sqlite://")
-# Name to limit: what is claimed under one is asked in another way.
+# Queue name to concurrency limit: DBOS claims work with another statement under a limit.
 _QUEUES = {"warm-up": None, "warm-up-limited": 2}
 POLL_S = 0.01
 
@@ -53,10 +53,10 @@ def shared_engine(database_url: str) -> sa.Engine:
             cargs[:] = own
             cparams.update(named)
             if not is_file and "options" not in cparams:
-                # It is the process that dies, and not the machine: as with files in memory.
+                # Only the process is killed, never the machine, so no write needs to reach the disk.
                 cparams["options"] = "-c synchronous_commit=off"
 
-    # DBOS makes sure that the file is there, from whichever directory the program is in.
+    # DBOS checks that the file exists, from the directory that the program is in.
     _engine.url = url
     return _engine
 
@@ -94,7 +94,7 @@ def warm_up(
     destroying DBOS's registry.
 
     Args:
-        directory: Working directory meanwhile.
+        directory: Working directory during the call.
         database_url: URL of a migrated database.
         config: Settings of DBOS.
         queues: More queues to register.
@@ -105,7 +105,7 @@ def warm_up(
     engine = shared_engine(database_url)
     parent = _small_program(SQLAlchemyDatasource.create(database_url, engine=engine))
 
-    # One that is there before a launch is served at once; else DBOS looks for it once a second.
+    # A queue that exists before a launch is served at once; DBOS looks for others once a second.
     with _launched(directory, database_url, config):
         for name, limit in _QUEUES.items():
             DBOS.register_queue(name, worker_concurrency=limit, polling_interval_sec=POLL_S)
@@ -113,13 +113,13 @@ def warm_up(
             DBOS.register_queue(name, polling_interval_sec=POLL_S)
 
     def request() -> None:
-        # Enqueued, as what was started is recovered on a queue that is looked at once a second.
+        # Enqueued: DBOS recovers a started workflow on a queue that it polls once a second.
         with SetWorkflowID("warm-up"):
             handle = DBOS.enqueue_workflow(next(iter(_QUEUES)), parent)
         handle.get_result(polling_interval_sec=POLL_S)
 
     launch_twice(directory, database_url, config, request, "warm-up")
-    # With what was registered: this workflow is no part of any program under test.
+    # The registry goes too: this workflow is no part of any program under test.
     DBOS.destroy(destroy_registry=True)
 
 
@@ -133,10 +133,10 @@ def launch_twice(
     """Launch DBOS, and launch it again as if one workflow had been interrupted before its end.
 
     Args:
-        directory: Working directory meanwhile.
+        directory: Working directory during the call.
         database_url: URL of a migrated database.
         config: Settings of DBOS.
-        request: Called after the first launch.
+        request: Function to call after the first launch.
         workflow_id: Id of the workflow that the second launch recovers.
 
     Raises:
@@ -163,7 +163,7 @@ def _launched(directory: Path, database_url: str, config: Mapping[str, object]) 
         **config,
         "name": "warm-up",
         "system_database_engine": shared_engine(database_url),
-        "log_level": "CRITICAL",  # what goes wrong is reported by the runner
+        "log_level": "CRITICAL",  # the runner reports errors
     }
     before = Path.cwd()
     os.chdir(directory)

@@ -1,4 +1,4 @@
-"""What to type where a target is refused what is outside its sandbox."""
+"""Suggest what to type when a target is refused access outside its sandbox."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +10,10 @@ from resumectl.text import shell_word
 
 
 def prepare_option(directory: Path) -> str:
-    """Return an option whose command makes a program's tables, or leaves that to the program.
+    """Return a `--prepare` option that makes a program's tables, or that leaves them to the program.
 
     Args:
-        directory: Where the command runs.
+        directory: Directory in which the command runs.
     """
     has_alembic = Path(directory, "alembic.ini").is_file()
     return "--prepare 'alembic upgrade head'" if has_alembic else "--prepare true"
@@ -22,13 +22,13 @@ def prepare_option(directory: Path) -> str:
 def database_remedy(
     location: Location, sandbox_url: str, environ: Mapping[str, str], directory: Path
 ) -> str:
-    """Return what to type where a database is refused.
+    """Return what to type when a database is refused.
 
     Args:
-        location: Of the one that is refused.
-        sandbox_url: Of the trial's own database.
-        environ: The user's; a variable whose value is that database is named.
-        directory: The user's.
+        location: Location of the refused database.
+        sandbox_url: URL of the trial's own database.
+        environ: The user's environment; a variable that holds the database's URL is named.
+        directory: The user's directory.
     """
     url = shell_word(str(location))
     name = next((n for n, value in environ.items() if is_same_database(value, location)), None)
@@ -54,10 +54,10 @@ def database_remedy(
 
 
 def host_remedy(at: str) -> str:
-    """Return what to type where a host is refused.
+    """Return what to type when a host is refused.
 
     Args:
-        at: The host, or `HOST:PORT`.
+        at: `HOST` or `HOST:PORT`.
     """
     return (
         "let it call a stub on 127.0.0.1 instead; or let every trial call the real one:  "
@@ -66,10 +66,10 @@ def host_remedy(at: str) -> str:
 
 
 def creator_remedy(at: str | None) -> str:
-    """Return what to type where it is not known which database an engine opens.
+    """Return what to type when the database of an engine with `creator=` is not known.
 
     Args:
-        at: `HOST:PORT` that its function has connected to; None if it is not known.
+        at: `HOST:PORT` that the `creator=` function has connected to; None if it is not known.
     """
     ways = ["give the engine the URL of the database in place of `creator=`"]
     if at is not None:

@@ -1,13 +1,13 @@
-"""Recognise a database error that means that the disk is full or failing."""
+"""Recognise database errors of a full or failing disk."""
 
 import sqlite3
 
 
 def is_storage_failure(error: BaseException) -> bool:
-    """Whether the disk under the database is full or failing: nothing can go on without it.
+    """Return whether an error means that the disk of the database is full or failing.
 
     Args:
-        error: SQLAlchemy's, with the driver's in `orig`.
+        error: Error of SQLAlchemy, with the driver's error in `orig`.
     """
     original = getattr(error, "orig", None)
     if getattr(original, "sqlstate", None) == "53100":

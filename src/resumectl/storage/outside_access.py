@@ -1,7 +1,7 @@
 """Decide whether a database or a host is inside the sandbox of a trial.
 
-Pure, but for symbolic links, which are followed, and libpq's own defaults (environment variables and
-service files), which are asked for. Installs nothing: that is `containment`.
+Reads only symbolic links and libpq's defaults (environment variables and service files). Installs
+nothing: see `containment`.
 """
 
 import ipaddress
@@ -27,19 +27,21 @@ _LOCALHOST = "localhost"
 _LOCAL_NAMES = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
 _POSTGRES_PORT = "5432"
 _MEMORY = ":memory:"
-_WAL_VERSION = slice(18, 20)  # of a file of SQLite's: which version writes it, and which reads it
+_WAL_VERSION = slice(
+    18, 20
+)  # bytes of a SQLite file: the version for writing, and the version for reading
 _WAL = bytes([2, 2])
-_FILE_BACKENDS = frozenset({"sqlite", "duckdb"})  # whose databases are files, and have no server
+_FILE_BACKENDS = frozenset({"sqlite", "duckdb"})  # databases that are files, without a server
 _HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\s/@?#:\[\]]+))(?::(\d{1,5}))?")
 
 
 class Location(NamedTuple):
-    """Where a database is, whatever the driver, the user and the password."""
+    """Location of a database, without the driver, the user and the password."""
 
     backend: str  # as SQLAlchemy names it: sqlite, postgresql, …
     host: str
     port: str
-    database: str  # of SQLite, the path of the file, without symbolic links
+    database: str  # for SQLite: path of the file, without symbolic links
 
     def __str__(self) -> str:
         if not self.host or self.host.startswith("/"):
@@ -52,7 +54,7 @@ class Location(NamedTuple):
 
 
 class Reach(Enum):
-    """How far away what a program connects to is."""
+    """How far away a program's connection leads."""
 
     INSIDE = "the trial's own"
     LOOPBACK = "on this machine"
@@ -66,12 +68,11 @@ class Reach(Enum):
 def sqlite_file(database: object) -> str | None:
     """Return the path of the file that SQLite may write; None if it may write none.
 
-    A database in memory or a temporary one is no file, and a file that is opened with `mode=ro` or
-    `immutable=1` is one that SQLite itself does not write. (With `mode=ro` it makes files beside a
-    database in WAL mode.)
+    A database in memory and a temporary one have no file. SQLite does not write a file that is opened
+    with `mode=ro` or `immutable=1`, but with `mode=ro` it makes files beside a database in WAL mode.
 
     Args:
-        database: What `sqlite3.connect` is given: text, bytes or a path, or a `file:` URI.
+        database: Argument of `sqlite3.connect`: text, bytes, a path or a `file:` URI.
     """
     text = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
     if text.startswith("file:"):
@@ -81,7 +82,7 @@ def sqlite_file(database: object) -> str | None:
         mode = options.get("mode", [""])[-1]
         if is_immutable or mode == "memory":
             return None
-        if path.startswith("//"):  # an authority, which is empty or localhost
+        if path.startswith("//"):  # an authority: empty or localhost
             path = path.removeprefix("//").removeprefix("localhost")
         text = unquote(path)
         if mode == "ro" and not _is_in_wal_mode(text):
@@ -97,14 +98,14 @@ def _is_in_wal_mode(path: str) -> bool:
         with Path(path).open("rb") as file:
             return file.read(_WAL_VERSION.stop)[_WAL_VERSION] == _WAL
     except (OSError, ValueError):
-        return False  # SQLite says what is wrong with it
+        return False  # SQLite reports the error
 
 
 def postgres_locations(given: Mapping[str, object]) -> list[Location]:
-    """Return where libpq connects to: one for each of the hosts, in the order of its attempts.
+    """Return the locations to which libpq connects: one for each host, in the order of its attempts.
 
     Args:
-        given: Parameters as libpq names them, of a connection string and of keywords.
+        given: Parameters of the connection string and keywords, by libpq's names.
     """
     defaults = _postgres_defaults(str(given.get("service") or ""))
     found = {**defaults, **{name: str(each) for name, each in given.items() if each is not None}}
@@ -123,7 +124,7 @@ def postgres_locations(given: Mapping[str, object]) -> list[Location]:
 
 
 def _postgres_defaults(service: str) -> dict[str, str]:
-    """Return what libpq takes from the environment, the service file and the system."""
+    """Return libpq's defaults from the environment, the service file and the system."""
     before = os.environ.get("PGSERVICE")
     if service:
         os.environ["PGSERVICE"] = service
@@ -140,7 +141,7 @@ def _postgres_defaults(service: str) -> dict[str, str]:
 
 
 def locations_of_url(url: str | URL) -> list[Location]:
-    """Return where a URL of SQLAlchemy's, with any driver, leads to; none for one in memory."""
+    """Return the locations of a SQLAlchemy URL with any driver; none for a database in memory."""
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend in _FILE_BACKENDS:
@@ -152,10 +153,10 @@ def locations_of_url(url: str | URL) -> list[Location]:
 
 
 def canonical_urls(text: str) -> list[str]:
-    """Return a URL in the one spelling of each of the databases that it leads to.
+    """Return the normalized URL of each database that a URL leads to.
 
     Raises:
-        ValueError: It is no URL, or one of no database that outlives its process.
+        ValueError: The text is no URL, or its database does not outlive its process.
     """
     try:
         found = locations_of_url(text)
@@ -174,12 +175,12 @@ def str_of(url: URL) -> str:
 def locations_of_arguments(
     backend: str, positional: list[object], named: Mapping[str, object]
 ) -> list[Location]:
-    """Return where a driver connects to, from what SQLAlchemy gives it.
+    """Return the locations to which a driver connects, from the arguments of its `connect`.
 
     Args:
-        backend: The name of SQLAlchemy's dialect.
-        positional: What the driver's `connect` is given by position.
-        named: What it is given by name.
+        backend: Name of SQLAlchemy's dialect.
+        positional: Positional arguments of the driver's `connect`.
+        named: Keyword arguments of the driver's `connect`.
     """
     if backend == "sqlite":
         path = sqlite_file(positional[0] if positional else named.get("database"))
@@ -204,7 +205,7 @@ def locations_of_arguments(
 
 
 def _parse_odbc(text: str) -> dict[str, str]:
-    """Return what an ODBC driver is told: `Server=tcp:db.example.com,1433;Database=shop`."""
+    """Parse the connection string of an ODBC driver: `Server=tcp:db.example.com,1433;Database=shop`."""
     pairs = (pair.partition("=") for pair in text.split(";"))
     found = {name.strip().lower(): value.strip(" {}") for name, _, value in pairs}
     if "server" in found:
@@ -213,14 +214,14 @@ def _parse_odbc(text: str) -> dict[str, str]:
 
 
 def is_same_database(text: str, location: Location) -> bool:
-    """Return whether a text, as the value of a variable, names a database."""
+    """Return whether the value of an environment variable names a database."""
     try:
         if "://" in text:
             return location in locations_of_url(text)
         if location.backend == "postgresql" and "=" in text:
             return location in locations_of_arguments(location.backend, [text], {})
     except (ArgumentError, psycopg.Error, ValueError):
-        return False  # an address of something else
+        return False  # the URL of something else
     return location.backend == "sqlite" and os.path.realpath(text) == location.database
 
 
@@ -228,7 +229,7 @@ def is_same_database(text: str, location: Location) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a name or an address is this machine's own, and no other's."""
+    """Return whether a name or an address always means this machine."""
     plain = host.strip("[]").partition("%")[0].rstrip(".").lower()
     if plain in _LOCAL_NAMES or plain.endswith(".localhost"):
         return True
@@ -241,17 +242,17 @@ def is_loopback(host: str) -> bool:
 
 
 def _same_host(host: str) -> str:
-    """Return the host, under one name where it is this machine."""
+    """Return the host; every name of this machine becomes the same name."""
     if host.startswith("/"):
-        return host  # the directory of a Unix socket
+        return host  # directory of a Unix socket
     return _LOCALHOST if host and is_loopback(host) else host.lower().rstrip(".")
 
 
 def parse_host(text: str) -> tuple[str, int | None]:
-    """Return `HOST[:PORT]` as a host and a port; None for every port.
+    """Parse `HOST[:PORT]`; the port is None if every port is meant.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text has another form.
     """
     found = _HOST.fullmatch(f"[{text}]" if _is_ip6(text) else text)
     if found is None or (found[3] and not 0 < int(found[3]) < 65_536):
@@ -267,28 +268,27 @@ def _is_ip6(text: str) -> bool:
 
 
 def redirected_file(number: int, location: Location) -> str:
-    """Return the file in a sandbox that takes the place of a SQLite file outside.
+    """Return the file in a sandbox that replaces a SQLite file outside.
 
     Args:
-        number: Of the redirection, from 1: two files may have one name.
-        location: Of the file outside.
+        number: Number of the redirection, from 1: two files may have the same name.
+        location: Location of the file outside.
     """
     return f".redirected/{number}-{Path(location.database).name}"
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """What is inside, and what is let through.
+    """Rules for what is inside a sandbox, and what may be used outside.
 
     Args:
-        directory: Of the trial, without symbolic links: files in it are its own.
-        own: Where the trial's own database is.
-        redirected: Databases that have another one inside the sandbox in their place, with the path
-            or the URL of that.
+        directory: Directory of the trial, without symbolic links; all files in it are inside.
+        own: Location of the trial's own database.
+        redirected: Database outside to the path or URL of its replacement inside.
         allowed: Databases outside that may be opened.
-        hosts: Hosts outside that may be reached, with a port, or None for each.
-        mirrored: A directory; a SQLite file below it has one of the same path in the sandbox in its
-            place. Empty for none.
+        hosts: Hosts outside that may be reached, each with a port, or None for every port.
+        mirrored: Directory whose SQLite files are replaced by files of the same relative path in the
+            sandbox. Empty for none.
     """
 
     directory: str
@@ -300,12 +300,12 @@ class AccessRules:
 
     @classmethod
     def of_trial(cls, access: Access, directory: str, database_url: str) -> "AccessRules":
-        """Return the sandbox of a trial.
+        """Return the rules of a trial.
 
         Args:
-            access: What the user lets through.
-            directory: Of the trial, absolute.
-            database_url: Of the trial's own database.
+            access: What the user allows outside the sandbox.
+            directory: Absolute path of the trial's directory.
+            database_url: URL of the trial's own database.
         """
         return cls(
             os.path.realpath(directory),
@@ -322,7 +322,7 @@ class AccessRules:
         )
 
     def replacement(self, location: Location) -> str | None:
-        """Return what takes the place of a database; None if nothing does."""
+        """Return the path or URL that replaces a database; None if nothing replaces it."""
         if location in self.redirected:
             return self.redirected[location]
         path = Path(location.database)
@@ -331,13 +331,13 @@ class AccessRules:
         return None
 
     def as_typed(self, location: Location, typed_in: Path) -> Location:
-        """Return the file that a relative path leads to from the user's directory.
+        """Return a location as its relative path means it in the user's directory.
 
-        Only by a relative path that leaves the sandbox (`../shop.db`) does a program come to the directory
-        around that, which has a name by chance.
+        A program reaches the directory around its sandbox, which has a random name, only by a relative
+        path that leaves the sandbox (`../shop.db`).
 
         Args:
-            location: As it is seen from the sandbox.
+            location: Location as the target process resolves it, in the sandbox.
             typed_in: The user's directory.
         """
         path, around = Path(location.database), Path(self.directory).parent
@@ -348,7 +348,7 @@ class AccessRules:
         return location._replace(database=os.path.realpath(Path(typed_in, relative)))
 
     def is_open(self, location: Location) -> bool:
-        """Return whether a database may be opened as it is."""
+        """Return whether a database may be opened without a replacement."""
         if location in self.own or location in self.allowed:
             return True
         is_file = location.backend in _FILE_BACKENDS
@@ -358,8 +358,8 @@ class AccessRules:
         """Return how far away a host is, by its name or address.
 
         Args:
-            host: As a program says it.
-            port: None where it is not known, as in a lookup.
+            host: Name or address that the program uses.
+            port: Port number; None if it is not known, as in a lookup.
         """
         known = _same_host(host)
         if any(self._is_at(each, known, port) for each in self.own):
@@ -373,18 +373,18 @@ class AccessRules:
         return Reach.OUTSIDE
 
     def is_listed(self, host: str, port: int | None) -> bool:
-        """Return whether a host is allowed by its name or address, be it this machine.
+        """Return whether a host, or this machine, is explicitly allowed by its name or address.
 
         Args:
-            host: As a program says it.
-            port: None where it is not known.
+            host: Name or address that the program uses.
+            port: Port number; None if it is not known.
         """
         known = _same_host(host)
         is_named = bool({(known, port), (known, None)} & self.hosts)
         return is_named or (port is None and any(known == each for each, _ in self.hosts))
 
     def socket_reach(self, path: str) -> Reach:
-        """Return how far away what listens on a Unix socket is: never outside."""
+        """Return how far away the listener of a Unix socket is: never outside."""
         is_inside = Path(path).is_relative_to(self.directory) or any(
             each.host.startswith("/") and Path(path).is_relative_to(each.host) for each in self.own
         )

@@ -1,8 +1,8 @@
-"""Databases of trials on a PostgreSQL server: whose they are, and how they are dropped.
+"""Find and drop the databases of trials on a PostgreSQL server, by their owner.
 
-A database carries the name of its owner, whose session shows the same name as its application. A
-database whose owner has no session is dropped by the next runner. (An advisory lock would belong to
-a single database, and the next runner may connect to another one.)
+The name of a database contains its owner, and the owner's session shows the same name as its
+application name. The next runner drops a database whose owner has no session. (An advisory lock would
+belong to a single database, and the next runner may connect to another one.)
 """
 
 import os
@@ -19,39 +19,41 @@ EMBEDDED_DIRECTORY = "server"
 
 
 def stop_embedded(root: Path) -> None:
-    """End a server whose process of origin has died.
+    """End an embedded server whose runner has ended.
 
     Args:
-        root: As it was made with.
+        root: Directory that the runner gave to the server.
     """
     try:
         pid = int((root / EMBEDDED_DIRECTORY / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, signal.SIGQUIT)  # at once: nobody will ask for its data
+        os.kill(pid, signal.SIGQUIT)  # immediate shutdown: its data is not needed any more
     except (FileNotFoundError, ProcessLookupError):
-        return  # there is none, or none any more
+        return  # there is no server, or it has ended
 
 
 def drop_owned_by(owner: str, url: str) -> None:
-    """Drop every database of an owner that has died.
+    """Drop every database of an owner that has ended.
 
     Args:
-        owner: As `Server` named itself.
-        url: Of a database on the server.
+        owner: Name of the owner.
+        url: URL of a database on the server, with its password.
     """
     with connect(url, "resumectl") as connection:
         drop_owned(connection, owner)
 
 
 def drop_ownerless(connection: Connection) -> None:
-    """Drop what the dead have left."""
-    names = _names(connection)  # before it is asked who lives: nobody makes one unseen
+    """Drop every database whose owner has ended."""
+    names = _names(
+        connection
+    )  # read before the sessions: a new owner connects before it makes a database
     rows = connection.execute(
         "SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, %s)",
         [APPLICATION],
     ).fetchall()
-    alive = {row[0].removeprefix(APPLICATION) for row in rows}
+    active = {row[0].removeprefix(APPLICATION) for row in rows}
     for name in names:
-        if name.removeprefix(PREFIX).partition("_")[0] not in alive:
+        if name.removeprefix(PREFIX).partition("_")[0] not in active:
             drop_database(connection, name)
 
 
@@ -62,7 +64,7 @@ def drop_owned(connection: Connection, owner: str) -> None:
 
 
 def _names(connection: Connection) -> list[str]:
-    # Of this role alone: what another's sessions call themselves is not shown to it.
+    # Only databases of this role: it cannot see the application names of other roles' sessions.
     rows = connection.execute(
         "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
         " AND datdba = (SELECT oid FROM pg_roles WHERE rolname = current_user)",

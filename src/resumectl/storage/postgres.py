@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL over the driver itself, which no hook of SQLAlchemy sees."""
+"""Connect to PostgreSQL with the driver itself, which no hook of SQLAlchemy sees."""
 
 import psycopg
 from sqlalchemy.engine import make_url
@@ -21,7 +21,7 @@ def conninfo(url: str) -> str:
 
 
 def connect(url: str, application: str) -> Connection:
-    """Open a connection in which each statement commits by itself.
+    """Open a connection in autocommit mode.
 
     Args:
         url: URL of the database, with its password.
@@ -36,10 +36,10 @@ def connect(url: str, application: str) -> Connection:
 
 
 def advance_sequences(database_url: str) -> None:
-    """Use up a number of each of a program's sequences, as what was rolled back by a death does.
+    """Advance each sequence of a program by one, as a transaction does that a kill rolls back.
 
     Args:
-        database_url: Of a trial; one on SQLite has no such sequences.
+        database_url: URL of the trial's database, with its password. SQLite has no sequences.
     """
     if make_url(database_url).get_backend_name() == "postgresql":
         with connect(database_url, "resumectl") as connection:

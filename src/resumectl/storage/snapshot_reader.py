@@ -1,8 +1,9 @@
 """Read the rows of a DBOS database as they stand.
 
-Over the driver itself, which no hook of SQLAlchemy sees, and without writing: the runner reads a
-database whose process has just ended, before anything else touches it, and the target process its
-own while it waits for quiet. Values stay as DBOS stored them; no code of the program is loaded.
+Uses the driver itself, which no hook of SQLAlchemy sees, and writes nothing. The runner reads the
+database of a process that has just ended, before anything else touches it. The target process reads
+its own database while it waits for its workflows. Values stay as DBOS stored them; no code of the
+program is loaded.
 """
 
 import sqlite3
@@ -20,7 +21,7 @@ from resumectl.storage.postgres import conninfo
 from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS
 from resumectl.text import one_line
 
-# DBOS 3.4.0 keeps what a workflow was given, and its result, in its row or beside it.
+# DBOS 3.4.0 stores the input and the output of a workflow in its row or in another table.
 _WORKFLOWS = """
 SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
        w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
@@ -36,8 +37,8 @@ _STEPS = """
 SELECT workflow_uuid, function_id, function_name, output, error, child_workflow_id
 FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
 """
-# What workflows said to others, under a key: of an event the last value, of a stream all of them
-# in order; messages are here until somebody receives them.
+# Values that workflows published or were sent: the last value of an event, all values of a stream in
+# their order, and messages until they are received.
 _SAID = {
     "event": "SELECT workflow_uuid, key, value FROM {p}workflow_events ORDER BY 1, 2",
     "stream": 'SELECT workflow_uuid, key, value FROM {p}streams ORDER BY 1, 2, "offset"',
@@ -51,7 +52,7 @@ AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 _END_ACTIVE = f"{_OTHERS.replace('state', 'pg_terminate_backend(pid)', 1)} AND state = 'active'"
 _LOOK_EVERY_S = 0.004
-# PostgreSQL reads what a killed process has sent as soon as it is idle.
+# An idle server process reads at once what a killed process has sent.
 _IDLE_LOOKS = 25
 
 
@@ -135,8 +136,8 @@ class SnapshotReader:
         """Wait until a server has finished the statements of a process that was killed.
 
         The kernel reports the kill at once. PostgreSQL notices it only after the statement that
-        it is executing, and may commit that one after the rows were read. On SQLite a process
-        does its own writing. A connection that stays idle belongs to a child of the process.
+        it is executing, and may commit that one after the rows were read. On SQLite the
+        killed process did its own writing. A connection that stays idle belongs to a child process.
 
         Args:
             within_s: Maximum time to wait, in seconds. A statement that is then still executed,
@@ -162,7 +163,7 @@ class SnapshotReader:
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
-        """Read all rows as of one moment: a step and its workflow belong together."""
+        """Read all rows as of one moment, so that a step and its workflow match."""
         with self._explained():
             if not self._prefix:
                 self._connection.execute("BEGIN")
@@ -203,7 +204,7 @@ class SnapshotReader:
         return {row[0]: UnfinishedRow(*row[1:]) for row in rows}
 
     def missing(self, workflow_ids: Collection[str]) -> frozenset[str]:
-        """Return those of these ids that no workflow has."""
+        """Return the ids that no workflow has."""
         if not workflow_ids:
             return frozenset()
         there = {row[0] for row in self._rows("SELECT workflow_uuid FROM {p}workflow_status")}
