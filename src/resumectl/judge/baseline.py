@@ -1,4 +1,4 @@
-"""What uninterrupted runs have in common; what differs between them is not compared."""
+"""Compute the baseline: what uninterrupted runs have in common. Their differences are not compared."""
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -21,33 +21,33 @@ from resumectl.text import counted
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-MISSING = object()  # stands for a value that is not there
+MISSING = object()  # marks a missing value
 NEVER = (0, 0)
 
 
 def usual_of(values: Sequence[object]) -> object:
-    """Return the value to name where several are as they should be: the first that is there."""
+    """Return the first of several usual values that is not missing."""
     return next((each for each in values if each is not MISSING), MISSING)
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What every uninterrupted run had in common.
+    """Behaviour that every uninterrupted run had in common.
 
     Attributes:
-        transitions: Durable facts, in their order.
-        fields: What a run ends with, to the values that are as they should be.
-        counts: How often something happens, at least and at most.
-        ended: Steps whose bodies come to their end.
-        paths: By workflow, the different ones that it took.
-        received: By workflow, what each of its steps received, in the first run.
-        links: Pairs of things that carry one generated value, which is another in each run.
-        begun_anew: Workflows that the program deletes, or cancels and runs once more.
-        not_compared: What is not compared.
-        left_running: How many threads or tasks were still at work in the end.
+        transitions: Transitions, in their order.
+        fields: Field of the final state to its usual values.
+        counts: Counted thing to its minimum and maximum number.
+        ended: Steps whose bodies end.
+        paths: Workflow to the different paths that it took.
+        received: Workflow to step number to the received message, in the first run.
+        links: Pairs of fields that share a generated value, which differs in each run.
+        begun_anew: Workflows that the program deletes, or cancels and runs again.
+        not_compared: Rule for what is not compared.
+        left_running: Maximum number of threads and tasks that still ran at the end.
         seconds: Duration of the longest run, in seconds.
-        away_s: How long a process takes until it is at work, in seconds.
-        digests: Digest of the target's file, in the first process and in later ones.
+        away_s: Time that a process takes to start and exit, in seconds.
+        digests: Digests of the target's file, in the first process and in later ones.
     """
 
     transitions: Sequence[Transition]
@@ -66,10 +66,10 @@ class Baseline:
 
     @classmethod
     def of(cls, views: Sequence[TrialView]) -> "Baseline":
-        """Return what runs have in common.
+        """Return the baseline of uninterrupted runs.
 
         Args:
-            views: Two runs at least.
+            views: At least two runs.
         """
         fields, varying_fields = _common([view.fields for view in views])
         counts, varying_counts = _common([view.counts for view in views])
@@ -96,7 +96,7 @@ class Baseline:
         )
 
     def or_as(self, other: "Baseline") -> "Baseline":
-        """Return a baseline that is satisfied with what either does: before an edit, and after it.
+        """Return a baseline that accepts the behaviour of two programs, before and after an edit.
 
         Args:
             other: Baseline of the edited program.
@@ -115,14 +115,14 @@ class Baseline:
             fields=fields,
             counts=counts,
             ended=self.ended & other.ended,
-            paths={},  # they may part where the program was edited
+            paths={},  # paths may differ where the program was edited
             links=frozenset(),
             not_compared=self._not_compared_with(other),
             digests=(self.digests[0], other.digests[0]),
         )
 
     def varying_as(self, other: "Baseline") -> "Baseline":
-        """Return what these runs have in common, without what varies between other runs.
+        """Return the baseline without the fields and counts that vary between other runs.
 
         Args:
             other: Baseline of the other runs.
@@ -133,7 +133,7 @@ class Baseline:
             fields={key: each for key, each in self.fields.items() if key not in varying},
             counts={key: each for key, each in self.counts.items() if key not in varying},
             ended=self.ended & other.ended,
-            # No passing of time lets a body go on otherwise from the same records.
+            # From the same records a body must continue in the same way, however much time passes.
             paths={
                 workflow: [*other.paths.get(workflow, ()), *self.paths.get(workflow, ())]
                 for workflow in {*self.paths, *other.paths}
@@ -153,16 +153,16 @@ class Baseline:
         )
 
     def comparing(self, rule: NotCompared) -> "Baseline":
-        """Return the baseline for one trial, for which another rule says what is not compared.
+        """Return the baseline for one trial, with the trial's own rule for what is not compared.
 
         Args:
-            rule: What is not compared in this trial.
+            rule: Rule for this trial.
         """
         links = {link for link in self.links if not any(map(rule.covers, link))}
         return replace(self, not_compared=rule, links=frozenset(links))
 
     def ahead_of(self, name: str) -> str | None:
-        """Return the transition of the same workflow that precedes one, if each happens once."""
+        """Return the previous transition of the same workflow, if each happens once; else None."""
         once = [each.name for each in self.transitions if each.times == 1]
         own = [each for each in once if subject_of(each) == subject_of(name)]
         at = own.index(name) if name in own else 0
@@ -170,7 +170,7 @@ class Baseline:
 
     @property
     def described_not_compared(self) -> list[str]:
-        """What is not compared, for people."""
+        """Descriptions of what is not compared, for people."""
         said = list(self.not_compared.described())
         if self.left_running:
             left = counted(self.left_running, "thread or task", "threads or tasks")
@@ -186,13 +186,13 @@ def _begun_anew(transitions: Sequence[Transition]) -> frozenset[str]:
     ends: Counter[str] = Counter()
     for each in transitions:
         if each.fact in ("succeeded", "failed", "deleted"):
-            # A deletion counts as an end, and the end before it as another.
+            # A deletion counts as one end, and the end before it as another one.
             ends[subject_of(each.name)] += each.times + (each.fact == "deleted")
     return frozenset(workflow for workflow, times in ends.items() if times > 1)
 
 
 def _common(runs: Sequence[Mapping[K, V]]) -> tuple[dict[K, V], set[K]]:
-    """Return what all runs agree upon, and the keys of what they do not."""
+    """Return the values on which all runs agree, and the keys on which they do not."""
     first = runs[0]
     kept = {
         key: value
@@ -203,8 +203,8 @@ def _common(runs: Sequence[Mapping[K, V]]) -> tuple[dict[K, V], set[K]]:
 
 
 def _open_steps(runs: Sequence[Mapping[Field, object]], varying: set[Field]) -> dict[str, int]:
-    """Return the first open step of each workflow, as uninterrupted runs show it."""
-    # The last number at which runs have different steps.
+    """Return the first open step of each workflow in uninterrupted runs."""
+    # Workflow to the last step number at which runs have different steps.
     parts: defaultdict[str, int] = defaultdict(int)
     for key in varying:
         if key.kind is FieldKind.STEP and key.part == "name":
@@ -227,7 +227,7 @@ def _is_open_step(key: Field, value: object, varying: set[Field], parts: Mapping
 
 
 def _is_cancelled(key: Field, value: object) -> bool:
-    # DBOS does not record what a workflow was doing when it was cancelled.
+    # DBOS does not record which step a workflow executed when it was cancelled.
     return key.kind is FieldKind.WORKFLOW and key.part == "status" and value == CANCELLED
 
 
@@ -237,7 +237,7 @@ def _left_running(run: Observation) -> int:
 
 
 def _away_s(run: Observation) -> float:
-    """Return the seconds of a run in which it was not yet at work, or no more."""
+    """Return the time of a run before its request and after its end, in seconds."""
     asked, quiet = run.final.last(RequestStarted), run.final.last(BecameQuiet)
     if asked is None or quiet is None:
         return run.seconds

@@ -1,4 +1,4 @@
-"""Find out what is wrong with a run that nothing interrupted, and what its user can do."""
+"""Find problems of an uninterrupted run, and suggest what the user can do."""
 
 import math
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ _ASLEEP = "in a DBOS.sleep"
 _WAITING = "waiting for a message or an event"
 _SLEEP = "DBOS.sleep"
 _TIMEOUT_S = 300
-_SPARE = 1.2  # a run does more than to wait
+_SPARE = 1.2  # a run does more than wait
 _SHOWN_MAX = 3
 
 
 def baseline_problem(run: Observation) -> str:
-    """Return what is wrong with an uninterrupted run; empty if nothing is."""
+    """Return the problem of an uninterrupted run; empty if there is none."""
     process = run.final
     if process.failure:
         return process.failure
@@ -41,10 +41,10 @@ def baseline_problem(run: Observation) -> str:
 
 
 def problem_beside(run: Observation, first: Observation) -> str:
-    """Return what is wrong with an uninterrupted run beside the first one of its program.
+    """Return the problem of an uninterrupted run compared with the first run of its program.
 
     Args:
-        run: The run.
+        run: The later run.
         first: The first run of the same program.
     """
     return baseline_problem(run) or ("" if run.digest == first.digest else CHANGED)
@@ -80,7 +80,7 @@ def _what_it_waits_for(process: ProcessRecord) -> str:
 
 
 def suggested_fix(run: Observation) -> str:
-    """Return what to do about a run that did not end in time, or that could not be observed."""
+    """Return a suggested fix for a run that did not end in time, or that could not be observed."""
     process = run.final
     if process.has_settled:
         return "correct the Scenario's observe, or its effects"
@@ -89,7 +89,7 @@ def suggested_fix(run: Observation) -> str:
 
 def _first_fix(process: ProcessRecord) -> str:
     left = unfinished(process)
-    # A workflow that was cancelled may sleep on, and who awaits it with it.
+    # A cancelled workflow may continue to sleep, and the workflows that await it wait on.
     pauses = {_pause(process, row.id) for row in left or process.snapshot.workflows}
     waiting = {row.status: row.queue for row in left}
     if _ASLEEP in pauses:
@@ -106,7 +106,7 @@ def _first_fix(process: ProcessRecord) -> str:
 
 
 def _enough_s(run: Observation) -> int:
-    """Return a time limit within which each pause of a run ends, in seconds."""
+    """Return a time limit that is long enough for each pause of a run, in seconds."""
     process = run.final
     launched = process.last(Launched)
     began_s = launched.clock_ms / 1000 if launched else math.inf
@@ -116,9 +116,9 @@ def _enough_s(run: Observation) -> int:
 
 
 def _end_s(sleep: StepRow) -> float:
-    """Return the time at which a sleep ends, in seconds since the epoch; 0 if nothing tells it.
+    """Return the time at which a sleep ends, in seconds since the epoch; 0 if it is not known.
 
-    DBOS 3.4.0 records it as the output of the step, as the program's serializer writes it.
+    DBOS 3.4.0 records it as the output of the step, in the form of the program's serializer.
     """
     try:
         return float(readable(sleep.output))
@@ -127,7 +127,7 @@ def _end_s(sleep: StepRow) -> float:
 
 
 def unfinished(process: ProcessRecord) -> Sequence[WorkflowRow]:
-    """Return the workflows that a process left without an end."""
+    """Return the workflows that had not ended when the process ended."""
     return [row for row in process.snapshot.workflows if row.status in UNFINISHED]
 
 
@@ -141,10 +141,10 @@ def _where(process: ProcessRecord, row: WorkflowRow) -> str:
 
 
 def _pause(process: ProcessRecord, workflow_id: str) -> str:
-    """Return in what a workflow's last step is a pause; empty if it is none.
+    """Return the kind of pause of a workflow's last step; empty if it is not a pause.
 
-    DBOS 3.4.0 records a sleep as it begins. The timeout of `recv` and `get_event` is one too,
-    under the number behind theirs, and they are recorded when they end.
+    DBOS 3.4.0 records a sleep when it begins. The timeout of `recv` and `get_event` is recorded as a
+    sleep under the following number, and they themselves are recorded when they end.
     """
     rows = process.snapshot.steps
     steps = {row.number: row.name for row in rows if row.workflow == workflow_id}

@@ -1,4 +1,4 @@
-"""One trial beside what it is compared with: what every check gets."""
+"""Define the input of every check: one trial, and the baseline that it is compared with."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from resumectl.statuses import CANCELLED, UNFINISHED
 
 @dataclass(frozen=True)
 class Case:
-    """One trial beside what it is compared with.
+    """One trial, and the baseline that it is compared with.
 
     Attributes:
-        view: The trial, without the workflows that the import or a schedule starts once more.
-        baseline: What uninterrupted runs do; its rule says what is not compared in this trial.
-        promises: Effect, step or table to promise; what is not named is held to the default.
-        other_answers: Steps that the crash interrupted, and that answered otherwise.
+        view: The trial, without the workflows that the import or a schedule starts again.
+        baseline: Baseline of uninterrupted runs, with the rule for what is not compared in this trial.
+        promises: Effect, step or table to promise; others have the default promise.
+        other_answers: Steps that the crash interrupted, and that returned another result.
         timed_out: Workflows whose timeout passed between two processes; see `timed_out`.
     """
 
@@ -34,12 +34,12 @@ class Case:
 
     @cached_property
     def lasting(self) -> TrialView:
-        """The trial without the workflows that the program deletes, or cancels and runs once more."""
+        """The trial without the workflows that the program deletes, or cancels and runs again."""
         return self.view.without(self.baseline.begun_anew)
 
     @cached_property
     def is_complete(self) -> bool:
-        """Whether everything ended: what has not ended differs in all that it should have done."""
+        """Whether everything ended; an unfinished trial is not compared field by field."""
         return self.view.final.has_settled
 
     @cached_property
@@ -50,7 +50,7 @@ class Case:
 
     @cached_property
     def unread_repeats(self) -> Mapping[Field, int]:
-        """Inboxes with messages that were sent once more, to how often one was sent."""
+        """Inboxes with messages that were sent again, to how often one was sent."""
         return unread_repeats(self.view, self.baseline)
 
 
@@ -58,7 +58,7 @@ Check = Callable[[Case], Iterator[Finding | Exposure]]
 
 
 def timed_out(view: TrialView) -> frozenset[str]:
-    """Return the workflows that DBOS cancelled since their timeout passed between two processes.
+    """Return the workflows that DBOS cancelled because their timeout passed between two processes.
 
     Args:
         view: The trial.

@@ -76,9 +76,9 @@ class Checker:
     """Checks the trials of one target.
 
     Args:
-        baseline: What uninterrupted runs do.
-        effects_by_site: Effects that are told apart by where they happen.
-        promises: Effect, step or table to promise; what is not named is held to the default.
+        baseline: Baseline of uninterrupted runs.
+        effects_by_site: Effects that are identified by where they happen.
+        promises: Effect, step or table to promise; others have the default promise.
     """
 
     baseline: Baseline
@@ -86,10 +86,10 @@ class Checker:
     promises: Mapping[str, Promise]
 
     def check(self, trial: Observation) -> Judgement:
-        """Return what a trial proves.
+        """Judge a trial.
 
         Args:
-            trial: The trial, with each workflow whose id varies under its alias.
+            trial: The trial, with aliases for the workflows whose ids vary.
         """
         reason = why_void(trial, self.baseline)
         judgement = Judgement(
@@ -122,7 +122,7 @@ class Checker:
     def _case(
         self, trial: Observation, known: set[str], again: set[str]
     ) -> tuple[Case, tuple[str, ...]]:
-        """Return the case of a trial, and what had diverged in it before the crash."""
+        """Return the case of a trial, and its divergences before the crash."""
         there = {row.id for process in trial.processes for row in process.snapshot.workflows}
         scheduled = set(filter(is_scheduled, there - known))
         view = TrialView(trial, self.effects_by_site).without(again | scheduled)
@@ -148,10 +148,10 @@ def _open_steps(
     answers: Iterable[OtherAnswer],
     cancelled: Iterable[str],
 ) -> dict[str, int]:
-    """Return the first open step of each workflow, as this trial shows it.
+    """Return the first open step of each workflow in this trial.
 
-    DBOS does not record what a workflow was doing when it was cancelled. Of an interrupted step that
-    answered otherwise, and of one that received another message, the step itself is not compared.
+    DBOS does not record which step a workflow executed when it was cancelled. An interrupted step that
+    returned another result, and a step that received another message, are not compared themselves.
     """
     opened = dict.fromkeys(cancelled, 0)
     for answer in answers:
@@ -174,11 +174,11 @@ def _started_again(workflows: Iterable[str]) -> Iterator[Exposure]:
 def _with_other_answers(
     exposures: Iterable[Exposure], answers: Iterable[OtherAnswer]
 ) -> Iterator[Exposure]:
-    """Yield the exposures, with the other answers of steps that were interrupted."""
+    """Yield the exposures, with notes on interrupted steps that returned another result."""
     notes = {answer.subject: answer.note for answer in answers}
     for exposure in exposures:
         yield replace(exposure, note=notes.pop(exposure.subject, exposure.note))
-    # Where a promise of the step makes its repetition a finding, the other answer is still told.
+    # Report the other result even if the step's repetition is a finding and not an exposure.
     yield from (Exposure(subject, 2, note=note) for subject, note in notes.items())
 
 

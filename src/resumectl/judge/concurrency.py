@@ -1,11 +1,11 @@
-"""Find out whether a program does several things at once, so that their order matters."""
+"""Find out whether a program does several things at the same time, so that their order may vary."""
 
 from resumectl.model.events import BecameQuiet, StepEnded, StepStarted
 from resumectl.model.observation import Observation, ProcessRecord
 
 
 def is_concurrent(run: Observation) -> bool:
-    """Return whether two step bodies overlap, or a step has two threads or tasks at once.
+    """Return whether two step bodies overlap, or a step has two threads or tasks at the same time.
 
     Args:
         run: An uninterrupted run.

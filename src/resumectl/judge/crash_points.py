@@ -1,4 +1,4 @@
-"""Make crash plans for every place where a program can be killed: the transitions of the baseline."""
+"""Make crash plans for every point where a program can be killed: the transitions of the baseline."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -18,24 +18,24 @@ def crash_points(
 ) -> list[CrashPlan]:
     """Return a plan for each edge of each transition, in the order of the baseline.
 
-    Transitions that always share a commit, as a child's acceptance and its parent's step, are
-    one crash point, under the first one's name. Claims are not: which of them share a commit
-    is chance. Those of children whose ids differ from run to run come last, each by its turn
-    among all that is alike, as in `*/step-1#2`.
+    Transitions that always share a commit, such as a child's acceptance and its parent's step, are one
+    crash point, under the name of the first. Claims are not merged: they share commits at random.
+    Transitions of children whose ids differ between runs come last. They are numbered among all similar
+    transitions, such as `*/step-1#2`.
 
     Args:
         transitions: Transitions of the baseline.
-        edge: Only crash points of this edge; None for both.
-        only: Only transitions that this pattern covers; None for all.
+        edge: Edge of the crash points; None for both.
+        only: Pattern of the transitions; None for all.
     """
     every = list(transitions)
     points: list[Matches] = []
-    unnamed: dict[str, int] = {}  # the fact to how many workflows it becomes true of
+    unnamed: dict[str, int] = {}  # fact to the number of workflows that have it
     commits: set[int] = set()
-    # Rather under a name that is given once than as the n-th of many.
+    # Prefer a name that occurs once to the n-th of many.
     for each in sorted(every, key=lambda t: (t.is_of_varying_id, t.times > 1)):
-        # What a client started under an id made by chance is another workflow when it asks again.
-        # A restart imports it again: that is the client of this program.
+        # A client that used a random id starts another workflow when it retries.
+        # A restart imports the program again: the import is its client.
         if each.is_of_varying_id and not (has_parent(each.name) or each.is_of_import):
             continue
         if only is not None and not Matches(only).covers(each.name):
@@ -62,16 +62,16 @@ def refuse_none(
     *,
     points_line: str,
 ) -> None:
-    """Refuse to sweep a program without a crash point: that would prove nothing.
+    """Refuse to sweep a program without a crash point, which would prove nothing.
 
     Args:
-        plans: One for each crash point.
-        transitions: The baseline's.
-        only: The pattern that chose among them; None for all.
-        points_line: The command line that shows the crash points.
+        plans: Crash plans, one for each crash point.
+        transitions: Transitions of the baseline.
+        only: Pattern that selected transitions; None for all.
+        points_line: Command line that shows the crash points.
 
     Raises:
-        Refusal: The pattern covers nothing; the nearest names are told.
+        Refusal: The pattern covers nothing; the error lists the nearest names.
         NothingProved: The program has no crash point.
     """
     if plans:
@@ -107,12 +107,12 @@ def _nearest(pattern: str, transitions: Sequence[Transition]) -> str:
 def second_crashes(
     trials: Iterable[Observation], *, edge: Edge | None = None, only: str | None = None
 ) -> list[CrashPlan]:
-    """Return plans with a second crash: at each transition of each recovery that was seen.
+    """Return plans with a second crash, at each transition of each observed recovery.
 
     Args:
-        trials: Trials with one crash, each workflow whose id varies under its alias.
-        edge: Only crash points of this edge; None for both.
-        only: Only transitions that this pattern covers; None for all.
+        trials: Trials with one crash, with aliases for the workflows whose ids vary.
+        edge: Edge of the crash points; None for both.
+        only: Pattern of the transitions; None for all.
     """
     plans = []
     for trial in trials:
@@ -125,15 +125,15 @@ def second_crashes(
 
 
 def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points_line: str) -> None:
-    """Refuse a plan whose first crash matches nothing in the baseline: it would prove nothing.
+    """Refuse a plan whose first crash matches nothing in the baseline, which would prove nothing.
 
     Args:
-        plan: The one.
-        transitions: The baseline's.
-        points_line: The command line that shows the crash points.
+        plan: Crash plan.
+        transitions: Transitions of the baseline.
+        points_line: Command line that shows the crash points.
 
     Raises:
-        Refusal: So it is; the nearest names are told.
+        Refusal: The first crash matches nothing; the error lists the nearest names.
     """
     at = plan.crashes[0].at
     if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
@@ -148,12 +148,12 @@ def sample(plans: Sequence[CrashPlan], size: int | None, seed: int) -> list[Cras
     """Return a random sample of the plans, in their order.
 
     Args:
-        plans: The plans.
+        plans: Crash plans.
         size: Number of plans; None for all.
-        seed: Random seed: it chooses the same plans of the same set.
+        seed: Random seed; it selects the same plans from the same set.
     """
     if size is None or size >= len(plans):
         return list(plans)
-    # Their order is that of one run, and differs from the next one's.
+    # Sort first: the order of the plans differs between runs.
     chosen = set(random.Random(seed).sample(sorted(map(str, plans)), size))
     return [plan for plan in plans if str(plan) in chosen]

@@ -1,4 +1,4 @@
-"""Find out whether a trial had diverged before any of its processes was killed: not by the crash."""
+"""Find out whether a trial had diverged before its first process was killed, so not by the crash."""
 
 from resumectl.judge.baseline import MISSING, Baseline
 from resumectl.judge.fields import Field, FieldKind
@@ -9,19 +9,19 @@ _RECORDED = ("name", "output", "error")
 
 
 def diverged_before_crash(view: TrialView, baseline: Baseline) -> tuple[str, ...]:
-    """Return what the first process had recorded otherwise than every uninterrupted run.
+    """Return the records of the first process that differ from every uninterrupted run.
 
-    Up to the kill that process is an uninterrupted run itself. A step that answers something else
-    one time in a hundred can be in it, and in none of the others.
+    Up to the kill, that process is an uninterrupted run itself. A step that returns another result one
+    time in a hundred may do so in this run and in none of the others.
 
     Args:
         view: The trial.
-        baseline: What uninterrupted runs record.
+        baseline: Baseline of uninterrupted runs.
 
     Returns:
-        The first step of each workflow that differs, for people.
+        The first different step of each workflow, for people.
     """
-    # An alias names who began a workflow, which may not be recorded yet.
+    # An alias contains the step that started the workflow, which may not be recorded yet.
     known = {key.workflow for key in baseline.fields if not is_alias(key.workflow)}
     rule = baseline.not_compared
     first: dict[str, Field] = {}

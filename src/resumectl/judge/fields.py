@@ -1,4 +1,4 @@
-"""Name what a run ends with, so that two runs can be compared: fields with a value each, and counts."""
+"""Name the parts of a run's final state, so that two runs can be compared: fields and counts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,32 +7,32 @@ from resumectl.model.evidence import Happening
 from resumectl.model.snapshot import NO_TOPIC, StepRow
 from resumectl.model.text_enum import TextEnum
 
-_SHOWN_MAX = 120  # characters of a value in evidence
+_SHOWN_MAX = 120  # maximum number of characters of a value in evidence
 
 
 class FieldKind(TextEnum):
-    """What a field belongs to."""
+    """Kind of a field."""
 
     WORKFLOW = "workflow"
     STEP = "step"
-    WRITE = "write"  # by a workflow's body, outside of any step
+    WRITE = "write"  # of a workflow's body, outside of any step
     RECEIVED = "received"
     EVENT = "event"
     STREAM = "stream"
     INBOX = "inbox"
-    OBSERVED = "observed"  # by a Scenario's `observe`
-    OBSERVE = "observe"  # the error of that
-    EFFECTS = "effects"  # the error of a Scenario's `effects`
+    OBSERVED = "observed"  # of a Scenario's `observe`
+    OBSERVE = "observe"  # error of a Scenario's `observe`
+    EFFECTS = "effects"  # error of a Scenario's `effects`
     ANSWER = "answer"  # of the client's request
 
 
 class Field(NamedTuple):
-    """One thing that a run ends with, and that is compared.
+    """One compared part of a run's final state.
 
     Attributes:
-        kind: What it belongs to.
-        name: As in `checkout-1`, or `checkout-1/step-2`.
-        part: As in `status`, `output`; empty where there is one.
+        kind: Kind of the field.
+        name: Name of the workflow or step, such as `checkout-1/step-2`, or of another thing.
+        part: Part of that, such as `status` or `output`; empty if it has only one.
         workflow: Workflow of a step, a write or a message; empty for others.
         number: Number of a step; 0 for others.
     """
@@ -45,12 +45,12 @@ class Field(NamedTuple):
 
     @property
     def owner(self) -> str:
-        """Workflow that it is a part of; empty if it is of none."""
+        """Workflow that it belongs to; empty for none."""
         return self.workflow or (self.name if self.kind is FieldKind.WORKFLOW else "")
 
     @property
     def subject(self) -> str:
-        """What a finding names, whichever part of it differs."""
+        """Name in findings, the same for every part."""
         whole = self._replace(part="")
         return str(whole) if self.kind is FieldKind.OBSERVED else self.name or str(self.kind)
 
@@ -62,12 +62,12 @@ class Field(NamedTuple):
 
 
 class Count(NamedTuple):
-    """Something that happens a number of times.
+    """Counted thing.
 
     Attributes:
-        happening: What is counted.
+        happening: Kind of the counted thing.
         name: Name of the effect, the step or the write.
-        about: What tells one from another: arguments of an effect, or where.
+        about: Identifying text: arguments of an effect, or location.
     """
 
     happening: Happening
@@ -76,7 +76,7 @@ class Count(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """What a finding names."""
+        """Name in findings."""
         if self.happening is Happening.EFFECT:
             return f"{self.name}({self.about})"
         return f"{self.name}, {self.about}"
@@ -95,12 +95,12 @@ def step_field(row: StepRow, part: str) -> Field:
 
 
 def numbered_field(workflow: str, number: int, part: str) -> Field:
-    """Return the field of the step of this number."""
+    """Return the field of the step with this number."""
     return Field(FieldKind.STEP, f"{workflow}/step-{number}", part, workflow, number)
 
 
 def said_field(kind: FieldKind, workflow: str, key: str) -> Field:
-    """Return the field of what a workflow published under a key, or was sent on a topic."""
+    """Return the field of a value that a workflow published under a key, or was sent on a topic."""
     name = " ".join(filter(None, (kind, workflow, "" if key == NO_TOPIC else key)))
     return Field(kind, name, "", workflow)
 
@@ -113,6 +113,6 @@ def texts_of(value: object) -> Sequence[str]:
 
 
 def shortened(value: object) -> str:
-    """Return a value as evidence contains it."""
+    """Return a value as shortened text for evidence."""
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 1] + "…"

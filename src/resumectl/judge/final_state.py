@@ -1,4 +1,4 @@
-"""Compare what a trial ended with to what uninterrupted runs end with."""
+"""Compare the final state of a trial with that of uninterrupted runs."""
 
 from collections.abc import Iterator
 
@@ -18,20 +18,20 @@ from resumectl.model.evidence import (
 from resumectl.model.verdict import Exposure, Finding, Kind
 
 _OF_SCENARIO = (FieldKind.OBSERVED, FieldKind.OBSERVE, FieldKind.EFFECTS)
-_GIVEN = ("arguments", "values")  # of a step, and of a statement of a body
-# Parts whose absence says that something is lost; other parts go with these.
+_GIVEN = ("arguments", "values")  # parts of a step, and of a statement of a body
+# Parts whose absence is a loss; the other parts are absent together with these.
 _PRESENCE = ("status", "name", "")
 
 
 def other_endings(case: Case) -> Iterator[Finding | Exposure]:
     """Yield a finding for each workflow that ended with another status.
 
-    A workflow whose timeout passed between two processes is an exposure: DBOS cancelled it rightly.
+    A workflow whose timeout passed between two processes is an exposure: DBOS correctly cancelled it.
     """
     if not _is_compared(case):
         return
     fields = case.view.fields
-    for key, values in _ended_otherwise(case):
+    for key, values in _other_statuses(case):
         if key.name in case.timed_out:
             yield Exposure(key.name, 1, note=TimedOut())
             continue
@@ -50,7 +50,7 @@ def unobservable_outside(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def repeated_messages(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield an exposure for each message that was sent once more and that nobody has received."""
+    """Yield an exposure for each message that was sent again and has not been received."""
     if _is_compared(case):
         for key, times in case.unread_repeats.items():
             yield Exposure(key.name.replace(key.kind, "message to", 1), times)
@@ -64,7 +64,7 @@ def missing_or_different(case: Case) -> Iterator[Finding | Exposure]:
             if MISSING not in values and key.part in _PRESENCE:
                 yield Finding(Kind.LOST, key.subject, Missing())
         elif key.part in _GIVEN:
-            yield from _given_otherwise(key, fields[key], values)
+            yield from _other_arguments(key, fields[key], values)
         elif fields[key] not in values and key.part != "status":
             evidence = OtherValue(key.part, shortened(fields[key]), shortened(usual_of(values)))
             yield Finding(Kind.DIVERGED, key.subject, evidence)
@@ -79,7 +79,7 @@ def unexpected_fields(case: Case) -> Iterator[Finding | Exposure]:
     known = {(key.kind, key.name) for key in known_keys}
     judged = _Judged(case)
     for key in sorted({key._replace(part="") for key in case.view.fields}):
-        # What is given to another write of a body is compared, and not whether it is one.
+        # The values of a body's write are compared, but not whether the write is new.
         is_new = (key.kind, key.name) not in known and key.kind is not FieldKind.WRITE
         if is_new and judged.contains(key):
             yield Finding(Kind.UNEXPECTED, key.subject, NotInBaseline())
@@ -98,7 +98,7 @@ def _compared_fields(case: Case) -> Iterator[tuple[Field, tuple[object, ...]]]:
             yield key, tuple(values)
 
 
-def _ended_otherwise(case: Case) -> Iterator[tuple[Field, tuple[object, ...]]]:
+def _other_statuses(case: Case) -> Iterator[tuple[Field, tuple[object, ...]]]:
     fields = case.view.fields
     for key, values in case.baseline.fields.items():
         if key.part == "status" and fields.get(key, values[0]) not in values:
@@ -111,27 +111,27 @@ def _failed_observations(case: Case) -> list[tuple[Field, object]]:
 
 
 class _Judged:
-    """The fields that are judged by themselves: no consequence of another finding, and compared."""
+    """Filter for the fields that are compared and are no consequence of another finding."""
 
     def __init__(self, case: Case) -> None:
         self._rule = case.baseline.not_compared
         self._repeated = case.unread_repeats
-        self._ended_otherwise = {key.name for key, _ in _ended_otherwise(case)}
+        self._other_statuses = {key.name for key, _ in _other_statuses(case)}
         self._can_observe = not _failed_observations(case)
 
     def contains(self, key: Field) -> bool:
-        """Return whether a field is judged by itself."""
+        """Return whether a field is compared and is no consequence of another finding."""
         if key in self._repeated:
             return False
         if key.kind in _OF_SCENARIO:
             return self._can_observe
-        # What belongs to a workflow that ended otherwise is a consequence, as is the answer.
-        is_answer = bool(self._ended_otherwise) and key.kind is FieldKind.ANSWER
-        is_consequence = is_answer or key.owner in self._ended_otherwise
+        # Other fields of a workflow with another status are a consequence, and so is the answer.
+        is_answer = bool(self._other_statuses) and key.kind is FieldKind.ANSWER
+        is_consequence = is_answer or key.owner in self._other_statuses
         return not is_consequence and not self._rule.covers(key)
 
 
-def _given_otherwise(key: Field, given: object, values: tuple[object, ...]) -> Iterator[Finding]:
+def _other_arguments(key: Field, given: object, values: tuple[object, ...]) -> Iterator[Finding]:
     usual = {text for value in values if isinstance(value, tuple) for text in value}
     for text in texts_of(given):
         if text not in usual:

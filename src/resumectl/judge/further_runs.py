@@ -1,6 +1,6 @@
 """Decide which further uninterrupted runs a difference calls for, before it is called a finding.
 
-What differs from the baseline may differ by itself, such as a random choice recorded in a step.
+A difference from the baseline may occur without a crash, such as a random choice in a step.
 """
 
 import itertools
@@ -17,24 +17,24 @@ from resumectl.model.observation import LATER_BASELINE
 from resumectl.model.orders import Control
 from resumectl.model.verdict import Judgement, Kind
 
-# Uninterrupted runs of each program, before any trial.
+# Number of uninterrupted runs of each program before any trial.
 FIRST_RUNS = 2
-# How many times as long as a crash takes each run of the second stage pauses, the earliest longest:
-# what comes behind a result that varies is seen to depend on it.
+# Pause of each run of the second stage, as a multiple of the duration of a crash. The earliest run
+# pauses longest, which shows what depends on a result that varies.
 _PAUSES = (6, 4, 3, 2, 1, 1)
-# So many runs has the third stage, within so many seconds on a quiet machine: of what happens one
-# time in ten, 32 runs in all see nothing once in 29 times.
+# Number of runs of the third stage, and their maximum duration in seconds on a quiet machine. 32 runs
+# in all miss something that happens one time in ten with a probability of 1/29.
 _MANY_RUNS = 24
 _MANY_RUNS_MAX_S = 10.0
 _BY_COMPARISON = frozenset({Kind.DIVERGED, Kind.UNEXPECTED, Kind.LOST, Kind.FAILED})
 
 
 class Stage(IntEnum):
-    """How many uninterrupted runs are known; each stage comes once, after the one before it."""
+    """Stage of the baseline, by the number of uninterrupted runs. Each stage comes once, in this order."""
 
     FIRST = 0  # two runs of each program
-    PAUSED = 1  # and six that pause at the crash points of trials that differ
-    MANY = 2  # and 24 more, where a difference does not show each time that its trial is repeated
+    PAUSED = 1  # six more that pause at the crash points of different trials
+    MANY = 2  # 24 more, if a difference is unstable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class FurtherRun:
 
     Attributes:
         number: Number of the run in its stage: runs take turns between the two hash seeds.
-        is_later: Whether it is of the program of the later processes.
-        control: Where it pauses; None for nowhere.
+        is_later: Whether it runs the program of the later processes.
+        control: Pause of the run; None for none.
     """
 
     number: int
@@ -54,11 +54,11 @@ class FurtherRun:
 
 @dataclass(frozen=True, slots=True)
 class FurtherRuns:
-    """The policy for further uninterrupted runs.
+    """Policy for further uninterrupted runs.
 
     Attributes:
-        judge: What is known so far.
-        programs: For each program, whether it is that of the later processes.
+        judge: Judge with the runs so far.
+        programs: Whether each program is the one of the later processes.
     """
 
     judge: Judge
@@ -66,7 +66,7 @@ class FurtherRuns:
 
     @property
     def stage(self) -> Stage:
-        """The stage that is reached."""
+        """Stage that has been reached."""
         runs = self.judge.runs
         begun_with = FIRST_RUNS * len({run.plan == LATER_BASELINE for run in runs})
         if len(runs) > begun_with + len(_PAUSES):
@@ -74,18 +74,18 @@ class FurtherRuns:
         return Stage.PAUSED if len(runs) > begun_with else Stage.FIRST
 
     def plans_for_time(self, judgements: Sequence[Judgement]) -> list[str]:
-        """Return the crash plans for which runs are called for in which time passes.
+        """Return the crash plans that need runs in which time passes.
 
         Args:
-            judgements: Of the trials so far.
+            judgements: Judgements of the trials so far.
         """
         differing = {each.plan for each in judgements if _differs(each)}
         return sorted(differing - self.judge.controls.keys())
 
     def where_time_passes(self, plan: str) -> list[str | None]:
-        """Return the crash points at which as much time passes as in a trial; None: at the beginning.
+        """Return the crash points at which runs let the time of a trial pass; None for the beginning.
 
-        Before a commit, the step that is killed runs again later: so time may also pass ahead of it.
+        A step that is killed before its commit runs again later, so time may also pass before the step.
 
         Args:
             plan: Crash plan of the trial, as text.
@@ -100,13 +100,13 @@ class FurtherRuns:
         return found
 
     def paused(self, judgements: Sequence[Judgement]) -> Iterator[FurtherRun]:
-        """Yield the runs of the second stage, where a difference calls for them.
+        """Yield the runs of the second stage, if a difference needs them.
 
-        Each pauses at the crash point of such a trial, for as long as a crash takes. Before a commit,
-        every other one pauses ahead of the step instead: it is begun again, later.
+        Each pauses at the crash point of a different trial, for the duration of a crash. If the crash
+        point is before a commit, every second run pauses before the step: a crash would repeat the step.
 
         Args:
-            judgements: Of the trials so far.
+            judgements: Judgements of the trials so far.
         """
         plans = [each.plan for each in judgements if each.diverged_before_crash or _differs(each)]
         if not plans or self.stage is not Stage.FIRST:
@@ -123,14 +123,14 @@ class FurtherRuns:
     def many(
         self, judgements: Sequence[Judgement], repeated: Sequence[Judgement], slowness: float
     ) -> Iterator[FurtherRun]:
-        """Yield the runs of the third stage, where an unstable difference calls for them.
+        """Yield the runs of the third stage, if an unstable difference needs them.
 
-        A step may answer one time in ten what it did not answer in any uninterrupted run so far.
+        A step may return a result one time in ten that no uninterrupted run has shown so far.
 
         Args:
-            judgements: Of the trials, judged after the second stage.
-            repeated: Of the trials that were run again.
-            slowness: How many times longer everything takes than on a quiet machine.
+            judgements: Judgements of the trials, after the second stage.
+            repeated: Judgements of the repeated trials.
+            slowness: Factor by which everything takes longer than on a quiet machine.
         """
         if self.stage is not Stage.PAUSED:
             return
@@ -149,7 +149,7 @@ def _differs(judgement: Judgement) -> bool:
 
 
 def _ahead_of(at: str, baseline: Baseline) -> str:
-    """Return the crash point right behind what the workflow does before this one, if it is known."""
+    """Return the crash point after the previous transition of the workflow, if it is known."""
     (crash,) = CrashPlan.parse(at).crashes
     ahead = baseline.ahead_of(crash.at.pattern) if crash.edge is Edge.BEFORE else None
     return str(Crash(Edge.AFTER, Matches(ahead))) if ahead else at

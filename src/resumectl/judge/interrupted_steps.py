@@ -1,8 +1,8 @@
-"""Find steps that a crash interrupted, and that answered otherwise when they ran again.
+"""Find steps that a crash interrupted, and that returned another result when they ran again.
 
-A step whose first run was never recorded may rightly answer otherwise: a lease with a time to live is
-taken in the first run, and still held in the second. What the workflow does next may then have other
-numbers, names and results. Its outcome, and how often each thing happens by name, may not differ.
+A step whose first run was not recorded may correctly return another result: a lease with a time to live
+is taken in the first run, and still held in the second. The next steps of the workflow may then have
+other numbers, names and results. Its outcome, and how often each step runs by name, must not differ.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from resumectl.model.snapshot import StepRow
 
 @dataclass(frozen=True, slots=True)
 class OtherAnswer:
-    """One step that was interrupted, and whose recorded result is not the usual one."""
+    """Interrupted step whose recorded result is not the usual one."""
 
     step: str
     workflow: str
@@ -28,28 +28,28 @@ class OtherAnswer:
 
     @property
     def site(self) -> str:
-        """Where the step is, as in `checkout-1/step-2`."""
+        """Location of the step, such as `checkout-1/step-2`."""
         return f"{self.workflow}/step-{self.number}"
 
     @property
     def subject(self) -> str:
-        """What findings and exposures name."""
+        """Name in findings and exposures."""
         return f"{self.step}, {self.site}"
 
     @property
     def note(self) -> AnsweredOtherwise:
-        """The note of an exposure."""
+        """Note of an exposure."""
         return AnsweredOtherwise(self.answer, self.usual)
 
 
 def other_answers(view: TrialView, baseline: Baseline) -> Iterator[OtherAnswer]:
-    """Yield the interrupted steps that answered otherwise.
+    """Yield the interrupted steps that returned another result.
 
-    A step whose result varies between uninterrupted runs is not among them, nor is one behind it.
+    Steps whose results vary between uninterrupted runs, and steps behind those, are left out.
 
     Args:
         view: The trial.
-        baseline: What uninterrupted runs record.
+        baseline: Baseline of uninterrupted runs.
     """
     rows = {(row.workflow, row.number): row for row in view.final.snapshot.steps}
     handled: set[Field] = set()
@@ -80,14 +80,14 @@ def _other_answer(row: StepRow, baseline: Baseline) -> OtherAnswer | None:
 
 
 def _answer_text(answer: Mapping[str, object]) -> str:
-    """Return the error of a step that raised one, else its output."""
+    """Return the error of a step if it raised one, else its output."""
     error = answer.get("error")
     return shortened(answer.get("output") if error is None else error)
 
 
 @dataclass(frozen=True, slots=True)
 class CountByName:
-    """How often a workflow ran a step, under any number: in a trial, and in uninterrupted runs."""
+    """Number of runs of a step by name in one workflow: in a trial, and in uninterrupted runs."""
 
     step: str
     workflow: str
@@ -97,7 +97,7 @@ class CountByName:
 
     @property
     def subject(self) -> str:
-        """What findings and exposures name."""
+        """Name in findings and exposures."""
         return f"{self.step}, {self.workflow}"
 
 
@@ -107,7 +107,7 @@ def counts_by_name(workflow: str, view: TrialView, baseline: Baseline) -> Iterat
     Args:
         workflow: Id of the workflow.
         view: The trial.
-        baseline: How often steps run in uninterrupted runs.
+        baseline: Baseline of uninterrupted runs.
     """
     times: Counter[str] = Counter()
     least: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""Check what holds of every trial by itself, whatever the program does.
+"""Check the invariants of a single trial, which hold for every program.
 
-What was durable at a crash stays as it was, what was recorded does not run again, and each recorded
-step is called once more before its workflow ends.
+Durable data of a crash does not change, recorded steps do not run again, and each recorded step is
+called again before its workflow ends.
 """
 
 from collections import defaultdict
@@ -28,19 +28,19 @@ from resumectl.model.snapshot import StepRow, WorkflowRow
 from resumectl.model.verdict import Exposure, Finding, Kind
 from resumectl.statuses import RESUMABLE_BY_ID, UNFINISHED
 
-# Facts that become true once: another one is a checkpoint that did not hold.
+# Facts that become true once: a second one means that a checkpoint did not hold.
 _ONCE = ("step-", "transaction-", "succeeded", "failed")
 # Parts of a workflow that no recovery changes once it is under way.
 _LASTING_PARTS = ("input", "deadline_ms", "priority", "user", "roles")
 _STEP_PARTS = ("name", "output", "error", "child")
-# What waits on a queue may be changed, as by a debouncer.
+# A workflow on a queue may be changed, for example by a debouncer.
 _NOT_BEGUN = ("ENQUEUED", "DELAYED")
 
 
 def other_databases(case: Case) -> Iterator[Finding | Exposure]:
     """Yield a finding if each process sets another system database.
 
-    A trial gives all processes one database; outside of a trial, each has the one that it sets.
+    In a trial all processes use the same database. Outside of a trial, each uses the one that it sets.
     """
     launches = [
         launched
@@ -54,11 +54,11 @@ def other_databases(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def changed_records(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each record that is not what it was at a crash."""
+    """Yield a finding for each record that has changed since a crash."""
     view = case.lasting
     steps = {(row.workflow, row.number): row for row in view.final.snapshot.steps}
     workflows = {row.id: row for row in view.final.snapshot.workflows}
-    # What was cancelled and resumed begins anew.
+    # A workflow that was cancelled and resumed starts again.
     cancelled = {subject_of(name) for name in view.committed if name.endswith("/cancelled")}
     for process in view.processes[:-1]:
         for step in process.snapshot.steps:
@@ -87,7 +87,7 @@ def _changed_workflow(before: WorkflowRow, after: WorkflowRow) -> Iterator[Findi
         return
     for part in _LASTING_PARTS:
         was, now = compared(before, part), compared(after, part)
-        # A resume takes the deadline away.
+        # A resume removes the deadline.
         if was is not None and now is not None and was != now:
             evidence = RecordChanged(part, shortened(was), shortened(now))
             yield Finding(Kind.DIVERGED, before.id, evidence)
@@ -101,7 +101,7 @@ def steps_never_called(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def rerun_steps(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each step that was recorded before a crash, and ran again."""
+    """Yield a finding for each step that was recorded before a crash and ran again."""
     recorded: set[tuple[str, int]] = set()
     for number, process in enumerate(case.lasting.processes, start=1):
         for event in process.all(StepStarted):
@@ -111,7 +111,7 @@ def rerun_steps(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def unrecorded_steps(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each step that ran in several processes, and of which there is no record."""
+    """Yield a finding for each step that ran in several processes and has no record."""
     view = case.lasting
     ran_in: defaultdict[Count, set[int]] = defaultdict(set)
     may_lack = _MayLackRecord(view)
@@ -125,21 +125,21 @@ def unrecorded_steps(case: Case) -> Iterator[Finding | Exposure]:
 
 
 class _MayLackRecord:
-    """The steps that have a record, or that DBOS rightly does not record."""
+    """Filter for the steps that have a record, or that DBOS correctly does not record."""
 
     def __init__(self, view: TrialView) -> None:
-        # DBOS records no step of a workflow that was cancelled meanwhile, or that is dead-lettered.
+        # DBOS records no step of a workflow that was cancelled meanwhile or reached its recovery limit.
         without = (*UNFINISHED, *RESUMABLE_BY_ID)
         rows = view.final.snapshot.workflows
         self._given_up = {row.id for row in rows if row.status in without}
         self._recorded = {at for process in view.processes for at in steps_recorded(process)}
-        # Also of a workflow that has been deleted since.
+        # The workflow of a record may have been deleted since.
         self._committed = view.committed
 
     def record_of(self, event: StepStarted) -> bool:
-        """Return whether a step has a record, or needs none."""
+        """Return whether a step has a record or needs none."""
         site = event.site
-        # Outside of any workflow a step is a function like any other.
+        # Outside of any workflow, a step is a plain function.
         is_plain_function = not (site.workflow or site.begun_in)
         return (
             is_plain_function
@@ -150,7 +150,7 @@ class _MayLackRecord:
 
 
 def committed_again(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each transition that becomes true once, and was committed more often."""
+    """Yield a finding for each transition that becomes true once but was committed more often."""
     for name, times in case.lasting.committed.items():
         if times > 1 and name.rpartition("/")[2].startswith(_ONCE):
             yield Finding(Kind.DUPLICATED, name, CommittedAgain(times))

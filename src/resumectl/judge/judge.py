@@ -1,7 +1,7 @@
 """Judge the trials of a target against its uninterrupted runs.
 
-A function of recorded data: stored trials can be judged again. What is known of the uninterrupted runs
-is an immutable value; more runs make another one.
+Judging is a function of recorded data, so stored trials can be judged again. A `Judge` is immutable:
+further runs make another one.
 """
 
 import itertools
@@ -23,12 +23,12 @@ from resumectl.model.verdict import Judgement, Promise, Verdict
 
 @dataclass(frozen=True)
 class Judge:
-    """What trials are judged against.
+    """Judge of the trials of one target.
 
     Attributes:
-        promises: Effect, step or table to promise, as the command line gives them.
+        promises: Effect, step or table to promise, from the command line.
         runs: Uninterrupted runs.
-        controls: Crash plan to uninterrupted runs in which time passes where its process is killed.
+        controls: Crash plan to uninterrupted runs in which time passes at its crash point.
     """
 
     promises: Mapping[str, Promise]
@@ -51,18 +51,18 @@ class Judge:
 
     @property
     def observed(self) -> tuple[Observation, ...]:
-        """All runs without a crash, as they are stored."""
+        """All runs without a crash, in the order in which they are stored."""
         return (*self.runs, *itertools.chain.from_iterable(self.controls.values()))
 
     def with_run(self, run: Observation) -> "Judge":
-        """Return a judge that knows one more uninterrupted run."""
+        """Return a judge with one more uninterrupted run."""
         return replace(self, runs=(*self.runs, run))
 
     def with_controls(self, controls: Mapping[str, tuple[Observation, ...]]) -> "Judge":
-        """Return a judge that knows more runs in which time passes."""
+        """Return a judge with more runs in which time passes."""
         return replace(self, controls={**self.controls, **controls})
 
-    # --- what the runs tell
+    # --- facts of the runs
 
     @cached_property
     def _stable(self) -> set[str]:
@@ -85,13 +85,13 @@ class Judge:
         return Checker(baseline, by_site, {**self._declared, **self.promises})
 
     def _comparable(self, plan: str) -> list[Observation]:
-        """Return the runs of a program that say something of it, such as no run that failed."""
+        """Return the runs of a program that can be compared: those that did not fail."""
         own = [run for run in self.runs if run.plan == plan]
         return [run for run in own if run is own[0] or not problem_beside(run, own[0])]
 
     @property
     def _declared(self) -> dict[str, Promise]:
-        """The promises that the Scenario declares."""
+        """Promises that the Scenario declares."""
         launches = (run.final.last(LaunchStarted) for run in self.runs)
         return {
             name: Promise.named(promise, of=name)
@@ -102,13 +102,13 @@ class Judge:
 
     @property
     def baseline(self) -> Baseline:
-        """What the uninterrupted runs have in common."""
+        """Baseline of the uninterrupted runs."""
         return self._checker.baseline
 
     # --- trials
 
     def judge(self, trial: Observation) -> Judgement:
-        """Return what a trial proves."""
+        """Judge a trial."""
         named = self.renamed(trial)
         judgement = self._checker.check(named)
         if judgement.verdict is Verdict.BROKEN:
@@ -118,13 +118,13 @@ class Judge:
         return judgement
 
     def renamed(self, trial: Observation) -> Observation:
-        """Return a trial with each workflow whose id varies under its alias."""
+        """Return a trial with aliases for the workflows whose ids vary."""
         return aliased(trial, self._stable)
 
     def _checker_after_time(self, control: Observation) -> Checker:
-        """Return what checks a trial as if this run were the only uninterrupted one.
+        """Return a checker for which this run is the only uninterrupted one.
 
-        What varies is known from the other runs.
+        The other runs still define what varies.
         """
         usual = self._checker
         view = TrialView(self.renamed(control), usual.effects_by_site)
@@ -132,7 +132,7 @@ class Judge:
 
 
 def unless_time_does_it(usual: Judgement, after_time: Judgement) -> Judgement:
-    """Return a judgement without what the passing of time explains alone.
+    """Return a judgement without the findings that the passing of time explains alone.
 
     Args:
         usual: Judgement of a trial against the uninterrupted runs.

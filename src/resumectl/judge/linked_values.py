@@ -1,7 +1,7 @@
-"""Find values that a workflow's body generates and gives to several things: one value in all processes.
+"""Find pairs of fields that share a value which a workflow's body generates.
 
-Such a value differs in each run, so no run tells what it ought to be. But two things that carry the
-same one in every uninterrupted run carry the same one after a crash.
+Such a value differs in each run, so no run shows the expected one. But two fields that share a value in
+every uninterrupted run must share a value after a crash too.
 """
 
 import re
@@ -14,16 +14,16 @@ from resumectl.judge.trial_view import RECEIVED, TrialView, compared, plain_valu
 
 Link = tuple[Field, Field]
 
-# UUIDs' last parts, tokens and keys are at least so long: two of them are never equal by chance.
-# Digits alone may be a time to the second, which two looks at a clock share.
+# The last parts of UUIDs, tokens and keys have at least this length, so two of them are never equal
+# accidentally. Digits alone may be a time in seconds, which two reads of a clock share.
 _GENERATED = re.compile(r"(?![0-9TZ]{1,16}(?![0-9A-Za-z]))[0-9A-Za-z]{12,}")
 
 
 def linked_fields(views: Sequence[TrialView]) -> frozenset[Link]:
-    """Return the pairs of things into which a body puts the same generated value, in each of the runs.
+    """Return the pairs of fields that share a generated value in each of the runs.
 
     Args:
-        views: Two uninterrupted runs at least: what is the same in all is not generated.
+        views: At least two uninterrupted runs. A value that is the same in all is not generated.
     """
     carried = [carried_values(view) for view in views]
     constant = set.intersection(*(set().union(*each.values()) for each in carried))
@@ -31,13 +31,13 @@ def linked_fields(views: Sequence[TrialView]) -> frozenset[Link]:
 
 
 def carried_values(view: TrialView) -> dict[Field, set[str]]:
-    """Return, by thing that a body says or gives, the values in it that the body itself generated."""
+    """Return the values that a body itself generated, by the field that carries them."""
     fields = {**view.fields, **_plain_arguments(view), **view.messages}
     recorded = _returned(view) | (_received(view) - _generated_and_sent(view))
     carried: dict[Field, set[str]] = {}
     for key, each in fields.items():
         if _is_of_body(key) and not _is_of_client(key, fields):
-            # What a workflow was given is recorded, and the same in every process.
+            # The input of a workflow is recorded, so it is the same in every process.
             given = fields.get(Field(FieldKind.WORKFLOW, key.workflow or key.name, "input"))
             own = set() if key.part == "input" else _values(given)
             carried[key] = _values(each) - recorded - own
@@ -45,7 +45,7 @@ def carried_values(view: TrialView) -> dict[Field, set[str]]:
 
 
 def _plain_arguments(view: TrialView) -> dict[Field, list[str]]:
-    """Return what steps were called with, without objects: each process has its own of these."""
+    """Return the arguments of steps without objects, whose texts differ between processes."""
     found: defaultdict[Field, list[str]] = defaultdict(list)
     for calls in view.calls:
         for key, event in calls:
@@ -54,7 +54,7 @@ def _plain_arguments(view: TrialView) -> dict[Field, list[str]]:
 
 
 def _returned(view: TrialView) -> set[str]:
-    """Return what steps returned: it was generated there, or comes from outside."""
+    """Return the values that steps returned: the body did not generate them."""
     return {
         value
         for step in view.final.snapshot.steps
@@ -69,7 +69,7 @@ def _received(view: TrialView) -> set[str]:
 
 
 def _generated_and_sent(view: TrialView) -> set[str]:
-    """Return what bodies sent, except what they only hand on: they had received it before."""
+    """Return the values that bodies sent, except those that they had received before."""
     generated: set[str] = set()
     for key, texts in view.messages.items():
         numbered = view.received.get(key.workflow, {})
@@ -79,7 +79,7 @@ def _generated_and_sent(view: TrialView) -> set[str]:
 
 
 def _is_of_client(key: Field, fields: Mapping[Field, object]) -> bool:
-    """Return whether it comes from outside: a client may ask with another value each time."""
+    """Return whether a field is a client's input: a client may send another value each time."""
     return key.part == "input" and fields[key._replace(part="parent")] is None
 
 

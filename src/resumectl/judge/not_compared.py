@@ -1,4 +1,4 @@
-"""What of a trial is not compared with uninterrupted runs, and why: the whole rule in one type."""
+"""Define which parts of a trial are not compared with uninterrupted runs, and why, in one type."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,19 +13,19 @@ class NotCompared:
     1. It varies: uninterrupted runs do not agree on it.
     2. It belongs to a step behind an open step of its workflow. A step is open if its result varies
        between uninterrupted runs and other steps may follow, if it received another message than in
-       the baseline, or if the crash interrupted it and it answered otherwise when it ran again. Of a
-       workflow that was cancelled every step is behind an open one. So are the children that such
-       steps begin, and what the workflow's body writes.
+       the baseline, or if the crash interrupted it and it returned another result when it ran again.
+       Every step of a cancelled workflow is behind an open one. The same holds for the children that
+       such steps start, and for the writes of the workflow's body.
     3. Its workflow was started by a schedule, in the baseline and not in the trial.
     4. The trial had diverged before the crash: then nothing is compared.
 
-    Whatever is not compared is still held to the promises, and must be the same in all processes of
+    A part that is not compared must still keep the promises, and must be the same in all processes of
     one trial.
 
     Attributes:
         varying: Fields and counts on which uninterrupted runs do not agree.
-        open_steps: Workflow to the number of its first open step; the steps behind it are open too.
-        absent: Workflows that a schedule started in the baseline alone.
+        open_steps: Workflow to the number of its first open step; all later steps are behind it.
+        absent: Workflows that a schedule started only in the baseline.
         is_everything: Whether nothing is compared.
     """
 
@@ -35,7 +35,7 @@ class NotCompared:
     is_everything: bool = False
 
     def opened_at(self, steps: Mapping[str, int]) -> "NotCompared":
-        """Return the rule with more open steps.
+        """Return the rule with further open steps.
 
         Args:
             steps: Workflow to the number of its first open step.
@@ -43,20 +43,20 @@ class NotCompared:
         return replace(self, open_steps=earliest(self.open_steps, steps))
 
     def covers(self, key: Field) -> bool:
-        """Return whether a field is not compared because of where it is (2, 3, 4)."""
+        """Return whether a field is not compared because of its location (2, 3, 4)."""
         if self.is_everything or (key.workflow or key.name) in self.absent:
             return True
         if key.kind is FieldKind.WRITE:
-            return key.workflow in self.open_steps  # no number tells behind which step it is
+            return key.workflow in self.open_steps  # it has no step number
         if self._is_open_child(key.workflow or key.name):
             return True
         return key.number > self.open_steps.get(key.workflow, key.number)
 
     def covers_site(self, site: str) -> bool:
-        """Return whether what happens in a step is not compared because of where it is (2, 3, 4).
+        """Return whether events of a step are not compared because of its location (2, 3, 4).
 
         Args:
-            site: As in `checkout-1/step-2`; elsewhere than in a step only 3 and 4 hold.
+            site: Location such as `checkout-1/step-2`; outside of a step only 3 and 4 apply.
         """
         workflow, _, number = site.rpartition("/step-")
         if self.is_everything or workflow in self.absent:
@@ -66,9 +66,9 @@ class NotCompared:
         )
 
     def _is_open_child(self, workflow: str) -> bool:
-        """Return whether a workflow is the child, or a child's child, of a step behind an open one.
+        """Return whether a workflow is a descendant of a step behind an open one.
 
-        DBOS names a child after its parent and the number of the step: `checkout-1-3`.
+        DBOS derives a child's id from its parent and the number of the step: `checkout-1-3`.
         """
         for parent, number in self.open_steps.items():
             step, _, _ = workflow.removeprefix(f"{parent}-").partition("-")
@@ -77,7 +77,7 @@ class NotCompared:
         return False
 
     def described(self) -> Iterator[str]:
-        """Yield what is not compared, for people."""
+        """Yield descriptions of what is not compared, for people."""
         yield from sorted(str(each) for each in self.varying if not self._is_behind_open(each))
         for workflow, number in sorted(self.open_steps.items()):
             if number:
@@ -90,7 +90,7 @@ class NotCompared:
 
 
 def earliest(*steps: Mapping[str, int]) -> dict[str, int]:
-    """Return each workflow with its smallest number."""
+    """Return the smallest number of each workflow."""
     found: dict[str, int] = {}
     for each in steps:
         for workflow, number in each.items():
@@ -99,5 +99,5 @@ def earliest(*steps: Mapping[str, int]) -> dict[str, int]:
 
 
 def varying_fields(keys: Iterable[Field | Count]) -> Iterator[Field]:
-    """Yield those of the keys that are fields."""
+    """Yield the keys that are fields."""
     return (key for key in keys if isinstance(key, Field))

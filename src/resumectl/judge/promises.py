@@ -1,4 +1,4 @@
-"""Find the promise that something is held to, and refuse promises of what never happens."""
+"""Find the promise of a counted thing, and refuse promises for things that never happen."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -13,19 +13,19 @@ from resumectl.model.verdict import Promise
 
 
 def promised_name(key: Count) -> str:
-    """Return the name by which a promise names this: an effect, a step, a table."""
+    """Return the name of an effect, a step or a table that promises use."""
     return subject_of(key.name) if key.happening is Happening.WRITE else key.name
 
 
 def default_promise(key: Count, event: EffectHappened | None) -> Promise:
-    """Return the promise of what no promise names.
+    """Return the default promise.
 
-    In a step something is repeated if the process is killed before the checkpoint. Elsewhere nothing
-    explains a repetition, so nothing excuses it.
+    A step may repeat something if the process is killed before the checkpoint. Outside of steps nothing
+    explains a repetition, so it is not allowed.
 
     Args:
-        key: What is counted.
-        event: The effect, where it was recorded; None where it was not, or is none.
+        key: Counted thing.
+        event: Recorded event of an effect; None if there is none.
     """
     is_in_step = event is not None and event.site.is_in_step
     is_at_least_once = key.happening is Happening.EXECUTION or is_in_step
@@ -33,15 +33,15 @@ def default_promise(key: Count, event: EffectHappened | None) -> Promise:
 
 
 def refuse_unknown_promises(promises: Mapping[str, Promise], baseline: Baseline) -> None:
-    """Refuse a promise of what never happens: it would hold whatever is killed.
+    """Refuse a promise for something that never happens, which no crash could break.
 
     Args:
-        promises: Effect, step or table to promise, as the command line gives them. Promises that a
-            Scenario declares may be of another request than this one.
-        baseline: What uninterrupted runs do.
+        promises: Effect, step or table to promise, from the command line. Promises that a Scenario
+            declares may belong to another request than this one.
+        baseline: Baseline of uninterrupted runs.
 
     Raises:
-        Refusal: There is such a promise; the nearest names are told.
+        Refusal: There is such a promise; the error lists the nearest names.
     """
     counted = {*baseline.counts, *baseline.not_compared.varying}
     known = {promised_name(key) for key in counted if isinstance(key, Count)}

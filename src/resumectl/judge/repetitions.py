@@ -25,9 +25,9 @@ from resumectl.model.verdict import Exposure, Finding, Kind, Promise
 
 
 def too_many_or_few(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield what happened more, or less, often than in uninterrupted runs.
+    """Yield a finding or exposure for each thing that happened more or less often than usual.
 
-    It is a finding where the promise forbids it, and an exposure where the promise allows it.
+    It is a finding if the promise forbids it, and an exposure if the promise allows it.
     """
     keys = {*case.view.counts, *case.baseline.counts} - case.baseline.not_compared.varying
     for key in sorted(key for key in keys if isinstance(key, Count)):
@@ -47,7 +47,7 @@ def _usual_times(case: Case, key: Count) -> tuple[int, int]:
 
 
 def _site_of(case: Case, key: Count) -> str:
-    """Return where something happened; for what the Scenario itself counts, outside of any workflow."""
+    """Return the location of a counted thing; what the Scenario counts is outside of any workflow."""
     if key.happening is Happening.EXECUTION:
         return key.about
     event = case.view.effect_sites.get(key)
@@ -55,8 +55,8 @@ def _site_of(case: Case, key: Count) -> str:
 
 
 def _promise_given(case: Case, key: Count) -> Promise | None:
-    """Return the promise that names this; None if none does."""
-    # A step that is named as its effect is: the promise is of the effect.
+    """Return the explicit promise of a counted thing; None if it has none."""
+    # A promise for a name that a step and an effect share is for the effect.
     is_shadowed = key.happening is Happening.EXECUTION and any(
         other.name == key.name
         for other in case.baseline.counts
@@ -72,7 +72,7 @@ def _too_many(case: Case, key: Count, times: int, most: int) -> Iterator[Finding
     if most == 0 and key.happening is Happening.EFFECT:
         yield Finding(Kind.UNEXPECTED, key.subject, NeverInBaseline(times))
     elif promise is Promise.AT_LEAST_ONCE:
-        # What ran once after the crash, and never without one, repeats nothing.
+        # A step that ran once after the crash, and never in the baseline, is no repetition.
         if times > 1:
             yield Exposure(key.subject, times, differs)
     else:
@@ -93,8 +93,8 @@ def _too_few(case: Case, key: Count, times: int, least: int) -> Iterator[Finding
     promise = given or default_promise(key, case.view.effect_sites.get(key))
     if promise is Promise.AT_MOST_ONCE:
         yield Exposure(key.subject, times)
-    elif key.happening is not Happening.WRITE:  # other rows of a table are compared by `observe`
-        # Of what never happened in this trial nothing says where it belongs.
+    elif key.happening is not Happening.WRITE:  # rows of a table are compared with `observe`
+        # A thing that did not happen in this trial has no location in it.
         said = str(promise) if given or key in case.view.counts else ""
         yield Finding(Kind.LOST, key.subject, TooFew(key.happening, times, least, said))
 
@@ -109,8 +109,8 @@ def too_many_in_process(case: Case) -> Iterator[Finding | Exposure]:
         begun = Counter(
             Count(Happening.EXECUTION, event.step, str(event.site))
             for event in process.all(StepStarted)
-            # DBOS's own retries are no second execution, and outside of any workflow
-            # nobody promises anything.
+            # DBOS's retries are no second execution. Outside of any workflow nothing is
+            # promised.
             if event.site.workflow and not (event.is_transaction or event.is_retry)
         )
         for key, times in begun.items():
@@ -135,7 +135,7 @@ def inserted_again(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def counted_by_name(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each step that a workflow ran more, or less, often by name than promised."""
+    """Yield a finding for each step that a workflow ran more or less often by name than promised."""
     if not case.is_complete:
         return
     for count in _counts_by_name(case):
@@ -149,14 +149,14 @@ def counted_by_name(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def new_names(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield an exposure for each step behind another answer that no uninterrupted run has."""
+    """Yield an exposure for each step behind another result that no uninterrupted run has."""
     for count in _counts_by_name(case):
         if count.times and not count.most:
             yield Exposure(count.subject, count.times, note=BehindOtherAnswer())
 
 
 def _counts_by_name(case: Case) -> Iterator[CountByName]:
-    """Yield the counts of the workflows in which a step answered otherwise."""
+    """Yield the counts of the workflows in which a step returned another result."""
     for workflow in sorted({answer.workflow for answer in case.other_answers}):
         yield from counts_by_name(workflow, case.view, case.baseline)
 
@@ -164,8 +164,8 @@ def _counts_by_name(case: Case) -> Iterator[CountByName]:
 def recorded_again(case: Case) -> Iterator[Finding | Exposure]:
     """Yield a finding for each step that such a workflow recorded more often.
 
-    A crash excuses one more run of a step, and never one more record of it. The step that answered
-    otherwise is left out: a lease is asked for until it is free.
+    A crash excuses one more run of a step, but never one more record of it. The step that returned
+    another result is left out: a workflow may ask for a lease until it is free.
     """
     if not case.is_complete:
         return

@@ -1,8 +1,8 @@
-"""Follow the path of a workflow through its steps, and find where two runs of it part.
+"""Follow the path of a workflow through its steps, and find where the paths of two runs part.
 
 DBOS replays a workflow by calling its body again and answering from the records. That works only if
-the same records lead to the same next step, in every process: where two runs part although their
-records were the same, a recovery may take another path than the process that was killed.
+the same records lead to the same next step in every process. If two runs with the same records part, a
+recovery may take another path than the killed process.
 """
 
 from collections import defaultdict
@@ -15,15 +15,15 @@ from resumectl.model.observation import ProcessRecord
 from resumectl.model.snapshot import StepRow
 from resumectl.statuses import SUCCESS
 
-# Recorded only by a wait that lasted (DBOS 3.4.0, `recv` and `get_event` as well), with a
-# result, the time of waking, that the body never sees.
+# Recorded only if it really waited (DBOS 3.4.0, also in `recv` and `get_event`). The body does not see
+# its result, the time of waking.
 _SLEEP = "DBOS.sleep"
-_MADE_BY_DBOS = "_dbos_"  # names of DBOS's own workflows, such as the debouncer's, begin so
+_MADE_BY_DBOS = "_dbos_"  # name prefix of DBOS's own workflows, such as the debouncer's
 
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """One step of a path: its name, and what it answered."""
+    """One step of a path: its name and its result."""
 
     name: str
     output: str
@@ -33,12 +33,12 @@ class PathStep:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What a workflow was given, what it called in turn with which result, and how it ended.
+    """Path of a workflow: its input, its steps with their results, and its end.
 
     Attributes:
         given: Name of the workflow, and its input.
         steps: Its steps, by number.
-        has_succeeded: Whether it ended well.
+        has_succeeded: Whether the workflow succeeded.
     """
 
     given: tuple[str, str]
@@ -48,11 +48,11 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """Where one run went on otherwise than another, from the same records.
+    """Point where two runs continued differently from the same records.
 
     Attributes:
         number: Number of the step.
-        here: Name of the step; empty if the workflow ended.
+        here: Name of the step in this run; empty if the workflow ended.
         there: Name of the step in the other run; empty if the workflow ended.
     """
 
@@ -62,7 +62,7 @@ class Parting:
 
 
 def paths_of(process: ProcessRecord) -> dict[str, Path]:
-    """Return the path of each workflow by its id, as a process left it."""
+    """Return the path of each workflow, by its id, at the end of a process."""
     steps: defaultdict[str, dict[int, PathStep]] = defaultdict(dict)
     for row in process.snapshot.steps:
         steps[row.workflow][row.number] = PathStep(
@@ -76,10 +76,10 @@ def paths_of(process: ProcessRecord) -> dict[str, Path]:
 
 
 def parting(here: Path, there: Path) -> Parting | None:
-    """Return the first place where two paths part that were the same until then; None if there is none.
+    """Return the first point where two equal paths part; None if there is none.
 
-    Nothing is claimed where a result differs, for the next step may depend on it; nor beyond
-    a number without a record, for what was there is not known.
+    The comparison ends at a different result, because the next step may depend on it, and at a number
+    without a record, because the step there is not known.
     """
     if here.given != there.given:
         return None
@@ -96,12 +96,12 @@ def parting(here: Path, there: Path) -> Parting | None:
 
 
 def _is_known(path: Path, number: int) -> bool:
-    """Return whether it is known what the workflow did at this number: a step, or its end."""
+    """Return whether it is known what the workflow did at this number: a step or its end."""
     return number in path.steps or (path.has_succeeded and max(path.steps, default=0) < number)
 
 
 def never_called(processes: Sequence[ProcessRecord]) -> Iterator[StepRow]:
-    """Yield the steps that were recorded at a crash, and that no later process's workflow called again.
+    """Yield the steps that were recorded at a crash and that no later process called again.
 
     Args:
         processes: Processes of one trial.
@@ -112,7 +112,7 @@ def never_called(processes: Sequence[ProcessRecord]) -> Iterator[StepRow]:
         resumed = ended - _succeeded(process)
         there = {row.id for row in process.snapshot.workflows}
         for step in process.snapshot.steps:
-            # DBOS's own, as the sleep within a wait, are called by what it finds when it looks.
+            # DBOS calls its own steps, such as the sleep inside a wait, only when they are needed.
             is_own = step.name.startswith("DBOS.")
             is_resumed = step.workflow in resumed & there
             if is_resumed and (step.workflow, step.number) not in called and not is_own:
@@ -129,7 +129,7 @@ def _succeeded(process: ProcessRecord) -> set[str]:
 
 
 def first_parting(path: Path, others: Sequence[Path]) -> Parting | None:
-    """Return where a path parts from the first of the others that it parts from; None if from none."""
+    """Return the first parting of a path from one of the others; None if it parts from none."""
     return next((found for other in others if (found := parting(path, other))), None)
 
 

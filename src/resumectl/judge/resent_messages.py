@@ -1,6 +1,6 @@
-"""Find messages that are sent once more because the client asks again, and that nobody receives.
+"""Find messages that a retrying client sent again and that were not received.
 
-What is received changes what its workflow does, and is compared there.
+A received message affects its workflow, and is compared there.
 """
 
 from collections import Counter
@@ -15,16 +15,16 @@ _NOTIFIED = "/notified"
 
 
 def unread_repeats(view: TrialView, baseline: Baseline) -> dict[Field, int]:
-    """Return the inboxes that hold more than in the baseline, since a client, or a step, sent it again.
+    """Return the inboxes with more messages than usual because a client or a step sent them again.
 
-    A workflow's own `DBOS.send` is one of its steps, and never counts here.
+    A workflow's own `DBOS.send` is one of its steps and does not count here.
 
     Args:
         view: The trial.
-        baseline: What uninterrupted runs end with.
+        baseline: Baseline of uninterrupted runs.
 
     Returns:
-        Inbox to how often a message was sent.
+        Inbox to how often one message was sent.
     """
     inboxes = {}
     for key, value in view.fields.items():
@@ -39,7 +39,7 @@ def unread_repeats(view: TrialView, baseline: Baseline) -> dict[Field, int]:
 
 
 def _sent_again(view: TrialView, inbox: Field) -> int:
-    """Return how often what was sent to an inbox, by no workflow's own step, had been sent before."""
+    """Return how many messages to an inbox were sent again; messages of workflow steps are left out."""
     times = [
         sum(
             fact.name.endswith(_NOTIFIED)

@@ -1,7 +1,7 @@
-"""Find the workflows that a restart of the program starts once more, since its import starts some.
+"""Find the workflows that the import of the program starts again in each process.
 
-The import is then the client, and it asks again in each process. If it fixes no workflow id, it starts
-one more workflow each time: that is what it does, and no finding about the first one.
+The import is then the client, and it retries in each process. If it sets no workflow id, it starts one
+more workflow each time. This is the program's behaviour, and no finding about the first workflow.
 """
 
 from collections.abc import Collection
@@ -12,11 +12,11 @@ from resumectl.model.observation import Observation
 
 
 def started_once_more(trial: Observation, known: Collection[str]) -> set[str]:
-    """Return the workflows that an import started beyond those of an uninterrupted run.
+    """Return the workflows that an import started in addition to those of an uninterrupted run.
 
     Args:
-        trial: A trial with each workflow whose id varies under its alias.
-        known: Workflows of an uninterrupted run.
+        trial: Trial with aliases for the workflows whose ids vary.
+        known: Ids of the workflows of an uninterrupted run.
 
     Returns:
         Their ids, and those of all workflows below them.

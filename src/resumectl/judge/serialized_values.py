@@ -1,7 +1,7 @@
-"""A value that DBOS stored, as text: for people, and to be compared. Loads no code. Pure.
+"""Convert stored values of DBOS to text, for people and for comparisons, without loading code.
 
-Equal values have equal texts, though not equal pickles: one object that stands in two places
-is pickled once, and is two objects after a recovery; a set is in another order in each process.
+Equal values have equal texts, but not always equal pickles. An object with two references is pickled
+once, and becomes two objects after a recovery. The order of a set differs between processes.
 """
 
 import base64
@@ -14,7 +14,7 @@ from typing import Self
 
 
 class _Unloaded:
-    """Stands for an object of a class that is not loaded: what it was made of, in order."""
+    """Placeholder for an object whose class is not loaded; it holds the object's parts in order."""
 
     parts: list[tuple[str, object]]
 
@@ -24,27 +24,27 @@ class _Unloaded:
         return self
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
-        pass  # all is done: a pickle may make an object without it
+        pass  # `__new__` has done everything: a pickle may not call `__init__`
 
     def __setstate__(self, state: object) -> None:
         self.parts.append(("", state))
 
     def append(self, item: object) -> None:
-        """As a list's subclass is filled."""
+        """Append an item, as for a subclass of list."""
         self.parts.append(("", item))
 
-    add = append  # and a set's
+    add = append  # for a subclass of set
 
     def __setitem__(self, key: object, value: object) -> None:
         self.parts.append((f"{_text(key)}: ", value))
 
 
-_BUILTINS = ("builtins", "__builtin__")  # the second: as protocol 2 names it
+_BUILTINS = ("builtins", "__builtin__")  # the second is the name in protocol 2
 _PLAIN = {each.__name__: each for each in (set, frozenset, bytearray, complex, range, slice)}
 
 
 class _Reader(pickle.Unpickler):
-    """Restores plain data, and names any class instead of loading it."""
+    """Unpickler that restores plain data, and uses a placeholder for any other class."""
 
     def find_class(self, module: str, name: str) -> object:
         if module in _BUILTINS and name in _PLAIN:
@@ -57,18 +57,18 @@ def _unchanged(text: str) -> str:
 
 
 def readable(stored: str | None, say: Callable[[str], str] = _unchanged) -> str:
-    """A value as people read it, from the text that DBOS stored; loads no code.
+    """Convert a stored value to readable text, without loading code.
 
     Args:
-        stored: A pickle in base64, or another serializer's text; None is no value.
-        say: Made of each part before parts are put in order, as to call it by another name.
+        stored: Pickle in base64, or the text of another serializer; None for no value.
+        say: Function that changes the text of each part before the parts are sorted.
 
     Returns:
-        The same text for equal values; what cannot be read, as it is.
+        The same text for equal values; the stored text itself if it cannot be decoded.
     """
     if stored is None:
         return ""
-    with suppress(Exception):  # it is another serializer's
+    with suppress(Exception):  # the text of another serializer
         return _text(_Reader(io.BytesIO(base64.b64decode(stored, validate=True))).load(), say)
     with suppress(ValueError):
         return _text(json.loads(stored), say)

@@ -1,8 +1,8 @@
-"""Tell findings that a repeated trial shows again from those that depend on luck.
+"""Distinguish findings that every repetition of a trial shows from those that depend on luck.
 
-A finding is stable if some crash plan shows it each time that its trial is run, and unstable if
-every plan that was repeated shows it only sometimes. A trial with unstable findings alone is
-UNSTABLE: neither BROKEN nor KEPT.
+A finding is stable if some crash plan shows it each time that its trial is run, and unstable if every
+repeated plan shows it only sometimes. A trial with only unstable findings is UNSTABLE: neither BROKEN
+nor KEPT.
 """
 
 from collections import defaultdict
@@ -11,36 +11,36 @@ from dataclasses import dataclass, replace
 
 from resumectl.model.verdict import Finding, Judgement, Kind, Verdict
 
-# How often a trial is run again, and how many plans are repeated for one finding, and in all. Of a
-# finding that shows in two of three trials, five trials of two plans show it each time in one of
-# four sweeps; of one in two, in one of sixteen.
+# Repetitions of one trial, and maximum number of repeated plans for one finding and in all. If a
+# finding occurs in two of three trials, five trials of two plans show it each time in one of four
+# sweeps; if it occurs in one of two trials, in one of sixteen sweeps.
 REPETITIONS = 4
 _PLANS_EACH_MAX = 3
 _PLANS_MAX = 12
 
-# What a finding is of: its evidence may hold what is another in each trial, as a pid.
+# Topic of a finding, without its evidence, which may contain values that vary, such as a pid.
 Topic = tuple[Kind, str]
 
 
 def topic_of(finding: Finding) -> Topic:
-    """Return what a finding is of."""
+    """Return the topic of a finding: its kind and subject."""
     return finding.kind, finding.subject
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How often a finding was shown by the trials of plans that were repeated."""
+    """Number of repeated trials, and how many of them showed a finding."""
 
     times: int
     of: int
 
 
 class Stability:
-    """What the trials of a sweep, and the repeated ones among them, say of each finding.
+    """Stability of each finding in the trials of a sweep.
 
     Args:
-        judged: What the trials proved, each crash plan once or more.
-        repeated: What the trials proved that were run again.
+        judged: Judgements of the trials, one or more for each crash plan.
+        repeated: Judgements of the repetitions.
     """
 
     def __init__(self, judged: Sequence[Judgement], repeated: Sequence[Judgement]) -> None:
@@ -50,7 +50,7 @@ class Stability:
                 topics = frozenset(map(topic_of, judgement.findings))
                 self._trials[judgement.plan].append(topics)
         self._again = {judgement.plan for judgement in repeated}
-        # In the order of the trials: which plans show a finding.
+        # Finding to the plans that show it, in the order of the trials.
         self._plans: defaultdict[Topic, list[str]] = defaultdict(list)
         for judgement in judged:
             for topic in map(topic_of, judgement.findings):
@@ -62,24 +62,24 @@ class Stability:
         return Shown(sum(topic in each for each in trials), len(trials))
 
     def _repeated(self, topic: Topic) -> dict[str, Shown]:
-        """Return how often each plan shows it that was run more than once."""
+        """Return how often each repeated plan shows a finding."""
         shown = {plan: self._shown(topic, plan) for plan in self._plans[topic]}
         return {plan: each for plan, each in shown.items() if each.of > 1}
 
     def is_stable(self, topic: Topic) -> bool:
-        """Return whether a plan shows it each time, or no plan was run more than once."""
+        """Return whether a plan shows a finding each time, or no plan was repeated."""
         repeated = self._repeated(topic).values()
         return not repeated or any(each.times == each.of for each in repeated)
 
     @property
     def unstable(self) -> frozenset[Topic]:
-        """The findings that no plan shows each time."""
+        """Findings that no plan shows each time."""
         return frozenset(topic for topic in self._plans if not self.is_stable(topic))
 
     def shown(self, topic: Topic) -> Shown | None:
-        """Return how often it was shown by the plans that were repeated; None if there is none.
+        """Return how often the repeated plans show a finding; None if no plan was repeated.
 
-        Of a stable one, by the first plan that shows it each time.
+        For a stable finding, only the first plan that shows it each time is counted.
         """
         repeated = list(self._repeated(topic).values())
         if not repeated:
@@ -88,7 +88,7 @@ class Stability:
         return always or Shown(sum(e.times for e in repeated), sum(e.of for e in repeated))
 
     def to_repeat(self) -> list[str]:
-        """Return the next plans to be run again: one for each finding that is in doubt."""
+        """Return the next plans to repeat: one for each finding whose stability is not yet known."""
         chosen: list[str] = []
         for topic, plans in self._plans.items():
             repeated = self._repeated(topic)
@@ -102,14 +102,14 @@ class Stability:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What trials proved, and what those of them proved that were run again."""
+    """Judgements of trials and of their repetitions."""
 
     trials: Sequence[Judgement]
     repeated: Sequence[Judgement]
 
     @property
     def shown(self) -> Mapping[Topic, Shown]:
-        """How often each finding was shown by the plans that were run more than once."""
+        """Number of repetitions that showed each finding, and of all repetitions of its plans."""
         stability = Stability(self.trials, self.repeated)
         topics = {topic_of(finding) for each in self.trials for finding in each.findings}
         found = {topic: stability.shown(topic) for topic in topics}
@@ -120,8 +120,8 @@ def settled(judged: Sequence[Judgement], repeated: Sequence[Judgement]) -> Judge
     """Return the judgements, UNSTABLE in place of BROKEN where no finding is stable.
 
     Args:
-        judged: What the trials proved, each crash plan once or more.
-        repeated: What the trials proved that were run again.
+        judged: Judgements of the trials, one or more for each crash plan.
+        repeated: Judgements of the repetitions.
     """
     stability = Stability(judged, repeated)
     trials = [

@@ -1,4 +1,4 @@
-"""Check how bodies call steps: by the same path, with the same arguments, and to the end."""
+"""Check how bodies call steps: on the same path, with the same arguments, and to the end."""
 
 from collections.abc import Collection, Iterator
 
@@ -13,7 +13,7 @@ from resumectl.model.verdict import Exposure, Finding, Kind, Promise
 
 
 def other_paths(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding where a workflow's body goes on otherwise than in an uninterrupted run."""
+    """Yield a finding where a workflow's body takes another path than in an uninterrupted run."""
     for workflow_id, path in case.view.paths.items():
         found = first_parting(path, case.baseline.paths.get(workflow_id, ()))
         if found:
@@ -22,14 +22,14 @@ def other_paths(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def other_arguments(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding where a step that runs again is called with something else, from the same records.
+    """Yield a finding where a step that runs again gets other arguments from the same records.
 
-    Also what differs between uninterrupted runs, such as a random id, or the steps behind a result
-    that varies, must be the same in all processes of a trial.
+    Values that differ between uninterrupted runs, such as random ids, must also be the same in all
+    processes of a trial.
     """
     processes = case.lasting.processes
     if len({process.digest for process in processes} - {None}) > 1:
-        return  # another program calls it otherwise
+        return  # the edited program may use other arguments
     recorded = [steps_recorded(process) for process in processes]
     first: dict[Field, tuple[int, StepStarted]] = {}
     for number, calls in enumerate(case.lasting.calls):
@@ -46,14 +46,14 @@ def other_arguments(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def _is_compared(case: Case, key: Field) -> bool:
-    """Return whether the arguments are compared with uninterrupted runs, where a finding is made."""
+    """Return whether the arguments are compared with uninterrupted runs, which reports them already."""
     return key in case.baseline.fields and not case.baseline.not_compared.covers(key)
 
 
 def _is_known_before(
     key: Field, ended: Collection[tuple[str, int]], then: Collection[tuple[str, int]]
 ) -> bool:
-    """Return whether all steps ahead of this one had been recorded when another process ended."""
+    """Return whether all steps before this one had been recorded when another process ended."""
     return all(at in then for at in ended if at[0] == key.workflow and at[1] < key.number)
 
 
@@ -71,7 +71,7 @@ def broken_links(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def cut_off_steps(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each step that was cut off, in a task that nobody awaits, and not run again."""
+    """Yield a finding for each step that the crash interrupted in an unawaited task and that did not run again."""
     if not case.is_complete:
         return
     cut_off = case.view.started.keys() - case.view.ended.keys()

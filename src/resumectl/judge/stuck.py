@@ -12,14 +12,14 @@ from resumectl.statuses import UNFINISHED
 
 
 def stuck_workflows(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each workflow that had not ended when the process could do no more."""
+    """Yield a finding for each workflow that had not ended when the last process could do no more."""
     process = case.view.final
     if process.has_settled:
         return
     unfinished = [row for row in process.snapshot.workflows if row.status in UNFINISHED]
     stranded = process.last(Stranded)
     ids = stranded.workflows if stranded is not None else ()
-    # What waits for a stranded workflow is a consequence, and only repeats what is said of that.
+    # A workflow that waits for a stranded one is a consequence, so it gets no finding of its own.
     reported = [row for row in unfinished if row.id in ids] or unfinished
     waiting = [row.id for row in unfinished if row not in reported]
     for row in reported:

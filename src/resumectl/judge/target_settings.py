@@ -1,4 +1,4 @@
-"""Read the settings under which the processes of a target ran, as they recorded them."""
+"""Read the settings that the processes of a target recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from resumectl.model.observation import LATER_BASELINE, Observation
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """What one program's processes ran with.
+    """Settings of the processes of one program.
 
     Attributes:
         app_version: Application version that its workflows have.
         is_version_computed: Whether DBOS computed it from the sources of the workflows.
         executor_id: Executor id of its first process.
-        replaced: Names of the program's own settings that do not hold in a trial.
+        replaced: Names of the program's settings that a trial replaces.
         started_at_import: Names of the workflows that its import starts.
     """
 
@@ -33,7 +33,7 @@ def settings_of_target(
 
     Args:
         runs: The uninterrupted runs of a sweep.
-        later: Whether of the program that the processes after the crash run.
+        later: Whether to read those of the program of the later processes.
     """
     for run in runs:
         launched, imported = run.final.last(Launched), run.final.last(TargetImported)

@@ -1,4 +1,4 @@
-"""The transitions of uninterrupted runs: what becomes durable, in which commit, and how often."""
+"""Find the transitions of uninterrupted runs, with their commits and how often each happens."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
@@ -11,13 +11,13 @@ from resumectl.model.events import Committed
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One durable fact of the baseline.
+    """One transition of the baseline.
 
     Attributes:
-        name: As in `checkout-1/step-1`.
-        detail: For people: name of the step, of the queue, topic of a message; may be empty.
+        name: Name, such as `checkout-1/step-1`.
+        detail: Name of the step or queue, or topic of the message, for people; may be empty.
         commits: Numbers of its commits in the first run, from 1.
-        times: How often it happens in each run.
+        times: Number of times that it happens in each run.
         is_of_import: Whether the import of the program starts its workflow.
     """
 
@@ -29,7 +29,7 @@ class Transition:
 
     @property
     def commit(self) -> int:
-        """The number of its first commit."""
+        """Number of its first commit."""
         return self.commits[0]
 
     @property
@@ -39,7 +39,7 @@ class Transition:
 
     @property
     def fact(self) -> str:
-        """What becomes true of its workflow, or table, as in `step-1`."""
+        """Last part of its name, such as `step-1`."""
         return self.name.rpartition("/")[2]
 
 
@@ -50,7 +50,7 @@ def transitions_of(
 
     Args:
         runs: Commits of each run.
-        imported: Workflows that the import of the program starts.
+        imported: Ids of the workflows that the import of the program starts.
     """
     times = [Counter(fact.name for commit in run for fact in commit.facts) for run in runs]
     commits: defaultdict[str, list[int]] = defaultdict(list)

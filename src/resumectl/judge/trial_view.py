@@ -1,4 +1,4 @@
-"""One run as the judge sees it: everything that checks look at, computed once."""
+"""Compute once everything that the checks need of one run."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,11 +29,10 @@ from resumectl.model.evidence import Happening
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.snapshot import StepRow, WorkflowRow
 
-# Steps of DBOS's own (3.4.0) whose records are never the same, or only by chance: the time of
-# waking, which no body sees; which of several came first; and a child's result, which is recorded
-# when it has come, and is no record to answer from: the child's own is compared.
+# Steps of DBOS's own (3.4.0) whose records vary: the time of waking, which no body sees; which of
+# several came first; and a child's result, which is compared in the child's own row.
 FIRST_OF_SEVERAL = frozenset({"DBOS.waitFirst", "DBOS.asyncio_wait"})
-# Messages come from several senders, in an order that is chance: all of them are compared.
+# Messages of several senders arrive in any order: they are compared together.
 RECEIVED = "DBOS.recv"
 _NAME_ONLY = frozenset({"DBOS.sleep", "DBOS.getResult", RECEIVED, *FIRST_OF_SEVERAL})
 _WORKFLOW_PARTS = (
@@ -48,11 +47,11 @@ E = TypeVar("E")
 
 
 class TrialView:
-    """What a run did and ended with.
+    """View of what a run did and of its final state.
 
     Args:
         observation: The run.
-        effects_by_site: Effects that are told apart by where they happen; see `effects_by_site`.
+        effects_by_site: Effects that are identified by where they happen; see `effects_by_site`.
 
     Attributes:
         observation: The run.
@@ -65,7 +64,7 @@ class TrialView:
         self._effects_by_site = frozenset(effects_by_site)
 
     def without(self, workflows: Collection[str]) -> "TrialView":
-        """Return the view of a run in which these workflows have left no trace.
+        """Return a view of the run without any trace of some workflows.
 
         Args:
             workflows: Ids of the workflows.
@@ -77,7 +76,7 @@ class TrialView:
 
     @cached_property
     def first_process(self) -> "TrialView":
-        """The view of its first process alone."""
+        """View of its first process alone."""
         first = replace(self.observation, processes=self.processes[:1])
         return TrialView(first, self._effects_by_site)
 
@@ -95,22 +94,22 @@ class TrialView:
 
     @cached_property
     def committed(self) -> Counter[str]:
-        """How often each transition was committed, in all processes together."""
+        """Number of commits of each transition, in all processes together."""
         return Counter(fact.name for event in self._all(Committed) for fact in event.facts)
 
     @cached_property
     def started(self) -> Counter[Count]:
-        """How often each step's body began to run; a transaction's is undone with its process."""
+        """Number of starts of each step's body, without transactions, which the crash rolls back."""
         return Counter(_execution(e) for e in self._all(StepStarted) if not e.is_transaction)
 
     @cached_property
     def ended(self) -> Counter[Count]:
-        """How often each step's body came to its end."""
+        """Number of ends of each step's body, without transactions."""
         return Counter(_execution(e) for e in self._all(StepEnded) if not e.is_transaction)
 
     @cached_property
     def counts(self) -> Mapping[Count, int]:
-        """How often each thing happened, in all processes together, and as the Scenario counts it."""
+        """Number of times that each thing happened, in all processes together, including the Scenario's counts."""
         found: Counter[Count] = Counter()
         for event in self._all(EffectHappened):
             found[self.effect_count(event)] += 1
@@ -125,19 +124,19 @@ class TrialView:
         return dict(found)
 
     def effect_count(self, event: EffectHappened) -> Count:
-        """Return what an effect is counted as."""
+        """Return the key under which an effect is counted."""
         is_by_site = event.name in self._effects_by_site
         about = str(event.site) if is_by_site else ", ".join(event.about)
         return Count(Happening.EFFECT, event.name, about)
 
     @cached_property
     def effect_sites(self) -> Mapping[Count, EffectHappened]:
-        """The last time that each effect happened."""
+        """Last event of each effect."""
         return {self.effect_count(event): event for event in self._all(EffectHappened)}
 
     @cached_property
     def payloads(self) -> Mapping[Count, set[tuple[str, ...]]]:
-        """What each step's body was called with, and each effect recorded with."""
+        """Arguments with which each step's body was called and each effect was recorded."""
         found: defaultdict[Count, set[tuple[str, ...]]] = defaultdict(set)
         for event in self._all(StepStarted):
             found[_execution(event)].add(tuple(each.text for each in event.arguments))
@@ -147,12 +146,12 @@ class TrialView:
 
     @cached_property
     def calls(self) -> Sequence[Sequence[Call]]:
-        """The executions of steps that are a workflow's, by process, each with its field."""
+        """Executions of workflow steps, by process, each with its field."""
         return tuple(tuple(calls_of(process)) for process in self.processes)
 
     @cached_property
     def messages(self) -> Mapping[Field, list[str]]:
-        """What workflows sent, by the field of the step that it was."""
+        """Sent messages of workflows, by the field of the step that sent them."""
         return {
             numbered_field(event.workflow, event.step_number, "message"): [
                 readable(message) for message in event.messages
@@ -164,12 +163,12 @@ class TrialView:
 
     @cached_property
     def paths(self) -> Mapping[str, Path]:
-        """The path of each workflow through its steps."""
+        """Path of each workflow through its steps."""
         return paths_of(self.final)
 
     @cached_property
     def received(self) -> Mapping[str, Mapping[int, str]]:
-        """What each workflow received, by the number of the step."""
+        """Received message of each workflow, by the number of the step."""
         found: defaultdict[str, dict[int, str]] = defaultdict(dict)
         for step in self.final.snapshot.steps:
             if step.name == RECEIVED:
@@ -178,12 +177,12 @@ class TrialView:
 
     @cached_property
     def fields(self) -> Mapping[Field, object]:
-        """What it ended with."""
+        """Final state: each field with its value."""
         return dict(
             [
                 *self._recorded_fields(),
-                *self._given_fields(),
-                *self._said_fields(),
+                *self._argument_fields(),
+                *self._published_fields(),
                 *self._answer_fields(),
             ]
         )
@@ -200,8 +199,8 @@ class TrialView:
             key = Field(FieldKind.RECEIVED, workflow_id, "", workflow_id)
             yield key, sorted(numbered.values())
 
-    def _given_fields(self) -> Iterator[tuple[Field, object]]:
-        """Yield what steps were called with, and statements of bodies executed with."""
+    def _argument_fields(self) -> Iterator[tuple[Field, object]]:
+        """Yield the arguments of steps, and the values of bodies' statements."""
         given: defaultdict[Field, set[str]] = defaultdict(set)
         for calls in self.calls:
             for call, event in calls:
@@ -213,17 +212,17 @@ class TrialView:
                 given[key].add(update.values)
         return ((key, tuple(sorted(texts))) for key, texts in given.items())
 
-    def _said_fields(self) -> Iterator[tuple[Field, object]]:
+    def _published_fields(self) -> Iterator[tuple[Field, object]]:
         for kind in (FieldKind.EVENT, FieldKind.STREAM, FieldKind.INBOX):
             texts: defaultdict[Field, list[str]] = defaultdict(list)
             for row in self.final.snapshot.said[kind]:
                 texts[said_field(kind, row.workflow, row.key)].append(readable(row.value))
             for key, values in texts.items():
-                # Messages come from several senders, in an order that is chance.
+                # Messages of several senders arrive in any order.
                 yield key, sorted(values) if kind is FieldKind.INBOX else values
 
     def _answer_fields(self) -> Iterator[tuple[Field, object]]:
-        """Yield what the client got, and what the Scenario observes."""
+        """Yield the client's answer, and what the Scenario observes."""
         answer = self.final.last(RequestEnded)
         if answer is None:
             yield Field(FieldKind.ANSWER, ""), None
@@ -246,7 +245,7 @@ class TrialView:
 
 
 def calls_of(process: ProcessRecord) -> Iterator[Call]:
-    """Yield the executions of steps that are a workflow's, each with the field of its arguments."""
+    """Yield the executions of workflow steps, each with the field of its arguments."""
     for event in process.all(StepStarted):
         site = event.site
         if site.workflow is not None and site.step_number is not None:
@@ -254,10 +253,10 @@ def calls_of(process: ProcessRecord) -> Iterator[Call]:
 
 
 def compared(row: WorkflowRow | StepRow, part: str) -> object:
-    """Return a column of a row, as it is compared with another's.
+    """Return a column of a row in the form in which it is compared.
 
     Args:
-        row: The row.
+        row: Row of a workflow or a step.
         part: Name of the column.
     """
     value = getattr(row, part)
@@ -265,12 +264,12 @@ def compared(row: WorkflowRow | StepRow, part: str) -> object:
 
 
 def steps_recorded(process: ProcessRecord) -> frozenset[tuple[str, int]]:
-    """Return the steps that are recorded when a process has ended: workflow and number."""
+    """Return the workflow and number of each step that is recorded when a process has ended."""
     return frozenset((step.workflow, step.number) for step in process.snapshot.steps)
 
 
 def plain_values(call: StepStarted) -> list[str]:
-    """Return the arguments of a step's body that are made of plain values alone."""
+    """Return the arguments of a step's body that consist of plain values."""
     return [argument.text for argument in call.arguments if not argument.is_opaque]
 
 
@@ -288,7 +287,7 @@ def _ways_to_show(argument: Argument) -> frozenset[str]:
 
 
 def effects_by_site(runs: Sequence[Observation]) -> set[str]:
-    """Return the effects that differ between runs: they are told apart by where, not by their arguments.
+    """Return the effects whose arguments differ between runs; they are identified by where they happen.
 
     Args:
         runs: Uninterrupted runs of one program.

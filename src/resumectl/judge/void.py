@@ -1,4 +1,4 @@
-"""Find out why a trial proves nothing: a process was not killed as planned, or resumectl failed."""
+"""Find the reason why a trial is VOID: a process was not killed as planned, or resumectl failed."""
 
 from resumectl.judge.baseline import Baseline
 from resumectl.model.crash_plan import CrashPlan, KillMethod
@@ -12,11 +12,11 @@ _OTHER_PROGRAM = (
 
 
 def why_void(trial: Observation, baseline: Baseline) -> str:
-    """Return why a trial proves nothing; empty if it proves something.
+    """Return the reason why a trial proves nothing; empty if it proves something.
 
     Args:
         trial: The trial.
-        baseline: The uninterrupted runs, for the digests of the target's file.
+        baseline: Baseline, with the digests of the target's file.
     """
     return (
         _why_not_crashed(trial) or _why_not_ended(trial.final) or _why_of_program(trial, baseline)
@@ -60,7 +60,7 @@ def _why_of_program(trial: Observation, baseline: Baseline) -> str:
 
 
 def _failed(process: ProcessRecord) -> str:
-    """Return why a process failed; and what to type where it was refused what is outside its sandbox."""
+    """Return the error of a process, and what to type if it was refused access outside its sandbox."""
     refused = process.last(AccessRefused)
     if refused is None or process.unreadable:
         return f"failed: {process.failure}"

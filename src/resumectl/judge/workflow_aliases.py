@@ -1,7 +1,7 @@
-"""Give workflows whose ids differ from run to run names that do not.
+"""Give stable aliases to workflows whose ids differ between runs.
 
-A child that is started under a random id has another one in each run. Its alias says its name, its
-parent and the step that started it, as in `~child of parent-1 by step 3`.
+A child with a random id has another id in each run. Its alias contains its name, its parent and the step
+that started it, such as `~child of parent-1 by step 3`.
 """
 
 import re
@@ -29,11 +29,11 @@ from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, WorkflowRow
 
 _CLIENT, _SCHEDULE = "the client", "the schedule"
-_SCHEDULED_PREFIX = "sched-"  # of the ids that DBOS 3.4.0 makes (_scheduler.py)
-# An id so long is found wherever it stands, as in `receipt_0b0f…`; a shorter one, which may be
-# a part of anything, only where it stands by itself.
+_SCHEDULED_PREFIX = "sched-"  # prefix of the ids that DBOS 3.4.0 makes (_scheduler.py)
+# Minimum length of an id that is replaced anywhere, such as in `receipt_0b0f…`. A shorter id, which
+# may be a part of other words, is replaced only as a whole word.
 _LONG = 16
-# Fields in which no workflow id can stand.
+# Fields that cannot contain a workflow id.
 _WITHOUT_IDS: Mapping[type, frozenset[str]] = {
     LaunchStarted: frozenset({"promises", "digest"}),
     Launched: frozenset({"app_version"}),
@@ -54,17 +54,17 @@ V = TypeVar("V")
 
 
 def is_alias(subject: str) -> bool:
-    """Return whether a workflow, or a transition of it, has an alias."""
+    """Return whether the name of a workflow or transition is an alias."""
     return subject.startswith("~")
 
 
 def has_parent(alias: str) -> bool:
-    """Return whether a workflow, or one above it, was started by one whose id does not vary."""
+    """Return whether a workflow, or an ancestor of it, was started by a workflow with a stable id."""
     return not any(f" of {each} " in alias for each in (_CLIENT, _SCHEDULE))
 
 
 def is_scheduled(subject: str) -> bool:
-    """Return whether a schedule of DBOS started a workflow, or one above it."""
+    """Return whether a schedule of DBOS started a workflow or an ancestor of it."""
     return f" of {_SCHEDULE} " in subject
 
 
@@ -74,7 +74,7 @@ def started_at_import(run: Observation) -> set[str]:
 
 
 def stable_ids(runs: Sequence[Observation]) -> set[str]:
-    """Return the ids of workflows that every run has, including those that are deleted in the end."""
+    """Return the ids of the workflows that every run has, including deleted ones."""
     return set.intersection(*map(_ids, runs))
 
 
@@ -85,10 +85,10 @@ def _ids(run: Observation) -> set[str]:
 
 
 def aliased(run: Observation, stable: set[str]) -> Observation:
-    """Return the same observation, with every other workflow under its alias.
+    """Return an observation with aliases for all workflows that have no stable id.
 
     Args:
-        run: The observation.
+        run: Observation of a run.
         stable: Ids of the workflows that keep their ids.
     """
     aliases = _aliases(run, stable)
@@ -117,14 +117,14 @@ def _renamed_snapshot(snapshot: Snapshot, renamer: "_Renamer") -> Snapshot:
 
 
 class _Renamer:
-    """Puts aliases in the place of ids; as they are, and as plans and URLs contain them."""
+    """Replaces ids by aliases, also in the encodings of plans and URLs."""
 
     def __init__(self, aliases: Mapping[str, str]) -> None:
         self._alias_of: dict[str, str] = {}
         for workflow_id, alias in aliases.items():
             forms = (workflow_id, encoded(workflow_id), quote(workflow_id))
             self._alias_of |= dict.fromkeys(forms, alias)
-        # The longest first: one id may be the beginning of another, as a parent's of its child's.
+        # The longest first: one id may be a prefix of another, such as a parent's of its child's.
         longest_first = sorted(self._alias_of, key=len, reverse=True)
         self._pattern = re.compile(
             "|".join(
@@ -134,11 +134,11 @@ class _Renamer:
         )
 
     def text(self, text: str) -> str:
-        """Return a text with aliases."""
+        """Replace the ids in a text by aliases."""
         return self._pattern.sub(lambda match: self._alias_of[match[0]], text)
 
     def renamed(self, value: V) -> V:
-        """Return an event or a row with aliases."""
+        """Replace the ids in an event or a row by aliases."""
         return map_texts(value, self.text, self._override)
 
     def _override(self, kind: type, name: str) -> Callable[[object], object] | None:
@@ -147,7 +147,7 @@ class _Renamer:
         return self._serialized if name in _SERIALIZED.get(kind, ()) else None
 
     def _serialized(self, stored: object) -> object:
-        """Return a stored value as text where an id stands in it, and as it is elsewhere."""
+        """Return a stored value as text if it contains an id, and unchanged otherwise."""
         if not isinstance(stored, str):
             return stored  # None: there is no value
         text = readable(stored, self.text)
@@ -161,7 +161,7 @@ def _unchanged(value: object) -> object:
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
     """Return the aliases of all workflows that are not stable, by id."""
     rows: dict[str, WorkflowRow] = {}
-    started_by: dict[str, int] = {}  # child to the number of its parent's step
+    started_by: dict[str, int] = {}  # child to the number of the parent's step that started it
     for process in run.processes:
         for row in process.snapshot.workflows:
             rows.setdefault(row.id, row)
@@ -170,7 +170,7 @@ def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
     counts: Counter[str] = Counter()
 
     def alias_of(workflow_id: str) -> str:
-        """Return the alias of a workflow, whose parent's is made first."""
+        """Return the alias of a workflow, after making that of its parent."""
         if workflow_id in stable or workflow_id not in rows:
             return workflow_id
         if workflow_id not in found:
@@ -191,6 +191,6 @@ def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
 
 def _note_starts(process: ProcessRecord, started_by: dict[str, int]) -> None:
     for step in process.snapshot.steps:
-        # The parent's later steps, which await it, name the child as well.
+        # Later steps of the parent that await the child name it too, so only the first counts.
         if step.child:
             started_by.setdefault(step.child, step.number)

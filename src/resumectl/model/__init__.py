@@ -1,4 +1,4 @@
-"""Values that cross a process boundary or are stored: crash plans, targets, observations, verdicts.
+"""Define values that cross a process boundary or are stored: crash plans, targets, observations, verdicts.
 
 Standard library only.
 """

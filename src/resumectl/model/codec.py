@@ -1,11 +1,11 @@
 """Turn frozen dataclasses into plain data for JSON, and read them back exactly.
 
-One codec for everything that crosses a process boundary or is stored. Nothing has a default when it
-is read: a missing field, an unknown field and an unknown kind are errors, for a value that was
-guessed could turn a broken promise into a kept one.
+This is the only codec for data that crosses a process boundary or is stored. The decoder has no
+defaults: a missing field, an unknown field and an unknown kind are errors. A guessed value could turn a
+broken promise into a kept one.
 
-A class that stands for one kind among several has a class attribute `KIND`, which is written as the
-field `kind`; a field whose type is a union of such classes is read by it.
+A class that is one kind among several has a class attribute `KIND`. It is written as the field `kind`,
+and a field whose type is a union of such classes is decoded by it.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from typing import (
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# Data that JSON can hold, and whose shape is the program's own.
+# Data that JSON can hold; the program under test decides its structure.
 Plain = object
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ _Decoder = Callable[[Plain], object]
 
 
 class SchemaError(ValueError):
-    """Plain data has not the shape that this version of resumectl writes."""
+    """Plain data does not have the structure that this version of resumectl writes."""
 
 
 class Kinded(Protocol):
@@ -48,7 +48,7 @@ class Kinded(Protocol):
 
 
 def to_plain(value: "DataclassInstance") -> dict[str, Plain]:
-    """Return a dataclass as plain data.
+    """Encode a dataclass as plain data.
 
     Raises:
         TypeError: Something in it is neither plain data nor a dataclass.
@@ -58,7 +58,7 @@ def to_plain(value: "DataclassInstance") -> dict[str, Plain]:
 
 def _encode(value: object) -> Plain:
     kind = type(value)
-    if kind in _SCALARS:  # most of what is encoded, some hundred values in each process
+    if kind in _SCALARS:  # first: most values are scalars
         return value
     if kind is tuple or kind is list:
         return [_encode(item) for item in value]  # type: ignore[attr-defined]
@@ -69,7 +69,7 @@ def _encode(value: object) -> Plain:
         return value.value
     if isinstance(value, Mapping):
         return {key: _encode(item) for key, item in value.items()}
-    if isinstance(value, str | int | float | list | tuple):  # of a class of the program's own
+    if isinstance(value, str | int | float | list | tuple):  # a subclass that the program defines
         return value
     raise TypeError(f"{kind.__name__} is no plain data")
 
@@ -80,11 +80,11 @@ def _field_names(kind: type) -> tuple[str, ...]:
 
 
 def from_plain(kind: type[T], plain: Plain) -> T:
-    """Return the value of a type that plain data stands for.
+    """Decode plain data into a value of a type.
 
     Args:
         kind: A dataclass, or any type that a field of one may have.
-        plain: What `to_plain` made of it.
+        plain: Result of `to_plain`.
 
     Raises:
         SchemaError: A field is missing, unknown, or of another type.
@@ -94,16 +94,16 @@ def from_plain(kind: type[T], plain: Plain) -> T:
 
 
 def to_json(value: "DataclassInstance") -> str:
-    """Return a dataclass as one line of JSON."""
+    """Encode a dataclass as one line of JSON."""
     return json.dumps(to_plain(value))
 
 
 def from_json(kind: type[T], text: str) -> T:
-    """Return the value of a type that JSON stands for.
+    """Decode JSON into a value of a type.
 
     Args:
-        kind: As `from_plain` takes it.
-        text: What `to_json` returned.
+        kind: A dataclass, or any type that a field of one may have.
+        text: Result of `to_json`.
 
     Raises:
         SchemaError: A field is missing, unknown, or of another type.
@@ -112,11 +112,11 @@ def from_json(kind: type[T], text: str) -> T:
 
 
 def any_of(kinds: Sequence[type[T]], plain: Plain) -> T:
-    """Return the value of one of several kinds that plain data stands for.
+    """Decode plain data into a value of one of several kinds.
 
     Args:
         kinds: Dataclasses, each with a `KIND`.
-        plain: What `to_plain` made of it.
+        plain: Result of `to_plain`.
 
     Raises:
         SchemaError: The kind is unknown, or a field is missing, unknown, or of another type.

@@ -7,8 +7,8 @@
     n       = the n-th match in that process, 1 if left out
     method  = "kill" | "term" | "exit"       "kill" if left out
 
-A hold lets n transitions that match it begin, and no more. Where several threads are at work, it
-stops the others while the n-th one is on its way to the crash point.
+A hold lets at most n transitions that match it begin. If several threads are at work, it stops the
+others while the n-th one proceeds to the crash point.
 """
 
 import fnmatch
@@ -30,11 +30,11 @@ class Edge(TextEnum):
 
 
 class KillMethod(TextEnum):
-    """How a process is ended at a crash point."""
+    """Method that ends a process at a crash point."""
 
-    KILL = "kill"  # SIGKILL: nothing runs any more
-    TERM = "term"  # SIGTERM, at its default disposition
-    EXIT = "exit"  # os._exit: no handlers, no buffers, as hand-written crash scripts do
+    KILL = "kill"  # SIGKILL: no code runs any more
+    TERM = "term"  # SIGTERM with its default disposition
+    EXIT = "exit"  # os._exit: no handlers, no flushed buffers, as in hand-written crash scripts
 
 
 # The exit status of the method "exit"; neither Python nor a shell nor resumectl itself uses it.
@@ -49,7 +49,7 @@ class Matches:
     n: int = 1
 
     def covers(self, transition: str) -> bool:
-        """Return whether the pattern covers a transition, as in `alpha-1-7/step-1`."""
+        """Return whether the pattern covers a transition, such as `alpha-1-7/step-1`."""
         return _matcher(self.pattern)(transition) is not None
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """Where and how one process is ended."""
+    """Crash of one process: its crash point and kill method."""
 
     edge: Edge
     at: Matches
@@ -67,7 +67,7 @@ class Crash:
 
     def __str__(self) -> str:
         method = "" if self.method is KillMethod.KILL else f"={self.method}"
-        # The hold always shows its n: without one it would read as the point itself.
+        # The hold always shows its n: without it, the text would read as a crash point.
         hold = "" if self.hold is None else f"+hold:{self.hold.pattern}#{self.hold.n}"
         return f"{self.edge}:{self.at}{method}{hold}"
 
@@ -96,7 +96,7 @@ def _not_a_crash_point(text: str) -> Refusal:
 
 @dataclass(frozen=True, slots=True)
 class CrashPlan:
-    """The crashes of one trial, process by process; prints as the text that it parses from."""
+    """Crashes of one trial, one for each process; `str` returns the text that `parse` reads."""
 
     crashes: tuple[Crash, ...]
 
@@ -134,8 +134,8 @@ class PlannedTrial:
     Attributes:
         number: Its number in the sweep.
         plan: Its crash plan.
-        repetition: How many trials of the same plan precede it: each has a schedule of its own.
-        is_check: Whether it repeats another trial as it was, to see a finding again.
+        repetition: Number of trials of the same plan before it; each has its own schedule.
+        is_check: Whether it repeats another trial with the same schedule, to see a finding again.
     """
 
     number: int
@@ -144,22 +144,22 @@ class PlannedTrial:
     is_check: bool = False
 
 
-# Characters with a meaning in a plan that a workflow id may hold: they are percent-encoded.
+# Characters that have a meaning in a plan; they are percent-encoded in workflow ids.
 _SPECIAL = re.compile(r"[,#=+*?%\s]")
 
 
-@functools.lru_cache(maxsize=4096)  # called for each transition of a workflow
+@functools.lru_cache(maxsize=4096)  # cached: called for each transition of a workflow
 def encoded(subject: str) -> str:
-    """Return a workflow id, or the name of a table, as a plan contains it."""
+    """Encode a workflow id or the name of a table for a plan."""
     return _SPECIAL.sub(_percent_encoded, subject)
 
 
 def transition_name(subject: str, fact: str) -> str:
-    """Return the name of a transition, as in `alpha-1-7/step-1`.
+    """Return the name of a transition, such as `alpha-1-7/step-1`.
 
     Args:
         subject: Workflow id, or name of a table.
-        fact: What became true of it.
+        fact: Last part of the name, such as `step-1` or `inserted`.
     """
     return f"{encoded(subject)}/{fact}"
 
@@ -173,10 +173,10 @@ def subject_of(transition: str) -> str:
     return unquote(transition.rpartition("/")[0])
 
 
-@functools.lru_cache(maxsize=4096)  # called with the same pattern for each commit
+@functools.lru_cache(maxsize=4096)  # cached: called with the same pattern for each commit
 def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    # Only * and ? are wild; fnmatch would take a bracket for a set of characters. A space may be
-    # typed as it stands in the id.
+    # Only * and ? are wildcards; fnmatch would read a bracket as a set of characters. A space need not
+    # be encoded.
     glob = re.sub(r"\s", _percent_encoded, pattern).replace("[", "[[]")
     return re.compile(fnmatch.translate(glob)).match
 
@@ -189,8 +189,8 @@ def delivery_plan(
     Args:
         batch_id: Id of the batch; the workflows of its messages are BATCH-1, BATCH-2, ….
         n: Number of the delivery, in the order in which deliveries become durable.
-        edge: Before or after the commit of the delivery; ignored with a checkpoint.
-        method: How to end the process.
+        edge: Side of the commit of the delivery; ignored with a checkpoint.
+        method: Method that ends the process.
         checkpoint: End it after the n-th transition of this name instead, with exactly n
             deliveries begun; None for the delivery.
     """

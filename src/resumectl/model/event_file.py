@@ -1,4 +1,4 @@
-"""The file in which a target process records its events: one line of JSON each."""
+"""Read and format the file in which a target process records its events, one line of JSON each."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def read_events(path: str | os.PathLike[str]) -> tuple[Event, ...]:
         path: Path of the file.
 
     Returns:
-        Its events; none if there is no file.
+        The events; none if there is no file.
 
     Raises:
         SchemaError: A line is no event of this schema.

@@ -1,8 +1,8 @@
-"""What a target process records while it runs: one frozen dataclass for each kind of event.
+"""Define the events that a target process records: one frozen dataclass for each kind.
 
-Written by the target process, one line of JSON each; read by the runner. `EVENT_SCHEMA` is the
+The target process writes each event as a line of JSON, and the runner reads it. `EVENT_SCHEMA` is the
 version of everything that is recorded or stored: an observation of another version is not judged.
-`at_us` is the time of an event in microseconds, by the machine's monotonic clock.
+`at_us` is the time of an event, in microseconds of the machine's monotonic clock.
 """
 
 import time
@@ -18,7 +18,7 @@ EVENT_SCHEMA = 5
 
 
 class Phase(TextEnum):
-    """A part of a target process's run."""
+    """Phase of a target process's run."""
 
     IMPORT = "import"
     PREPARE = "prepare"
@@ -29,12 +29,12 @@ class Phase(TextEnum):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where in the program something happens.
+    """Location in the program where something happens.
 
     Attributes:
         workflow: Id of the workflow; None outside of any.
-        step_number: Number of the step there; None outside of any step.
-        begun_in: Id of the workflow whose body began this thread; None for none.
+        step_number: Number of the step; None outside of any step.
+        begun_in: Id of the workflow whose body started this thread; None for none.
     """
 
     workflow: str | None
@@ -60,8 +60,8 @@ class Argument:
 
     Attributes:
         text: The argument as text; a keyword argument as `name=value`.
-        is_opaque: Whether it holds an object that no process shows alike.
-        without_times: The text without what may be a time, in one or more ways.
+        is_opaque: Whether it holds an object whose text differs between processes.
+        without_times: The text without possible times, in one or more variants.
     """
 
     text: str
@@ -71,7 +71,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A part of the run begins."""
+    """A phase of the run begins."""
 
     KIND: ClassVar[str] = "phase-started"
     at_us: int
@@ -88,7 +88,7 @@ class StartedWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class TargetImported:
-    """The program is imported. `started`: the workflows that its import has started."""
+    """The program is imported. `started`: workflows that its import has started."""
 
     KIND: ClassVar[str] = "target-imported"
     at_us: int
@@ -119,7 +119,7 @@ class Launched:
         is_version_computed: Whether DBOS computed it from the sources of the workflows.
         executor_id: Executor id of the process.
         clock_ms: Time of the process's clock, in milliseconds since the epoch.
-        replaced_settings: Names of the program's DBOS settings that do not hold in a trial.
+        replaced_settings: Names of the program's DBOS settings that the trial replaces.
         database: System database that the program itself sets; empty if it sets none.
     """
 
@@ -146,8 +146,8 @@ class RequestEnded:
     """The client's request has returned, or failed.
 
     Attributes:
-        value: What it returned.
-        error: Why it failed; None if it did not.
+        value: Returned value.
+        error: Error; None if it succeeded.
     """
 
     KIND: ClassVar[str] = "request-ended"
@@ -161,7 +161,7 @@ class BecameQuiet:
     """All workflows have ended.
 
     Attributes:
-        still_running: Number of threads and tasks of the program's that have not ended.
+        still_running: Number of the program's threads and tasks that still run.
         has_own_concurrency: Whether a step or a body had two threads, jobs or tasks at once.
     """
 
@@ -182,11 +182,11 @@ class LibrariesImported:
 
 @dataclass(frozen=True, slots=True)
 class OutsideObserved:
-    """What the Scenario's `observe` returned.
+    """The Scenario's `observe` has returned or failed.
 
     Attributes:
-        value: The returned value.
-        error: Why it failed; None if it did not.
+        value: Returned value.
+        error: Error; None if it succeeded.
     """
 
     KIND: ClassVar[str] = "outside-observed"
@@ -197,11 +197,11 @@ class OutsideObserved:
 
 @dataclass(frozen=True, slots=True)
 class EffectsCounted:
-    """What the Scenario's `effects` returned.
+    """The Scenario's `effects` has returned or failed.
 
     Attributes:
-        counts: Effect to what tells one from another to how often it happened.
-        error: Why it failed; None if it did not.
+        counts: Effect to its identifying text to how often it happened.
+        error: Error; None if it succeeded.
     """
 
     KIND: ClassVar[str] = "effects-counted"
@@ -215,8 +215,8 @@ class CommittedFact:
     """One transition that a commit made durable.
 
     Attributes:
-        name: Name of the transition, as in `alpha-1-7/step-1`.
-        detail: For people: name of the step, of the queue, topic of a message; may be empty.
+        name: Name of the transition, such as `alpha-1-7/step-1`.
+        detail: Name of the step or queue, or topic of the message, for people; may be empty.
     """
 
     name: str
@@ -225,7 +225,7 @@ class CommittedFact:
 
 @dataclass(frozen=True, slots=True)
 class BodyInsert:
-    """A write by a workflow's body, outside of any step, that adds something each time.
+    """Write by a workflow's body, outside of any step, that adds something each time.
 
     Attributes:
         fact: Name of the transition.
@@ -238,7 +238,7 @@ class BodyInsert:
 
 @dataclass(frozen=True, slots=True)
 class BodyUpdate:
-    """A write by a workflow's body, outside of any step, that may be repeated.
+    """Write by a workflow's body, outside of any step, that may be repeated.
 
     Attributes:
         fact: Name of the transition.
@@ -256,9 +256,9 @@ class Committed:
     """A transaction is committed.
 
     Attributes:
-        facts: The transitions that it made durable.
-        inserts: Writes of bodies that add something each time.
-        updates: Other writes of bodies.
+        facts: Transitions that the transaction made durable.
+        inserts: Writes of workflow bodies that add something each time.
+        updates: Other writes of workflow bodies.
     """
 
     KIND: ClassVar[str] = "committed"
@@ -297,7 +297,7 @@ class WorkflowRaised:
 
 @dataclass(frozen=True, slots=True)
 class CrashPointReached:
-    """The process is about to be killed. `crash_point`: where, as in `after:alpha-1-7/step-1`."""
+    """The process is about to be killed. `crash_point`: such as `after:alpha-1-7/step-1`."""
 
     KIND: ClassVar[str] = "crash-point-reached"
     at_us: int
@@ -306,7 +306,7 @@ class CrashPointReached:
 
 @dataclass(frozen=True, slots=True)
 class ControlReached:
-    """An uninterrupted run pauses. `crash_point`: where, as in `after:alpha-1-7/step-1`."""
+    """An uninterrupted run pauses. `crash_point`: such as `after:alpha-1-7/step-1`."""
 
     KIND: ClassVar[str] = "control-reached"
     at_us: int
@@ -319,10 +319,10 @@ class StepStarted:
 
     Attributes:
         step: Name of the step.
-        site: Where.
+        site: Location of the step.
         is_transaction: Whether it is a datasource's transaction.
-        is_retry: Whether DBOS runs it again in this process because it failed.
-        arguments: What the body is called with.
+        is_retry: Whether DBOS retries it in this process after a failure.
+        arguments: Arguments of the body.
     """
 
     KIND: ClassVar[str] = "step-started"
@@ -340,7 +340,7 @@ class StepEnded:
 
     Attributes:
         step: Name of the step.
-        site: Where.
+        site: Location of the step.
         is_transaction: Whether it is a datasource's transaction.
     """
 
@@ -357,8 +357,8 @@ class StepReplayed:
 
     Attributes:
         step: Name of the step that the body calls.
-        site: Where.
-        recorded: Name of the step that is recorded there: DBOS refuses to go on if it is another.
+        site: Location of the step.
+        recorded: Name of the recorded step; DBOS refuses to continue if the two names differ.
     """
 
     KIND: ClassVar[str] = "step-replayed"
@@ -369,7 +369,7 @@ class StepReplayed:
 
     @property
     def is_refused(self) -> bool:
-        """Whether DBOS refuses to go on, since the record is of another step."""
+        """Whether DBOS refuses to continue because another step is recorded."""
         return self.recorded != self.step
 
 
@@ -379,8 +379,8 @@ class EffectHappened:
 
     Attributes:
         name: Name of the effect.
-        site: Where.
-        about: What tells one from another, as text.
+        site: Location of the step.
+        about: Values that identify one effect, as text.
     """
 
     KIND: ClassVar[str] = "effect-happened"
@@ -416,11 +416,11 @@ class ServiceContacted:
 
 @dataclass(frozen=True, slots=True)
 class AccessRefused:
-    """The program asked for something outside its sandbox: the process is ended.
+    """The program accessed something outside its sandbox, and the process is ended.
 
     Attributes:
-        error: What it asked for.
-        next_step: What the user can type next.
+        error: Description of the access.
+        next_step: Option or command that the user can type next.
     """
 
     KIND: ClassVar[str] = "access-refused"
@@ -436,7 +436,7 @@ class UnregisteredQueue:
     Attributes:
         workflow: Id of the workflow.
         queue: Name of the queue.
-        setup: Where the program registers it; None if that was not found.
+        setup: Code of the program that registers it; None if none was found.
     """
 
     workflow: str
@@ -446,11 +446,11 @@ class UnregisteredQueue:
 
 @dataclass(frozen=True, slots=True)
 class Stranded:
-    """Nothing in this process can go on: it is ended.
+    """This process can do no more for its workflows, and is ended.
 
     Attributes:
-        workflows: Ids of the workflows that it will never execute.
-        unregistered: Those of them that wait on a queue that is not registered.
+        workflows: Ids of the workflows that the process will never execute.
+        unregistered: Those of the workflows that wait on an unregistered queue.
     """
 
     KIND: ClassVar[str] = "stranded"
@@ -461,10 +461,10 @@ class Stranded:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """The program does not come to the launch of DBOS: the process is ended.
+    """The program does not reach the launch of DBOS, and the process is ended.
 
     Attributes:
-        is_serving: Whether it serves, rather than stands at one line.
+        is_serving: Whether it serves requests; else it hangs at one line.
         where: Line of the user's code; None if there is none.
     """
 
@@ -479,8 +479,8 @@ class TimeRunsOut:
     """The run is still going on shortly before its time limit.
 
     Attributes:
-        where: Line of the user's code at which the main thread stands; None if there is none.
-        others: Lines at which other threads stand.
+        where: Line of the user's code that the main thread executes; None if there is none.
+        others: Lines of the user's code that other threads execute.
     """
 
     KIND: ClassVar[str] = "time-runs-out"

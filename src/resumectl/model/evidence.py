@@ -1,6 +1,6 @@
-"""What a finding or an exposure rests on: data, whose wording is made in `report`.
+"""Define the evidence of findings and exposures as data; `report` writes the sentences.
 
-Values of the program are texts, shortened; "usual" is what uninterrupted runs show.
+Values of the program are shortened texts. "usual" values are those of uninterrupted runs.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from resumectl.model.text_enum import TextEnum
 
 
 class Happening(TextEnum):
-    """What is counted: an effect, a step's body, a write of a workflow's body."""
+    """Kind of a counted thing: an effect, an execution of a step's body, a write of a workflow's body."""
 
     EFFECT = "effect"
     EXECUTION = "execution"
@@ -22,7 +22,7 @@ class Happening(TextEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndedOtherwise:
-    """A workflow ended with another status. `error`: its error, may be empty."""
+    """A workflow ended with another status. `error`: its error; may be empty."""
 
     KIND: ClassVar[str] = "ended-otherwise"
     status: str
@@ -43,7 +43,7 @@ class CannotObserve:
 
 @dataclass(frozen=True, slots=True)
 class OtherValue:
-    """Something has another value. `what`: which part of it, as `output`; may be empty."""
+    """Something has another value. `what`: the different part, such as `output`; may be empty."""
 
     KIND: ClassVar[str] = "other-value"
     what: str
@@ -69,7 +69,7 @@ class OtherArguments:
 
 @dataclass(frozen=True, slots=True)
 class OtherPath:
-    """A workflow goes on with another step, from the same records; empty: it ends."""
+    """A workflow continues with another step from the same records. An empty name: it ends."""
 
     KIND: ClassVar[str] = "other-path"
     step: str
@@ -80,7 +80,7 @@ class OtherPath:
 class OtherArgumentsAfterCrash:
     """A step was called with other arguments in one process than in another, from the same records.
 
-    Without the values: they differ in every trial, and `replay` shows them.
+    The values are left out: they differ in every trial, and `replay` shows them.
 
     Attributes:
         process: Number of the process.
@@ -94,7 +94,7 @@ class OtherArgumentsAfterCrash:
 
 @dataclass(frozen=True, slots=True)
 class RecordChanged:
-    """What was recorded at the crash is another now. `what`: which part of it."""
+    """A record has changed since the crash. `what`: the changed part."""
 
     KIND: ClassVar[str] = "record-changed"
     what: str
@@ -112,7 +112,7 @@ class NeverCalled:
 
 @dataclass(frozen=True, slots=True)
 class BrokenLink:
-    """Two things carry one generated value in uninterrupted runs, and here two. `other`: the other one."""
+    """Two things share one generated value in uninterrupted runs and have different ones here. `other`: the second thing."""
 
     KIND: ClassVar[str] = "broken-link"
     other: str
@@ -123,14 +123,14 @@ class BrokenLink:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something is not there that is there in uninterrupted runs."""
+    """Something is missing that every uninterrupted run has."""
 
     KIND: ClassVar[str] = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class TooFew:
-    """Something happened less often. `promise`: as promised; empty if nothing is said of it."""
+    """Something happened less often. `promise`: its promise; empty if it has none."""
 
     KIND: ClassVar[str] = "too-few"
     happening: Happening
@@ -141,7 +141,7 @@ class TooFew:
 
 @dataclass(frozen=True, slots=True)
 class TooFewInWorkflow:
-    """A workflow ran a step less often, under any number."""
+    """A workflow ran a step less often, counted by name."""
 
     KIND: ClassVar[str] = "too-few-in-workflow"
     times: int
@@ -150,14 +150,14 @@ class TooFewInWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class CutOff:
-    """The crash interrupted a step, and nothing runs it again."""
+    """The crash interrupted a step, and it did not run again."""
 
     KIND: ClassVar[str] = "cut-off"
 
 
 @dataclass(frozen=True, slots=True)
 class RecordLost:
-    """A record that was there at the crash is gone."""
+    """A record that existed at the crash is gone."""
 
     KIND: ClassVar[str] = "record-lost"
 
@@ -170,12 +170,12 @@ class TooMany:
     """Something happened more often than promised.
 
     Attributes:
-        happening: What is counted.
-        times: How often it happened.
-        usual: How often it happens in uninterrupted runs.
-        promise: What is promised.
+        happening: Kind of the counted thing.
+        times: Number of times that it happened.
+        usual: Number of times that it happens in uninterrupted runs.
+        promise: Its promise.
         payload_differs: Whether it happened with different arguments.
-        is_outside_step: Whether the promise is strict because this is outside of any step.
+        is_outside_step: Whether the promise is strict because it happened outside of any step.
     """
 
     KIND: ClassVar[str] = "too-many"
@@ -189,7 +189,7 @@ class TooMany:
 
 @dataclass(frozen=True, slots=True)
 class TooManyInWorkflow:
-    """A workflow ran a step more often than promised, under any number."""
+    """A workflow ran a step more often than promised, counted by name."""
 
     KIND: ClassVar[str] = "too-many-in-workflow"
     times: int
@@ -199,7 +199,7 @@ class TooManyInWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class TooManyInProcess:
-    """A step ran more often within one process: one workflow was executed twice at a time."""
+    """A step ran more often within one process: the workflow was executed twice at the same time."""
 
     KIND: ClassVar[str] = "too-many-in-process"
     times: int
@@ -229,7 +229,7 @@ class CommittedAgain:
 
 @dataclass(frozen=True, slots=True)
 class NotInBaseline:
-    """Something is there that is not there in uninterrupted runs."""
+    """Something exists that no uninterrupted run has."""
 
     KIND: ClassVar[str] = "not-in-baseline"
 
@@ -266,18 +266,18 @@ class NeverRecorded:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowStuck:
-    """A workflow has not ended when its process can do no more.
+    """A workflow has not ended, and its process can do no more.
 
     Attributes:
-        status: Its status.
-        executor: Executor id that it has.
-        queue: Its queue; empty for none.
-        version: Application version that it has; empty unless the process has another one.
-        process_version: Application version of the process; empty unless it is another one.
-        process_executor: Executor id of the process; empty unless that is why it is not recovered.
+        status: Status of the workflow.
+        executor: Executor id of the workflow.
+        queue: Queue of the workflow; empty for none.
+        version: Application version of the workflow; empty unless the process has another one.
+        process_version: Application version of the process; empty unless the workflow has another one.
+        process_executor: Executor id of the process; empty unless it prevents the recovery.
         is_time_up: Whether the process was ended at its time limit.
-        deleted_children: Workflows that it has begun, and that are deleted.
-        logged: Last error that DBOS logged of it; may be empty.
+        deleted_children: Deleted workflows that it has started.
+        logged: Last error that DBOS logged about it; may be empty.
         waiting: Other workflows that wait for it.
     """
 
@@ -296,7 +296,7 @@ class WorkflowStuck:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """All workflows have ended, and the request got no answer."""
+    """All workflows have ended, and the request has not returned."""
 
     KIND: ClassVar[str] = "no-answer"
 
@@ -352,14 +352,14 @@ class RowsNotCompared:
 
 @dataclass(frozen=True, slots=True)
 class BehindOtherAnswer:
-    """The step ran behind a step that answered otherwise, and in no uninterrupted run."""
+    """The step ran behind a step that returned another result, and in no uninterrupted run."""
 
     KIND: ClassVar[str] = "behind-other-answer"
 
 
 @dataclass(frozen=True, slots=True)
 class StartedByImport:
-    """The import of the program starts one more in each process, under another id."""
+    """The import of the program starts one more workflow in each process, under another id."""
 
     KIND: ClassVar[str] = "started-by-import"
 
@@ -373,7 +373,7 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class AnsweredOtherwise:
-    """The step was interrupted, and answered otherwise when it ran again."""
+    """The step was interrupted, and returned another result when it ran again."""
 
     KIND: ClassVar[str] = "answered-otherwise"
     answer: str

@@ -1,4 +1,4 @@
-"""Change every text in a dataclass, however deep it stands."""
+"""Change every text in a dataclass, at any depth."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 Change = Callable[[str], str]
-# Returns what is done with a field instead, given its class and name; None for nothing else.
+# Returns a special change for a field, from its class and name; None to change its texts.
 Override = Callable[[type, str], Callable[[object], object] | None]
 
 
@@ -24,8 +24,8 @@ def map_texts(value: V, change: Change, override: Override = _no_override) -> V:
 
     Args:
         value: The dataclass or plain data.
-        change: Returns the text to put in place of another.
-        override: Returns, for a class and the name of a field, another change of the whole field.
+        change: Function that returns the replacement of a text.
+        override: Function that returns a special change for a field, from its class and name.
     """
     return cast(V, _mapped(value, change, override))
 

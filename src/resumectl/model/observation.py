@@ -1,4 +1,4 @@
-"""What was seen of one trial, from outside: events, exits and snapshots of its processes."""
+"""Define the observation of a trial: events, exits and snapshots of its processes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,9 +21,9 @@ from resumectl.model.events import (
 from resumectl.model.process_exit import ProcessExit
 from resumectl.model.snapshot import Snapshot
 
-# The plan of an uninterrupted run: of the program of the first process, and of the later ones'.
+# Plan of an uninterrupted run of the first process's program, and of the later processes' program.
 BASELINE, LATER_BASELINE = "", "later"
-# How the plan of an uninterrupted run begins in which time passes where a trial's process is killed.
+# Plan prefix of an uninterrupted run in which time passes at a crash point of a trial.
 TIME_CONTROL = "time passes "
 
 E = TypeVar("E")
@@ -31,13 +31,13 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """One process: what it recorded, how it ended, and what it left in the database.
+    """Record of one process: its events, its exit, and the rows that it left in the database.
 
     Attributes:
         events: Its events, in their order.
-        unreadable: Why its events cannot be read; empty if they can.
-        exit: How it ended.
-        snapshot: The database, read before anything else touched it.
+        unreadable: Reason why its events cannot be read; empty if they can.
+        exit: Its exit, as the kernel reports it.
+        snapshot: Rows of the database, read before another process used it.
     """
 
     events: tuple[Event, ...]
@@ -63,13 +63,13 @@ class ProcessRecord:
 
     @property
     def reached(self) -> str | None:
-        """The crash point at which it was killed; None if it reached none."""
+        """Crash point at which it was killed; None if it reached none."""
         event = self.last(CrashPointReached)
         return event.crash_point if event else None
 
     @property
     def failure(self) -> str | None:
-        """Why the target could not be run; None if it could."""
+        """Error because of which the target could not be run; None if it ran."""
         if self.unreadable:
             return f"its events cannot be read: {self.unreadable}"
         refused, failed = self.last(AccessRefused), self.last(TargetFailed)
@@ -79,36 +79,36 @@ class ProcessRecord:
 
     @property
     def is_stranded(self) -> bool:
-        """Whether it was ended because nothing in it could go on."""
+        """Whether it was ended because it could do no more for its workflows."""
         return self.last(Stranded) is not None or self.last(Stalled) is not None
 
     @property
     def has_settled(self) -> bool:
-        """Whether it ended by itself, in time, with all of its workflows ended."""
+        """Whether it exited in time, with all of its workflows ended."""
         return self.exit.in_time and not self.is_stranded
 
     @property
     def digest(self) -> str | None:
-        """Digest of the target's file, as this process loaded it; None if it ended before that."""
+        """Digest of the target's file that this process loaded; None if it ended before."""
         launch = self.last(LaunchStarted)
         return launch.digest if launch else None
 
     def logged_of(self, workflow_id: str) -> str:
-        """Return the last error that DBOS logged of a workflow; empty if it logged none."""
+        """Return the last error that DBOS logged about a workflow; empty if it logged none."""
         texts = [event.text for event in self.all(ErrorLogged)]
         return next((text for text in reversed(texts) if workflow_id in text), "")
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Everything that was seen of one trial.
+    """Everything that was observed in one trial.
 
     Attributes:
-        plan: Crash plan; for an uninterrupted run see `BASELINE`.
+        plan: Crash plan; `BASELINE` or a similar name for an uninterrupted run.
         processes: Its processes, in their order.
         seconds: Duration of the trial, in seconds.
-        attempts: Number of runs until the crash point was reached; the last one is this.
-        discarded_contacts: How often services were contacted by runs of which nothing else is kept.
+        attempts: Number of runs until the crash point was reached, including this one.
+        discarded_contacts: Service to the number of its contacts in discarded runs.
     """
 
     plan: str
@@ -118,7 +118,7 @@ class Observation:
     discarded_contacts: Mapping[str, int]
 
     def all(self, kind: type[E]) -> Iterator[E]:
-        """Yield the events of a kind, of all processes in their order.
+        """Yield the events of a kind, of all processes, in their order.
 
         Args:
             kind: Class of the events.
@@ -127,7 +127,7 @@ class Observation:
 
     @property
     def contacts(self) -> Counter[str]:
-        """How often services on this machine were contacted, as in `127.0.0.1:4242 connections`."""
+        """Services on this machine, such as `127.0.0.1:4242 connections`, to how often they were contacted."""
         own = (f"{event.service} {event.how}" for event in self.all(ServiceContacted))
         return Counter(own) + Counter(self.discarded_contacts)
 
@@ -147,18 +147,18 @@ class Observation:
         return self.processes[0].digest
 
     def as_plain(self) -> dict[str, Plain]:
-        """Return the observation as plain data, with its schema."""
+        """Encode the observation as plain data, with its schema."""
         return {"schema": EVENT_SCHEMA, **to_plain(self)}
 
 
 def observation_from_plain(plain: Mapping[str, Plain]) -> Observation:
-    """Return a stored observation.
+    """Decode a stored observation.
 
     Args:
-        plain: What `Observation.as_plain` returned.
+        plain: Result of `Observation.as_plain`.
 
     Raises:
-        SchemaError: It is of another schema, or is damaged.
+        SchemaError: The observation has another schema, or is damaged.
     """
     schema, *rest = plain.get("schema"), {k: v for k, v in plain.items() if k != "schema"}
     if schema != EVENT_SCHEMA:

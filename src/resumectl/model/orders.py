@@ -1,7 +1,7 @@
-"""What resumectl tells other processes, and what they answer: typed, one kind each.
+"""Define the orders, requests and replies between resumectl and its processes.
 
-The runner talks to a fork server by lines of JSON on a socket: a `Request` goes out, a `Reply` with
-the same number comes back. The fork server's children get their `ProcessOrder` from it.
+The runner and a fork server exchange lines of JSON on a socket: the runner sends a `Request`, and the
+fork server sends a `Reply` with the same number. It passes a `ProcessOrder` to each of its children.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from resumectl.model.target import Access, Target
 
 # Directory inside a sandbox for the program's temporary files.
 TEMPORARY_DIRECTORY = ".tmp"
-# Environment variable with the `ContainmentOrder` of a user's command.
+# Environment variable that holds the `ContainmentOrder` of a user's command.
 CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
 
 
@@ -23,9 +23,9 @@ class Control:
     """A pause in an uninterrupted run, in place of a kill.
 
     Args:
-        at: Crash point of the pause, as in a crash plan.
+        at: Crash point of the pause, in the form of a crash plan.
         pause_s: Duration of the pause, in seconds.
-        jump_s: How far the clock is set ahead there, in seconds.
+        jump_s: Time by which the clock is set ahead at the pause, in seconds.
     """
 
     at: str
@@ -34,7 +34,7 @@ class Control:
 
     @classmethod
     def at_first_crash(cls, plan: str, pause_s: float) -> "Control":
-        """Return a pause where the first crash of a plan would be; nothing is held there.
+        """Return a pause at the first crash point of a plan, without its hold.
 
         Args:
             plan: Crash plan, as text.
@@ -46,24 +46,26 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class ProcessOrder:
-    """What one target process is to do.
+    """Order for one target process.
 
     Attributes:
         sandbox: Directory of the sandbox.
         database_url: URL of the sandbox's database, with its password.
-        event_file: File to which events are appended.
+        event_file: Path of the file to which events are appended.
         target: The program.
-        deployed_as: Module or file of the release before this one, whose name it takes over.
-        crash: Where to be killed, as in a crash plan; None for nowhere.
+        deployed_as: Module or file of the previous release, whose module name this one gets.
+        crash: Crash of the process, in the form of a crash plan; None for none.
         cores: Numbers of the cores on which its threads run.
-        schedule: How its threads get their turns.
+        schedule: Schedule of its threads.
         is_first: Whether no process of this trial precedes it.
-        delays_client: Whether the client asks again only when the recovery can do no more.
-        reports_libraries: Whether to report which libraries the program has imported.
-        patience_s: Time without a commit before it is asked whether anything can go on, in seconds.
-        clock_ahead_s: How far its clock is ahead of the machine's, in seconds.
-        control: Where to pause instead of being killed; None for nowhere.
-        time_limit_s: Maximum duration, in seconds, where it is to report what it waits for; else None.
+        delays_client: Whether the client retries only when the recovery can do no more.
+        reports_libraries: Whether to report the libraries that the program has imported.
+        patience_s: Time without a commit after which the process checks whether it can do more, in
+            seconds.
+        clock_ahead_s: Offset of its clock from the machine's, in seconds.
+        control: Pause of an uninterrupted run; None for none.
+        time_limit_s: Maximum duration of the process, in seconds, if it reports what it waits for;
+            else None.
     """
 
     sandbox: str
@@ -85,13 +87,13 @@ class ProcessOrder:
 
 @dataclass(frozen=True, slots=True)
 class ContainmentOrder:
-    """How a command of the user's is kept inside the sandboxes' template.
+    """Order that keeps a command of the user's inside the sandboxes' template.
 
     Attributes:
-        access: What it may use outside.
-        directory: Directory that each sandbox begins with.
+        access: What the command may use outside the sandbox.
+        directory: Directory that is copied into each sandbox.
         database_url: URL of the template of the trials' databases, with its password.
-        event_file: File to which a refusal is appended.
+        event_file: Path of the file to which a refusal is appended.
     """
 
     access: Access
@@ -102,19 +104,19 @@ class ContainmentOrder:
 
 @dataclass(frozen=True, slots=True)
 class CrashAfterOrder:
-    """What the process of `crash-after` is to do; its database's URL goes by the environment.
+    """Order for the process of `crash-after`; the database's URL is in its environment.
 
     Attributes:
-        batch_id: Batch to publish.
+        batch_id: Id of the batch to publish.
         plan: Crash plan, as text.
-        note_descriptor: Open file descriptor to which the reached crash point is written.
+        note_descriptor: Number of the open file descriptor to which the reached crash point is written.
         app_name: Application name.
         app_version: Application version.
-        executor_id: Executor id; None for the first free one.
+        executor_id: Executor id; None for the first unused one.
         dbos_schema: Schema of DBOS's tables, on PostgreSQL.
-        concurrency: Maximum number of messages at work at a time; None for the default.
+        concurrency: Maximum number of messages at the same time; None for the default.
         verbose: Whether to log more.
-        log_format: Format of the log.
+        log_format: Name of the log format.
     """
 
     batch_id: str
@@ -178,8 +180,8 @@ class WarmUp:
 
     Attributes:
         database_url: URL of a copy of the template, with its password.
-        directory: Working directory meanwhile.
-        publisher_queue: Queue of resumectl's publisher, which runs too; None if it does not.
+        directory: Working directory during the warm-up.
+        publisher_queue: Queue of resumectl's publisher, if the publisher runs too; else None.
     """
 
     KIND: ClassVar[str] = "warm-up"
@@ -222,7 +224,7 @@ Request = (
     StartProcess | MakeTemplate | KillProcess | MeasureSlowness | WarmUp | Preload | OwnDatabases
 )
 REQUESTS = get_args(Request)
-# The requests that are carried out by a child process.
+# Requests that a child process carries out.
 ChildRequest = StartProcess | MakeTemplate
 CHILD_REQUESTS = get_args(ChildRequest)
 
@@ -232,7 +234,7 @@ CHILD_REQUESTS = get_args(ChildRequest)
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A child process has begun."""
+    """A child process has started."""
 
     KIND: ClassVar[str] = "started"
     number: int
@@ -256,7 +258,7 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """`slowness` is how many times longer everything takes than on a quiet machine."""
+    """`slowness`: factor by which everything takes longer than on a quiet machine."""
 
     KIND: ClassVar[str] = "measured"
     number: int
@@ -265,7 +267,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class WarmedUp:
-    """`error` is what went wrong; empty if nothing did."""
+    """`error`: error of the warm-up; empty if it succeeded."""
 
     KIND: ClassVar[str] = "warmed-up"
     number: int

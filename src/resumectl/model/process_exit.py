@@ -1,4 +1,4 @@
-"""How a process ended, as the kernel reports it, and the exit statuses of resumectl's own processes."""
+"""Define the exit of a process, as the kernel reports it, and the exit statuses of target processes."""
 
 import signal
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from resumectl.model.crash_plan import EXIT_STATUS, KillMethod
 
 ENDED_WELL = 0
-TARGET_FAILED = 70  # the target could not be run: nothing is proved
-DISK_FULL = 71  # what the process would show is the disk's doing, and proves nothing
-ACCESS_REFUSED = 72  # something outside the sandbox was asked for
+TARGET_FAILED = 70  # the target could not be run; the trial proves nothing
+DISK_FULL = 71  # the disk is full; the trial proves nothing
+ACCESS_REFUSED = 72  # the program accessed something outside the sandbox
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessExit:
-    """The end of one process.
+    """Exit of one process.
 
     Attributes:
         pid: Its process id.

@@ -1,23 +1,23 @@
-"""How the threads of a process get their turns: one value for each repetition of a trial.
+"""Define the schedule of a process's threads: one for each repetition of a trial.
 
-A trial that runs on one core, without a pause, takes nearly the same order each time. A race
-between threads shows in other orders only.
+Threads on one core without pauses run in nearly the same order each time. A race between threads shows
+only in other orders.
 """
 
 from dataclasses import dataclass
 
-# In seconds: Python's default, nearly each bytecode, and hardly ever.
+# In seconds: Python's default, almost every bytecode, and hardly ever.
 _SWITCH_INTERVALS_S = (0.005, 0.000_01, 0.05)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the threads of one process are run.
+    """Schedule of the threads of one process.
 
     Attributes:
         is_on_one_core: Whether all of them share a core.
-        switch_interval_s: How long a thread runs before another one may, in seconds.
-        seed: Seed of the pauses ahead of steps and writes; None: there are none.
+        switch_interval_s: Time that a thread runs before another may run, in seconds.
+        seed: Random seed of the pauses before steps and writes; None for no pauses.
     """
 
     is_on_one_core: bool

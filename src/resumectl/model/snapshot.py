@@ -1,4 +1,4 @@
-"""What stood in the database of a trial when a process had ended: rows, as DBOS stored them."""
+"""Define the snapshot of a trial's database when a process has ended: rows, as DBOS stored them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ NO_TOPIC = "__null__topic__"
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRow:
-    """One workflow. Times are milliseconds; `input`, `output` and `error` are serialized."""
+    """Row of a workflow. Times are milliseconds; `input`, `output` and `error` are serialized."""
 
     id: str
     name: str
@@ -32,7 +32,7 @@ class WorkflowRow:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One recorded step. `output` and `error` are serialized; `child` is the workflow it began."""
+    """Row of a recorded step. `output` and `error` are serialized; `child` is the workflow that it started."""
 
     workflow: str
     number: int
@@ -44,7 +44,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class SaidRow:
-    """One value that a workflow published, or was sent, under a key; `value` is serialized."""
+    """Row of a value that a workflow published, or was sent, under a key; `value` is serialized."""
 
     workflow: str
     key: str
@@ -60,7 +60,7 @@ class Snapshot:
         steps: Recorded steps, by workflow and number.
         event: Last value of each event.
         stream: Values of each stream, in their order.
-        inbox: Messages that nobody has received.
+        inbox: Messages that have not been received.
     """
 
     workflows: tuple[WorkflowRow, ...]
@@ -71,13 +71,13 @@ class Snapshot:
 
     @property
     def said(self) -> Mapping[str, tuple[SaidRow, ...]]:
-        """What workflows said to others, by its kind."""
+        """Published values and unreceived messages, by kind."""
         return {"event": self.event, "stream": self.stream, "inbox": self.inbox}
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRow:
-    """A workflow that has not ended, as the target process looks at it."""
+    """Row of a workflow that has not ended, as the target process reads it."""
 
     status: str
     queue: str | None

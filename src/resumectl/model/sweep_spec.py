@@ -1,6 +1,6 @@
-"""A sweep as it was asked for: what is swept, how, and what is promised.
+"""Define the spec of a sweep: its target, its options and its promises.
 
-Stored with the sweep, so that any process can continue it or judge it again.
+It is stored with the sweep, so that any process can continue the sweep or judge it again.
 """
 
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from resumectl.model.verdict import Promise
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """What a sweep is told.
+    """Spec of a sweep.
 
     Args:
         target: Program of the first process of each trial.
         later: Program of the processes after it.
         promises: Effect or step name to promise.
-        timeout_s: Maximum duration of one process, in seconds; None: from the baseline.
-        on: `sqlite` or `postgres`: kind of the trials' databases.
-        isolation: `fork` or `spawn`: how a process begins.
-        edge: Only crash points of this edge; None for both.
-        only: Only transitions that this pattern covers; None for all.
+        timeout_s: Maximum duration of one process, in seconds; None to derive it from the baseline.
+        on: Kind of the trials' databases: `sqlite` or `postgres`.
+        isolation: Start method of processes: `fork` or `spawn`.
+        edge: Edge of the crash points; None for both.
+        only: Pattern of the transitions; None for all.
         trials_max: Size of a random sample of the crash points; None for all.
         seed: Random seed of that sample.
-        crashes: Crashes of each trial: 1 or 2.
+        crashes: Number of crashes in each trial: 1 or 2.
         repeat: Number of trials of each crash plan.
         fail_fast: Whether to end at the first broken promise.
-        keep_in: Directory for the sandboxes of trials that are not KEPT; None: none is kept.
-        downtime_s: How far the clock of each process is ahead of the one before, in seconds.
+        keep_in: Directory for the sandboxes of trials that are not KEPT; None to keep none.
+        downtime_s: Offset of the clock of each process from that of the process before it, in seconds.
     """
 
     target: Target

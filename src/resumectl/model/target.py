@@ -1,4 +1,4 @@
-"""The program under test as the command line names it: text and numbers, no code of the program."""
+"""Define the target as the command line names it: text and numbers, no code of the program."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from resumectl.errors import Refusal
 from resumectl.model.codec import Plain
 
-# How long the outage between two processes lasts by their clocks, in seconds: real ones last
+# Default duration of the outage between two processes by their clocks, in seconds: real outages last
 # minutes or hours.
 DOWNTIME_S = 3_600.0
 PREPARE_MAX_S = 120.0
-# The module of the built-in scenario. The target process loads it by this name alone, so that what
-# runs inside the application's interpreter does not depend on resumectl's publisher.
+# Module of the built-in scenario. The target process loads it only by this name, so the probe does not
+# depend on resumectl's publisher.
 BUILTIN_MODULE = "resumectl.publishing.scenario"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a target may use outside its sandbox; URLs are without a password.
+    """Access of a target to the outside of its sandbox. URLs have no password.
 
     Args:
-        redirects: Databases that get another one inside the sandbox in their place.
+        redirects: Databases that are replaced by another one inside the sandbox.
         databases: Databases that may be opened.
-        hosts: `HOST` or `HOST:PORT`, which may be connected to.
-        prepare: Command that makes the tables, once, in the template; None for none.
-        prepare_in: Directory in which that runs.
-        prepare_max_s: Maximum duration of that, in seconds.
+        hosts: Hosts that may be reached, as `HOST` or `HOST:PORT`.
+        prepare: Command that makes the tables once, in the template; None for none.
+        prepare_in: Working directory of that command.
+        prepare_max_s: Maximum duration of that command, in seconds.
     """
 
     redirects: tuple[str, ...] = ()
@@ -42,19 +42,19 @@ class Target:
 
     Args:
         entry: Module (or absolute path of a file) and name in it; None for the publisher.
-        args: Positional arguments of the workflow; plain data.
-        kwargs: Keyword arguments of the workflow; plain data.
+        args: Positional arguments of the workflow, as plain data.
+        kwargs: Keyword arguments of the workflow, as plain data.
         environ: Environment variables of the target process; `{sandbox}` and `{database_url}` in
             a value stand for the sandbox's directory and database.
         count: Number of messages in the publisher's batch.
-        guarantee: Guarantee of the publisher's batch.
-        concurrency: Maximum number of messages that the publisher has at work at a time.
-        app_version: Application version of the processes; None: the one that the program sets,
-            or else the one that DBOS computes from the workflows' sources.
-        max_sleep_s: Maximum duration of a `DBOS.sleep`, in seconds; None: as long as it says.
+        guarantee: Delivery guarantee of the publisher's batch.
+        concurrency: Maximum number of messages that the publisher delivers at the same time.
+        app_version: Application version of the processes; None for the one that the program sets, or
+            else the one that DBOS computes from the workflows' sources.
+        max_sleep_s: Maximum duration of a `DBOS.sleep`, in seconds; None for no limit.
         after_launch: Module (or absolute path of a file) and function to call in each process
             after DBOS is launched; None for none.
-        access: What it may use outside its sandbox.
+        access: Access to the outside of its sandbox.
     """
 
     entry: tuple[str, str] | None = None
@@ -77,7 +77,7 @@ class Target:
         Args:
             directory: Directory of the sandbox.
             database_url: URL of the sandbox's database.
-            usual: The user's environment, which says with which driver a variable names a database.
+            usual: The user's environment; a database URL keeps the driver that it has there.
         """
         return {
             name: value.replace("{sandbox}", directory).replace(
@@ -94,12 +94,12 @@ class Target:
 
 
 def without_proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without its proxies: calls to other hosts through them are not seen."""
+    """Return an environment without proxies, which would hide calls to other hosts."""
     return {name: value for name, value in environ.items() if not name.lower().endswith("_proxy")}
 
 
 def _with_usual_driver(url: str, usual: str) -> str:
-    """Return a URL with the driver of another one, where both are of one kind of database."""
+    """Return a URL with the driver of another URL, if both have the same kind of database."""
     kinds = (each.partition("://")[0].partition("+")[0] for each in (url, usual))
     if len({kind.replace("postgresql", "postgres") for kind in kinds}) > 1:
         return url
@@ -110,11 +110,11 @@ def parse_target(text: str, example: str = "shop.py:checkout") -> tuple[str, str
     """Split `FILE.py:NAME` or `package.module:NAME`.
 
     Args:
-        text: What the user typed.
-        example: What could be typed in its place, for the error.
+        text: Text that the user typed.
+        example: Correct text, for the error.
 
     Raises:
-        Refusal: The text is neither.
+        Refusal: The text has another form.
     """
     module, _, name = text.rpartition(":")
     dotted = [name] if module.endswith(".py") else [module, name]

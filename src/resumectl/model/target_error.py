@@ -1,7 +1,7 @@
-"""Why a target could not be run, or failed: facts from which advice is made later.
+"""Define the facts of a target's error, from which advice is made later.
 
-Collected in the target process, where the program's objects are; judged elsewhere. Text from the
-program is as the program gave it.
+The target process collects them, because it has the program's objects. Text of the program is
+unchanged.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from resumectl.model.codec import Plain
 
 @dataclass(frozen=True, slots=True)
 class CodeLine:
-    """One line of the user's code.
+    """Line of the user's code.
 
     Attributes:
         file: Path of the file.
         line: Number of the line, from 1; 0 if it is not known.
         function: Name of the function around it; empty if none is known.
-        text: The line itself, without indentation.
+        text: Text of the line, without indentation.
     """
 
     file: str
@@ -30,14 +30,14 @@ class CodeLine:
 
 @dataclass(frozen=True, slots=True)
 class SetupCode:
-    """A place in the program that does what is missing in a trial.
+    """Code of the program that sets up what is missing in a trial.
 
     Attributes:
         file: Path of the file.
         line: Number of the line, from 1.
         function: Name of the function around it; empty at the top level.
-        is_callable: Whether that function takes no argument and neither launches DBOS nor serves.
-        lines: Python lines that do the same elsewhere.
+        is_callable: Whether the function takes no argument and neither launches DBOS nor serves.
+        lines: Python lines that do the same in another file.
     """
 
     file: str
@@ -54,7 +54,7 @@ class GlobalSetup:
     Attributes:
         name: Name of the variable.
         is_before_launch: Whether `main` sets it before it launches DBOS.
-        code: Where it does.
+        code: Code that sets the variable.
     """
 
     name: str
@@ -68,10 +68,10 @@ class MissingModule:
 
     Attributes:
         module: Its full name.
-        package: Its top-level package, where that is installed and lacks the module; else None.
-        needs_file: File of the project that names its distributions; None if there is none.
-        source: Directory from which the module could be imported; None if none was found.
-        project: Directory of the project around that; None if there is none.
+        package: Its top-level package, if that is installed and lacks the module; else None.
+        needs_file: File of the project that lists its dependencies; None if there is none.
+        source: Directory that contains the module; None if none was found.
+        project: Directory of the project around `source`; None if there is none.
     """
 
     module: str
@@ -83,11 +83,11 @@ class MissingModule:
 
 @dataclass(frozen=True, slots=True)
 class MissingTable:
-    """A table that the database of a trial does not have.
+    """Table that is missing in the database of a trial.
 
     Attributes:
-        table: Its name, as the program wrote it.
-        setup: Where the program creates it; None if that was not found.
+        table: Its name, as in the program.
+        setup: Code of the program that creates it; None if none was found.
         migrations: Files of migration tools beside the program.
     """
 
@@ -103,15 +103,15 @@ class PythonError:
     Attributes:
         type: Full name of its class.
         message: Its text, shortened.
-        where: Nearest line of the user's code; None if there is none.
-        traceback: The whole of it, as Python prints it.
+        where: Innermost line of the user's code; None if there is none.
+        traceback: Full traceback, as Python prints it.
         dbos_version: Version of dbos that is installed.
         missing_module: Set for a `ModuleNotFoundError`.
-        half_imported: Module that is still being imported and whose name is missing.
+        half_imported: Partially imported module in which a name is missing.
         relative_path: Relative path of a missing file that exists in the user's directory.
-        missing_table: Set where the error says that a table does not exist.
-        unset_global: Set where the error is about a global variable that only `main` sets.
-        unset_variables: Environment variables that are asked for and not set.
+        missing_table: Set if the error says that a table does not exist.
+        unset_global: Set if the error is about a global variable that only `main` sets.
+        unset_variables: Unset environment variables that the program reads.
     """
 
     KIND: ClassVar[str] = "python-error"
@@ -134,10 +134,10 @@ class UnknownName:
 
     Attributes:
         file: File or module, as it was typed.
-        nearest: Names of the module that are alike.
-        workflows: Names that can be swept, the most alike first.
-        option: What was typed ahead of the name, as in `--after-launch `; empty for the target.
-        unset_global: Set where `main` sets the name.
+        nearest: Similar names of the module.
+        workflows: Names that can be swept, the most similar first.
+        option: Option before the name, such as `--after-launch `; empty for the target.
+        unset_global: Set if `main` sets the name.
     """
 
     KIND: ClassVar[str] = "unknown-name"
@@ -190,10 +190,10 @@ class NotAWorkflow:
         name: The name.
         workflows: Names that can be swept.
         defined_at: `FILE:LINE` of its definition; empty if it is not known.
-        what: `application`, `class`, `step`, `function` or `object`.
+        what: Kind of the object: `application`, `class`, `step`, `function` or `object`.
         framework: Web framework of an application; empty for none.
         call: Python text that calls it.
-        is_async: Whether the call is to be awaited.
+        is_async: Whether the call must be awaited.
     """
 
     KIND: ClassVar[str] = "not-a-workflow"
@@ -222,8 +222,8 @@ class WrongArguments:
     Attributes:
         is_value: Whether one value is wrong, rather than their number or names.
         defined_at: `FILE:LINE` of the workflow's definition; empty if it is not known.
-        example: Values for the parameters that are given by position or name.
-        named_example: Values for the parameters that are given by name alone.
+        example: Values for the required parameters that may be given by position.
+        named_example: Values for the required keyword-only parameters.
     """
 
     KIND: ClassVar[str] = "wrong-arguments"
@@ -244,8 +244,8 @@ class UnbuildableArgument:
         parameter: Name of the parameter.
         annotation: Its type, as the program names it.
         recipe: Python text that makes a value of that type.
-        parameters: Names of all parameters that must be given.
-        by_name: Those that are given by name alone.
+        parameters: Names of all required parameters.
+        by_name: Names of the keyword-only ones.
     """
 
     KIND: ClassVar[str] = "unbuildable-argument"
@@ -261,12 +261,12 @@ class UnbuildableArgument:
 
 @dataclass(frozen=True, slots=True)
 class NotAFunction:
-    """What is to run after launch is no function without parameters."""
+    """The name after `--after-launch` is not a function without parameters."""
 
     KIND: ClassVar[str] = "not-a-function"
 
 
-# What the command line names cannot be run, whatever is mended in the program.
+# Errors of the command line, which no change of the program corrects.
 Mistyped = (
     UnknownName
     | MethodOfClass
@@ -281,11 +281,11 @@ Cause = PythonError | ClassWithoutName | Mistyped
 
 @dataclass(frozen=True, slots=True)
 class TargetError:
-    """Why a target could not be run, or failed.
+    """Error of a target that could not be run, or that failed.
 
     Attributes:
-        summary: What is wrong, one line.
-        cause: What is known of it.
+        summary: Description of the problem, one line.
+        cause: Facts from which advice is made.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""What was found in a trial: findings, exposures and the verdict."""
+"""Define the result of a trial: findings, exposures and the verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,16 +10,16 @@ from resumectl.model.text_enum import TextEnum
 
 
 class Verdict(TextEnum):
-    """What a trial proves."""
+    """Verdict on a trial."""
 
     KEPT = "KEPT"
     BROKEN = "BROKEN"
-    UNSTABLE = "UNSTABLE"  # a promise was broken, but not in each repetition of the trial
-    VOID = "VOID"  # nothing: the process was not killed as planned, or resumectl itself failed
+    UNSTABLE = "UNSTABLE"  # a promise was broken, but not in every repetition of the trial
+    VOID = "VOID"  # nothing is proved: the process was not killed as planned, or resumectl failed
 
 
 class Promise(TextEnum):
-    """How often something happens, whichever process is killed."""
+    """Promise of how often something happens, whichever process is killed."""
 
     EXACTLY_ONCE = "exactly-once"
     AT_LEAST_ONCE = "at-least-once"
@@ -64,7 +64,7 @@ class Finding:
     Attributes:
         kind: Its kind.
         subject: Workflow, step, effect or table.
-        evidence: What was seen, and what was expected.
+        evidence: Observed and expected values.
     """
 
     kind: Kind
@@ -74,13 +74,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """A repetition that the promise allows, and that the user should know of.
+    """Repetition that the promise allows and that the user should know of.
 
     Attributes:
         subject: Effect, step, table or message.
-        times: How often it happened.
+        times: Number of times that it happened.
         payload_differs: Whether it happened with different arguments.
-        note: What else is to be known of it; None for nothing.
+        note: Further information about it; None for none.
     """
 
     subject: str
@@ -91,21 +91,21 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge makes of one observation.
+    """Judgement of one observation.
 
     Attributes:
         plan: Crash plan of the trial.
-        verdict: What the trial proves.
+        verdict: Verdict on the trial.
         findings: Differences that a promise forbids.
         exposures: Repetitions that the promises allow.
-        why_void: Why nothing is proved; empty unless the verdict is VOID.
+        why_void: Reason why nothing is proved; empty unless the verdict is VOID.
         crashes_reached: Number of processes that were killed as planned.
-        diverged_before_crash: What the first process had recorded otherwise than uninterrupted
-            runs before it was killed: the trial is not compared with these.
+        diverged_before_crash: Records of the first process that differed from all uninterrupted runs
+            before the kill; the trial is then not compared with these runs.
         attempts: Number of runs until the crash point was reached.
-        contacts: How often services on this machine were contacted.
-        explained_by_time: What differs in an uninterrupted run too, in which as much time passes
-            at the same point.
+        contacts: Service on this machine to the number of contacts.
+        explained_by_time: Differences that also occur in an uninterrupted run in which the same time
+            passes at the same point.
     """
 
     plan: str

@@ -52,7 +52,8 @@ def _replace_function(
 
     Args:
         function: Function of a module that is written in C.
-        make: Returns the new function from the old one. The new one must not raise: C code calls it.
+        make: Function that returns the new function from the old one. The new one must not raise,
+            because C code calls it.
 
     Raises:
         LookupError: This Python stores the function in another way.

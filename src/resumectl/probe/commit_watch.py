@@ -69,7 +69,7 @@ class Listeners:
         on_survived: Takes the same facts again, when no kill can follow them any more. Threads that
             wait for a commit are woken here: woken earlier, they could go on before the kill.
         before_write: Called before each statement that writes.
-        body: Returns the id of the workflow whose body this thread runs, outside of any step.
+        body: Returns the id of the workflow whose body this thread runs, outside of any step, or None.
     """
 
     on_commit: Callable[[Sequence[Fact]], None] = _nothing

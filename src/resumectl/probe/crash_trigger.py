@@ -18,7 +18,7 @@ class CrashTrigger:
     """Ends this process at one crash point, or pauses it there.
 
     Args:
-        crash: Where and how to end the process.
+        crash: Crash point and kill method.
         note: Records the crash point, as in `after:alpha-1-7/step-1`, before the kill; must be one
             system call on a descriptor that is already open.
         pause: Function to call at the crash point instead of ending the process; None to end it.

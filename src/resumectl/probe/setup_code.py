@@ -221,7 +221,7 @@ def _text(value: ast.expr, fragment: _Fragment, imported: dict[str, list[str]]) 
 
     Args:
         value: The expression.
-        place: Where it is.
+        fragment: Fragment that contains the expression.
         imported: Module to the names that the text needs; this function adds names.
     """
     used = [each.id for each in ast.walk(value) if isinstance(each, ast.Name)]

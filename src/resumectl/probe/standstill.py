@@ -15,7 +15,7 @@ Wait = tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What one process does at one instant.
+    """State of one process at one instant.
 
     Attributes:
         unfinished: The workflows that have not ended, by id.

@@ -1,6 +1,6 @@
-"""Run a program uninterrupted, at first and where a difference calls for more runs, and judge by them.
+"""Run a program uninterrupted, first for the baseline and again when a difference needs more runs.
 
-Which further runs are called for is decided in `judge.further_runs`.
+`judge.further_runs` decides which further runs are needed.
 """
 
 import threading
@@ -20,21 +20,21 @@ from resumectl.model.target import Target
 from resumectl.model.verdict import Judgement, Promise
 from resumectl.runner.trial_runner import TrialRunner
 
-# These limits are those of a quiet machine, and stretched on a slow one; see `probe.pace`.
-# Shortest and longest time without a commit before a process is asked whether it can go on, in
-# seconds; between them it is the duration of an uninterrupted run.
+# These limits are for a quiet machine, and are stretched on a slow one; see `probe.pace`.
+# Minimum and maximum time without a commit after which a process checks whether it can do more, in
+# seconds. Between the two limits it is the duration of an uninterrupted run.
 _PATIENCE_S = (0.3, 1.5)
-# A process may take so much longer than ten uninterrupted runs, in seconds.
+# Time that a process may take in addition to ten uninterrupted runs, in seconds.
 _BEYOND_BASELINE_S = 5.0
-# And as often again, where no limit is given and it goes on recording what it does.
+# Number of extensions, if the user sets no limit and the process continues to record events.
 _EXTENSIONS_MAX = 3
 
 
 class SickTarget(Exception):
-    """The program does not do without a crash what it is to do: nothing can be said of it.
+    """The program fails without a crash, so it cannot be tested.
 
     Attributes:
-        run: The uninterrupted run with a problem.
+        run: Uninterrupted run that has a problem.
         target: The program.
     """
 
@@ -45,15 +45,15 @@ class SickTarget(Exception):
 
 
 class BaselineRuns:
-    """The uninterrupted runs of a target.
+    """Uninterrupted runs of a target.
 
     Args:
-        runner: Runs the program.
-        judge: What is known already.
+        runner: Runner of the program.
+        judge: Judge with the runs so far.
 
     Attributes:
-        runner: Runs the program.
-        judge: What is known now; replaced where more runs were made.
+        runner: Runner of the program.
+        judge: Judge with all runs; further runs replace it.
     """
 
     def __init__(self, runner: TrialRunner, judge: Judge) -> None:
@@ -63,7 +63,7 @@ class BaselineRuns:
 
     @classmethod
     def of(cls, runner: TrialRunner, promises: Mapping[str, Promise]) -> "BaselineRuns":
-        """Return the runs of a target of which nothing is known yet."""
+        """Return the baseline runs of a target that has not been run yet."""
         return cls(runner, Judge(promises))
 
     # --- the first runs
@@ -77,14 +77,14 @@ class BaselineRuns:
         """Run the program uninterrupted for the first time.
 
         Args:
-            timeout_s: Maximum duration of one process, now and later, in seconds; None: from the
-                baseline.
-            on_run: Called before each run with its number, from 1, and how many there are.
+            timeout_s: Maximum duration of one process, now and later, in seconds; None to derive it from
+                the baseline.
+            on_run: Function to call before each run, with its number, from 1, and the number of runs.
 
         Raises:
             SickTarget: A run has a problem.
             NothingProved: The program's file was changed between two runs.
-            Refusal: A promise is of what never happens.
+            Refusal: A promise is for something that never happens.
         """
         if timeout_s is not None:
             self.runner.timeout_s = timeout_s
@@ -101,7 +101,7 @@ class BaselineRuns:
 
     @property
     def _programs(self) -> Sequence[bool]:
-        """For each program, whether it is that of the later processes."""
+        """Whether each program is the one of the later processes."""
         return (False, True) if self.runner.is_edited else (False,)
 
     def _run(self, further: FurtherRun) -> Observation:
@@ -120,22 +120,22 @@ class BaselineRuns:
         return next(run for run in self.judge.runs if (run.plan == LATER_BASELINE) == later)
 
     def set_limits(self, timeout_s: float | None) -> None:
-        """Give the runner the limits of a process, from what the uninterrupted runs took.
+        """Set the runner's limits for a process, from the duration of the uninterrupted runs.
 
         Args:
-            timeout_s: Maximum duration of one process, in seconds; None: from the baseline.
+            timeout_s: Maximum duration of one process, in seconds; None to derive it from the baseline.
         """
         runner, seconds = self.runner, self.judge.baseline.seconds
-        # A recovery does the same work again, and waits for more.
+        # A recovery does the same work again, and waits longer.
         runner.timeout_s = timeout_s or _BEYOND_BASELINE_S * runner.slowness + 10 * seconds
         runner.extensions_max = 0 if timeout_s else _EXTENSIONS_MAX
         shortest_s, longest_s = (each * runner.slowness for each in _PATIENCE_S)
         runner.patience_s = min(max(seconds, shortest_s), longest_s)
 
     def refuse_another_program(self, sweep: str) -> None:
-        """Run the program once, and refuse it if it is not the one of the first runs.
+        """Run the program once, and refuse it if it is not the program of the first runs.
 
-        This may be another process than theirs, on another day or another machine.
+        The first runs may have happened in another process, on another day or on another machine.
 
         Args:
             sweep: Id of the sweep's workflow.
@@ -162,17 +162,17 @@ class BaselineRuns:
 
     @property
     def stage(self) -> Stage:
-        """How many uninterrupted runs are known."""
+        """Stage of the baseline, by the number of uninterrupted runs."""
         return self._further.stage
 
     def let_time_pass(self, judgements: Sequence[Judgement]) -> bool:
-        """Let time pass in uninterrupted runs at each crash point where a difference was found.
+        """Let time pass in uninterrupted runs at each crash point that has a difference.
 
         Args:
-            judgements: Of the trials so far.
+            judgements: Judgements of the trials so far.
 
         Returns:
-            Whether there were such runs.
+            Whether any run was made.
         """
         with self._running:
             if not self.runner.downtime_s:
@@ -186,7 +186,7 @@ class BaselineRuns:
                 )
                 for plan in plans
             }
-            # A run that has not ended by itself says nothing of the program.
+            # A run that was ended from outside cannot be compared.
             healthy = {
                 plan: tuple(r for r in runs if r.final.has_settled and not r.final.failure)
                 for plan, runs in controls.items()
@@ -195,23 +195,23 @@ class BaselineRuns:
             return bool(plans)
 
     def pause_where_different(self, judgements: Sequence[Judgement]) -> bool:
-        """Make the runs of the second stage, if a difference calls for them; return whether it did.
+        """Make the runs of the second stage, if a difference needs them; return whether any was made.
 
         Args:
-            judgements: Of the trials so far.
+            judgements: Judgements of the trials so far.
         """
         with self._running:
             return self._run_all(self._further.paused(judgements))
 
     def repeat_often(self, judgements: Sequence[Judgement], repeated: Sequence[Judgement]) -> bool:
-        """Make the runs of the third stage, if an unstable difference calls for them.
+        """Make the runs of the third stage, if an unstable difference needs them.
 
         Args:
-            judgements: Of the trials, judged after the second stage.
-            repeated: Of the trials that were run again.
+            judgements: Judgements of the trials, after the second stage.
+            repeated: Judgements of the repeated trials.
 
         Returns:
-            Whether there were such runs.
+            Whether any run was made.
         """
         with self._running:
             return self._run_all(self._further.many(judgements, repeated, self.runner.slowness))
@@ -223,7 +223,7 @@ class BaselineRuns:
         return bool(runs)
 
     def keep_discarded_contacts(self) -> bool:
-        """Let the last run report what discarded ones contacted; return whether they did."""
+        """Add the contacts of discarded runs to the last run; return whether there were any."""
         found = self.runner.take_discarded_contacts()
         if found:
             *before, last = self.judge.runs
@@ -235,10 +235,10 @@ class BaselineRuns:
     # --- judging trials to the end
 
     def judged(self, trials: Sequence[Observation], *, repeat: bool = True) -> Judged:
-        """Judge trials, and repeat those with findings until it is known which are stable.
+        """Judge trials, and repeat those with findings until it is known which findings are stable.
 
         Args:
-            trials: What was observed.
+            trials: Observations of the trials.
             repeat: Whether to run trials again.
         """
         again: list[Observation] = []

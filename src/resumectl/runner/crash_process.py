@@ -1,6 +1,6 @@
-"""Start the process of `crash-after`, wait for its end, and compare its note with what the kernel says.
+"""Start the process of `crash-after`, wait for its end, and compare its note with the kernel's report.
 
-Knows processes and pipes; the publisher runs in the started process alone.
+Knows only processes and pipes; the publisher runs only in the started process.
 """
 
 import os
@@ -20,18 +20,18 @@ CRASH_AFTER_MODULE = "resumectl.publishing.crash_after_process"
 
 @dataclass(frozen=True, slots=True)
 class CrashedProcess:
-    """How the process ended.
+    """End of the process of `crash-after`.
 
     Attributes:
-        reached: Crash point that it noted, as in `after:alpha-1-7/delivered`; None if none.
-        exit: What the kernel says.
+        reached: Crash point in its note, such as `after:alpha-1-7/delivered`; None for no note.
+        exit: Its exit, as the kernel reports it.
     """
 
     reached: str | None
     exit: ProcessExit
 
     def is_as_planned(self, plan: CrashPlan) -> bool:
-        """Return whether it reached the first crash of the plan, and ended by that."""
+        """Return whether it reached the first crash of the plan and ended as that crash says."""
         return self.reached is not None and self.exit.is_by(plan.crashes[0].method)
 
 
@@ -41,11 +41,12 @@ def run_crash_process(
     """Start the process in a session of its own, and wait until it has ended.
 
     Args:
-        settings: Its database. The URL goes by the environment, which other users cannot read.
-        order: Returns its order, for the descriptor to which it writes its note.
+        settings: Settings with its database. The URL is passed in the environment, which other users
+            cannot read.
+        order: Function that returns its order, from the descriptor to which it writes its note.
 
     Returns:
-        How it ended. Its output is this process's standard error.
+        The end of the process. Its output goes to this process's standard error.
     """
     reader, writer = os.pipe()
     environ = {**os.environ, URL_VARIABLES[0]: settings.secret_url}
@@ -62,9 +63,9 @@ def run_crash_process(
         os.close(writer)
     with os.fdopen(reader, "rb") as note, child:
         try:
-            # The pipe ends with its last writer: read before reaping, so it cannot fill up.
+            # The pipe ends with its last writer. Read it before reaping the process, so it cannot fill up.
             reached = note.read().decode().strip() or None
-            # What the kernel says, before anything collects it.
+            # Read the kernel's report before the process is reaped.
             exit_info = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         except BaseException:
             child.kill()

@@ -1,6 +1,6 @@
 """Start a fork server, send it requests, and wait for its replies.
 
-Knows processes and sockets; imports nothing of dbos.
+Knows only processes and sockets; does not import dbos.
 """
 
 import json
@@ -42,12 +42,12 @@ _END_MAX_S = 5.0
 
 
 class ForkServerClient:
-    """One fork server.
+    """Client of one fork server.
 
     Args:
-        root: Directory of all sandboxes, which is deleted when the fork server ends.
-        hash_seed: Its PYTHONHASHSEED: a set iterates in another order under another seed.
-        isolation: `fork`, or `spawn` for an interpreter of its own for each process.
+        root: Directory of all sandboxes; the fork server deletes it when it ends.
+        hash_seed: PYTHONHASHSEED of the fork server: sets iterate in another order under another seed.
+        isolation: `fork`, or `spawn` for a new interpreter for each process.
     """
 
     def __init__(self, root: Path, hash_seed: int, isolation: str = "fork") -> None:
@@ -67,20 +67,20 @@ class ForkServerClient:
                 stdout=2,
                 env=environ,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # a Ctrl-C at the terminal is for the runner
+                start_new_session=True,  # only the runner handles a Ctrl-C at the terminal
             )
         self._lock = threading.Lock()
         self._number = 0
         self._has_exited = False
         self._slowness = 1.0
-        self._pids: dict[int, int] = {}  # by the number of the request
+        self._pids: dict[int, int] = {}  # request number to its replies
         self._replies: dict[int, Future[Reply]] = {}
         self._reader = threading.Thread(target=self._read, daemon=True, name="fork-server-reader")
         self._reader.start()
 
     def _read(self) -> None:
         rest = b""
-        with suppress(ConnectionResetError):  # how a socket says that its other end is gone
+        with suppress(ConnectionResetError):  # a socket raises these when its other end is closed
             while part := self._control.recv(1 << 16):
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
@@ -103,9 +103,10 @@ class ForkServerClient:
         """Start a target process, and wait until it has ended.
 
         Args:
-            order: What the process is to do.
+            order: Order for the process.
             timeout_s: Maximum duration, in seconds.
-            has_more_time: Called when that is over: whether the process may go on for as long again.
+            has_more_time: Function to call at the time limit; it returns whether to extend the limit by
+                the same duration.
 
         Raises:
             MachineFailure: The fork server has exited.
@@ -115,7 +116,7 @@ class ForkServerClient:
     def make_template(
         self, database_url: str, timeout_s: float, *, has_publisher: bool
     ) -> ProcessExit:
-        """Migrate an empty database in a child process, and wait until that has ended.
+        """Migrate an empty database in a child process, and wait until the child has ended.
 
         Args:
             database_url: URL of the database, with its password.
@@ -160,15 +161,15 @@ class ForkServerClient:
     def warm_up(
         self, database_url: str, directory: Path, *, publisher_queue: str | None
     ) -> Callable[[], str]:
-        """Let the fork server run small workflows itself, before any target process.
+        """Make the fork server run small workflows itself, before any target process.
 
         Args:
             database_url: URL of a copy of the template, with its password.
-            directory: Working directory meanwhile.
-            publisher_queue: Queue of resumectl's publisher, which runs too; None if it does not.
+            directory: Working directory during the warm-up.
+            publisher_queue: Queue of resumectl's publisher, if the publisher runs too; else None.
 
         Returns:
-            A function that waits for the end of it, and returns what went wrong; empty if nothing did.
+            A function that waits for the end of the warm-up and returns its error; empty for none.
         """
         _, future = self._request(
             lambda number: WarmUp(number, database_url, str(directory), publisher_queue)
@@ -176,20 +177,20 @@ class ForkServerClient:
         return lambda: cast(WarmedUp, future.result()).error
 
     def slowness(self) -> float:
-        """Wait until the fork server has started; return how much slower that was than usual."""
+        """Wait until the fork server has started; return the factor by which that took longer than usual."""
         _, future = self._request(MeasureSlowness)
         self._slowness = cast(Measured, future.result()).slowness
         return self._slowness
 
     def preload(self, modules: Sequence[str], environ: Mapping[str, str]) -> Callable[[], None]:
-        """Let the fork server import libraries, for all target processes to come.
+        """Make the fork server import libraries for all later target processes.
 
         Args:
             modules: Full names of the modules.
             environ: Environment variables of those processes.
 
         Returns:
-            A function that waits for the end of it.
+            A function that waits for the end of the imports.
         """
         _, future = self._request(lambda number: Preload(number, tuple(modules), dict(environ)))
 
@@ -199,10 +200,10 @@ class ForkServerClient:
         return wait
 
     def own_databases(self, order: OwnDatabases) -> None:
-        """Let the fork server drop databases when it ends, however the runner ends.
+        """Make the fork server drop databases when it ends, in whatever way the runner ends.
 
         Args:
-            order: Which ones.
+            order: Owner of the databases.
         """
         with self._lock:
             self._send(order)
@@ -235,11 +236,11 @@ class ForkServerClient:
 
     def close(self) -> None:
         """End the fork server, and all processes that it has started."""
-        with suppress(OSError):  # it may be gone already
+        with suppress(OSError):  # it may have ended already
             self._control.shutdown(socket.SHUT_RDWR)
         try:
             self._process.wait(_END_MAX_S * self._slowness)
-        except subprocess.TimeoutExpired:  # in the middle of a warm-up
+        except subprocess.TimeoutExpired:  # during a warm-up
             self._process.kill()
             self._process.wait()
         self._reader.join()

@@ -1,4 +1,4 @@
-"""Choose where the sandbox of a trial is kept: in a directory of the user's, unless it is KEPT."""
+"""Choose the directory in which the sandbox of a trial is kept, if the trial is not KEPT."""
 
 import re
 import uuid
@@ -8,16 +8,16 @@ from pathlib import Path
 from resumectl.model.observation import Observation
 from resumectl.model.verdict import Judgement, Verdict
 
-_NAME_MAX = 120  # characters of a directory's name
+_NAME_MAX = 120  # maximum number of characters of a directory's name
 
 
 def keep_unless_kept(
     judge: Callable[[Observation], Judgement], directory: str
 ) -> Callable[[Observation], Path | None]:
-    """Return, for a runner, where the sandbox of a trial is kept; None for nowhere.
+    """Return a function that returns the directory for the sandbox of a trial; None to delete it.
 
     Args:
-        judge: Judges a trial.
+        judge: Function that judges a trial.
         directory: Directory of the kept sandboxes.
     """
 

@@ -1,4 +1,4 @@
-"""Make the database of a sandbox equal to its template again, which is faster than a new copy."""
+"""Reset the database of a sandbox to its template, which is faster than a new copy."""
 
 from dataclasses import dataclass
 
@@ -27,14 +27,14 @@ SELECT (SELECT (count(*), max(oid))::text FROM pg_class), (SELECT (count(*), max
 
 @dataclass(frozen=True, slots=True)
 class PostgresReset:
-    """Makes a copy equal to the template again.
+    """Reset of a template's copies.
 
-    A reset takes some 20 ms, a new database up to half a second, since it is written to the disk
-    (PostgreSQL 18). A copy whose tables differ from the template's, as after a program that made
-    some of its own, is dropped instead; so is each copy of a template that contains rows.
+    A reset takes some 20 ms. A new database takes up to half a second, since it is written to the disk
+    (PostgreSQL 18). A copy whose tables differ from the template's, because the program made some, is
+    dropped instead, and so is each copy of a template that contains rows.
 
     Attributes:
-        likeness: What tells whether the tables of a copy are those of the template.
+        likeness: Description of the template's tables, which an unchanged copy has too.
         statements: Statements that empty all tables.
     """
 
@@ -47,14 +47,14 @@ class PostgresReset:
         tables = template.execute(_TABLES, [list(VERSION_TABLES)]).fetchall()
         if any(_has_rows(template, table[0]) for table in tables):
             return cls((), "")
-        # What refers to another table was made after that one.
+        # A table is made after the tables that it refers to.
         statements = [f"DELETE FROM {table[0]}" for table in tables]
         sequences = template.execute(_SEQUENCES).fetchall()
         statements += [f"ALTER SEQUENCE {sequence[0]} RESTART" for sequence in sequences]
         return cls(_likeness(template), ";".join(statements))
 
     def reset(self, url: str) -> bool:
-        """Empty a copy if its tables are still the template's; return whether that was done."""
+        """Empty a copy if it still has the template's tables; return whether that was done."""
         try:
             with connect(url, "resumectl") as copy:
                 copy.execute(_END_OTHERS)
@@ -63,7 +63,7 @@ class PostgresReset:
                 copy.execute("SET synchronous_commit = off")
                 copy.execute(self.statements.encode())
         except psycopg.Error:
-            return False  # whatever it is that it holds, it goes with the database
+            return False  # any other change is dropped with the database
         return True
 
 

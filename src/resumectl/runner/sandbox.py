@@ -1,8 +1,8 @@
 """Make sandboxes: one directory and one database for each trial, copied from a template.
 
-All of them are under one root, in memory-backed storage where there is some. The root has an owner,
-who holds a lock that the kernel releases with its process. The next runner deletes a root without
-an owner.
+All sandboxes are under one root, in memory-backed storage if the machine has some. The owner of the root
+holds a lock that the kernel releases when the owner's process ends. The next runner deletes a root
+without an owner.
 """
 
 import fcntl
@@ -25,22 +25,22 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """The directory and the database of one trial."""
+    """Directory and database of one trial."""
 
     directory: Path
     database_url: str  # with its password
 
     def event_file(self, process: int) -> Path:
-        """Return the event file of the process of this number, from 1."""
+        """Return the path of the event file of a process, by its number from 1."""
         return self.directory / f".process-{process}"
 
 
 class Sandboxes:
-    """The root of all sandboxes; close to delete it.
+    """Root of all sandboxes; `close` deletes it.
 
     Args:
-        server_url: URL of the PostgreSQL server of the databases, with its password; `embedded`
-            for a server of their own, None for SQLite files.
+        server_url: URL of the PostgreSQL server of the databases, with its password; `embedded` for a
+            server of their own, None for SQLite files.
 
     Raises:
         MachineFailure: The server cannot be reached, or does not let a database be made.
@@ -50,7 +50,7 @@ class Sandboxes:
         parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         _clear_ownerless(parent)
         self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        self.seed = self.root / "seed"  # each sandbox begins with a copy of it
+        self.seed = self.root / "seed"  # copied into each sandbox
         (self.seed / TEMPORARY_DIRECTORY).mkdir(parents=True)
         self._owner = os.open(self.root / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._owner, fcntl.LOCK_EX)
@@ -78,14 +78,14 @@ class Sandboxes:
         try:
             yield sandbox
         finally:
-            shutil.rmtree(directory, ignore_errors=True)  # it is gone if it was moved away
+            shutil.rmtree(directory, ignore_errors=True)  # it may have been moved away
             self.databases.drop(sandbox.database_url)
 
     def keep(self, sandbox: Sandbox, to: Path) -> None:
-        """Move a sandbox instead of deleting it; a file in it names its database.
+        """Move a sandbox instead of deleting it, and write the URL of its database to a file in it.
 
         Args:
-            sandbox: The sandbox.
+            sandbox: Sandbox to keep.
             to: New path of its directory.
         """
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -104,11 +104,11 @@ def _clear_ownerless(parent: Path) -> None:
         try:
             owner = os.open(root / "owner", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # another user's, or one that is being made
+            continue  # it belongs to another user, or is being made
         try:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            continue  # at work
+            continue  # its owner is running
         else:
             shutil.rmtree(root, ignore_errors=True)
         finally:

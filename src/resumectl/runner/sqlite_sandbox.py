@@ -1,4 +1,4 @@
-"""Databases of sandboxes as SQLite files: copies of one template file."""
+"""Make the databases of sandboxes as SQLite files, as copies of one template file."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ class SqliteDatabases:
 
     @property
     def owned(self) -> None:
-        """Return None: the files are deleted with the root."""
+        """None: the files are deleted with the root."""
 
     @property
     def template_url(self) -> str:

@@ -1,9 +1,8 @@
 """Store sweeps and their trials in resumectl's database, list them, and read them back.
 
-An observation is JSON, compressed: some two kilobytes, and what the program's own values take. Each
-is durable as soon as its trial has ended, and once only: a sweep that is killed has lost none and
-counts none twice. Everything carries its schema; what another version of resumectl has stored is
-refused.
+An observation is compressed JSON of about two kilobytes plus the program's own values. It is stored once,
+as soon as its trial has ended, so a killed sweep loses no trial and counts none twice. Everything has a
+schema version; data of another version of resumectl is refused.
 """
 
 import json
@@ -28,25 +27,25 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Judgement, Promise, count_verdicts
 from resumectl.publishing.store.models import sweeps, trials
 
-# A pause longer than this, as of a sweep that was dead, is no part of the time that it took.
+# A longer pause, such as that of a sweep that was killed, does not count as time of the sweep.
 _PAUSE_MIN_MS = 1_000
-# The round of the trials that repeat others.
+# Round number of the trials that repeat others.
 REPEATED = 0
 _s, _t = sweeps.c, trials.c
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSweep:
-    """One sweep, as it is listed. Trials are those of its last round.
+    """One sweep in a list. Numbers of trials are those of its last round.
 
     Attributes:
-        id: Its number.
-        target: Its target, for people.
-        stored_spec: What it was told, as it is stored.
-        started_at_ms: When it began, in milliseconds since the epoch.
+        id: Number of the sweep.
+        target: Target of the sweep, for people.
+        stored_spec: Spec of the sweep, as stored data.
+        started_at_ms: Start time, in milliseconds since the epoch.
         crash_points: Number of its crash points.
-        seconds: How long it took, in seconds; None until it has ended.
-        verdicts: How many trials have each verdict; None until it has ended.
+        seconds: Duration, in seconds; None until it has ended.
+        verdicts: Verdict to its number of trials; None until the sweep has ended.
         planned: Number of trials that are planned.
         trials: Number of trials that have ended.
     """
@@ -68,7 +67,7 @@ class StoredSweep:
 
     @property
     def spec(self) -> SweepSpec:
-        """What it was told.
+        """Spec of the sweep.
 
         Raises:
             Refusal: Another version of resumectl has stored it.
@@ -76,7 +75,7 @@ class StoredSweep:
         return _read_spec(self.id, self.stored_spec)
 
     def with_promises(self, promises: Mapping[str, Promise]) -> "StoredSweep":
-        """Return the sweep as if it had been told more promises, so that replay lines name them too.
+        """Return the sweep with more promises in its spec, so that replay lines include them.
 
         Args:
             promises: Effect, step or table to promise.
@@ -89,10 +88,10 @@ class StoredSweep:
 
 
 class SweepStore:
-    """Reads and writes sweeps.
+    """Store of sweeps.
 
     Args:
-        engine: Engine of a database with resumectl's tables.
+        engine: Engine of a database that has resumectl's tables.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -101,7 +100,7 @@ class SweepStore:
 
     @contextmanager
     def frozen(self) -> Iterator[Self]:
-        """Yield a store that reads everything as it is at one moment, and writes nothing."""
+        """Yield a read-only store that reads everything as of one moment."""
         with snapshot(self._engine) as connection:
             found = type(self)(self._engine)
             found._frozen = connection
@@ -124,12 +123,12 @@ class SweepStore:
         *,
         baselines: Sequence[Observation],
     ) -> int:
-        """Store a sweep that begins, and return its number.
+        """Store a new sweep, and return its number.
 
         Args:
             connection: Connection with an open transaction.
-            spec: What it is told.
-            baselines: The uninterrupted runs.
+            spec: Spec of the sweep.
+            baselines: Observations of the uninterrupted runs.
         """
         statement = sa.insert(sweeps).values(
             scenario=str(spec.target),
@@ -155,7 +154,7 @@ class SweepStore:
             connection: Connection with an open transaction.
             sweep_id: Number of the sweep.
             round_number: Number of crashes of each plan.
-            plans: Crash plans, in their order.
+            plans: Crash plans of the trials, in their order.
             crash_points: Number of all crash points.
         """
         if connection.scalar(self._planned(sweep_id, round_number)) is not None:
@@ -166,7 +165,7 @@ class SweepStore:
         )
 
     def plan_again(self, sweep_id: int, plans: Sequence[CrashPlan]) -> None:
-        """Store trials that repeat others of the sweep, in addition to those there are."""
+        """Store further trials that repeat others of the sweep."""
         with self._engine.begin() as connection:
             self._append(connection, sweep_id, REPEATED, plans)
 
@@ -198,7 +197,7 @@ class SweepStore:
             return list(connection.scalars(self._planned(sweep_id, round_number)))
 
     def judged(self, sweep_id: int, round_number: int) -> Judged:
-        """Return what the trials of a round proved, and what the repeated ones did."""
+        """Return the judgements of the trials of a round and of their repetitions."""
         found = self._judgements(sweep_id, (round_number, REPEATED))
         trials, repeated = (
             [each for of_round, each in found if of_round == wanted]
@@ -207,11 +206,11 @@ class SweepStore:
         return settled(trials, repeated)
 
     def end(self, sweep_id: int, *, round_number: int) -> None:
-        """Store how a sweep ended.
+        """Store the end of a sweep.
 
         Args:
             sweep_id: Number of the sweep.
-            round_number: Its last round.
+            round_number: Number of its last round.
         """
         verdicts = count_verdicts(self.judged(sweep_id, round_number).trials)
         with self._engine.begin() as connection:
@@ -230,7 +229,7 @@ class SweepStore:
     # --- its uninterrupted runs
 
     def spec(self, sweep_id: int) -> SweepSpec:
-        """Return what a sweep was told.
+        """Return the spec of a sweep.
 
         Raises:
             Refusal: Another version of resumectl has stored it.
@@ -260,7 +259,7 @@ class SweepStore:
     # --- its trials
 
     def to_run(self, sweep_id: int, first: int, last: int) -> list[PlannedTrial]:
-        """Return the trials of these numbers that have not been run, in their order."""
+        """Return the trials with these numbers that have not been run, in their order."""
         turn = sa.func.row_number().over(partition_by=(_t.round, _t.plan), order_by=_t.number)
         every = (
             sa.select(_t.number, _t.plan, _t.round, _t.ended_at_ms, turn.label("turn"))
@@ -281,7 +280,7 @@ class SweepStore:
             ]
 
     def keep(self, sweep_id: int, number: int, trial: Observation, judgement: Judgement) -> None:
-        """Store one trial that has ended; where one of its number is stored, that one stands."""
+        """Store one trial that has ended, unless a trial with its number is stored already."""
         with self._engine.begin() as connection:
             connection.execute(
                 sa.update(trials)
@@ -309,7 +308,7 @@ class SweepStore:
         return [each for _, each in self._judgements(sweep_id, (round_number,))]
 
     def _judgements(self, sweep_id: int, rounds: Sequence[int]) -> list[tuple[int, Judgement]]:
-        """Return round and judgement of each trial of these rounds, read in one statement."""
+        """Return the round and judgement of each trial of these rounds, read in one statement."""
         query = (
             sa.select(_t.round, _t.judgement)
             .where(_t.sweep_id == sweep_id, _t.round.in_(rounds), _t.ended_at_ms.is_not(None))
@@ -322,7 +321,7 @@ class SweepStore:
             ]
 
     def observations(self, sweep_id: int, round_number: int) -> Iterator[tuple[int, Observation]]:
-        """Return number and observation of each trial of a round, unpacked one at a time.
+        """Return the number and observation of each trial of a round, decoded one at a time.
 
         Raises:
             Refusal: Another version of resumectl has stored them.
@@ -337,7 +336,7 @@ class SweepStore:
         return ((number, each) for number, packed in stored for each in _read(sweep_id, packed))
 
     def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
-        """Return how many trials are planned, and how many have each verdict so far."""
+        """Return the number of planned trials, and the number of trials with each verdict so far."""
         query = (
             sa.select(_t.verdict, sa.func.count())
             .where(_t.sweep_id == sweep_id)
@@ -352,7 +351,7 @@ class SweepStore:
     # --- the list
 
     def stored(self, sweep_id: int | None = None) -> list[StoredSweep]:
-        """Return every sweep, newest first; or one.
+        """Return all sweeps, newest first, or one sweep.
 
         Raises:
             Refusal: There is no sweep of that number.
@@ -386,15 +385,15 @@ class SweepStore:
 
 
 def no_sweep(sweep_id: int) -> Refusal:
-    """Return the refusal of a sweep that is not there."""
+    """Return the refusal for a sweep that does not exist."""
     return Refusal(f"there is no sweep {sweep_id}", next_step="resumectl sweeps")
 
 
 def _busy_ms(spans: Sequence[tuple[float, float]]) -> float:
-    """Return how long trials were running, with the short pauses between them, in milliseconds.
+    """Return the time in which trials were running, including short pauses, in milliseconds.
 
     Args:
-        spans: Beginning and end of each trial, in milliseconds.
+        spans: Start and end time of each trial, in milliseconds.
     """
     total, until = 0.0, 0.0
     for began, ended in sorted(spans):
@@ -441,7 +440,7 @@ def _read_spec(sweep_id: int, stored: Mapping[str, Plain]) -> SweepSpec:
 
 
 def _of_another_version(sweep_id: int, stored_spec: Mapping[str, Plain] | None = None) -> Refusal:
-    """Return the refusal of a sweep that this version of resumectl cannot read."""
+    """Return the refusal for a sweep that this version of resumectl cannot read."""
     version = (stored_spec or {}).get("resumectl")
     by = f"resumectl {version}" if version else "an earlier resumectl"
     return Refusal(

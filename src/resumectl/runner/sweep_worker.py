@@ -1,7 +1,7 @@
 """Run the trials of sweeps in this process, for the workflows of these sweeps.
 
-A trial is stored as soon as it has ended, so a group of trials that is run again leaves out those that
-are stored. Knows no workflow: those are in `sweep_workflow`.
+A trial is stored as soon as it has ended, so a repeated group of trials skips the stored ones. The
+workflows are in `sweep_workflow`.
 """
 
 import json
@@ -31,58 +31,58 @@ from resumectl.runner.trial_pool import TrialPool, open_trial_pool, run_trials
 from resumectl.runner.trial_runner import TrialRunner
 from resumectl.settings import Settings
 
-_DRAIN_S = 2.0  # for trials that are under way; then their processes are ended
+_DRAIN_S = 2.0  # time for running trials; then their processes are ended
 
-# No batch can have such an id: the name of a publisher has no colon.
+# No batch can have such an id: the name of a publisher contains no colon.
 PREFIX = "sweep:"
 _WORKFLOW_ID = re.compile(rf"({PREFIX}(\d+))(-\d+)*")
 
 
 def workflow_id_of(sweep_id: int) -> str:
-    """Return the id of a sweep's workflow; also the name of its queue."""
+    """Return the id of a sweep's workflow, which is also the name of its queue."""
     return f"{PREFIX}{sweep_id}"
 
 
 def sweep_ids(workflow_ids: Sequence[str]) -> list[int]:
-    """Return the numbers of the sweeps to which workflows belong."""
+    """Return the numbers of the sweeps of workflows."""
     found = map(_WORKFLOW_ID.fullmatch, workflow_ids)
     return sorted({int(each[2]) for each in found if each})
 
 
 def chosen(spec: SweepSpec, every: Sequence[CrashPlan]) -> list[CrashPlan]:
-    """Return the plans of a round, as often as each is to be run: all of them, or a sample."""
+    """Return the plans of a round, all or a sample, each as often as it is run."""
     plans = sample(every, spec.trials_max, spec.seed)
     return [plan for plan in plans for _ in range(spec.repeat)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Swept:
-    """A sweep, as a process knows it that runs trials of it."""
+    """Sweep whose trials this process runs."""
 
     spec: SweepSpec
     runs: BaselineRuns
 
     @classmethod
     def of(cls, spec: SweepSpec, runs: BaselineRuns) -> Self:
-        """Return the sweep, with the sandboxes kept that are asked for."""
+        """Return the sweep; its runner keeps sandboxes if the spec says so."""
         if spec.keep_in is not None:
             runs.runner.keep_at = keep_unless_kept(lambda t: runs.judge.judge(t), spec.keep_in)
         return cls(spec, runs)
 
 
 class SweepWorker:
-    """Runs trials of any sweeps; its pools are opened as the first trial comes.
+    """Worker that runs trials of any sweeps; the first trial opens a pool.
 
     Args:
-        settings: Where the sweeps are stored.
-        jobs: Maximum number of trials at a time; None for one for each core.
+        settings: Settings with the database of the sweeps.
+        jobs: Maximum number of trials at the same time; None for one for each core.
     """
 
     def __init__(self, settings: Settings, *, jobs: int | None = None) -> None:
         self._settings = settings
         self._engine = open_engine(settings)
         self._jobs = jobs or os.cpu_count() or 1
-        # One for each program: its fork servers have its libraries.
+        # One pool for each program: its fork servers have the program's libraries.
         self._pools: dict[str, TrialPool] = {}
         self._swept: dict[int, _Swept] = {}
         self._changed = threading.Condition()
@@ -96,12 +96,12 @@ class SweepWorker:
     # --- as the runtime sees it
 
     def check(self) -> None:
-        """Raise the error for which this process can run no trials, if there is one."""
+        """Raise the error because of which this process cannot run trials, if there is one."""
         if self._failure is not None:
             raise self._failure
 
     def drain(self) -> bool:
-        """Begin no further trial, end those that are under way, and leave nothing behind."""
+        """Start no further trial, end the running ones, and delete all sandboxes."""
         with self._changed:
             self._is_ending = True
             self._changed.wait_for(lambda: self._under_way == 0, _DRAIN_S)
@@ -116,7 +116,7 @@ class SweepWorker:
 
     @staticmethod
     def queue_of(workflow_id: str) -> str | None:
-        """Return the queue of a sweep's workflow; None if it is no sweep's."""
+        """Return the queue of a sweep's workflow; None for any other workflow."""
         found = _WORKFLOW_ID.fullmatch(workflow_id)
         return found[1] if found else None
 
@@ -124,12 +124,12 @@ class SweepWorker:
 
     @property
     def is_ending(self) -> bool:
-        """Whether no trial is to be begun."""
+        """Whether no further trial may start."""
         return self._is_ending
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Enter to run trials; what goes wrong is this process's failure, not the sweep's.
+        """Enter this context to run trials; an error in it is an error of this process, not of the sweep.
 
         Raises:
             RuntimeEnding: The process is ending; the workflow stays as it is for the next one.
@@ -157,7 +157,7 @@ class SweepWorker:
         """Return the fork servers and sandboxes for the trials of a sweep.
 
         Args:
-            spec: What the sweep is told.
+            spec: Spec of the sweep.
         """
         with self._opening:
             if self._is_ending:
@@ -171,18 +171,18 @@ class SweepWorker:
         return pool
 
     def register(self, sweep_id: int, spec: SweepSpec, runs: BaselineRuns) -> None:
-        """Take a sweep from the command that begins it, and has just run its program.
+        """Register a sweep of the command that begins it and has just run its program.
 
         Args:
             sweep_id: Number of the sweep.
-            spec: What it is told.
-            runs: Its uninterrupted runs.
+            spec: Spec of the sweep.
+            runs: Uninterrupted runs of its target.
         """
         with self._loading:
             self._swept[sweep_id] = _Swept.of(spec, runs)
 
     def swept(self, sweep_id: int) -> _Swept:
-        """Return what is known of a sweep, read once."""
+        """Return a sweep; read it from the store once."""
         with self._loading:
             if sweep_id not in self._swept:
                 self._swept[sweep_id] = self._load(sweep_id)
@@ -199,7 +199,7 @@ class SweepWorker:
         return _Swept.of(spec, runs)
 
     def run(self, sweep_id: int, first: int, last: int) -> None:
-        """Run those of a sweep's trials that have not been run.
+        """Run the trials of a sweep that have not been run.
 
         Args:
             sweep_id: Number of the sweep.
@@ -214,7 +214,7 @@ class SweepWorker:
             if spec.fail_fast and judgement.verdict is Verdict.BROKEN:
                 if runs.let_time_pass([judgement]) | runs.pause_where_different([judgement]):
                     self.store.set_baselines(sweep_id, runs.judge.observed)
-                judgement = runs.judge.judge(trial)  # the other group may have made more runs
+                judgement = runs.judge.judge(trial)  # another group may have made more runs
             self.store.keep(sweep_id, number, trial, judgement)
             return not self._is_ending and not (
                 spec.fail_fast and judgement.verdict is Verdict.BROKEN
@@ -226,7 +226,7 @@ class SweepWorker:
         run_trials(runs.runner, planned, jobs=self._jobs, on_trial=on_trial)
 
     def plan_second_crashes(self, sweep_id: int) -> None:
-        """Plan the round of two crashes: where a recovery can be killed is known once it was seen.
+        """Plan the round of two crashes, from the recoveries that the first round has observed.
 
         Args:
             sweep_id: Number of the sweep.
@@ -242,7 +242,7 @@ class SweepWorker:
             self.store.plan(connection, sweep_id, 2, plans, crash_points=len(every))
 
     def finish(self, sweep_id: int) -> None:
-        """Judge all trials of a sweep, and store how it ended.
+        """Judge all trials of a sweep, and store its end.
 
         Args:
             sweep_id: Number of the sweep.
@@ -254,7 +254,7 @@ class SweepWorker:
             self._judge_again(sweep_id)
         if runs.pause_where_different(self.store.judgements(sweep_id, crashes)):
             self.store.set_baselines(sweep_id, runs.judge.observed)
-        # Also where a process that was killed made these runs, and had judged nothing again.
+        # Also after a process was killed that had made these runs without judging again.
         if runs.stage is not Stage.FIRST:
             self._judge_again(sweep_id)
         self._repeat(sweep_id)
@@ -267,10 +267,10 @@ class SweepWorker:
         self.store.end(sweep_id, round_number=crashes)
 
     def _repeat(self, sweep_id: int) -> None:
-        """Run trials again, until it is known which of their findings are stable."""
+        """Repeat trials until it is known which of their findings are stable."""
         crashes = self.swept(sweep_id).spec.crashes
         while not self._is_ending:
-            # Also those that a process had planned that was killed.
+            # Includes repetitions that a killed process had planned.
             self._run_all(sweep_id, self.store.numbers(sweep_id, REPEATED))
             judged = self.store.judged(sweep_id, crashes)
             plans = Stability(judged.trials, judged.repeated).to_repeat()
@@ -280,7 +280,7 @@ class SweepWorker:
             self.store.plan_again(sweep_id, again)
 
     def _run_all(self, sweep_id: int, numbers: Sequence[int]) -> None:
-        """Run those of these trials that have not been run, whatever they show."""
+        """Run the trials that have not been run, also after a broken promise."""
         runs = self.swept(sweep_id).runs
 
         def on_trial(number: int, trial: Observation) -> bool:

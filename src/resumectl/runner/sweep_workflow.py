@@ -1,8 +1,8 @@
-"""The DBOS workflows of a sweep: killed at any moment, it continues where it was.
+"""Run a sweep as DBOS workflows: a sweep that is killed continues where it was.
 
-Importing this module registers them with DBOS. A sweep is a workflow, and each small group of its
-trials is one more, on the sweep's own queue: any process that serves that queue runs them, with the
-`SweepWorker` that it has set.
+Importing this module registers the workflows with DBOS. A sweep is a workflow, and each small group of
+its trials is a child workflow on the sweep's own queue. Any process that serves the queue runs them, with
+the `SweepWorker` that it has set.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ from resumectl.runner.sweep_worker import PREFIX, SweepWorker, chosen, workflow_
 from resumectl.settings import Settings
 from resumectl.statuses import UNFINISHED
 
-# Small, so that workers share a sweep; not so small that its workflows cost what trials do.
+# Small enough that workers share a sweep, and large enough that workflows cost less than trials.
 GROUP_SIZE = 16
-# In each process: the sweep's own workflow, and two groups, so that the trials of the next
-# begin while the last ones of the first are running.
+# In each process: the sweep's own workflow and two groups. The trials of the second group start while
+# the last trials of the first are running.
 _WORKER_CONCURRENCY = 3
 _POLL_S = 0.1
 _RESULT_POLL_S = 0.2
@@ -43,11 +43,11 @@ def begin(
     """Store a sweep, and enqueue its workflow in the same transaction.
 
     Args:
-        settings: Where the database is.
+        settings: Settings with the database.
         connection: Connection with an open transaction.
-        spec: What is swept.
-        baselines: The uninterrupted runs.
-        every: A plan for each crash point.
+        spec: Spec of the sweep.
+        baselines: Observations of the uninterrupted runs.
+        every: Crash plans, one for each crash point.
 
     Returns:
         The number of the sweep.
@@ -69,12 +69,12 @@ def begin(
 
 
 def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) -> None:
-    """Make a queue for each of these sweeps, and delete those of sweeps that have ended.
+    """Make a queue for each of these sweeps, and delete the queues of ended sweeps.
 
     Args:
-        settings: Where the database is.
+        settings: Settings with the database.
         engine: Engine of the database.
-        sweeps: Numbers of the sweeps that are to be run.
+        sweeps: Numbers of the sweeps to run.
     """
     wanted = list(map(workflow_id_of, sweeps))
     with snapshot(engine) as connection:
@@ -92,23 +92,23 @@ _worker: SweepWorker | None = None
 
 
 def set_worker(worker: SweepWorker | None) -> None:
-    """Set what runs this process's trials; None for nothing."""
+    """Set the worker that runs this process's trials; None for none."""
     global _worker
     _worker = worker
 
 
 def _current() -> SweepWorker:
     if _worker is None:
-        raise RuntimeEnding  # this process runs no trials; the next one does
+        raise RuntimeEnding  # this process runs no trials; another process will
     return _worker
 
 
 @DBOS.dbos_class()
 class Sweep:
-    """The workflows of a sweep. DBOS keeps nothing of it but their arguments.
+    """Workflows of a sweep. DBOS stores only their arguments.
 
-    Class methods: of a static one DBOS does not record the class (3.4.0), by which a process
-    knows what it can run.
+    They are class methods, because DBOS (3.4.0) does not record the class of a static method. A process
+    finds out by the class what it can run.
     """
 
     @classmethod
@@ -161,7 +161,7 @@ class Sweep:
     @classmethod
     @DBOS.step()
     def finish(cls, sweep_id: int) -> None:
-        """Judge all trials, and store how the sweep ended."""
+        """Judge all trials, and store the end of the sweep."""
         worker = _current()
         with worker.at_work():
             worker.finish(sweep_id)

@@ -1,4 +1,4 @@
-"""The fork servers and sandboxes in which trials run, any number at a time."""
+"""Manage the fork servers and sandboxes in which trials run, any number at the same time."""
 
 import os
 import threading
@@ -26,22 +26,23 @@ TEMPLATE_TIMEOUT_S = 60.0
 
 
 class TrialPool:
-    """The fork servers and sandboxes of any number of targets; close to end all of it.
+    """Fork servers and sandboxes of any number of targets; `close` ends all of them.
 
     Args:
         server_url: URL of the PostgreSQL server of the trials' databases, with its password;
             `embedded` for a server of their own, None for SQLite.
         isolation: `fork`, or `spawn` for a fresh interpreter for each process.
-        jobs: Maximum number of trials at a time, all targets together.
+        jobs: Maximum number of trials at the same time, for all targets together.
         has_publisher: Whether every target is resumectl's own publisher. Another program may have
-            classes of the same names, and DBOS knows one of each.
-        target: What every target is redirected from, and has prepared.
+            classes of the same names, and DBOS accepts each name once.
+        target: Target with the redirected databases and the `prepare` command of all targets.
 
     Attributes:
-        sandboxes: Where trials run.
-        fork_servers: The first runs the first process of each trial, the second the later ones.
+        sandboxes: Sandboxes of the trials.
+        fork_servers: Fork servers; the first runs the first process of each trial, the second the
+            later ones.
         cores: Numbers of all cores.
-        slowness: How many times longer everything takes here than on a quiet machine.
+        slowness: Factor by which everything takes longer here than on a quiet machine.
 
     Raises:
         MachineFailure: No sandbox can be made.
@@ -59,13 +60,13 @@ class TrialPool:
         require_dbos()
         self._target = target or Target()
         self.sandboxes = Sandboxes(server_url)
-        # One for each trial that may run at a time. All of a trial stays on one core: Python runs
-        # one thread at a time, and five messages took a fifth longer with threads on both of two.
+        # One core for each running trial. A trial stays on one core: Python runs one thread at a time,
+        # and five messages took a fifth longer with threads on two cores.
         self._free_cores: SimpleQueue[int] = SimpleQueue()
         self.cores = cores = tuple(sorted(os.sched_getaffinity(0)))
-        for turn in range(os.getpid(), os.getpid() + jobs):  # other pools begin with another core
+        for turn in range(os.getpid(), os.getpid() + jobs):  # other pools start with another core
             self._free_cores.put(cores[turn % len(cores)])
-        # Two hash seeds: a set that iterates in another order after the restart is a classic.
+        # Two hash seeds: the order of a set after a restart is a classic cause of divergence.
         self.fork_servers = [
             ForkServerClient(self.sandboxes.root, seed, isolation) for seed in (1, 2)
         ]
@@ -84,10 +85,10 @@ class TrialPool:
             self._free_cores.put(core)
 
     def warm_up(self) -> None:
-        """Make the template, and warm up each fork server; once.
+        """Make the template and warm up each fork server, once.
 
         Raises:
-            MachineFailure: That fails.
+            MachineFailure: The template or the warm-up fails.
             Refusal: The tables of a redirected database cannot be made.
         """
         with self._warming:
@@ -146,19 +147,19 @@ class TrialPool:
         self.close()
 
     def close(self) -> None:
-        """End every process, and delete the sandboxes."""
+        """End all processes, and delete the sandboxes."""
         for server in self.fork_servers:
             server.close()
         self.sandboxes.close()
 
 
 def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialPool:
-    """Return a pool for trials on SQLite, on the configured server, or on one of their own.
+    """Return a pool for trials on SQLite, on the configured server, or on an embedded server.
 
     Args:
-        settings: Where the configured server is.
-        spec: What is swept, and on which kind of database.
-        jobs: Maximum number of trials at a time.
+        settings: Settings with the configured server.
+        spec: Spec of the sweep, with its target and kind of database.
+        jobs: Maximum number of trials at the same time.
 
     Raises:
         MachineFailure: No sandbox can be made.
@@ -176,10 +177,10 @@ def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialP
 
 
 class RunsTrials(Protocol):
-    """What runs one trial."""
+    """Interface of a runner of single trials."""
 
     def trial(self, planned: PlannedTrial) -> Observation:
-        """Run a trial, and return what was seen."""
+        """Run a trial, and return its observation."""
 
 
 def run_trials(
@@ -189,14 +190,14 @@ def run_trials(
     jobs: int,
     on_trial: Callable[[int, Observation], bool],
 ) -> None:
-    """Run trials, some at a time, in threads of this process.
+    """Run trials concurrently, in threads of this process.
 
     Args:
-        runner: Runs one.
+        runner: Runner of a single trial.
         planned: Trials to run, in their order.
-        jobs: Maximum number at a time.
-        on_trial: Called with number and observation of each as it ends, in this thread; returns
-            whether to go on.
+        jobs: Maximum number of trials at the same time.
+        on_trial: Function to call in this thread when a trial ends, with its number and observation.
+            It returns whether to continue.
     """
     left = iter(planned)
     stop = threading.Event()

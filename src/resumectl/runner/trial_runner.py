@@ -1,6 +1,6 @@
-"""Run one trial: a fresh sandbox, a process that is killed, a snapshot, and the processes after it.
+"""Run one trial: a fresh sandbox, a process that is killed, a snapshot, and the recovering processes.
 
-Starts and observes, and judges nothing. Imports nothing of dbos.
+Starts and observes processes, and judges nothing. Does not import dbos.
 """
 
 import itertools
@@ -34,27 +34,27 @@ from resumectl.runner.trial_pool import TrialPool
 from resumectl.storage.snapshot_reader import SnapshotReader
 
 BASELINE_TIMEOUT_S = 30.0
-# A process whose clock has jumped commits nothing for so long, so that what waits for the clock ends.
+# Time without a commit after a jump of the clock, in seconds: waits for the clock end meanwhile.
 _EXPIRY_S = 0.2
-# Without a commit for so long, twice, a process is asked whether it can go on at all.
+# Default time without a commit after which a process checks, twice, whether it can do more.
 BASELINE_PATIENCE_S = 1.0
-# Runs of a plan whose crash point is not reached: where a program's path is chosen by chance and
-# recorded, or a thread was faster, the next run of it may pass there.
+# Maximum number of runs of a plan whose crash point is not reached. The next run may reach it if the
+# program takes a random path or another thread is faster.
 ATTEMPTS_MAX = 16
 _USUAL_SCHEDULE = schedule_of(0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """How one run differs from the usual one.
+    """Options of one run.
 
     Attributes:
         plan: Crash plan, or the name of an uninterrupted run.
-        crashes: Where each process is killed; None for nowhere.
+        crashes: Crash of each process; None for no crash.
         first_server: Index of the fork server of the first process.
-        control: Where an uninterrupted run pauses; None for nowhere.
-        clock_ahead_s: How far the clock of the first process is ahead, in seconds.
-        schedule: How threads get their turns.
+        control: Pause of an uninterrupted run; None for none.
+        clock_ahead_s: Offset of the clock of the first process, in seconds.
+        schedule: Schedule of the threads.
     """
 
     plan: str
@@ -66,20 +66,21 @@ class _Run:
 
 
 class TrialRunner:
-    """Runs the trials of one target, any number at a time.
+    """Runner of the trials of one target, any number at the same time.
 
     Args:
-        pool: Where they run.
+        pool: Pool in which trials run.
         target: Program of the first process of each trial.
-        later: Program of the processes after it; None for the same.
-        downtime_s: How far the clock of each process is ahead of the one before, in seconds.
+        later: Program of the later processes; None for the same.
+        downtime_s: Offset of the clock of each process from that of the process before it, in seconds.
 
     Attributes:
-        downtime_s: As given.
+        downtime_s: Same as the argument.
         timeout_s: Maximum duration of one process, in seconds.
-        extensions_max: How often a process that is still at work gets as long again.
-        patience_s: Time without a commit before it is asked whether a process can go on, in seconds.
-        keep_at: Returns where the sandbox of a trial is kept; None keeps none.
+        extensions_max: Maximum number of extensions of the time limit for a process that makes progress.
+        patience_s: Time without a commit after which a process checks whether it can do more, in
+            seconds.
+        keep_at: Function that returns the directory to keep a sandbox in; None to keep none.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class TrialRunner:
         self._pool = pool
         self.downtime_s = downtime_s
         self._targets = (target, later or target)
-        self._event_file: Path | None = None  # of the process that was started last
+        self._event_file: Path | None = None  # event file of the process that was started last
         self.timeout_s = BASELINE_TIMEOUT_S * self.slowness
         self.extensions_max = 0
         self.patience_s = BASELINE_PATIENCE_S * self.slowness
@@ -108,19 +109,19 @@ class TrialRunner:
         """Run the program uninterrupted.
 
         Args:
-            number: Number of the run: runs take turns between the two hash seeds.
+            number: Number of the run; runs alternate between the two hash seeds.
             later: Whether to run the program of the later processes.
-            control: Where it is to pause; None for nowhere.
+            control: Pause of the run; None for none.
         """
         plan = LATER_BASELINE if later else BASELINE
         return self._observe(_Run(plan, [None], first_server=number % 2, control=control))
 
     def time_control(self, plan: CrashPlan, at: str | None) -> Observation:
-        """Run the program uninterrupted, and let as much time pass as in a trial.
+        """Run the program uninterrupted, and let the time of a trial's outage pass.
 
         Args:
             plan: Crash plan of the trial that the run is compared with.
-            at: Crash point at which time passes; None: before the program begins.
+            at: Crash point at which time passes; None for before the start of the program.
         """
         jump_s = self.downtime_s * len(plan.crashes)
         control = Control(at, _EXPIRY_S * self.slowness, jump_s) if at is not None else None
@@ -136,12 +137,12 @@ class TrialRunner:
 
     @property
     def slowness(self) -> float:
-        """How many times longer everything takes here than on a quiet machine."""
+        """Factor by which everything takes longer here than on a quiet machine."""
         return self._pool.slowness
 
     @property
     def phase(self) -> Phase | None:
-        """What the process that was started last is doing; None before its first phase."""
+        """Phase of the process that was started last; None before its first phase."""
         if self._event_file is None:
             return None
         phases = [
@@ -152,24 +153,24 @@ class TrialRunner:
         return phases[-1] if phases else None
 
     def target_of(self, *, later: bool) -> Target:
-        """Return the program of the first process, or of the later ones."""
+        """Return the program of the first process or of the later ones."""
         return self._targets[later]
 
     @property
     def is_edited(self) -> bool:
-        """Whether the later processes run another program, and not only another version."""
+        """Whether the later processes run another program, not only another version number."""
         first, later = self._targets
         return replace(later, app_version=first.app_version) != first
 
     def preload(self, run: Observation) -> None:
-        """Let the processes to come begin with the libraries that were imported in a run.
+        """Make the fork servers import the libraries that a run has imported.
 
         Args:
-            run: An uninterrupted run.
+            run: Uninterrupted run.
         """
         imported = run.final.last(LibrariesImported)
         first, later = (dict(target.environ) for target in self._targets)
-        # What a library reads as it is imported is to be what each process has.
+        # A library may read the environment at its import: use that of the target processes.
         is_same = first == later and not any("{" in value for value in first.values())
         if imported is not None and imported.modules and is_same:
             servers = self._pool.fork_servers
@@ -180,10 +181,10 @@ class TrialRunner:
     # --- trials
 
     def trial(self, planned: PlannedTrial) -> Observation:
-        """Run a trial; again, up to `ATTEMPTS_MAX` times, if its crash point is not reached.
+        """Run a trial, up to `ATTEMPTS_MAX` times until its crash point is reached.
 
         Args:
-            planned: Crash plan, and how many trials of it precede this one.
+            planned: Trial to run.
         """
         plan = planned.plan
         crashes = [str(crash) for crash in plan.crashes]
@@ -206,7 +207,7 @@ class TrialRunner:
                     order = self._order(run, number, sandbox, core)
                     processes.append(self._run_process(server, order))
                     if crash is not None and processes[-1].reached is None:
-                        break  # it was not killed as planned: there is nothing to recover from
+                        break  # it was not killed as planned, so there is no recovery
                 observation = Observation(
                     plan=run.plan,
                     processes=tuple(processes),
@@ -223,9 +224,9 @@ class TrialRunner:
         return observation
 
     def _order(self, run: _Run, number: int, sandbox: Sandbox, core: int) -> ProcessOrder:
-        """Return what the process of this number, from 1, is to do."""
-        # By turns: the client asks again at once, or when the recovery can do no more without it.
-        # The one repairs what the other shows, and races with it.
+        """Return the order for a process, by its number from 1."""
+        # Alternately, the client retries at once, or when the recovery can do no more without it.
+        # An early retry may repair, and so hide, a failed recovery.
         before = run.crashes[number - 2] if number > 1 else None
         is_uninterrupted = run.crashes == [None] and run.control is None
         first = self._targets[0]
@@ -269,23 +270,23 @@ class TrialRunner:
     # --- runs of which nothing else is kept
 
     def discard(self, run: Observation) -> None:
-        """Keep of a run only which services it contacted: the next run reports it."""
+        """Discard a run, and keep only its contacts, which the next run reports."""
         with self._discarding:
             self._discarded_contacts += run.contacts
 
     def take_discarded_contacts(self) -> Counter[str]:
-        """Return what discarded runs contacted, and no other run has reported."""
+        """Return the contacts of discarded runs that no run has reported yet, and forget them."""
         with self._discarding:
             found, self._discarded_contacts = self._discarded_contacts, Counter()
         return found
 
 
 class MoreTime:
-    """Decides whether a process whose time is up is still at work: it has recorded something since.
+    """Policy for a process at its time limit: it gets more time while it records events.
 
     Args:
-        event_file: File of its events.
-        extensions_max: How often it gets more time.
+        event_file: Path of its event file.
+        extensions_max: Maximum number of extensions.
     """
 
     def __init__(self, event_file: Path, extensions_max: int) -> None:
@@ -294,22 +295,22 @@ class MoreTime:
         self._bytes = 0
 
     def is_granted(self) -> bool:
-        """Return whether it may go on; to be called each time that its time is up."""
+        """Return whether the process gets more time; call this each time that it reaches its limit."""
         before = self._bytes
-        with suppress(FileNotFoundError):  # it has not begun yet
+        with suppress(FileNotFoundError):  # it has not started yet
             self._bytes = self._event_file.stat().st_size
         self._left -= 1
         return self._left >= 0 and self._bytes > before
 
 
 def _is_decided(observation: Observation, crashes: int) -> bool:
-    """Return whether another attempt could not show more."""
+    """Return whether another attempt is useless."""
     is_reached = observation.crashes_reached == crashes
     return is_reached or bool(observation.final.failure) or not observation.final.has_settled
 
 
 def _readable_events(event_file: Path) -> tuple[tuple[Event, ...], str]:
-    """Return the events of a process; or none, and why they cannot be read."""
+    """Return the events of a process, or no events and the reason why they cannot be read."""
     try:
         return read_events(event_file), ""
     except SchemaError as error:

@@ -54,7 +54,7 @@ class Location(NamedTuple):
 
 
 class Reach(Enum):
-    """How far away a program's connection leads."""
+    """Reach of a program's connection, from inside the sandbox to other hosts."""
 
     INSIDE = "the trial's own"
     LOOPBACK = "on this machine"

@@ -74,7 +74,7 @@ class _Cursor(Protocol):
 
 
 class _Connection(Protocol):
-    """What the connections of `sqlite3` and psycopg have in common; SQLite's has no transaction()."""
+    """Interface of connections of `sqlite3` and psycopg; only psycopg's has `transaction`."""
 
     def execute(self, sql: str, /) -> _Cursor: ...
     def rollback(self) -> None: ...
@@ -142,7 +142,7 @@ class SnapshotReader:
         Args:
             within_s: Maximum time to wait, in seconds. A statement that is then still executed,
                 such as one that waits for a lock, is ended with its connection.
-            slowness: How many times longer everything takes than on a quiet machine: a server that
+            slowness: Factor by which everything takes longer than on a quiet machine: a server that
                 gets no processor is idle too.
         """
         if not self._prefix:
