@@ -145,11 +145,11 @@ class Baseline:
         )
 
     def _not_compared_with(self, other: "Baseline") -> NotCompared:
-        mine, others = self.not_compared, other.not_compared
+        own, other_rule = self.not_compared, other.not_compared
         return replace(
-            mine,
-            varying=mine.varying | others.varying,
-            open_steps=earliest(mine.open_steps, others.open_steps),
+            own,
+            varying=own.varying | other_rule.varying,
+            open_steps=earliest(own.open_steps, other_rule.open_steps),
         )
 
     def comparing(self, rule: NotCompared) -> "Baseline":
@@ -171,15 +171,15 @@ class Baseline:
     @property
     def described_not_compared(self) -> list[str]:
         """Descriptions of what is not compared, for people."""
-        said = list(self.not_compared.described())
+        descriptions = list(self.not_compared.described())
         if self.left_running:
             left = counted(self.left_running, "thread or task", "threads or tasks")
-            said.append(f"the unfinished work of {left}")
-        return said
+            descriptions.append(f"the unfinished work of {left}")
+        return descriptions
 
 
-def _either(mine: tuple[int, int], others: tuple[int, int]) -> tuple[int, int]:
-    return min(mine[0], others[0]), max(mine[1], others[1])
+def _either(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _begun_anew(transitions: Sequence[Transition]) -> frozenset[str]:

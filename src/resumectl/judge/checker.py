@@ -123,12 +123,12 @@ class Checker:
         self, trial: Observation, known: set[str], again: set[str]
     ) -> tuple[Case, tuple[str, ...]]:
         """Return the case of a trial, and its divergences before the crash."""
-        there = {row.id for process in trial.processes for row in process.snapshot.workflows}
-        scheduled = set(filter(is_scheduled, there - known))
+        present = {row.id for process in trial.processes for row in process.snapshot.workflows}
+        scheduled = set(filter(is_scheduled, present - known))
         view = TrialView(trial, self.effects_by_site).without(again | scheduled)
         answers = tuple(other_answers(view, self.baseline))
         cancelled = timed_out(view)
-        absent = frozenset(filter(is_scheduled, known - there))
+        absent = frozenset(filter(is_scheduled, known - present))
         rule = replace(
             self.baseline.not_compared.opened_at(
                 _open_steps(view, self.baseline, answers, cancelled)

@@ -95,7 +95,7 @@ class FurtherRuns:
             at = str(crash.without_hold)
             found.append(at)
             if crash.edge is Edge.BEFORE:
-                ahead = _ahead_of(at, self.judge.baseline)
+                ahead = _previous_crash_point(at, self.judge.baseline)
                 found.append(ahead if ahead != at else None)
         return found
 
@@ -117,7 +117,7 @@ class FurtherRuns:
             control = Control.at_first_crash(plan, times * baseline.away_s)
             turn, program = divmod(number, len(self.programs))
             if turn % 2:
-                control = replace(control, at=_ahead_of(control.at, baseline))
+                control = replace(control, at=_previous_crash_point(control.at, baseline))
             yield FurtherRun(number, self.programs[program], control)
 
     def many(
@@ -148,7 +148,7 @@ def _differs(judgement: Judgement) -> bool:
     return any(finding.kind in _BY_COMPARISON for finding in judgement.findings)
 
 
-def _ahead_of(at: str, baseline: Baseline) -> str:
+def _previous_crash_point(at: str, baseline: Baseline) -> str:
     """Return the crash point after the previous transition of the workflow, if it is known."""
     (crash,) = CrashPlan.parse(at).crashes
     ahead = baseline.ahead_of(crash.at.pattern) if crash.edge is Edge.BEFORE else None

@@ -69,9 +69,9 @@ def changed_records(case: Case) -> Iterator[Finding | Exposure]:
                 subject = f"{step.workflow}/step-{step.number}"
                 yield Finding(Kind.LOST, subject, RecordLost())
         for workflow in process.snapshot.workflows:
-            there = workflows.get(workflow.id)
-            if there is not None and workflow.id not in cancelled:
-                yield from _changed_workflow(workflow, there)
+            later = workflows.get(workflow.id)
+            if later is not None and workflow.id not in cancelled:
+                yield from _changed_workflow(workflow, later)
 
 
 def _changed_step(before: StepRow, after: StepRow) -> Iterator[Finding]:

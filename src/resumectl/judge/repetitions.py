@@ -95,8 +95,8 @@ def _too_few(case: Case, key: Count, times: int, least: int) -> Iterator[Finding
         yield Exposure(key.subject, times)
     elif key.happening is not Happening.WRITE:  # rows of a table are compared with `observe`
         # A thing that did not happen in this trial has no location in it.
-        said = str(promise) if given or key in case.view.counts else ""
-        yield Finding(Kind.LOST, key.subject, TooFew(key.happening, times, least, said))
+        promise_text = str(promise) if given or key in case.view.counts else ""
+        yield Finding(Kind.LOST, key.subject, TooFew(key.happening, times, least, promise_text))
 
 
 def too_many_in_process(case: Case) -> Iterator[Finding | Exposure]:

@@ -85,12 +85,16 @@ def parting(here: Path, there: Path) -> Parting | None:
         return None
     number = 1
     while True:
-        mine, others = here.steps.get(number), there.steps.get(number)
-        names = (mine.name if mine else "", others.name if others else "")
+        step_here, step_there = here.steps.get(number), there.steps.get(number)
+        names = (step_here.name if step_here else "", step_there.name if step_there else "")
         if names[0] != names[1]:
             is_known = _is_known(here, number) and _is_known(there, number)
             return Parting(number, *names) if is_known and _SLEEP not in names else None
-        if mine is None or others is None or (mine != others and mine.name != _SLEEP):
+        if (
+            step_here is None
+            or step_there is None
+            or (step_here != step_there and step_here.name != _SLEEP)
+        ):
             return None
         number += 1
 

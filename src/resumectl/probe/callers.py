@@ -16,13 +16,14 @@ from weakref import WeakKeyDictionary
 from resumectl.probe.user_code import OWN, is_user_file, outward
 
 _LOOP = "_run_once"  # asyncio's function that runs the ready callbacks
-_begun_at: WeakKeyDictionary[object, tuple[str, int]] = (
-    WeakKeyDictionary()
-)  # threads to the line that started each
+# Thread to the line that started it.
+_begun_at: WeakKeyDictionary[object, tuple[str, int]] = WeakKeyDictionary()
 
 
 def user_line(started_in: Path) -> str:
-    """Return the innermost line of the user's code, such as `shop.py, line 12`, or the line that started the thread.
+    """Return the innermost line of the user's code, such as `shop.py, line 12`.
+
+    In a thread without such a line, return the line that started the thread.
 
     Args:
         started_in: The user's working directory, for a shorter path.
@@ -34,7 +35,7 @@ def user_line(started_in: Path) -> str:
     stack = list(_frames())
     # The line that started the event loop is the least helpful one, so it comes last.
     loop = (n for n, each in enumerate(stack) if each.f_code.co_name == _LOOP)
-    found = _of_user(stack[: next(loop, None)]) or _only_task_frame() or _of_user(stack)
+    found = _user_frame(stack[: next(loop, None)]) or _only_task_frame() or _user_frame(stack)
     begun_at = _begun_at.get(threading.current_thread())
     if found is None and begun_at is not None:
         return f"in a thread begun at {_shown(*begun_at, started_in)}"
@@ -53,7 +54,7 @@ def note_thread(thread: object) -> None:
     Args:
         thread: The new thread.
     """
-    found = _of_user(_frames())
+    found = _user_frame(_frames())
     if found is not None:
         _begun_at[thread] = (found.f_code.co_filename, found.f_lineno)
     elif (inherited := _begun_at.get(threading.current_thread())) is not None:
@@ -66,7 +67,7 @@ def _shown(file: str, line: int, started_in: Path) -> str:
     return f"{shown}, line {line}"
 
 
-def _of_user(frames: Iterable[FrameType]) -> FrameType | None:
+def _user_frame(frames: Iterable[FrameType]) -> FrameType | None:
     return next((each for each in frames if is_user_file(each.f_code.co_filename)), None)
 
 
@@ -85,7 +86,9 @@ def _only_task_frame() -> FrameType | None:
         tasks = asyncio.all_tasks()
     except RuntimeError:  # no loop is running here
         return None
-    found = {_of_user(reversed([*_coroutine_frames(task.get_coro())])) for task in tasks} - {None}
+    found = {_user_frame(reversed([*_coroutine_frames(task.get_coro())])) for task in tasks} - {
+        None
+    }
     return found.pop() if len(found) == 1 else None
 
 

@@ -172,7 +172,7 @@ def _redirect_psycopg2(arguments_of: Arguments) -> None:
     def redirected(
         dsn: str, connection_factory: object = None, *args: object, **kwargs: object
     ) -> object:
-        # A library that was imported earlier may use a subclass of the native class.
+        # A library that was imported earlier may subclass the native class, and not this one.
         given = arguments_of(dsn, {})[0]
         return connect(given, connection_factory or Connection, *args, **kwargs)
 

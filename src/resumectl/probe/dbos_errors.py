@@ -19,13 +19,13 @@ def report_errors(on_error: Callable[[str], None]) -> None:
     Args:
         on_error: Takes the first line of an error and its cause; called once for each error.
     """
-    said: set[str] = set()
+    reported: set[str] = set()
 
     def look(record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.ERROR and len(said) < _ERRORS_MAX:
+        if record.levelno >= logging.ERROR and len(reported) < _ERRORS_MAX:
             text = _text_of(record)[:_LENGTH_MAX]
-            if text not in said:
-                said.add(text)
+            if text not in reported:
+                reported.add(text)
                 on_error(text)
         return True
 

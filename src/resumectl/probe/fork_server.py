@@ -95,9 +95,8 @@ class ForkServer:
         for pid in self._children:
             _kill(pid)
         if self._owned is not None:
-            with suppress(
-                psycopg.OperationalError
-            ):  # the database server has ended with its own owner
+            # The database server may have ended with its own owner.
+            with suppress(psycopg.OperationalError):
                 drop_owned_by(self._owned.owner, self._owned.server_url)
 
     def _received(self) -> bytes:

@@ -159,7 +159,7 @@ def _start_and_wait(
 
 def digest_of(target: Target) -> str:
     """Return a digest of the text of the file under test; empty for the publisher."""
-    # A namespace package has no file, and no name in it can be a target.
+    # A namespace package has no file, and it defines no names.
     file = locate(target.entry[0]).file if target.entry is not None else None
     return hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
 
@@ -200,10 +200,10 @@ def checked_counts(effects: object) -> dict[str, dict[str, int]]:
     Raises:
         TypeError: The result is not a mapping of effects to mappings of texts to counts.
     """
-    said = 'effects() returns effect to what about to how often: {"charge": {"order-1": 1}}'
+    usage = 'effects() returns effect to what about to how often: {"charge": {"order-1": 1}}'
     if not isinstance(effects, Mapping):
-        raise TypeError(f"{said}, and not {stable_repr(effects)}")
+        raise TypeError(f"{usage}, and not {stable_repr(effects)}")
     for name, times in effects.items():
         if not (isinstance(times, Mapping) and all(type(n) is int for n in times.values())):
-            raise TypeError(f"{said}, and not {stable_repr(times)} for {name}")
+            raise TypeError(f"{usage}, and not {stable_repr(times)} for {name}")
     return cast(dict[str, dict[str, int]], plain(effects))

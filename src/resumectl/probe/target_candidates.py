@@ -70,8 +70,8 @@ def refuse_what_is_no_workflow(
         )
     if is_workflow(found):
         return
-    what, said = _kind(found)
-    summary = f"{name} is {said}, not a workflow"
+    what, description = _kind(found)
+    summary = f"{name} is {description}, not a workflow"
     method = _workflow_method(found) if isinstance(found, type) else ""
     if method:
         raise Unrunnable(summary, _method_of_class(file, found, method, module))

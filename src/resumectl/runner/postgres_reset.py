@@ -63,7 +63,7 @@ class PostgresReset:
                 copy.execute("SET synchronous_commit = off")
                 copy.execute(self.statements.encode())
         except psycopg.Error:
-            return False  # any other change is dropped with the database
+            return False  # a copy that cannot be reset is dropped
         return True
 
 

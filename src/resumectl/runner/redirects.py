@@ -148,12 +148,12 @@ def _prepare(target: Target, seed: Path, database_url: str, *, prepared_url: str
         what = refused.error.replace("the program", f"--prepare {access.prepare!r}", 1)
         raise Refusal(what, next_step=refused.next_step)
     if status != 0:
-        said = "; ".join(lines[-_LAST_LINES:])
+        output_text = "; ".join(lines[-_LAST_LINES:])
         password = make_url(database_url).password
         for secret in filter(None, [password, quote(str(password or ""))]):
-            said = said.replace(str(secret), "***")
+            output_text = output_text.replace(str(secret), "***")
         raise Refusal(
-            f"--prepare {access.prepare!r} ended with status {status}: {said}",
+            f"--prepare {access.prepare!r} ended with status {status}: {output_text}",
             next_step="run it by hand, with DATABASE_URL set, until it ends with status 0",
         )
 
@@ -174,14 +174,14 @@ def _run(access: Access, environ: Mapping[str, str], output: Path) -> int:
     """
     assert access.prepare is not None
     with (
-        output.open("wb") as said,
+        output.open("wb") as file,
         subprocess.Popen(
             access.prepare,
             shell=True,
             cwd=access.prepare_in,
             env=environ,
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # and so a process group, which contains its children
         ) as process,

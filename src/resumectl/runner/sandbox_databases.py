@@ -5,7 +5,7 @@ from typing import Protocol
 
 from resumectl.model.orders import OwnDatabases
 
-# Tables whose rows describe the schema: their rows are copied too.
+# Tables whose rows describe the schema: copies keep these rows.
 VERSION_TABLES = (
     "dbos_migrations", "dbos_datasource_migrations", "resumectl_version", "alembic_version",
 )  # fmt: skip

@@ -45,8 +45,8 @@ class Location(NamedTuple):
 
     def __str__(self) -> str:
         if not self.host or self.host.startswith("/"):
-            said = {"host": self.host, "port": self.port if self.port != _POSTGRES_PORT else ""}
-            query = "&".join(f"{name}={value}" for name, value in said.items() if value)
+            parts = {"host": self.host, "port": self.port if self.port != _POSTGRES_PORT else ""}
+            query = "&".join(f"{name}={value}" for name, value in parts.items() if value)
             return f"{self.backend}:///{self.database}{'?' if query else ''}{query}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = f":{self.port}" if self.port else ""

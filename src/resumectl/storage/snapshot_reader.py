@@ -182,13 +182,13 @@ class SnapshotReader:
     def read(self) -> Snapshot:
         """Return all rows as they are at one moment."""
         with self._snapshot():
-            said = {
+            said_rows = {
                 kind: tuple(SaidRow(*row) for row in self._rows(sql)) for kind, sql in _SAID.items()
             }
             return Snapshot(
                 workflows=tuple(WorkflowRow(*row) for row in self._rows(_WORKFLOWS)),
                 steps=tuple(StepRow(*row) for row in self._rows(_STEPS)),
-                **said,
+                **said_rows,
             )
 
     def unfinished(self) -> list[str]:
@@ -207,8 +207,8 @@ class SnapshotReader:
         """Return the ids that no workflow has."""
         if not workflow_ids:
             return frozenset()
-        there = {row[0] for row in self._rows("SELECT workflow_uuid FROM {p}workflow_status")}
-        return frozenset(workflow_ids) - there
+        existing = {row[0] for row in self._rows("SELECT workflow_uuid FROM {p}workflow_status")}
+        return frozenset(workflow_ids) - existing
 
     def unregistered(self) -> list[tuple[str, str]]:
         """Return the enqueued workflows whose queue is not registered, each with its queue."""
