@@ -71,7 +71,7 @@ def broken_links(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def cut_off_steps(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each step that the crash interrupted in an unawaited task and that did not run again."""
+    """Yield a finding for each step in an unawaited task that the crash cut off for good."""
     if not case.is_complete:
         return
     cut_off = case.view.started.keys() - case.view.ended.keys()

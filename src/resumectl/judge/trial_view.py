@@ -109,7 +109,7 @@ class TrialView:
 
     @cached_property
     def counts(self) -> Mapping[Count, int]:
-        """Number of times that each thing happened, in all processes together, including the Scenario's counts."""
+        """How often each thing happened, in all processes together and by the Scenario's counts."""
         found: Counter[Count] = Counter()
         for event in self._all(EffectHappened):
             found[self.effect_count(event)] += 1

@@ -112,7 +112,7 @@ class NeverCalled:
 
 @dataclass(frozen=True, slots=True)
 class BrokenLink:
-    """Two things share one generated value in uninterrupted runs and have different ones here. `other`: the second thing."""
+    """Two things share a generated value in uninterrupted runs, but not here. `other`: the second."""
 
     KIND: ClassVar[str] = "broken-link"
     other: str

@@ -127,7 +127,7 @@ class Observation:
 
     @property
     def contacts(self) -> Counter[str]:
-        """Services on this machine, such as `127.0.0.1:4242 connections`, to how often they were contacted."""
+        """Service, such as `127.0.0.1:4242 connections`, to how often it was contacted."""
         own = (f"{event.service} {event.how}" for event in self.all(ServiceContacted))
         return Counter(own) + Counter(self.discarded_contacts)
 

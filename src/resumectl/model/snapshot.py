@@ -32,7 +32,7 @@ class WorkflowRow:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """Row of a recorded step. `output` and `error` are serialized; `child` is the workflow that it started."""
+    """Row of a recorded step. `output` and `error` are serialized; `child`: workflow it started."""
 
     workflow: str
     number: int

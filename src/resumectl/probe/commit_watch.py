@@ -214,7 +214,7 @@ class CommitWatch:
         written: _Written,
         facts: list[Fact],
     ) -> None:
-        """Execute an autocommitting statement in a transaction, so that there is a moment before the commit."""
+        """Execute an autocommitting statement in a transaction, which has a moment before its commit."""
         connection.cursor().execute("BEGIN")
         try:
             if carry_out():

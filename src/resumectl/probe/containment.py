@@ -205,7 +205,7 @@ class Containment:
         return None
 
     def _is_open(self, location: Location) -> bool:
-        """Return whether a database may be opened, also by an address: psycopg resolves the host before libpq does."""
+        """Return whether a database may be opened, by its host or by an address that psycopg resolved."""
         names = {location.host, *self._resolved.get(location.host, ())}
         return any(self._sandbox.is_open(location._replace(host=each)) for each in names)
 

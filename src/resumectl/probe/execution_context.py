@@ -32,7 +32,7 @@ _changing = threading.Lock()
 
 
 def here() -> Context:
-    """Return the workflow and step of this thread, or of the code that started it if DBOS does not know it."""
+    """Return the workflow and step of this thread, or else of the code that started the thread."""
     if DBOS.workflow_id is not None:
         return DBOS.workflow_id, DBOS.step_id
     at: Context | None = getattr(_job, "at", None)

@@ -135,7 +135,7 @@ class ForkServer:
         self._reply(Started(request.number, pid))
 
     def _warm_up(self, request: WarmUp) -> str:
-        """Run the warm-up, and return its error; empty if there is none. After an error this process must end."""
+        """Run the warm-up and return its error, empty for none; this process must end after one."""
         if not self._is_forking:
             return ""
         signal.signal(signal.SIGALRM, _too_long)
@@ -146,7 +146,7 @@ class ForkServer:
             queue = request.publisher_queue
             warm_up(directory, request.database_url, config, queues=[queue] if queue else [])
             if queue:
-                # This registers the publisher with DBOS. A program under test may have a class of the same name.
+                # This registers the publisher with DBOS; a target may have a class of its name.
                 builtin = importlib.import_module(BUILTIN_MODULE)
                 builtin.warm_up_publisher(directory, request.database_url, config)
         except Exception as error:  # noqa: BLE001 (reported by the runner)

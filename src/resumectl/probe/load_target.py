@@ -179,7 +179,7 @@ def plain(value: UserObject, within: tuple[int, ...] = ()) -> Plain:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if all(hasattr(type(value), each) for each in _OF_A_HANDLE):
-        # The class of a handle depends on whether this process runs the workflow; it may differ after a crash.
+        # The class depends on whether this process runs the workflow: it may differ after a crash.
         return f"handle of {value.get_workflow_id()}"
     if id(value) in within:
         return "…"  # the value contains itself

@@ -78,7 +78,7 @@ class StandstillWatch:
                     self._paused_until.pop(each, None)
 
     def _paused(self, reader: SnapshotReader) -> frozenset[str | None]:
-        """Return the workflows, and perhaps the client, whose pause outlasts the time limit and any deadline."""
+        """Return the workflows, maybe with the client, whose pause outlasts every limit."""
         if self._deadline is None:
             return frozenset()
         with self._lock:

@@ -281,7 +281,7 @@ class TargetProcess:
         self._standstill.has_answer = True
 
     def settle(self) -> None:
-        """Wait until every workflow, and all work that they started, has ended. The runner has a time limit."""
+        """Wait until every workflow and its background work have ended; the runner has a time limit."""
         still_running = self._wait_for_quiet()
         self._watch.wait_for_kill()
         self._event_log.write(BecameQuiet(now_us(), still_running, had_own_concurrency()))
@@ -470,7 +470,7 @@ def _attempt(look: Callable[[], T]) -> tuple[T | None, str | None]:
 
 
 def _end_if_disk_full(context: sa.ExceptionContext) -> None:
-    """End the process if the disk is full: DBOS would retry for ever, or the program take it for an outcome."""
+    """End the process if the disk is full: DBOS would retry for ever, or report an outcome."""
     error = context.sqlalchemy_exception
     if error is not None and is_storage_failure(error):
         os._exit(DISK_FULL)
