@@ -58,3 +58,13 @@ def test_only_what_the_client_sent_again_is_a_repeat(
     baseline = baseline_of([observed(sending(PAID, inbox=usual)) for _ in range(2)])
     repeats = unread_repeats(TrialView(observed(*processes)), baseline)
     assert {key.name: times for key, times in repeats.items()} == found
+
+
+def test_inbox_that_only_the_edited_program_fills_is_compared_with_an_empty_one() -> None:
+    before, after = (
+        baseline_of([observed(sending(PAID, inbox=usual)) for _ in range(2)])
+        for usual in ([], ONCE)
+    )
+    trial = TrialView(observed(sending(PAID), sending(PAID, inbox=ONCE)))
+    repeats = unread_repeats(trial, before.or_as(after))
+    assert {key.name: times for key, times in repeats.items()} == {"inbox w-1 paid": 2}
