@@ -5,29 +5,29 @@ from collections.abc import Iterator
 
 from benchmarks import publish, startup, state, sweep
 from benchmarks.machine import described
-from benchmarks.places import Places
 from benchmarks.table import Table
+from benchmarks.workspace import Workspace
 
 PARTS = ("startup", "state", "sweep", "publish")
 
 
-def tables(part: str, places: Places, arguments: argparse.Namespace) -> Iterator[Table]:
+def tables(part: str, workspace: Workspace, arguments: argparse.Namespace) -> Iterator[Table]:
     """The tables of one part, each as soon as it is measured."""
     quick: bool = arguments.quick
     if part == "startup":
-        yield startup.measured(places, rounds=5 if quick else 21)
+        yield startup.measured(workspace, rounds=5 if quick else 21)
     elif part == "state":
         yield state.measured(
-            places, deliveries=50_000 if quick else 1_000_000, rounds=3 if quick else 7
+            workspace, deliveries=50_000 if quick else 1_000_000, rounds=3 if quick else 7
         )
     elif part == "sweep":
-        yield from sweep.measured(places, rounds=2 if quick else 3, pairs=2 if quick else 24)
+        yield from sweep.measured(workspace, rounds=2 if quick else 3, pairs=2 if quick else 24)
     else:
         # So many messages, so many pairs of runs.
         sizes = {200: 1} if quick else {1_000: 5, 10_000: 1}
         if arguments.messages:
             sizes = dict.fromkeys(arguments.messages, arguments.rounds)
-        yield from publish.measured(places, sizes)
+        yield from publish.measured(workspace, sizes)
 
 
 def main() -> None:
@@ -52,8 +52,8 @@ def main() -> None:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
     kinds = [arguments.database] if arguments.database else ["sqlite", "postgresql"]
-    with Places(kinds, arguments.postgres_url) as places:
-        print(described(places), flush=True)
+    with Workspace(kinds, arguments.postgres_url) as workspace:
+        print(described(workspace), flush=True)
         for part in parts:
-            for table in tables(part, places, arguments):
+            for table in tables(part, workspace, arguments):
                 print(f"\n{table}", flush=True)

@@ -6,12 +6,12 @@ import sqlite3
 from datetime import date
 from importlib.metadata import version
 
-from benchmarks.places import Places
+from benchmarks.workspace import Workspace
 
 _LIBRARIES = ("dbos", "sqlalchemy", "typer", "rich", "psycopg")
 
 
-def described(places: Places) -> str:
+def described(workspace: Workspace) -> str:
     """Date, processors, and the versions of everything that matters."""
     parts = [
         date.today().isoformat(),
@@ -20,6 +20,6 @@ def described(places: Places) -> str:
         *(f"{name} {version(name)}" for name in _LIBRARIES),
         f"SQLite {sqlite3.sqlite_version}",
     ]
-    if places.server_version:
-        parts.append(f"PostgreSQL {places.server_version}")
+    if workspace.server_version:
+        parts.append(f"PostgreSQL {workspace.server_version}")
     return f"resumectl {version('resumectl')} · " + " · ".join(parts)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.measuring import interleaved, median_ratio
-from benchmarks.places import Places, script
 from benchmarks.table import Table, judged
+from benchmarks.workspace import Workspace, script
 
 RATIO_MIN = 0.9
 _WARM_UP = 20
@@ -34,33 +34,33 @@ class Run:
         return self.messages / self.seconds
 
 
-def measured(places: Places, sizes: Mapping[int, int]) -> Iterator[Table]:
+def measured(workspace: Workspace, sizes: Mapping[int, int]) -> Iterator[Table]:
     """Two tables for each kind of database: the rates, and what a message costs.
 
     Args:
-        places: Where to.
+        workspace: Where to.
         sizes: Messages of a batch to rounds, in the order in which to measure them.
     """
-    for kind in places.kinds:
-        interleaved(_contenders(places, kind, _WARM_UP), 1)
+    for kind in workspace.kinds:
+        interleaved(_contenders(workspace, kind, _WARM_UP), 1)
         found = {
-            size: interleaved(_contenders(places, kind, size), rounds)
+            size: interleaved(_contenders(workspace, kind, size), rounds)
             for size, rounds in sizes.items()
         }
         yield _rates(kind, found)
         yield _costs(kind, found)
 
 
-def _contenders(places: Places, kind: str, messages: int) -> dict[str, Callable[[], Run]]:
+def _contenders(workspace: Workspace, kind: str, messages: int) -> dict[str, Callable[[], Run]]:
     return {
-        _RESUMECTL: lambda: _run(places, kind, "publish_batch.py", messages),
-        _BARE: lambda: _run(places, kind, "bare_loop.py", messages),
+        _RESUMECTL: lambda: _run(workspace, kind, "publish_batch.py", messages),
+        _BARE: lambda: _run(workspace, kind, "bare_loop.py", messages),
     }
 
 
-def _run(places: Places, kind: str, name: str, messages: int) -> Run:
-    with places.database(kind) as url:
-        said = json.loads(places.run(*script(name), url, str(messages)))
+def _run(workspace: Workspace, kind: str, name: str, messages: int) -> Run:
+    with workspace.database(kind) as url:
+        said = json.loads(workspace.run(*script(name), url, str(messages)))
     if said["delivered"] != messages:
         raise RuntimeError(f"{name} delivered {said['delivered']} of {messages} messages")
     queue = said["worker_concurrency"], said["polling_interval_sec"]

@@ -7,8 +7,8 @@ for information: how much of the time is typer's own.
 import sys
 
 from benchmarks.measuring import median_seconds
-from benchmarks.places import Places, resumectl
 from benchmarks.table import Table, judged
+from benchmarks.workspace import Workspace, resumectl
 
 RATIO_MAX = 1.5
 
@@ -25,19 +25,19 @@ app()
 """
 
 
-def measured(places: Places, *, rounds: int) -> Table:
+def measured(workspace: Workspace, *, rounds: int) -> Table:
     """The table of this part."""
     python = (sys.executable, "-c")
-    with places.database("sqlite") as url:
-        places.run(resumectl(), "publish", "--count", "3", "--db-url", url)
+    with workspace.database("sqlite") as url:
+        workspace.run(resumectl(), "publish", "--count", "3", "--db-url", url)
         seconds = median_seconds(
             {
-                "resumectl --help": places.runner(resumectl(), "--help"),
-                "import typer, rich": places.runner(*python, _RICH),
-                "typer program, --help": places.runner(*python, _RICH + _PROGRAM, "--help"),
-                "resumectl state": places.runner(resumectl(), "state", "--db-url", url),
-                "import sqlalchemy, typer, rich": places.runner(*python, _SQL),
-                "typer program, one command": places.runner(
+                "resumectl --help": workspace.runner(resumectl(), "--help"),
+                "import typer, rich": workspace.runner(*python, _RICH),
+                "typer program, --help": workspace.runner(*python, _RICH + _PROGRAM, "--help"),
+                "resumectl state": workspace.runner(resumectl(), "state", "--db-url", url),
+                "import sqlalchemy, typer, rich": workspace.runner(*python, _SQL),
+                "typer program, one command": workspace.runner(
                     *python, _SQL + _PROGRAM, "--name", "beta"
                 ),
             },

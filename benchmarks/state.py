@@ -7,27 +7,27 @@ from contextlib import ExitStack
 
 from benchmarks.filling import fill
 from benchmarks.measuring import median_seconds
-from benchmarks.places import Places, resumectl
 from benchmarks.table import Table, judged
+from benchmarks.workspace import Workspace, resumectl
 
 BEYOND_MAX_S = 1.0
 _COMMANDS = ("state", "list-workflows")
 
 
-def measured(places: Places, *, deliveries: int, rounds: int) -> Table:
+def measured(workspace: Workspace, *, deliveries: int, rounds: int) -> Table:
     """The table of this part."""
     rows = []
-    for kind in places.kinds:
+    for kind in workspace.kinds:
         with ExitStack() as stack:
-            full, empty = (stack.enter_context(places.database(kind)) for _ in range(2))
+            full, empty = (stack.enter_context(workspace.database(kind)) for _ in range(2))
             for url in (full, empty):
-                places.run(resumectl(), "migrate", "--db-url", url)
+                workspace.run(resumectl(), "migrate", "--db-url", url)
             fill(full, deliveries)
             for command in _COMMANDS:
                 seconds = median_seconds(
                     {
-                        "full": places.runner(resumectl(), command, "--db-url", full),
-                        "empty": places.runner(resumectl(), command, "--db-url", empty),
+                        "full": workspace.runner(resumectl(), command, "--db-url", full),
+                        "empty": workspace.runner(resumectl(), command, "--db-url", empty),
                     },
                     rounds,
                 )

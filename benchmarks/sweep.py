@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.measuring import interleaved, median_ratio, standard_error
-from benchmarks.places import Places, resumectl, script
 from benchmarks.table import Table, judged
+from benchmarks.workspace import Workspace, resumectl, script
 
 TRIALS_A_SECOND_MIN = 10.0
 TIMES_THE_SCRIPT_MIN = 60.0
@@ -24,29 +24,29 @@ _WATCHED_MESSAGES = 300
 _NEVER = "before:nothing/succeeded"
 
 
-def measured(places: Places, *, rounds: int, pairs: int) -> Iterator[Table]:
+def measured(workspace: Workspace, *, rounds: int, pairs: int) -> Iterator[Table]:
     """The tables of this part.
 
     Args:
-        places: Where to.
+        workspace: Where to.
         rounds: Trials of the hand-written script.
         pairs: Of runs, watched and bare.
     """
-    yield _trials(places, rounds)
-    yield _watching(places, pairs)
+    yield _trials(workspace, rounds)
+    yield _watching(workspace, pairs)
 
 
-def _trials(places: Places, rounds: int) -> Table:
-    script_s = _script_seconds(places, rounds)
+def _trials(workspace: Workspace, rounds: int) -> Table:
+    script_s = _script_seconds(workspace, rounds)
     rows = [["hand-written script", str(rounds), f"{1 / script_s:.2f}", "", ""]]
     sweeps = [("sqlite", _MESSAGES, TRIALS_A_SECOND_MIN), ("sqlite", 20, None)]
-    if "postgresql" in places.kinds:
+    if "postgresql" in workspace.kinds:
         sweeps.append(("postgresql", _MESSAGES, ON_POSTGRESQL_MIN))
     for kind, messages, rate_min in sweeps:
         on = "postgres" if kind == "postgresql" else kind
-        with places.database(kind) as url:
+        with workspace.database(kind) as url:
             options = ["--count", str(messages), "--on", on, "--json", "--db-url", url]
-            said = json.loads(places.run(resumectl(), "sweep", *options))
+            said = json.loads(workspace.run(resumectl(), "sweep", *options))
         if said["verdicts"]["KEPT"] != said["trials"]:
             raise RuntimeError(f"the sweep came out otherwise: {said['verdicts']}")
         rate = said["trials_per_second"]
@@ -68,18 +68,18 @@ def _trials(places: Places, rounds: int) -> Table:
     )
 
 
-def _watching(places: Places, pairs: int) -> Table:
+def _watching(workspace: Workspace, pairs: int) -> Table:
     """Publishing under a plan that never strikes, against publishing.
 
     A pair of runs scatters by a tenth, whatever its length: many short ones tell more.
     """
     rows = []
-    for kind in places.kinds:
+    for kind in workspace.kinds:
 
         def rate(*plan: str, kind: str = kind) -> float:
-            with places.database(kind) as url:
+            with workspace.database(kind) as url:
                 said = json.loads(
-                    places.run(*script("publish_batch.py"), url, str(_WATCHED_MESSAGES), *plan)
+                    workspace.run(*script("publish_batch.py"), url, str(_WATCHED_MESSAGES), *plan)
                 )
             return float(_WATCHED_MESSAGES / said["seconds"])
 
@@ -100,16 +100,18 @@ def _watching(places: Places, pairs: int) -> Table:
     )  # fmt: skip
 
 
-def _script_seconds(places: Places, rounds: int) -> float:
+def _script_seconds(workspace: Workspace, rounds: int) -> float:
     seconds = 0.0
     for number in range(rounds):
-        with places.database("sqlite") as url:
+        with workspace.database("sqlite") as url:
             began = time.monotonic()
             command = [*script("kill_script.py"), url, str(number % _MESSAGES + 1)]
-            died = subprocess.run(command, cwd=places.directory, capture_output=True, check=False)
+            died = subprocess.run(
+                command, cwd=workspace.directory, capture_output=True, check=False
+            )
             if died.returncode != -9:
                 raise RuntimeError(f"it was to die, and ended with {died.returncode}")
-            delivered = places.run(*script("kill_script.py"), url).strip()
+            delivered = workspace.run(*script("kill_script.py"), url).strip()
             seconds += time.monotonic() - began
         if delivered != str(_MESSAGES):
             raise RuntimeError(f"{delivered} deliveries rather than {_MESSAGES}")

