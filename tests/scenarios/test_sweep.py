@@ -357,7 +357,7 @@ def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_workspace: Workspac
     )
     assert ran.code == ExitCode.PROMISE_BROKEN, ran
     (stuck,) = ran.document["findings"]
-    assert "DBOS logs: Error executing workflow sell-1" in stuck["evidence"]
+    assert "DBOS logged: Error executing workflow sell-1" in stuck["evidence"]
     assert "instance 'Shop/late' is not registered" in stuck["evidence"]
 
 

@@ -1,6 +1,6 @@
 """Word findings and exposures: one function for each kind of evidence, and nowhere else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from resumectl.model import evidence as e
@@ -16,25 +16,31 @@ _VERBS = {
 }
 # Parts of a record, as people name them.
 _PARTS = {"deadline_ms": "deadline"}
+_DEPENDS = "Its body depends on something else"
+_Counted = (
+    e.TooFew | e.TooFewInWorkflow | e.TooMany | e.TooManyInWorkflow | e.TooManyInProcess
+    | e.TooManyRecords
+)  # fmt: skip
 
 # What each kind of finding means, and what usually helps.
 MEANINGS: Mapping[Kind, str] = {
-    Kind.LOST: "what was accepted, or had to happen, did not happen, and nothing makes up for it. "
-    "Put what is to happen after a crash into a step, and mark it as done when it is done.",
-    Kind.DUPLICATED: "the other side sees it more than once, such as a second charge or e-mail. "
-    "Give it a key by which the other side recognises it, or a step of its own, or write it in a "
+    Kind.LOST: "accepted work, or an effect that must happen, did not happen, and nothing will "
+    "do it later. Do after a crash what must happen in a step, and mark work as done only when "
+    "it is done.",
+    Kind.DUPLICATED: "the outside world sees it more than once, for example a second charge or "
+    "e-mail. Send an idempotency key with it, give it a step of its own, or write it in a "
     "datasource's transaction.",
-    Kind.DIVERGED: "the outcome after a crash is another one. Let the workflow's body depend on "
-    "its arguments and on what its steps return, and on nothing else: put chance, time, memory "
-    "and tables into a step.",
+    Kind.DIVERGED: "the outcome after a crash is different. Let the workflow's body depend on its "
+    "arguments and on the results of its steps only: move randomness, time, memory and tables "
+    "into steps.",
     Kind.STUCK: "it waits for ever, and so does everything that waits for it. Make sure that "
-    "whatever the workflow needs is there at launch: class, instance, queue, application version.",
-    Kind.FAILED: "a crash made a failure of what succeeds otherwise, and DBOS does not run a "
-    "failed workflow again.",
-    Kind.UNEXPECTED: "something is there that no uninterrupted run makes, such as a workflow that "
-    "was started again under another id.",
-    Kind.RERUN: "a step ran again although it had been recorded, or was never recorded: whatever "
-    "it does outside is done again.",
+    "whatever the workflow needs exists at launch: class, instance, queue, application version.",
+    Kind.FAILED: "a workflow that succeeds without a crash failed after one, and DBOS does not "
+    "run a failed workflow again.",
+    Kind.UNEXPECTED: "something exists that the baseline does not have, for example a workflow "
+    "that was started again with a new id.",
+    Kind.RERUN: "a step ran again although its result was recorded, or its result was never "
+    "recorded: its effects outside happen again.",
 }
 
 
@@ -48,177 +54,186 @@ def note_text(note: Note | None) -> str:
     return "" if note is None else _NOTES[type(note)](note)
 
 
-def _ended_otherwise(x: e.EndedOtherwise) -> str:
-    return f"ended {x.status} rather than {x.usual}" + (f": {x.error}" if x.error else "")
+def _ended_otherwise(evidence: e.EndedOtherwise) -> str:
+    error = f". Its error: {evidence.error}" if evidence.error else ""
+    return f"ended {evidence.status}; baseline: {evidence.usual}{error}"
 
 
-def _other_arguments(x: e.OtherArguments) -> str:
-    verb = "executed with" if x.is_statement else "called with"
-    return f"was {verb} ({x.given}); uninterrupted, ({x.usual})"
+def _other_value(evidence: e.OtherValue) -> str:
+    return f"{evidence.what or 'value'} is {evidence.value}; baseline: {evidence.usual}"
 
 
-def _other_path(x: e.OtherPath) -> str:
+def _other_arguments(evidence: e.OtherArguments) -> str:
+    verb = "executed" if evidence.is_statement else "called"
+    return f"was {verb} with ({evidence.given}); baseline: ({evidence.usual})"
+
+
+def _other_path(evidence: e.OtherPath) -> str:
     return (
-        f"the workflow {_going_on(x.step)} here, and {_going_on(x.usual)} in an uninterrupted "
-        "run, from the same records: its body depends on something else"
+        f"the workflow {_continuation(evidence.step)}; in the baseline it "
+        f"{_continuation(evidence.usual)} from the same records. {_DEPENDS}"
     )
 
 
-def _going_on(step: str) -> str:
-    return f"goes on with {step}" if step else "ends"
+def _continuation(step: str) -> str:
+    return f"continues with {step}" if step else "ends"
 
 
-def _other_arguments_after_crash(x: e.OtherArgumentsAfterCrash) -> str:
+def _other_arguments_after_crash(evidence: e.OtherArgumentsAfterCrash) -> str:
     return (
-        f"was called with other arguments in process {x.process} than in process "
-        f"{x.earlier_process}, from the same records: its body depends on something else "
-        "(as an idempotency key, it would protect nothing)"
+        f"was called with different arguments in processes {evidence.earlier_process} and "
+        f"{evidence.process}, from the same records. {_DEPENDS} (an idempotency key that is made "
+        "like this protects nothing)"
     )
 
 
-def _record_changed(x: e.RecordChanged) -> str:
-    part = _PARTS.get(x.what, x.what)
-    return f"{part} was recorded as {x.before}, and is {x.after} after the crash"
+def _record_changed(evidence: e.RecordChanged) -> str:
+    part = _PARTS.get(evidence.what, evidence.what)
+    return f"{part} was recorded as {evidence.before}; after the crash it is {evidence.after}"
 
 
-def _never_called(x: e.NeverCalled) -> str:
+def _never_called(evidence: e.NeverCalled) -> str:
     return (
-        f"{x.step} was recorded before the crash, and after it the workflow ended without "
-        "calling it"
+        f"{evidence.step} was recorded before the crash; after the crash the workflow ended "
+        "without calling it"
     )
 
 
-def _broken_link(x: e.BrokenLink) -> str:
+def _broken_link(evidence: e.BrokenLink) -> str:
     return (
-        f"carries another value than {x.other}; uninterrupted, both carry one: the workflow's "
+        f"differs from {evidence.other}; in the baseline both have the same value. The workflow's "
         "body generated it again after the crash"
     )
 
 
-def _too_few(x: e.TooFew) -> str:
-    promised = f"; promised {x.promise}" if x.promise else ""
-    return f"{_VERBS[x.happening]} {counted(x.times, 'time')}; uninterrupted, {x.usual}{promised}"
+def _too_few(evidence: e.TooFew) -> str:
+    return _counts(_VERBS[evidence.happening], evidence, evidence.promise)
 
 
-def _too_few_in_workflow(x: e.TooFewInWorkflow) -> str:
-    return f"ran {counted(x.times, 'time')} in this workflow; uninterrupted, {x.usual}"
+def _too_few_in_workflow(evidence: e.TooFewInWorkflow) -> str:
+    return _counts("ran", evidence, where=" in this workflow")
 
 
-def _too_many(x: e.TooMany) -> str:
-    again = ", and with another payload" if x.payload_differs else ""
-    why = ", since it is outside of any step" if x.is_outside_step else ""
-    return (
-        f"{_VERBS[x.happening]} {counted(x.times, 'time')}{again}; uninterrupted, {x.usual}; "
-        f"promised {x.promise}{why}"
+def _too_many(evidence: e.TooMany) -> str:
+    return _counts(
+        _VERBS[evidence.happening],
+        evidence,
+        evidence.promise + (" (it is outside of any step)" if evidence.is_outside_step else ""),
+        where=", with different arguments" if evidence.payload_differs else "",
     )
 
 
-def _too_many_in_workflow(x: e.TooManyInWorkflow) -> str:
-    return (
-        f"ran {counted(x.times, 'time')} in this workflow; uninterrupted, {x.usual}; "
-        f"promised {x.promise}"
-    )
+def _too_many_in_workflow(evidence: e.TooManyInWorkflow) -> str:
+    return _counts("ran", evidence, evidence.promise, where=" in this workflow")
 
 
-def _too_many_in_process(x: e.TooManyInProcess) -> str:
-    return (
-        f"ran {counted(x.times, 'time')} within process {x.process}; uninterrupted, {x.usual}: "
-        "one workflow was executed twice at a time"
-    )
+def _too_many_in_process(evidence: e.TooManyInProcess) -> str:
+    counts = _counts("ran", evidence, where=f" within process {evidence.process}")
+    return f"{counts}. One workflow was executed twice at the same time"
 
 
-def _too_many_records(x: e.TooManyRecords) -> str:
-    return f"was recorded {counted(x.times, 'time')} in this workflow; uninterrupted, {x.usual}"
+def _too_many_records(evidence: e.TooManyRecords) -> str:
+    return _counts("was recorded", evidence, where=" in this workflow")
 
 
-def _never_recorded(x: e.NeverRecorded) -> str:
-    numbers = " and ".join(map(str, x.processes))
+def _counts(verb: str, evidence: _Counted, promise: str = "", *, where: str = "") -> str:
+    promised = f"; promise: {promise}" if promise else ""
+    times = counted(evidence.times, "time")
+    return f"{verb} {times}{where}; baseline: {evidence.usual}{promised}"
+
+
+def _never_recorded(evidence: e.NeverRecorded) -> str:
+    numbers = " and ".join(map(str, evidence.processes))
     return f"ran in processes {numbers}, and DBOS has no record of it"
 
 
-def _workflow_stuck(x: e.WorkflowStuck) -> str:
-    reason = f"stays {x.status}, executor {x.executor}"
-    if x.queue:
-        reason += f", queue {x.queue}"
-    if x.version:
-        reason += (
-            f": it has application version {x.version}, and this process {x.process_version}; "
-            f"DBOS recovers only workflows of its own version. A process of version {x.version} "
-            "takes it up, or DBOS.fork_workflow(…, application_version=…), or one "
-            "application_version that both releases set"
+def _workflow_stuck(evidence: e.WorkflowStuck) -> str:
+    state = f"is still {evidence.status}; executor {evidence.executor}"
+    if evidence.queue:
+        state += f", queue {evidence.queue}"
+    return ". ".join((state, *_why_stuck(evidence)))
+
+
+def _why_stuck(evidence: e.WorkflowStuck) -> Iterator[str]:
+    if evidence.version:
+        yield (
+            f"It has application version {evidence.version}, and this process has "
+            f"{evidence.process_version}; DBOS recovers only workflows of its own version. Run a "
+            f"process of version {evidence.version}, or call DBOS.fork_workflow(…, "
+            "application_version=…), or set one application_version in both releases"
         )
-    elif x.process_executor:
-        reason += (
-            f": this process is executor {x.process_executor}, and DBOS recovers only "
-            "workflows of its own executor id. Let the executor id be the same after a restart"
+    elif evidence.process_executor:
+        yield (
+            f"This process is executor {evidence.process_executor}, and DBOS recovers only "
+            "workflows of its own executor id. Keep the executor id the same after a restart"
         )
-    return reason + "".join(f"; {each}" for each in _more_on_stuck(x))
-
-
-def _more_on_stuck(x: e.WorkflowStuck) -> list[str]:
-    found = []
-    if x.is_time_up:
-        found.append("its time was up: --timeout SECONDS gives each process longer")
-    if x.deleted_children:
-        found.append(
-            f"{', '.join(x.deleted_children)}, which it has begun, is deleted: whoever awaits "
-            "that after a crash waits for ever, since DBOS answers it from no record"
+    if evidence.is_time_up:
+        yield "Its time was up; --timeout SECONDS gives each process more time"
+    if evidence.deleted_children:
+        yield (
+            f"Its child {', '.join(evidence.deleted_children)} is deleted: after a crash, a "
+            "workflow that waits for it waits for ever, since DBOS has no record of its result"
         )
-    if x.logged:
-        found.append(f"DBOS logs: {x.logged}")
-    if x.waiting:
-        more = " …" if len(x.waiting) > _LISTED_MAX else ""
-        found.append(f"waiting for it: {', '.join(x.waiting[:_LISTED_MAX])}{more}")
-    return found
+    if evidence.logged:
+        yield f"DBOS logged: {evidence.logged}"
+    if evidence.waiting:
+        more = " …" if len(evidence.waiting) > _LISTED_MAX else ""
+        yield f"Waiting for it: {', '.join(evidence.waiting[:_LISTED_MAX])}{more}"
 
 
-def _other_database(x: e.OtherDatabase) -> str:
+def _other_database(evidence: e.OtherDatabase) -> str:
     return (
-        "the program sets another one in each process "
-        f"({x.before or 'none'}, then {x.after or 'none'}), so that nothing of the first is "
-        "recovered; in a trial it is replaced by one for both"
+        "the program sets a different system database in each process "
+        f"({evidence.before or 'none'}, then {evidence.after or 'none'}), so nothing of the first "
+        "process is recovered. A trial replaces both by one database"
     )
 
 
 _TEXTS: Mapping[type, Callable[[Any], str]] = {
     e.EndedOtherwise: _ended_otherwise,
-    e.CannotObserve: lambda x: f"fails: {x.error}; uninterrupted, it does not",
-    e.OtherValue: lambda x: f"{x.what or 'value'} is {x.value}; uninterrupted, {x.usual}",
+    e.CannotObserve: lambda evidence: f"fails: {evidence.error}; baseline: no error",
+    e.OtherValue: _other_value,
     e.OtherArguments: _other_arguments,
     e.OtherPath: _other_path,
     e.OtherArgumentsAfterCrash: _other_arguments_after_crash,
     e.RecordChanged: _record_changed,
     e.NeverCalled: _never_called,
     e.BrokenLink: _broken_link,
-    e.Missing: lambda _: "is not there; uninterrupted, it is",
+    e.Missing: lambda _: "is missing; the baseline has it",
     e.TooFew: _too_few,
     e.TooFewInWorkflow: _too_few_in_workflow,
-    e.CutOff: lambda _: "was cut off by the crash, and is not done again; uninterrupted, it ends",
-    e.RecordLost: lambda _: "was recorded at the crash, and is no more",
+    e.CutOff: lambda _: "was interrupted by the crash and did not run again; the baseline ends it",
+    e.RecordLost: lambda _: "was recorded before the crash; the record is gone",
     e.TooMany: _too_many,
     e.TooManyInWorkflow: _too_many_in_workflow,
     e.TooManyInProcess: _too_many_in_process,
     e.TooManyRecords: _too_many_records,
-    e.CommittedAgain: lambda x: f"was committed {counted(x.times, 'time')}",
-    e.NotInBaseline: lambda _: "is there; uninterrupted, it is not",
-    e.NeverInBaseline: lambda x: f"happened {counted(x.times, 'time')}; uninterrupted, never",
-    e.RanAgain: lambda x: f"was recorded before the crash, and ran again in process {x.process}",
+    e.CommittedAgain: lambda evidence: f"was committed {counted(evidence.times, 'time')}",
+    e.NotInBaseline: lambda _: "exists; the baseline does not have it",
+    e.NeverInBaseline: lambda evidence: (
+        f"happened {counted(evidence.times, 'time')}; baseline: never"
+    ),
+    e.RanAgain: lambda evidence: (
+        f"was recorded before the crash and ran again in process {evidence.process}"
+    ),
     e.NeverRecorded: _never_recorded,
     e.WorkflowStuck: _workflow_stuck,
-    e.NoAnswer: lambda _: "everything ended, and it got no answer",
+    e.NoAnswer: lambda _: "all workflows ended, but the request got no answer",
     e.OtherDatabase: _other_database,
 }
 
 _NOTES: Mapping[type, Callable[[Any], str]] = {
     e.RowsNotCompared: lambda _: (
-        "its rows are compared only where a Scenario's observe returns them"
+        "its rows are compared only if the observe function of a Scenario returns them"
     ),
     e.BehindOtherAnswer: lambda _: (
-        "ran behind a step that answered otherwise; in no uninterrupted run"
+        "ran after a step that answered differently; it never runs in the baseline"
     ),
     e.StartedByImport: lambda _: (
-        "the import of the program starts one more in each process, under another id"
+        "importing the program starts one more in each process, with another id"
     ),
-    e.TimedOut: lambda _: "was cancelled by DBOS: its timeout passed while no process was up",
-    e.AnsweredOtherwise: lambda x: f"answered {x.answer} after the crash; uninterrupted, {x.usual}",
+    e.TimedOut: lambda _: "was cancelled by DBOS: its timeout passed while no process was running",
+    e.AnsweredOtherwise: lambda note: (
+        f"answered {note.answer} after the crash; baseline: {note.usual}"
+    ),
 }
