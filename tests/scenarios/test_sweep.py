@@ -174,9 +174,9 @@ def test_a_story_tells_what_dbos_refuses_and_what_to_type_next(sqlite_workspace:
         "One trial of shop.py:dispatch: before:dispatch-1/succeeded",
         "killed just before the commit of dispatch-1/succeeded",
         "is refused",
-        "recorded is by_truck",
+        "recorded: by_truck",
         "Replayed from their records: nothing. Ran: nothing.",
-        "failed: a crash made a failure of what succeeds otherwise",
+        "failed: a workflow that succeeds without a crash failed after one",
         "next:  resumectl replay before:dispatch-1/succeeded",
     ):
         assert said in ran.out, said
@@ -215,7 +215,7 @@ def test_workflows_that_no_plan_can_name_are_said_to_be_so(sqlite_workspace: Wor
     for command in ("points", "sweep"):
         ran = sqlite_workspace.run(command, "shop.py:random", "--json")
         assert ran.code == ExitCode.NOTHING_PROVED
-        assert "another id in each run" in ran.document["error"]
+        assert "a different id in each run" in ran.document["error"]
 
 
 def test_a_seed_chooses_the_same_sample_whatever_the_order() -> None:

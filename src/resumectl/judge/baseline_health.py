@@ -34,7 +34,7 @@ def baseline_problem(run: Observation) -> str:
         return f"{_how_it_stays(run)}; {_what_it_waits_for(process)}"
     answer = process.last(RequestEnded)
     if answer is None:
-        return f"its process ended by itself: {process.exit}"
+        return f"its process ended before its work: {process.exit}"
     if answer.error is not None:
         return answer.error.summary
     return _observation_problem(process)
@@ -65,18 +65,18 @@ def _how_it_stays(run: Observation) -> str:
         return f"it does not end within {run.seconds:.0f} s"
     stranded = process.last(Stranded)
     if stranded is not None and not stranded.workflows:
-        return "nothing in it goes on before its time is up"
-    return "nothing in it can go on"
+        return "none of its workflows can continue before the time limit"
+    return "none of its workflows can continue"
 
 
 def _what_it_waits_for(process: ProcessRecord) -> str:
     if process.last(LaunchStarted) is None:
-        return "it has not launched DBOS"
+        return "it did not launch DBOS"
     late = [
-        f"{row.id} stays {row.status}{_where(process, row)}"
+        f"{row.id} is still {row.status}{_where(process, row)}"
         for row in unfinished(process)[:_SHOWN_MAX]
     ]
-    return "; ".join(late) or "its workflows have ended, and it goes on waiting"
+    return "; ".join(late) or "all of its workflows ended, but the request still waits"
 
 
 def suggested_fix(run: Observation) -> str:
@@ -84,7 +84,7 @@ def suggested_fix(run: Observation) -> str:
     process = run.final
     if process.has_settled:
         return "correct the Scenario's observe, or its effects"
-    return f"{_first_fix(process)}; or let it take longer:  --timeout {_enough_s(run)}"
+    return f"{_first_fix(process)}; or give it more time:  --timeout {_enough_s(run)}"
 
 
 def _first_fix(process: ProcessRecord) -> str:
@@ -93,16 +93,16 @@ def _first_fix(process: ProcessRecord) -> str:
     pauses = {_pause(process, row.id) for row in left or process.snapshot.workflows}
     waiting = {row.status: row.queue for row in left}
     if _ASLEEP in pauses:
-        return "let no DBOS.sleep last longer than this:  --max-sleep 0.5"
+        return "shorten every DBOS.sleep:  --max-sleep 0.5"
     if _WAITING in pauses:
         return "send it what it waits for in a Scenario's request"
     if "DELAYED" in waiting:
         return "enqueue it with a shorter delay_seconds"
     if any(process.logged_of(row.id) for row in left):
-        return "correct what DBOS logs"
+        return "correct the error that DBOS logged"
     if "ENQUEUED" in waiting:
         return f"let the queue {waiting['ENQUEUED']} run more at a time, or register it"
-    return "correct what waits for ever"
+    return "correct the workflow that waits for ever"
 
 
 def _enough_s(run: Observation) -> int:
@@ -137,7 +137,7 @@ def _where(process: ProcessRecord, row: WorkflowRow) -> str:
     if row.status == "ENQUEUED":
         return f" on queue {row.queue}, which is full or not served"
     pause, logged = _pause(process, row.id), process.logged_of(row.id)
-    return (f" {pause}" if pause else "") + (f"; DBOS logs: {logged}" if logged else "")
+    return (f" {pause}" if pause else "") + (f"; DBOS logged: {logged}" if logged else "")
 
 
 def _pause(process: ProcessRecord, workflow_id: str) -> str:

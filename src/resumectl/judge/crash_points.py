@@ -78,12 +78,12 @@ def refuse_none(
         return
     if transitions and all(each.is_of_varying_id for each in transitions):
         raise NothingProved(
-            "every workflow has another id in each run, so that no crash point has a name",
-            next_step="start them under ids that are made from the request: SetWorkflowID",
+            "every workflow has a different id in each run, so no crash point has a stable name",
+            next_step="start them with ids that are made from the request: SetWorkflowID",
         )
     if only is None or not transitions:
         raise NothingProved(
-            "an uninterrupted run makes nothing durable: there is no crash point",
+            "a run without a crash makes nothing durable, so there is no crash point",
             next_step="let the program start a workflow, or name another one",
         )
     edge, colon, name = only.partition(":")
@@ -93,7 +93,7 @@ def refuse_none(
             next_step=f"--only {shell_word(name)} --edge {edge}",
         )
     raise Refusal(
-        f"nothing in an uninterrupted run matches {only!r}; {_nearest(only, transitions)}",
+        f"no transition of the baseline matches {only!r}; {_nearest(only, transitions)}",
         next_step=points_line,
     )
 
@@ -138,9 +138,9 @@ def refuse_unknown(plan: CrashPlan, transitions: Sequence[Transition], *, points
     at = plan.crashes[0].at
     if sum(t.times for t in transitions if at.covers(t.name)) >= at.n:
         return
-    what = f"nothing in an uninterrupted run matches {str(at)!r}"
+    what = f"no transition of the baseline matches {str(at)!r}"
     if subject_of(at.pattern) and any(at.covers(t.name) for t in transitions):
-        what = f"{at.pattern} does not happen {counted(at.n, 'time')} in an uninterrupted run"
+        what = f"{at.pattern} does not happen {counted(at.n, 'time')} in the baseline"
     raise Refusal(f"{what}; {_nearest(at.pattern, transitions)}", next_step=points_line)
 
 

@@ -51,8 +51,8 @@ def refuse_unknown_promises(promises: Mapping[str, Promise], baseline: Baseline)
             continue
         if name in written:
             raise Refusal(
-                f"no promise can be held against {name!r}: its rows are compared only where a "
-                "Scenario's observe returns them",
+                f"a promise of {name!r} cannot be checked: its rows are compared only if the "
+                "observe function of a Scenario returns them",
                 next_step="return them from observe, or give the promise to the step that "
                 "writes them",
             )

@@ -6,8 +6,8 @@ from resumectl.model.events import AccessRefused, BecameQuiet
 from resumectl.model.observation import Observation, ProcessRecord
 
 _OTHER_PROGRAM = (
-    "the file of the target is not the one of the uninterrupted runs: it was changed since, or is "
-    "another one on this machine; begin a new sweep"
+    "the file of the target is not the file of the baseline: it changed, or this machine has a "
+    "different one; start a new sweep"
 )
 
 
@@ -26,7 +26,7 @@ def why_void(trial: Observation, baseline: Baseline) -> str:
 def _why_not_crashed(trial: Observation) -> str:
     for number, crash in enumerate(CrashPlan.parse(trial.plan).crashes, start=1):
         if len(trial.processes) < number:
-            return f"process {number} never began"
+            return f"process {number} did not start"
         why = _why_not_killed(trial.processes[number - 1], crash.method)
         if why:
             return f"process {number} {why}"
@@ -39,7 +39,7 @@ def _why_not_killed(process: ProcessRecord, method: KillMethod) -> str:
     if process.reached is None:
         return f"did not reach its crash point: {process.exit}"
     if not process.exit.is_by(method) or not process.exit.in_time:
-        return f"ended otherwise than planned: {process.exit}"
+        return f"did not end as planned: {process.exit}"
     return ""
 
 
@@ -47,7 +47,7 @@ def _why_not_ended(process: ProcessRecord) -> str:
     if process.failure:
         return f"the last process {_failed(process)}"
     if process.has_settled and process.last(BecameQuiet) is None:
-        return f"the last process ended by itself: {process.exit}"
+        return f"the last process ended before its work: {process.exit}"
     return ""
 
 

@@ -43,6 +43,9 @@ MEANINGS: Mapping[Kind, str] = {
     "recorded: its effects outside happen again.",
 }
 
+# Introduces what a control run shows too, in which the same time passes and nothing is killed.
+EXPLAINED_BY_TIME = "explained by time (a run without the crash shows it too)"
+
 
 def evidence_text(evidence: Evidence) -> str:
     """Return the sentence for what a finding rests on."""

@@ -170,7 +170,7 @@ def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
     if more > 0:
         rows = [row for index, row in enumerate(rows) if index >= more or row[1] == "durable"]
     return Sheet(
-        "Counters: in memory they end with their process, durable ones do not"
+        "Counters: those in memory are lost with their process, durable ones are not"
         + (f"; without {counted(more, 'older process', 'older processes')} (--json has them)" if more > 0 else ""),
         [
             ids("publisher"), words("counter"), words("of", dispensable=1),

@@ -29,7 +29,7 @@ from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES
-from resumectl.report.finding_text import MEANINGS, evidence_text, note_text
+from resumectl.report.finding_text import EXPLAINED_BY_TIME, MEANINGS, evidence_text, note_text
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
 from resumectl.report.sweep_result import repeated
@@ -56,7 +56,7 @@ def told(
     yield Text(literal(f"One trial of {spec.target}: {trial.plan}"), style="bold")
     yield Text(literal(_course(trial)))
     if trial.attempts > 1:
-        yield Text(f"The process was killed at attempt {trial.attempts}.")
+        yield Text(f"The crash point was reached in attempt {trial.attempts}.")
     for number, process in enumerate(trial.processes, start=1):
         yield _process_sheet(number, process)
         if number > 1:
@@ -76,12 +76,12 @@ def _course(trial: Observation) -> str:
     """Return the crash plan in words."""
     words = []
     for crash in CrashPlan.parse(trial.plan).crashes:
-        turn = f"match no. {crash.at.n} of " if crash.at.n > 1 else ""
+        turn = f"match {crash.at.n} of " if crash.at.n > 1 else ""
         side = "just before" if crash.edge is Edge.BEFORE else "right after"
         words.append(f"is killed {side} the commit of {turn}{crash.at.pattern}")
     return (
         f"A process {'; the next one '.join(words)}; the next one recovers what is left, and "
-        "the client asks again."
+        "the client repeats its request."
     )
 
 
@@ -92,13 +92,14 @@ def _process_sheet(number: int, process: ProcessRecord) -> Sheet:
         at = f"{(event.at_us - began_us) / 1000:.1f} ms"
         rows.extend([at, *cells] for cells in _event_rows(event))
     rows.extend(
-        ["", Text("cut off", style="yellow"), step, "a step body"] for step in _cut_off(process)
+        ["", Text("interrupted", style="yellow"), step, "a step body"]
+        for step in _interrupted(process)
     )
     columns = [right("at"), words("what"), words("of"), sentences("detail")]
     return Sheet(f"Process {number}", columns, rows)
 
 
-def _cut_off(process: ProcessRecord) -> Iterator[str]:
+def _interrupted(process: ProcessRecord) -> Iterator[str]:
     """Return the step bodies that had started, and not ended, when the process ended."""
     under_way: Counter[str] = Counter()
     for event in process.events:
@@ -145,7 +146,7 @@ def _committed(event: Committed) -> Iterator[list[Cell]]:
 def _replayed(event: StepReplayed) -> Iterator[list[Cell]]:
     step = f"{event.step}, {event.site}"
     if event.is_refused:
-        yield [Text("is refused", style="red"), step, f"recorded is {event.recorded}"]
+        yield [Text("is refused", style="red"), step, f"recorded: {event.recorded}"]
     else:
         yield ["replays", step, "from its record"]
 
@@ -210,7 +211,7 @@ def _left_sheet(process: ProcessRecord) -> Sheet:
 def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[RenderableType]:
     if judgement.findings:
         yield Sheet(
-            "What differs from uninterrupted runs, or from what is promised",
+            "Findings: differences from the baseline, or from a promise",
             [ids("kind"), words("of"), sentences("evidence"), sentences("when repeated")],
             [
                 [Text(f.kind, style="red"), f.subject, evidence_text(f.evidence),
@@ -221,7 +222,7 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
         for kind in dict.fromkeys(f.kind for f in judgement.findings):
             yield Text(literal(f"{kind}: {MEANINGS[kind]}"))
     for each in judgement.exposures:
-        other = ", with another payload" if each.payload_differs else ""
+        other = ", with different arguments" if each.payload_differs else ""
         other += f"; {note_text(each.note)}" if each.note else ""
         yield Text(
             literal(f"allowed: {each.subject} happened {counted(each.times, 'time')}{other}"),
@@ -235,22 +236,19 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
 def _reservations(judgement: Judgement) -> Iterator[Text]:
     if judgement.explained_by_time:
         names = ", ".join(judgement.explained_by_time)
-        said = f"explained by time, since an uninterrupted run in which as much time passes shows it too: {names}"
-        yield Text(literal(said), style="dim")
+        yield Text(literal(f"{EXPLAINED_BY_TIME}: {names}"), style="dim")
     if judgement.diverged_before_crash:
         names = ", ".join(judgement.diverged_before_crash)
-        said = (
-            f"not compared with uninterrupted runs, since it had diverged before the crash: {names}"
-        )
+        said = f"not compared with the baseline, since it diverged before the crash: {names}"
         yield Text(literal(said), style="dim")
 
 
 def _verdict_text(judgement: Judgement) -> str:
-    compared = "; all that is compared ended as in uninterrupted runs"
+    compared = "; everything compared is as in the baseline"
     return {
-        Verdict.KEPT: "every promise" + ("" if judgement.diverged_before_crash else compared),
-        Verdict.BROKEN: "a promise was not kept",
-        Verdict.UNSTABLE: "a promise was broken, but not in each repetition of this trial",
+        Verdict.KEPT: "every promise held" + ("" if judgement.diverged_before_crash else compared),
+        Verdict.BROKEN: "a promise was broken",
+        Verdict.UNSTABLE: "a promise was broken, but not in every repetition of this trial",
         Verdict.VOID: judgement.why_void,
     }[judgement.verdict]
 

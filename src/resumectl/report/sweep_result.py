@@ -106,7 +106,7 @@ class SweepResult:
         return [
             *self.varying,
             *(
-                f"all of {each.plan} (it had diverged before the crash: "
+                f"all of {each.plan} (it diverged before the crash: "
                 f"{', '.join(each.diverged_before_crash)})"
                 for each in self.trials
                 if each.diverged_before_crash

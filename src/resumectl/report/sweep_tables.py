@@ -11,7 +11,7 @@ from rich.text import Text
 from resumectl.judge.transitions import Transition
 from resumectl.model.verdict import Kind, Verdict
 from resumectl.report.console import VERDICT_STYLES
-from resumectl.report.finding_text import evidence_text, note_text
+from resumectl.report.finding_text import EXPLAINED_BY_TIME, evidence_text, note_text
 from resumectl.report.outside import outside_document, outside_lines
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
@@ -52,7 +52,7 @@ def sweep_view(
         yield Text(literal(f"void: {judgement.plan}: {judgement.why_void}"), style="yellow")
     if result.exposures:
         yield Sheet(
-            "Exposures: what the promises allow to happen another number of times",
+            "Exposures: repetitions and omissions that the promises allow",
             [words("of"), right("worst"), ids("seen at"), sentences("detail")],
             [
                 [each.subject, Text(counted(each.times, "time")), each.plan, _detail(each)]
@@ -79,19 +79,17 @@ def sweep_view(
     )  # fmt: skip
     if result.tried_again:
         tried = [f"{plan} ({attempts})" for plan, attempts in result.tried_again]
-        yield _list("killed only after several attempts: ", tried)
+        yield _list("reached only after several attempts: ", tried)
     if result.has_one_order:
         yield Text(
-            "several things ran at once, and each crash point was tried in one order of them: "
-            "--repeat 5 tries others",
+            "several threads or workflows ran at the same time, and each crash point was tried in "
+            "one order of them: --repeat 5 tries more orders",
             style="dim",
         )
     if result.explained_by_time:
-        yield _list(
-            "as in an uninterrupted run in which as much time passes: ", result.explained_by_time
-        )
+        yield _list(f"{EXPLAINED_BY_TIME}: ", result.explained_by_time)
     if result.not_compared:
-        yield _list("not compared, since it varies by itself: ", result.not_compared)
+        yield _list("not compared, since it varies in the baseline: ", result.not_compared)
     yield _sentence(result)
 
 
@@ -144,7 +142,7 @@ def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterat
 
 
 def _detail(exposure: SeenExposure) -> str:
-    payload = "with another payload" if exposure.payload_differs else ""
+    payload = "with different arguments" if exposure.payload_differs else ""
     return "; ".join(filter(None, (payload, note_text(exposure.note))))
 
 
@@ -161,8 +159,8 @@ def _sentence(result: SweepResult) -> Text:
         )
     if n[Verdict.UNSTABLE]:
         return Text(
-            f"UNSTABLE: {n[Verdict.UNSTABLE]} of {counted(len(result.trials), 'trial')} broke a promise, and do "
-            "not do so each time",
+            f"UNSTABLE: {n[Verdict.UNSTABLE]} of {counted(len(result.trials), 'trial')} broke a promise, "
+            "but not in every repetition",
             style=VERDICT_STYLES["UNSTABLE"],
         )
     if n[Verdict.VOID] or len(result.trials) < result.stored.planned:
@@ -174,7 +172,7 @@ def _sentence(result: SweepResult) -> Text:
         f", a sample of {result.stored.crash_points:,}"
     )  # fmt: skip
     return Text(
-        f"KEPT: every promise, at {counted(result.reached, 'crash point')}{part}",
+        f"KEPT: every promise held at {counted(result.reached, 'crash point')}{part}",
         style=VERDICT_STYLES["KEPT"],
     )
 

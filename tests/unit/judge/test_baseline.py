@@ -179,7 +179,7 @@ def test_process_of_an_edited_file_proves_nothing() -> None:
     runs = [run([("look", "x")]) for _ in range(2)]
     judgement = checker_of(runs).check(trial([("look", "y")], digest="edited"))
     assert judgement.verdict is Verdict.VOID
-    assert "it was changed since" in judgement.why_void
+    assert "start a new sweep" in judgement.why_void
 
 
 def stuck_evidence(judgement: Judgement) -> WorkflowStuck:

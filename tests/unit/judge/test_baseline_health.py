@@ -48,7 +48,7 @@ def pending(**columns: Any) -> Any:
     [
         (HEALTHY, "", None),
         (observed(process([target_failed("boom")])), "boom", None),
-        (observed(process([LAUNCH])), "its process ended by itself: exit status 0", None),
+        (observed(process([LAUNCH])), "its process ended before its work: exit status 0", None),
         (
             observed(process([RequestEnded(1, None, TargetError("no stock", NotAFunction()))])),
             "no stock",
@@ -64,21 +64,25 @@ def pending(**columns: Any) -> Any:
             "its effects: no list",
             "correct the Scenario's observe, or its effects",
         ),
-        (late(events=()), "it does not end within 30 s; it has not launched DBOS", "--timeout 300"),
-        (late(), "its workflows have ended, and it goes on waiting", "correct what waits for ever"),
+        (late(events=()), "it does not end within 30 s; it did not launch DBOS", "--timeout 300"),
+        (
+            late(),
+            "all of its workflows ended, but the request still waits",
+            "correct the workflow that waits for ever",
+        ),
         (
             late(pending(), steps=(step_row(1, "DBOS.sleep", "1600.5"),)),
-            "w-1 stays PENDING in a DBOS.sleep",
+            "w-1 is still PENDING in a DBOS.sleep",
             "--max-sleep 0.5",
         ),
         (
             late(pending(), steps=(step_row(2, "DBOS.sleep", "1600.5"),)),
-            "w-1 stays PENDING waiting for a message or an event",
+            "w-1 is still PENDING waiting for a message or an event",
             "send it what it waits for",
         ),
         (
             late(pending(status="ENQUEUED", queue="mail")),
-            "w-1 stays ENQUEUED on queue mail, which is full or not served",
+            "w-1 is still ENQUEUED on queue mail, which is full or not served",
             "let the queue mail run more at a time",
         ),
         (
@@ -88,13 +92,13 @@ def pending(**columns: Any) -> Any:
         ),
         (
             late(pending(), events=(LAUNCH, ErrorLogged(1, "w-1: no class"))),
-            "w-1 stays PENDING; DBOS logs: w-1: no class",
-            "correct what DBOS logs",
+            "w-1 is still PENDING; DBOS logged: w-1: no class",
+            "correct the error that DBOS logged",
         ),
         (
             observed(process([LAUNCH, Stranded(1, ("w-1",), ())], snapshot([pending()]))),
-            "nothing in it can go on; w-1 stays PENDING",
-            "correct what waits for ever",
+            "none of its workflows can continue; w-1 is still PENDING",
+            "correct the workflow that waits for ever",
         ),
     ],
 )

@@ -69,7 +69,11 @@ def test_recovery_is_killed_at_each_of_its_transitions() -> None:
     ("transitions", "only", "said"),
     [
         ([], None, "makes nothing durable"),
-        ([Transition("~x of the client no. 1/step-1", "", [1], 1)], None, "another id in each run"),
+        (
+            [Transition("~x of the client no. 1/step-1", "", [1], 1)],
+            None,
+            "a different id in each run",
+        ),
         ([STEP], "w-2/*", "the nearest are w-1/step-1"),
         ([STEP], "before:w-1/*", "begins with an edge"),
     ],
@@ -86,7 +90,7 @@ def test_program_without_a_crash_point_is_refused(
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
-        ("after:w-1/step-2", "nothing in an uninterrupted run matches"),
+        ("after:w-1/step-2", "no transition of the baseline matches"),
         ("after:w-1/step-1#2", "2 times"),
     ],
 )

@@ -47,18 +47,18 @@ def without(kind: type, record: ProcessRecord) -> ProcessRecord:
     ("seen", "why"),
     [
         (with_first(events=()), "process 1 did not reach its crash point: killed by SIGKILL"),
-        (with_first(exit=EXITED), "process 1 ended otherwise than planned: exit status 0"),
-        (with_first(exit=TIMED_OUT), "process 1 ended otherwise than planned: ended by the runner"),
+        (with_first(exit=EXITED), "process 1 did not end as planned: exit status 0"),
+        (with_first(exit=TIMED_OUT), "process 1 did not end as planned: ended by the runner"),
         (with_first(events=(target_failed("boom"),)), "process 1 failed: boom"),
         (observed(process(), plan=f"{PLAN},{PLAN}"), "process 1 did not reach its crash point"),
         (observed(crashed(process(), process()).processes[0], plan=f"{PLAN},{PLAN}"),
-         "process 2 never began"),
+         "process 2 did not start"),
         (with_last(process([target_failed("boom")])), "the last process failed: boom"),
         (with_last(without(BecameQuiet, working(STEPS))),
-         "the last process ended by itself: exit status 0"),
+         "the last process ended before its work: exit status 0"),
         (with_last(process([AccessRefused(1, "opens x", "type y")])),
          "the last process was stopped: opens x; type y"),
-        (trial(STEPS, digest="edited"), "the file of the target is not the one"),
+        (trial(STEPS, digest="edited"), "the file of the target is not the file of the baseline"),
     ],
 )  # fmt: skip
 def test_trial_that_proves_nothing_says_why(seen: Observation, why: str) -> None:

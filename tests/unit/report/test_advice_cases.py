@@ -293,7 +293,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
             began("import"), LAUNCH, began("request"), raised("a-2"), in_time=False,
             workflows=[workflow_row("a-1", status="PENDING"), workflow_row("a-2", status="ERROR")],
         ),
-        "a-1 stays PENDING; a-2 has failed: ValueError: no stock (flows.py:12)",
+        "a-1 is still PENDING; a-2 has failed: ValueError: no stock (flows.py:12)",
         "--timeout 300",
     ),
     "pause that is longer than any time limit": (
@@ -302,7 +302,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
             workflows=[workflow_row("a-1", status="PENDING")],
             steps=[step_row(2, "DBOS.sleep", "1600.5", workflow="a-1")],
         ),
-        "a-1 stays PENDING waiting for a message or an event",
+        "a-1 is still PENDING waiting for a message or an event",
         "--timeout 900",
     ),
     "function that is no workflow": (
@@ -339,7 +339,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
     ),
     "request that waits": (
         observed(began("import"), LAUNCH, began("request"), stands(), in_time=False),
-        "it goes on waiting; its request stands at flows.py:12: charge(order)",
+        "but the request still waits; its request stands at flows.py:12: charge(order)",
         "--timeout 300",
     ),
     "workflow that waits": (

@@ -68,7 +68,7 @@ def test_attempts_and_repetitions_are_told(capsys: pytest.CaptureFixture[str]) -
     told = result([broken, judgement(2, attempts=16)], [broken, kept, kept, kept])
     console.show(*sweep_view(told))
     shown = capsys.readouterr().out
-    assert "killed only after several attempts: before:sell-1/step-2 (16)" in shown
+    assert "reached only after several attempts: before:sell-1/step-2 (16)" in shown
     assert "2 of 5: unstable" in shown
     assert re.search(r"UNSTABLE: 1 of 2 trials", shown)
     document = sweep_document(told)
@@ -81,7 +81,7 @@ def test_what_the_passing_of_time_explains_is_told(capsys: pytest.CaptureFixture
     told = result([judgement(1), judgement(2, explained_by_time=("w-10", "w-2"))])
     assert told.explained_by_time == ["w-2", "w-10"]
     console.show(*sweep_view(told))
-    line = "as in an uninterrupted run in which as much time passes: w-2, w-10"
+    line = "explained by time (a run without the crash shows it too): w-2, w-10"
     assert line in capsys.readouterr().out
 
 
