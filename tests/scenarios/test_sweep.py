@@ -347,7 +347,7 @@ def test_another_version_is_stuck_and_says_why(sqlite_workspace: Workspace) -> N
         code=ExitCode.PROMISE_BROKEN,
     )  # fmt: skip
     stuck = [each for each in found["findings"] if each["kind"] == "stuck"]
-    assert any("this process trial-2" in each["evidence"] for each in stuck)
+    assert any("this process has trial-2" in each["evidence"] for each in stuck)
 
 
 def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_workspace: Workspace) -> None:
