@@ -11,6 +11,7 @@ import argparse
 import ast
 import dataclasses
 import functools
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from typing import Any, get_args
 
 import typer.main
 from json_schemas import all_schemas
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -116,9 +118,7 @@ def _as_block(parts: tuple[str, ...]) -> str:
     return "```console\n" + "\n".join(parts) + "```"
 
 
-def _in_fresh_directory(
-    *lines: tuple[str, int], code: ExitCode = ExitCode.DONE
-) -> tuple[str, ...]:
+def _in_fresh_directory(*lines: tuple[str, int], code: ExitCode = ExitCode.DONE) -> tuple[str, ...]:
     """Return each command line with what it prints, in a directory that holds only shop.py.
 
     Args:
@@ -154,18 +154,18 @@ def _run(line: str, directory: str, code: ExitCode, more: Mapping[str, str]) -> 
 
 def picture() -> str:
     """Return a picture of a sweep's output, made from a real run."""
-    terminal = {"COLUMNS": str(_USUAL), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
-    environ_without_color = os.environ.pop("NO_COLOR", None)
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            printed = _run(SWEEP, directory, ExitCode.PROMISE_BROKEN, terminal)
-    finally:
-        if environ_without_color is not None:
-            os.environ["NO_COLOR"] = environ_without_color
-    console = Console(record=True, width=_USUAL, file=open(os.devnull, "w"), color_system="truecolor")
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "NO_COLOR": ""}
+    with tempfile.TemporaryDirectory() as directory:
+        printed = _run(
+            SWEEP, directory, ExitCode.PROMISE_BROKEN, {"COLUMNS": str(_USUAL), **terminal}
+        )
+    console = Console(record=True, width=_USUAL, file=io.StringIO(), color_system="truecolor")
     console.print(Text(f"$ {SWEEP}", style="bold"))
     console.print(Text.from_ansi(printed.rstrip()))
-    return console.export_svg(title="resumectl sweep", unique_id="sweep")
+    # A picture in a page loads nothing from elsewhere: any monospace font will do.
+    own_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    svg = console.export_svg(title="resumectl sweep", code_format=own_fonts, unique_id="sweep")
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
 
 # --- tables
@@ -244,10 +244,15 @@ def pitfalls(kind: Kind) -> str:
     return "\n".join(rows) or "No program of `examples/pitfalls/` is expected to show this kind."
 
 
+def app_commands() -> Mapping[str, Any]:
+    """Return the commands of resumectl, by name, as the parser holds them."""
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
 def commands() -> str:
     """Return the reference of the commands, from the Typer app."""
-    group: Any = typer.main.get_command(app)
-    every = [group.commands[name] for name in group.commands]
+    every = list(app_commands().values())
     parts = [_command(command) for command in every]
     common = [p for p in every[0].params if _is_option(p) and group_of(p) == COMMON]
     parts.append(f"## {COMMON}\n\nEvery command takes these.\n\n{_options_table(common)}")
@@ -260,7 +265,7 @@ def _is_option(parameter: Any) -> bool:
 
 def _command(command: Any) -> str:
     assert isinstance(command, GroupedOptions)
-    context = typer.Context(command, info_name=f"resumectl {command.name}")  # type: ignore[arg-type]
+    context = typer.Context(command, info_name=f"resumectl {command.name}")
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     parts = [f"## {command.name}", *_paragraphs(command.help or ""), f"```text\n{usage}\n```"]
     arguments = [
@@ -298,17 +303,20 @@ def _option_names(option: Any) -> str:
 
 
 def _option_text(option: Any) -> str:
-    text = _cell(option.help or "")
+    text = option.help or ""
     default = option.default
     is_shown = isinstance(default, str | int | float) and not isinstance(default, bool)
     if is_shown and option.show_default and "[default:" not in text:
         number = int(default) if isinstance(default, float) and default.is_integer() else default
         text += f" [default: {number}]"
-    return text
+    return _cell(text)
 
 
 def _cell(text: str) -> str:
-    return _prose(" ".join(text.replace("\\[", "[").split())).replace("|", "\\|")
+    """Return help text as a cell of a table, with its default as a sentence if it ends with it."""
+    line = " ".join(text.replace("\\[", "[").split())
+    line = re.sub(r" ?\[default: ([^\]]+)\]$", r" Default: \1.", line)
+    return _prose(line).replace("|", "\\|")
 
 
 def _cell_code(text: str) -> str:

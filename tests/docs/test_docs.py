@@ -1,0 +1,129 @@
+"""The README and the docs are true: their sessions, commands, examples and generated parts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import make_docs
+import pytest
+from conftest import CHECKOUT, DEADLINE_S, Ran, Workspace, swept
+from make_docs import Part
+
+README = (CHECKOUT / "README.md").read_text()
+PAGES = {
+    path.relative_to(CHECKOUT).as_posix(): path.read_text()
+    for path in [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+}
+# The style guide names options and words that must not be used.
+TEXT = "\n".join(text for name, text in PAGES.items() if name != "docs/style.md")
+HINT = "run  python docs/make_docs.py"
+
+
+def shape(text: str) -> set[str]:
+    """Return its lines without what differs from run to run: numbers, times, who was first."""
+    # DBOS hashes its own version with the sources of the workflows.
+    text = re.sub(r"\b[0-9a-f]{32}\b", "N", text)
+    text = re.sub(r"SUCCESS|PENDING|ENQUEUED", "STATUS", text)
+    text = re.sub(r"[0-9]+|·", "N", text)
+    text = re.sub(r"N(?:[-.: ]+N)*", "N", text)
+    return {re.sub(r"[\s─]+", " ", line).strip() for line in text.splitlines()}
+
+
+def words(lines: set[str]) -> set[str]:
+    return {word for line in lines for word in line.split()}
+
+
+def python_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("part", [part for part in make_docs.PARTS if part.is_session], ids=str)
+def test_session_prints_what_the_page_shows(part: Part) -> None:
+    assert shape(part.make()) == shape(make_docs.shown(part)), HINT
+
+
+@pytest.mark.parametrize("part", [part for part in make_docs.PARTS if not part.is_session], ids=str)
+def test_generated_part_is_up_to_date(part: Part) -> None:
+    assert part.make() == make_docs.shown(part), HINT
+
+
+def test_schema_files_are_up_to_date() -> None:
+    files = {path: path.read_text() for path in make_docs.SCHEMAS.glob("*.json")}
+    assert files == make_docs.schema_files(), HINT
+
+
+def test_picture_shows_the_sweep_of_the_readme() -> None:
+    root = ElementTree.fromstring(make_docs.PICTURE.read_text())
+    texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    shown_words = words(shape("\n".join(texts).replace("\xa0", " ")))
+    (part,) = [p for p in make_docs.PARTS if str(p) == "README.md sweep"]
+    session = make_docs.shown(part).removeprefix("```console\n").removesuffix("```")
+    assert words(shape(session)) - shown_words == set(), HINT
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
+def test_links_of_readme_lead_to_files() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert len(links) > 10
+    assert [link for link in links if not (CHECKOUT / link).is_file()] == []
+
+
+def test_common_tasks_can_be_typed_in_their_order(sqlite_workspace: Workspace) -> None:
+    (sqlite_workspace.directory / "messages.txt").write_text('first\n{"second": 2}\n')
+    page = PAGES["docs/how-to/common-tasks.md"]
+    blocks = re.findall(r"```console\n(.*?)```", page, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) > 20
+    for line in lines:
+        prompt, command, *arguments = line.split()
+        assert (prompt, command) == ("$", "resumectl")
+        ran = sqlite_workspace.run(*arguments)
+        assert ran.code == 0, f"{line}: {ran}"
+
+
+def test_library_example_prints_what_it_says(sqlite_workspace: Workspace) -> None:
+    (code,) = python_blocks("docs/reference/python-api.md")
+    script = sqlite_workspace.directory / "my_program.py"
+    script.write_text(code)
+    ran = run_python(sqlite_workspace, script)
+    assert ran.code == 0, ran
+    assert ran.out == "{'messages': 2, 'failed': []}\n"
+
+
+def test_scenario_of_the_docs_is_swept(sqlite_workspace: Workspace) -> None:
+    (scenario,) = python_blocks("docs/how-to/scenarios.md")
+    program = f"{make_docs.SHOP.read_text()}\n{scenario}"
+    (sqlite_workspace.directory / "shop.py").write_text(program)
+    found = swept(sqlite_workspace, "shop.py:paying")
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 8
+
+
+def run_python(workspace: Workspace, script: Path) -> Ran:
+    """Run a script as a user would, beside the database."""
+    ended = subprocess.run(
+        [sys.executable, script],
+        cwd=workspace.directory,
+        env=workspace.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_S,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_every_command_and_option_of_the_docs_exists() -> None:
+    blocks = "\n".join(re.findall(r"```(?:console|sh)\n(.*?)```", TEXT, flags=re.DOTALL))
+    named = set(re.findall(r"(?:^|\$ |&& )resumectl ([a-z-]+)", blocks, flags=re.MULTILINE))
+    named |= set(re.findall(r"`resumectl ([a-z-]+)", TEXT))
+    commands = make_docs.app_commands()
+    assert {"publish", "crash-after", "resume", "worker", "doctor"} <= named
+    assert named - commands.keys() == set()
+    options = {name for each in commands.values() for p in each.params for name in p.opts}
+    written = set(re.findall(r"`(--[a-z][a-z-]*)", TEXT))
+    assert written - options - {"--help", "--version"} == set()
