@@ -25,7 +25,6 @@ from typing import Any, get_args
 
 import typer.main
 from json_schemas import all_schemas
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -162,9 +161,9 @@ def picture() -> str:
     console = Console(record=True, width=_USUAL, file=io.StringIO(), color_system="truecolor")
     console.print(Text(f"$ {SWEEP}", style="bold"))
     console.print(Text.from_ansi(printed.rstrip()))
+    svg = console.export_svg(title="resumectl sweep", unique_id="sweep")
     # A picture in a page loads nothing from elsewhere: any monospace font will do.
-    own_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    svg = console.export_svg(title="resumectl sweep", code_format=own_fonts, unique_id="sweep")
+    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
 
 
