@@ -18,6 +18,8 @@ myst_heading_anchors = 3
 # Docstrings use single backticks for code.
 default_role = "literal"
 autodoc_typehints_format = "short"
+# Show defaults as they are written: the value of `os.environ` holds secrets of whoever builds.
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
