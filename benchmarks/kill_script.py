@@ -1,9 +1,10 @@
-"""One life of a hand-written kill experiment, as a user would write it without resumectl.
+"""Run one process of a hand-written kill experiment, as a user would write it without resumectl.
 
     python benchmarks/kill_script.py URL [COMMIT]
 
-A batch of five messages through a queue, with DBOS's own polls; dies by SIGKILL before its
-COMMIT-th step body, or lives to the end and prints how many deliveries there are. A trial is two of these.
+Publish five messages through a queue, with DBOS's own polls. The process kills itself by SIGKILL
+before its COMMIT-th step body, or runs to the end and prints the number of deliveries. A trial is
+two processes.
 """
 
 import os
@@ -26,15 +27,15 @@ rows = sa.Table(
 datasource: SQLAlchemyDatasource
 lock = threading.Lock()
 begun = 0
-die_at = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+kill_at = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 
 def insert(number: int) -> None:
-    """Write a message's row, or die."""
+    """Write a message's row, or kill this process."""
     global begun
     with lock:
         begun += 1
-        if begun == die_at:
+        if begun == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
     datasource.sql_session().execute(sa.insert(rows).values(number=number))
 

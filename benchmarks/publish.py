@@ -1,4 +1,4 @@
-"""Publish: messages a second and memory, against a bare DBOS loop on the same kind of database.
+"""Publish: messages per second and memory, against a bare DBOS loop on the same kind of database.
 
 Each run is a process of its own on a fresh database: publish_batch.py for resumectl,
 bare_loop.py for what a user of DBOS would have written instead.
@@ -30,7 +30,7 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Messages a second."""
+        """Messages per second."""
         return self.messages / self.seconds
 
 
@@ -80,7 +80,7 @@ def _rates(kind: str, found: Mapping[int, Mapping[str, list[Run]]]) -> Table:
              f"{statistics.median(bare):.1f}", f"{ratio:.2f}", judged(ratio >= RATIO_MIN)]
         )  # fmt: skip
     return Table(
-        f"Publish, {kind}: messages a second, medians, and of the ratios of pairs; goal: at least "
+        f"Publish, {kind}: messages per second, medians, and of the ratios of pairs; goal: at least "
         f"{RATIO_MIN} of the bare loop's",
         ["", "pairs of runs", _RESUMECTL, _BARE, "ratio", "goal"],
         rows,

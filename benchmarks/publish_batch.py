@@ -2,8 +2,9 @@
 
     python benchmarks/publish_batch.py URL COUNT [PLAN]
 
-Under a crash plan the process is watched, and dies where the plan says; one that names
-nothing shows what the watching costs. What is timed: writing the batch down, and its workflow until it has ended; not the launch.
+With a crash plan the process is watched and killed where the plan says; a plan that matches
+nothing shows what watching costs. Timed are the write of the batch and its workflow until its
+end, not the launch.
 """
 
 import json

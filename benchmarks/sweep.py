@@ -1,7 +1,7 @@
-"""Sweep: trials a second, against a hand-written kill script on SQLite; and what watching costs.
+"""Measure sweeps: trials per second beside a hand-written kill script, and what watching costs.
 
-A trial of the script is two fresh interpreters: one dies, the next recovers. A trial of the
-sweep is two as well, forked; both die by a real SIGKILL.
+A trial of the script is two new interpreters: one is killed, the next recovers. A trial of the
+sweep is two forked processes. Both kill by a real SIGKILL.
 """
 
 import json
@@ -14,7 +14,7 @@ from benchmarks.measuring import interleaved, median_ratio, standard_error
 from benchmarks.table import Table, judged
 from benchmarks.workspace import Workspace, resumectl, script
 
-TRIALS_A_SECOND_MIN = 10.0
+TRIALS_PER_SECOND_MIN = 10.0
 TIMES_THE_SCRIPT_MIN = 60.0
 ON_POSTGRESQL_MIN = 4.0
 WATCHED_MIN = 0.95
@@ -39,7 +39,7 @@ def measured(workspace: Workspace, *, rounds: int, pairs: int) -> Iterator[Table
 def _trials(workspace: Workspace, rounds: int) -> Table:
     script_s = _script_seconds(workspace, rounds)
     rows = [["hand-written script", str(rounds), f"{1 / script_s:.2f}", "", ""]]
-    sweeps = [("sqlite", _MESSAGES, TRIALS_A_SECOND_MIN), ("sqlite", 20, None)]
+    sweeps = [("sqlite", _MESSAGES, TRIALS_PER_SECOND_MIN), ("sqlite", 20, None)]
     if "postgresql" in workspace.kinds:
         sweeps.append(("postgresql", _MESSAGES, ON_POSTGRESQL_MIN))
     for kind, messages, rate_min in sweeps:
@@ -61,15 +61,15 @@ def _trials(workspace: Workspace, rounds: int) -> Table:
              f"{rate * script_s:.0f}", goal]
         )  # fmt: skip
     return Table(
-        f"Trials a second; goal: at least {TRIALS_A_SECOND_MIN:.0f} and {TIMES_THE_SCRIPT_MIN:.0f} "
+        f"Trials per second; goal: at least {TRIALS_PER_SECOND_MIN:.0f} and {TIMES_THE_SCRIPT_MIN:.0f} "
         f"times the script; on PostgreSQL at least {ON_POSTGRESQL_MIN:.0f}",
-        ["", "trials", "a second", "times the script", "goal"],
+        ["", "trials", "per second", "times the script", "goal"],
         rows,
     )
 
 
 def _watching(workspace: Workspace, pairs: int) -> Table:
-    """Publishing under a plan that never strikes, against publishing.
+    """Publishing under a plan that matches nothing, against publishing.
 
     A pair of runs scatters by a tenth, whatever its length: many short ones tell more.
     """
@@ -93,8 +93,8 @@ def _watching(workspace: Workspace, pairs: int) -> Table:
              f"{ratio:.3f}", f"{error:.3f}", goal]
         )  # fmt: skip
     return Table(
-        f"Publishing under a plan that never strikes; goal: at least {WATCHED_MIN} of bare",
-        ["", "pairs of runs", "watched, a second", "bare, a second", "ratio", "standard error",
+        f"Publishing under a plan that matches nothing; goal: at least {WATCHED_MIN} of bare",
+        ["", "pairs of runs", "watched, per second", "bare, per second", "ratio", "standard error",
          "goal"],
         rows,
     )  # fmt: skip
@@ -106,11 +106,11 @@ def _script_seconds(workspace: Workspace, rounds: int) -> float:
         with workspace.database("sqlite") as url:
             began = time.monotonic()
             command = [*script("kill_script.py"), url, str(number % _MESSAGES + 1)]
-            died = subprocess.run(
+            killed = subprocess.run(
                 command, cwd=workspace.directory, capture_output=True, check=False
             )
-            if died.returncode != -9:
-                raise RuntimeError(f"it was to die, and ended with {died.returncode}")
+            if killed.returncode != -9:
+                raise RuntimeError(f"it was to be killed, and ended with {killed.returncode}")
             delivered = workspace.run(*script("kill_script.py"), url).strip()
             seconds += time.monotonic() - began
         if delivered != str(_MESSAGES):

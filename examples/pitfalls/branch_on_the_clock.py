@@ -1,8 +1,8 @@
-"""A branch on the time of day, in the body of a workflow.
+"""A branch on the time of day in the body of a workflow.
 
-What goes wrong: after a crash it is later. The body takes another branch and meets the
-record of a step that it does not call: DBOS fails the workflow, for ever.
-How to mend it: look at the clock in a step, whose result is recorded.
+Problem: after a crash it is later. The body takes the other branch and meets the record of a step
+that it does not call, so DBOS fails the workflow for ever.
+Fix: read the clock in a step, whose result is recorded.
 """
 
 import time

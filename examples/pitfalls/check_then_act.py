@@ -1,9 +1,9 @@
-"""Check, then act, then note it down: against a table, in three moves.
+"""A check, an act and a note of it in a table, in three separate commits.
 
-What goes wrong: between the act and the note the process dies. The check of the second
-attempt finds no note, and acts again.
-How to mend it: let note and act be one commit, as in a datasource's transaction, where the
-act is a row; or give the act a key that the other side checks.
+Problem: the process is killed between the act and the note. The check of the second attempt finds
+no note, and the step acts again.
+Fix: commit the note and the act together, as a datasource's transaction does where the act is a
+row; or send an idempotency key with the act.
 """
 
 from collections.abc import Callable

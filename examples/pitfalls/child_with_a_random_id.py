@@ -1,7 +1,7 @@
-"""A child workflow under an id that is made in the body: no mistake, since DBOS 3.1.0.
+"""A child workflow with an id that is made in the body: no mistake since DBOS 3.1.0.
 
-The parent records which child it started, under which id, in one commit with the child: after
-a crash the recorded one is awaited, and the new id is never used.
+The parent records which child it started, and its id, in one commit with the child. After a crash
+it awaits the recorded child, and the new id is never used.
 """
 
 import uuid

@@ -1,8 +1,8 @@
 """A counter in memory that the body of a workflow increments.
 
-What goes wrong: it starts again at zero with each process, and it counts each time that the
-body is begun, not each order. Two invoices get one number.
-How to mend it: take the number where it is recorded, in a step that asks what is durable.
+Problem: it starts at zero in each process, and it counts executions of the body, not orders. Two
+invoices get the same number.
+Fix: take the number in a step that reads what is durable.
 """
 
 import itertools

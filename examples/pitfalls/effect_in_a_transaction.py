@@ -1,9 +1,9 @@
-"""An outside effect in a transaction: the rollback forgets it, the outside does not.
+"""An effect outside the database in a transaction: a rollback does not undo it.
 
-What goes wrong: the process dies before the commit. The row is undone, the e-mail is not,
-and the second attempt sends it again.
-How to mend it: write into the transaction that it is to be sent (an outbox); whoever sends
-from there gives it the row's key.
+Problem: the process is killed before the commit. The row is undone, the e-mail is not, and the
+second attempt sends it again.
+Fix: write into the transaction that the e-mail is to be sent (an outbox), and send it from there
+with the row's key.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """An effect in the body of a workflow.
 
-What goes wrong: after a crash the body runs again from its first line; only steps are
-replayed. The e-mail is sent once more at every recovery, however far the workflow had come.
-How to mend it: put it in a step, which is not run again once it is recorded.
+Problem: after a crash the body runs again from its first line; only steps are replayed. The e-mail
+is sent again at every recovery, however far the workflow had come.
+Fix: put it in a step, which does not run again once its result is recorded.
 """
 
 from collections.abc import Callable

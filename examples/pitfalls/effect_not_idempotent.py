@@ -1,9 +1,9 @@
-"""An effect that is not idempotent, in a step.
+"""An effect in a step that is not idempotent.
 
-What goes wrong: a step whose process dies after the charge and before the checkpoint runs
-again, and the customer is charged twice. No durable system can prevent it: it cannot know.
-How to mend it: give the charge a key that is the same in both attempts, and have the other
-side ignore the second.
+Problem: if the process is killed after the charge and before the checkpoint, the step runs again,
+and the customer is charged twice. No durable system can prevent this: it cannot know of the charge.
+Fix: send an idempotency key that is the same in both attempts, and let the other side ignore the
+second charge.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""An exception that a step swallows: "somebody else is at it already".
+"""An exception that a step swallows, since it takes it for another worker's lock.
 
-What goes wrong: the lock that the first attempt took is still there after its death. The
-second attempt meets its own lock, takes it for somebody else's, and reports success.
-How to mend it: let the exception out, and have the lock belong to the order rather than to
-the attempt: whoever finds its own goes on.
+Problem: the lock of the first attempt is still there after the crash. The second attempt meets its
+own lock, takes it for another worker's, and reports success.
+Fix: let the exception out, and let the lock belong to the order, not to the attempt: an attempt
+that finds the lock of its order continues.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""A thread that the workflow starts and forgets.
+"""A thread that the workflow starts and does not wait for.
 
-What goes wrong: the workflow has succeeded before the thread has sent the e-mail. The
-process dies, nothing is left to recover, and the e-mail is never sent.
-How to mend it: send it in a step; or start a workflow of its own.
+Problem: the workflow succeeds before the thread has sent the e-mail. The process is killed, nothing
+is left to recover, and the e-mail is never sent.
+Fix: send it in a step, or in a workflow of its own.
 """
 
 import threading

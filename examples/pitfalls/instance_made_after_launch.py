@@ -1,8 +1,8 @@
 """A configured instance that is made when it is first needed, after `DBOS.launch()`.
 
-What goes wrong: at the next launch DBOS recovers the workflow at once, and there is no
-instance yet to run it on. The workflow stays PENDING, though the instance comes later.
-How to mend it: make every instance before `DBOS.launch()`, as at import.
+Problem: at the next launch DBOS recovers the workflow at once, and its instance does not exist yet.
+The workflow stays PENDING although the instance comes later.
+Fix: make every instance before `DBOS.launch()`, for example at import.
 """
 
 from dbos import DBOS, DBOSConfiguredInstance, SetWorkflowID

@@ -1,8 +1,8 @@
-"""A configured instance whose name is made afresh in each process.
+"""A configured instance with a name that is random in each process.
 
-What goes wrong: the workflow belongs to an instance that no later process has. DBOS cannot
-run it, and it stays PENDING.
-How to mend it: a name that is the same in each process.
+Problem: the workflow belongs to an instance that no later process has. DBOS cannot run it, and it
+stays PENDING.
+Fix: give the instance the same name in each process.
 """
 
 import uuid

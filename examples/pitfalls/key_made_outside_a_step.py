@@ -1,8 +1,8 @@
 """An idempotency key that is made in the body of a workflow.
 
-What goes wrong: the key protects against a second charge only if the second attempt has the
-same. Made in the body, it is made afresh after a crash, and protects nothing.
-How to mend it: make it in a step of its own, before it is used; or use the workflow's id.
+Problem: the key prevents a second charge only if both attempts send the same key. Made in the body,
+it is different after a crash, and prevents nothing.
+Fix: make it in a step of its own before it is used, or use the workflow's id.
 """
 
 import uuid

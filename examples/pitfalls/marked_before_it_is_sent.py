@@ -1,8 +1,8 @@
-"""Marked as sent before it is sent.
+"""An e-mail that is marked as sent before it is sent.
 
-What goes wrong: the process dies between the mark and the e-mail. The next one finds the
-mark, and sends nothing: at most once, which for most e-mails is too little.
-How to mend it: send, then mark; and live with the second e-mail, or give it a key.
+Problem: the process is killed between the mark and the e-mail. The next process finds the mark and
+sends nothing: this is at-most-once, which is too little for most e-mails.
+Fix: send first, then mark; accept a second e-mail, or give it an idempotency key.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""A loop over a set, in the body of a workflow.
+"""A loop over a set in the body of a workflow.
 
-What goes wrong: the order of a set of texts differs from process to process (PYTHONHASHSEED).
-After a crash the loop begins with another one, while DBOS replays steps by their number: one
-parcel is shipped twice, and another never. In one process it works for ever.
-How to mend it: sort.
+Problem: the order of a set of texts differs from process to process (PYTHONHASHSEED). After a crash
+the loop begins with another parcel, but DBOS replays steps by their number: one parcel is shipped
+twice, and another never. Within one process it always works.
+Fix: sort the set.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """State that is kept in memory between two steps.
 
-What goes wrong: a step that is replayed does not run, so what it had put into a variable is
-not there after a crash. The bill is made of an empty basket.
-How to mend it: hand on what steps return; that is recorded.
+Problem: a step that is replayed does not run, so what it put into a variable is missing after a
+crash. The bill is made from an empty basket.
+Fix: pass on what steps return, since that is recorded.
 """
 
 from collections.abc import Callable

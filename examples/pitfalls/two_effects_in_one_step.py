@@ -1,8 +1,8 @@
 """Two effects in one step.
 
-What goes wrong: the process dies between them, and the first is repeated because of the
-second. The more a step does, the more of it is done twice.
-How to mend it: a step for each, and a key for what must not be repeated.
+Problem: the process is killed between them, and the step repeats the first effect to get to the
+second. The more a step does, the more of it happens twice.
+Fix: use one step for each effect, and an idempotency key for what must not be repeated.
 """
 
 from collections.abc import Callable

@@ -219,7 +219,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def run(path: Path, plan: str, table: str = "deliveries") -> tuple[int, str, list[str]]:
-    """Exit code, death note, and the rows of a table that are durable afterwards."""
+    """Return the exit code, the crash point in the note, and the durable rows of a table."""
     reader, writer = os.pipe()
     code = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(path), plan, str(writer)],
@@ -229,16 +229,16 @@ def run(path: Path, plan: str, table: str = "deliveries") -> tuple[int, str, lis
     ).returncode
     os.close(writer)
     with os.fdopen(reader) as note:
-        struck = note.read().strip()
+        reached = note.read().strip()
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         rows = list(connection.scalars(sa.text(f"SELECT workflow_id FROM {table}")))
     engine.dispose()
-    return code, struck, rows
+    return code, reached, rows
 
 
 @pytest.mark.parametrize(
-    ("plan", "struck", "durable"),
+    ("plan", "reached", "durable"),
     [
         ("before:*/delivered", "before:a-1/delivered", []),
         ("after:*/delivered", "after:a-1/delivered", ["a-1"]),
@@ -252,10 +252,10 @@ def run(path: Path, plan: str, table: str = "deliveries") -> tuple[int, str, lis
         ("after:*/delivered#4", "after:a-4/delivered", ["a-1", "a-2", "a-3", "a-4", "a-5"]),
     ],
 )
-def test_the_blow_falls_on_its_side_of_the_commit(
-    path: Path, plan: str, struck: str, durable: list[str]
+def test_process_is_killed_on_its_side_of_the_commit(
+    path: Path, plan: str, reached: str, durable: list[str]
 ) -> None:
-    assert run(path, plan) == (-9, struck, durable)
+    assert run(path, plan) == (-9, reached, durable)
 
 
 @pytest.mark.parametrize(
@@ -270,12 +270,12 @@ def test_the_blow_falls_on_its_side_of_the_commit(
     ],
 )
 def test_a_statement_may_be_written_in_any_way(path: Path, plan: str, durable: list[str]) -> None:
-    struck = plan.partition("#")[0]
-    assert run(path, plan, "others") == (-9, struck, durable)
+    reached = plan.partition("#")[0]
+    assert run(path, plan, "others") == (-9, reached, durable)
 
 
 @pytest.mark.parametrize("plan", ["after:*/delivered#6", "before:rolled-back/delivered"])
-def test_what_never_becomes_durable_is_never_struck(path: Path, plan: str) -> None:
+def test_what_never_becomes_durable_is_no_crash_point(path: Path, plan: str) -> None:
     assert run(path, plan) == (0, "", ["a-1", "a-2", "a-3", "a-4", "a-5"])
 
 
@@ -309,8 +309,8 @@ def insert(engine, table, number):
 """
 
 BOTH_EDGES = """
-insert(at_once, "struck", 1)
-insert(at_once, "struck", 2)
+insert(at_once, "matched", 1)
+insert(at_once, "matched", 2)
 """
 AMONG_OTHERS = """
 def others(first):
@@ -320,15 +320,15 @@ for first in range(4):
     threading.Thread(target=others, args=[first], daemon=True).start()
 for _ in range(40):
     seen.acquire()
-insert(engine, "struck", 1)
+insert(engine, "matched", 1)
 """
 WAKING = """
 def survived(facts):
     write("survived")
 insert(at_once, "others", 1)
 insert(engine, "others", 2)
-insert(at_once, "struck", 1)
-insert(engine, "struck", 2)
+insert(at_once, "matched", 1)
+insert(engine, "matched", 2)
 """
 AMONG_EFFECTS = """
 def others():
@@ -340,7 +340,7 @@ for _ in range(4):
     threading.Thread(target=others, daemon=True).start()
 for _ in range(40):
     seen.acquire()
-insert(engine, "struck", 1)
+insert(engine, "matched", 1)
 """
 WAITING_FOR_ITS_LOCK = """
 insert(engine, "others", 1)
@@ -351,7 +351,7 @@ def update():
         execute(c, "UPDATE others SET n = n + 10")
 with engine.begin() as c, at_once.connect() as look:
     execute(c, "UPDATE others SET n = n + 1")
-    execute(c, "INSERT INTO struck VALUES (1)")
+    execute(c, "INSERT INTO matched VALUES (1)")
     thread = threading.Thread(target=update)
     thread.start()
     while not look.scalar(waiting):
@@ -381,10 +381,10 @@ os._exit(0)
 
 
 def run_on_server(url: str, plan: str, program: str) -> tuple[int, list[str], list[int], list[int]]:
-    """Exit code, the note's lines, and what is durable in each of two tables."""
+    """Return the exit code, the note's lines, and the durable rows of two tables."""
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
-        for table in ("struck", "others"):
+        for table in ("matched", "others"):
             connection.execute(sa.text(f"DROP TABLE IF EXISTS {table}"))
             connection.execute(sa.text(f"CREATE TABLE {table} (n INTEGER PRIMARY KEY)"))
     with tempfile.TemporaryFile("w+") as note:
@@ -397,71 +397,73 @@ def run_on_server(url: str, plan: str, program: str) -> tuple[int, list[str], li
         lines = note.read().split()
     with engine.begin() as connection:
         # What a killed client had sent may still be under way: no lock is had before it has ended.
-        connection.execute(sa.text("LOCK TABLE struck, others"))
-        struck, others = (
+        connection.execute(sa.text("LOCK TABLE matched, others"))
+        matched, others = (
             sorted(connection.scalars(sa.text(f"SELECT n FROM {table}")))
-            for table in ("struck", "others")
+            for table in ("matched", "others")
         )
     engine.dispose()
-    return code, lines, struck, others
+    return code, lines, matched, others
 
 
 @pytest.mark.parametrize(
     ("plan", "durable"),
     [
-        ("before:struck/inserted", []),
-        ("after:struck/inserted", [1]),
-        ("before:struck/inserted#2", [1]),
-        ("after:struck/inserted#2", [1, 2]),
+        ("before:matched/inserted", []),
+        ("after:matched/inserted", [1]),
+        ("before:matched/inserted#2", [1]),
+        ("after:matched/inserted#2", [1, 2]),
     ],
 )
 def test_a_commit_of_the_server_s_own_has_two_edges(
     postgres_url: str, plan: str, durable: list[int]
 ) -> None:
-    code, lines, struck, _ = run_on_server(postgres_url, plan, BOTH_EDGES)
-    assert (code, lines[-1], struck) == (-9, plan.partition("#")[0], durable)
-    assert lines[:-1] == ["struck/inserted"] * len(durable)
+    code, lines, matched, _ = run_on_server(postgres_url, plan, BOTH_EDGES)
+    assert (code, lines[-1], matched) == (-9, plan.partition("#")[0], durable)
+    assert lines[:-1] == ["matched/inserted"] * len(durable)
 
 
 @pytest.mark.parametrize("edge", ["before", "after"])
 def test_the_server_commits_nothing_that_nobody_was_told_of(postgres_url: str, edge: str) -> None:
     for _ in range(5):
-        plan = f"{edge}:struck/inserted"
-        code, lines, struck, others = run_on_server(postgres_url, plan, AMONG_OTHERS)
-        assert (code, lines[-1], struck) == (-9, plan, [1] if edge == "after" else [])
+        plan = f"{edge}:matched/inserted"
+        code, lines, matched, others = run_on_server(postgres_url, plan, AMONG_OTHERS)
+        assert (code, lines[-1], matched) == (-9, plan, [1] if edge == "after" else [])
         assert lines.count("others/inserted") == len(others) >= 40
 
 
-def test_who_waits_for_a_commit_is_woken_when_no_blow_falls_there(postgres_url: str) -> None:
-    code, lines, _, _ = run_on_server(postgres_url, "after:struck/inserted#2", WAKING)
-    told = ["others/inserted"] * 2 + ["struck/inserted"] * 2
+def test_thread_that_waits_for_a_commit_is_woken_when_no_kill_happens_there(
+    postgres_url: str,
+) -> None:
+    code, lines, _, _ = run_on_server(postgres_url, "after:matched/inserted#2", WAKING)
+    told = ["others/inserted"] * 2 + ["matched/inserted"] * 2
     every = [line for name in told for line in (name, "survived")]
-    assert (code, lines) == (-9, [*every[:-1], "after:struck/inserted"])
+    assert (code, lines) == (-9, [*every[:-1], "after:matched/inserted"])
 
 
-def test_nothing_is_recorded_between_a_commit_and_the_blow(postgres_url: str) -> None:
+def test_nothing_is_recorded_between_a_commit_and_the_kill(postgres_url: str) -> None:
     for _ in range(5):
-        plan = "after:struck/inserted"
+        plan = "after:matched/inserted"
         code, lines, _, _ = run_on_server(postgres_url, plan, AMONG_EFFECTS)
-        assert (code, lines[-2:]) == (-9, ["struck/inserted", plan])
+        assert (code, lines[-2:]) == (-9, ["matched/inserted", plan])
         assert lines.count("effect") >= 40
 
 
 def test_a_statement_may_wait_for_the_lock_of_the_transaction_that_matches(
     postgres_url: str,
 ) -> None:
-    plan = "before:struck/inserted#2"
-    code, lines, struck, others = run_on_server(postgres_url, plan, WAITING_FOR_ITS_LOCK)
-    assert (code, struck, others) == (0, [1], [12])
+    plan = "before:matched/inserted#2"
+    code, lines, matched, others = run_on_server(postgres_url, plan, WAITING_FOR_ITS_LOCK)
+    assert (code, matched, others) == (0, [1], [12])
     assert sorted(lines) == [
         "others/inserted",
         "others/updated",
         "others/updated",
-        "struck/inserted",
+        "matched/inserted",
     ]
 
 
 def test_what_comes_to_nothing_takes_no_place_in_the_hold(postgres_url: str) -> None:
-    plan = "before:struck/inserted+hold:others/inserted#2"
+    plan = "before:matched/inserted+hold:others/inserted#2"
     code, lines, _, others = run_on_server(postgres_url, plan, COMES_TO_NOTHING)
     assert (code, lines, others) == (0, ["others/inserted"] * 2, [1, 2])

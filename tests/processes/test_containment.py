@@ -684,7 +684,7 @@ def test_a_service_on_this_machine_is_counted_as_it_counts_itself(
 def test_runs_that_are_not_kept_are_counted_as_well(
     sqlite_workspace: Workspace, service: tuple[int, list[str]]
 ) -> None:
-    """Trials that are run again, since their blow had nothing to fall on or differ by chance."""
+    """Trials that are run again, since their crash point was not reached or they vary."""
     port, reached = service
     (sqlite_workspace.directory / "shop.py").write_text(
         PAYING.replace(

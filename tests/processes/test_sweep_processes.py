@@ -118,30 +118,30 @@ def wait_for_trials(workspace: Workspace, number: int) -> None:
     wait_for(f"{number} trials", lambda: trials_kept(workspace) >= number)
 
 
-# Dies of a real SIGKILL as soon as a method of its store has been called so many times.
-DIES = """
+# Kills itself by SIGKILL as soon as a method of its store has been called so many times.
+KILLED = """
 import itertools, os, signal, sys
 from resumectl.runner.sweep_store import SweepStore
 
 method, times = sys.argv.pop(1), int(sys.argv.pop(1))
 original, calls = getattr(SweepStore, method), itertools.count(1)
 
-def and_die(*arguments):
+def and_be_killed(*arguments):
     original(*arguments)
     if next(calls) == times:
         os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(SweepStore, method, and_die)
+setattr(SweepStore, method, and_be_killed)
 
 from resumectl.cli import main
 main()
 """
 
 
-def sweep_that_dies_after(workspace: Workspace, method: str, times: int, *arguments: str) -> None:
+def kill_sweep_after(workspace: Workspace, method: str, times: int, *arguments: str) -> None:
     """Run a sweep that is killed when this method of its store has returned so many times."""
     killed = subprocess.run(
-        [sys.executable, "-c", DIES, method, str(times), "sweep", *arguments],
+        [sys.executable, "-c", KILLED, method, str(times), "sweep", *arguments],
         cwd=workspace.directory,
         env=workspace.environ,
         capture_output=True,
@@ -166,9 +166,7 @@ def test_a_killed_sweep_is_finished_by_resume(
     request: pytest.FixtureRequest, kind: str, killed_at: int
 ) -> None:
     workspace: Workspace = request.getfixturevalue(f"{kind}_workspace")
-    sweep_that_dies_after(
-        workspace, "keep", killed_at, "--count", "2", "--guarantee", "at-least-once"
-    )
+    kill_sweep_after(workspace, "keep", killed_at, "--count", "2", "--guarantee", "at-least-once")
     before = workspace.rows("SELECT number, ended_at_ms FROM trials WHERE ended_at_ms IS NOT NULL")
     assert killed_at <= len(before) < _POINTS
     (listed,) = workspace.document("list-workflows", "--limit", "100", "--name", "Sweep.run")[
@@ -247,7 +245,7 @@ def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     workspace = sqlite_workspace
     program = workspace.directory / "shop.py"
     program.write_text(CHECKOUT)
-    sweep_that_dies_after(workspace, "keep", 1, "shop.py:checkout")
+    kill_sweep_after(workspace, "keep", 1, "shop.py:checkout")
     before = trials_kept(workspace)
 
     def refuse(told: str) -> None:
@@ -291,7 +289,7 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
 ) -> None:
     workspace = sqlite_workspace
     (workspace.directory / "shop.py").write_text(PROGRAM_THAT_CHANGES)
-    sweep_that_dies_after(workspace, "judge_again", 1, "shop.py:checkout")
+    kill_sweep_after(workspace, "judge_again", 1, "shop.py:checkout")
     verdicts = [
         verdict for (verdict,) in workspace.rows("SELECT verdict FROM trials ORDER BY number")
     ]

@@ -1,7 +1,7 @@
 """Recovery bugs that releases of DBOS really had, put back into the one that is installed.
 
 Each scenario is correct, and KEPT; with its bug in the environment variable BUG it is not. The
-numbers are those of the changes that mended them, in dbos-inc/dbos-transact-py.
+numbers are those of the changes that fixed them, in dbos-inc/dbos-transact-py.
 """
 
 import contextlib

@@ -71,7 +71,7 @@ def children() -> list[str]:
 
 @DBOS.workflow()
 def unnamed() -> dict[str, str]:
-    """Children whose ids are made by chance, in one millisecond or not; and who tells them."""
+    """Start children with random ids, and return them with their results."""
     started = []
     for number in (1, 2):
         with SetWorkflowID(str(uuid.uuid4())):

@@ -202,7 +202,7 @@ random = Scenario(request=lambda: enqueue(str(uuid.uuid4())))
 
 
 def test_a_process_does_not_end_between_a_commit_and_its_kill(sqlite_workspace: Workspace) -> None:
-    """Whoever polls for a result reads it before the thread that committed it has struck."""
+    """A client that polls for a result reads it before the committing thread kills the process."""
     (sqlite_workspace.directory / "shop.py").write_text(POLLED)
     ran = sqlite_workspace.document(
         "replay", "after:order-1/succeeded", "shop.py:polled", "--times", "20"

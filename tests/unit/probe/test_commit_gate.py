@@ -1,4 +1,4 @@
-"""The gate: what may become durable while a thread is on its way to the blow, and what may not."""
+"""The gate decides what may become durable while a thread is on its way to a kill."""
 
 import threading
 from collections.abc import Callable

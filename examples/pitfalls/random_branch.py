@@ -1,8 +1,8 @@
-"""A branch that is taken by chance, in the body of a workflow.
+"""A random branch in the body of a workflow.
 
-What goes wrong: one customer in two gets a gift. The process dies after the gift was wrapped,
-the dice fall otherwise, and the workflow ends without it: the gift is on the shelf for ever.
-How to mend it: throw the dice in a step, whose result is recorded.
+Problem: one customer in two gets a gift. The process is killed after the gift was wrapped, the
+random number is different in the next process, and the workflow ends without shipping the gift.
+Fix: draw the random number in a step, whose result is recorded.
 """
 
 import random

@@ -1,9 +1,9 @@
-"""A path through the workflow that is chosen by chance, in its body.
+"""A random order of steps in the body of a workflow.
 
-What goes wrong: after a crash the dice fall otherwise. DBOS replays recorded steps by their
-number, so parcel 1 of the old order answers for parcel 1 of the new: one is shipped twice,
-and another never.
-How to mend it: throw the dice in a step, whose result is recorded.
+Problem: after a crash the order is different. DBOS replays recorded steps by their number, so
+parcel 1 of the old order stands for parcel 1 of the new one: one parcel is shipped twice, and
+another never.
+Fix: draw the order in a step, whose result is recorded.
 """
 
 import random
