@@ -456,10 +456,10 @@ def test_a_statement_may_wait_for_the_lock_of_the_transaction_that_matches(
     code, lines, matched, others = run_on_server(postgres_url, plan, WAITING_FOR_ITS_LOCK)
     assert (code, matched, others) == (0, [1], [12])
     assert sorted(lines) == [
+        "matched/inserted",
         "others/inserted",
         "others/updated",
         "others/updated",
-        "matched/inserted",
     ]
 
 
