@@ -350,7 +350,7 @@ def test_a_json_object_is_stored_as_one_and_any_other_line_as_text(workspace: Wo
         b'\r\nplain text\n[1, 2]\n42\n"quoted"\n{"broken": \n  indented\n{"n": NaN}\n'
     )
     ran = workspace.ok("publish", "--from", "messages.txt")
-    assert "messages.txt: 1 blank line passed over" in ran.err
+    assert "messages.txt: 1 blank line skipped" in ran.err
     expected = [
         {"order": 1, "lines": [1.5, None, True]},
         "plain text",

@@ -1,26 +1,20 @@
 """The commands that look: state, list-workflows, steps; and cancel and fork, which act on
 one workflow. The looking ones import no dbos."""
 
-import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resumectl.cli.common import Common, command
 from resumectl.cli.help import COMMAND, FILTERS, INSPECT, option
+from resumectl.cli.list_options import FilterOptions, PageOptions
+from resumectl.cli.reading import reading
 from resumectl.errors import ExitCode, Refusal
-from resumectl.text import counted, natural_key, shell_word
+from resumectl.text import counted
 
 if TYPE_CHECKING:
-    from resumectl.database import Snapshot
     from resumectl.publishing.store.view import View
     from resumectl.publishing.store.workflows import WorkflowSeen
-
-LIMIT_MAX, OFFSET_MAX = 1_000_000, 1_000_000_000
 
 WorkflowId = Annotated[
     str, typer.Argument(metavar="WORKFLOW_ID", help="Id, as list-workflows shows it.")
@@ -83,140 +77,11 @@ def state(
     return ExitCode.PROMISE_BROKEN if check and broken else ExitCode.DONE
 
 
-def list_workflows(
-    common: Common,
-    status: Annotated[
-        str | None, option(group=FILTERS, metavar="STATUS", help="Filter by workflow status.")
-    ] = None,
-    name: Annotated[
-        str | None,
-        option(group=FILTERS, metavar="TEXT", help="Filter by workflow name (substring)."),
-    ] = None,
-    publisher: Annotated[
-        str | None, option(group=FILTERS, metavar="NAME", help="Filter by publisher.")
-    ] = None,
-    since: Annotated[
-        str | None,
-        option(
-            group=FILTERS,
-            metavar="WHEN",
-            help="Filter by creation time: 30s, 10m, 2h or 1d ago, or since a date such as "
-            "2026-01-31T12:00.",
-        ),
-    ] = None,
-    limit: Annotated[int, option(group=COMMAND, metavar="N", help="Maximum number of rows.")] = 50,
-    offset: Annotated[int, option(group=COMMAND, metavar="N", help="Number of rows to skip.")] = 0,
-    tree: Annotated[
-        bool,
-        option("--tree", group=COMMAND, help="Indent child workflows under their parents."),
-    ] = False,
-) -> ExitCode:
+def list_workflows(common: Common, wanted: FilterOptions, page: PageOptions) -> ExitCode:
     """List workflows, newest first."""
-    from resumectl.publishing.store import workflows
-    from resumectl.publishing.store.dbos_tables import has_dbos_tables
-    from resumectl.report import console, machine
-    from resumectl.report import publishing as tables
-    from resumectl.statuses import ENDED, STATUSES
+    from resumectl.cli.flows import list_workflows as flow
 
-    if status is not None and status.upper() not in STATUSES:
-        raise Refusal(
-            f"the status {status!r} is unknown", next_step=f"one of {', '.join(STATUSES)}"
-        )
-    if not 1 <= limit <= LIMIT_MAX or not 0 <= offset <= OFFSET_MAX:
-        raise Refusal(
-            f"--limit is 1 to {LIMIT_MAX:,}, and --offset 0 to {OFFSET_MAX:,}",
-            next_step="as in  --limit 50 --offset 50",
-        )
-    found: list[WorkflowSeen] = []
-    depths: list[int] = []
-    is_more = False
-    with reading(common) as view:
-        if view is not None and has_dbos_tables(view.connection, common.settings()):
-            found = workflows.list_workflows(
-                view.connection,
-                status=status.upper() if status else None,
-                name=name,
-                publisher=publisher,
-                since_ms=_since_ms(since) if since else None,
-                limit=limit + 1,
-                offset=offset,
-                roots_only=tree,
-            )
-            is_more, found = len(found) > limit, found[:limit]
-            depths = [0] * len(found)
-            if tree:
-                found, depths = _with_children(view.connection, found)
-        elif since:
-            _since_ms(since)
-    if common.as_json:
-        machine.show({"workflows": [machine.workflow_document(each) for each in found]})
-        return ExitCode.DONE
-    if not found:
-        narrow = " match" if any((status, name, publisher, since)) else ""
-        console.show(f"no workflows{narrow}" + (f" after the first {offset:,}" if offset else ""))
-    else:
-        console.show(tables.workflows_sheet(found, depths=depths))
-    for each in found:
-        if each.status in ENDED and each.unfinished_children:
-            what = f"{each.id} has ended, {each.status}; of what it started has not"
-            common.say(f"{what}: {each.unfinished_children}")
-            common.say_next(f"resumectl resume, or  resumectl cancel {each.id}")
-    if is_more:
-        question = {
-            "--status": status,
-            "--name": name,
-            "--publisher": publisher,
-            "--since": since,
-            "--limit": limit,
-            "--offset": offset + limit,
-        }
-        asked = (
-            f"{option} {shell_word(str(v))}" for option, v in question.items() if v is not None
-        )
-        common.say_next(f"resumectl list-workflows{' --tree' * tree} {' '.join(asked)}")
-    return ExitCode.DONE
-
-
-def _with_children(
-    connection: "Snapshot", roots: Sequence["WorkflowSeen"]
-) -> tuple[list["WorkflowSeen"], list[int]]:
-    """Roots and everything below them, depth first; children oldest first, as they were made."""
-    from resumectl.publishing.store import workflows
-
-    below: dict[str, list[WorkflowSeen]] = {}
-    level = list(roots)
-    while level:
-        children = workflows.list_workflows(connection, parents=[each.id for each in level])
-        for child in sorted(children, key=lambda w: (w.created_at_ms, natural_key(w.id))):
-            below.setdefault(str(child.parent), []).append(child)
-        level = children
-    found: list[WorkflowSeen] = []
-    depths: list[int] = []
-    stack = [(root, 0) for root in reversed(roots)]
-    while stack:
-        workflow, depth = stack.pop()
-        found.append(workflow)
-        depths.append(depth)
-        stack.extend((child, depth + 1) for child in reversed(below.get(workflow.id, [])))
-    return found, depths
-
-
-_SPAN = re.compile(r"([0-9]{1,6})\s*([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _since_ms(text: str) -> int:
-    """A span before now, or a date, as Unix milliseconds."""
-    span = _SPAN.fullmatch(text.strip())
-    if span:
-        return int((time.time() - int(span[1]) * _SECONDS[span[2]]) * 1000)
-    try:
-        return int(datetime.fromisoformat(text.strip()).timestamp() * 1000)
-    except (ValueError, OverflowError):
-        raise Refusal(
-            f"{text!r} is neither a span of time nor a date",
-            next_step="as in  --since 10m  or  --since 2026-01-31T12:00",
-        ) from None
+    return flow.list_workflows(common, wanted, page)
 
 
 def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
@@ -333,7 +198,9 @@ def _existing(common: Common, view: "View | None", workflow_id: str) -> "Workflo
     from resumectl.publishing.store.dbos_tables import has_dbos_tables
 
     if view is not None and has_dbos_tables(view.connection, common.settings()):
-        found = workflows.list_workflows(view.connection, workflow_ids=[workflow_id])
+        found = workflows.list_workflows(
+            view.connection, workflows.WorkflowFilter(workflow_ids=[workflow_id])
+        )
         if found:
             return found[0]
     raise Refusal(f"there is no workflow {workflow_id}", next_step="resumectl list-workflows")
@@ -350,32 +217,3 @@ def _show_one(common: Common, workflow_id: str, next_step: str) -> ExitCode:
         console.show(tables.workflows_sheet([workflow], depths=[0]))
     common.say_next(next_step)
     return ExitCode.DONE
-
-
-@contextmanager
-def reading(common: Common) -> "Iterator[View | None]":
-    """The database at one moment; None where nothing has been written yet.
-
-    Looking creates no database, and changes none.
-    """
-    from resumectl.database import failures_explained, open_engine
-    from resumectl.publishing.store.migration import is_readable
-    from resumectl.publishing.store.view import viewing
-
-    settings = common.settings()
-    common.start_logging()
-    if settings.is_sqlite and not settings.sqlite_path.exists():
-        yield None
-        return
-    engine = open_engine(settings)
-    try:
-        with failures_explained(settings):
-            with engine.connect() as connection:
-                is_there = is_readable(connection)
-            if not is_there:
-                yield None
-                return
-            with viewing(settings, engine) as view:
-                yield view
-    finally:
-        engine.dispose()

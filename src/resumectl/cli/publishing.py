@@ -1,65 +1,45 @@
-"""The commands that run workflows: publish, crash-after, resume, worker."""
+"""Declare the commands that run workflows: publish, crash-after, resume, worker."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from resumectl.cli.common import Common, command, ends_in_order
-from resumectl.cli.help import COMMAND, CRASH, DELIVERY, MESSAGES, PUBLISH, option
-from resumectl.cli.request import DEFAULT_COUNT, DEFAULT_NAME, read_request
+from resumectl.cli.help import COMMAND, CRASH, DELIVERY, PUBLISH, option
+from resumectl.cli.request import BatchOptions, read_request
 from resumectl.errors import ExitCode
-from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
 
-Name = Annotated[str, option(group=MESSAGES, metavar="NAME", help="Name of the publisher.")]
-Count = Annotated[
-    int | None,
-    option(
-        group=MESSAGES,
-        metavar="N",
-        help=f"Number of generated messages. [default: {DEFAULT_COUNT}]",
-    ),
-]
-From = Annotated[
-    str | None,
-    option(
-        "--from",
-        group=MESSAGES,
-        metavar="FILE",
-        help="Read the messages from a file, one per line; - for standard input.",
-    ),
-]
-BatchId = Annotated[
-    str | None,
-    option(
-        "--id",
-        group=MESSAGES,
-        metavar="ID",
-        help="Id of the batch. [default: the name and the next free number, as in alpha-1]",
-    ),
-]
-GuaranteeName = Annotated[
-    str,
-    option(
-        group=DELIVERY,
-        metavar="GUARANTEE",
-        help="Delivery guarantee: exactly-once, idempotent, at-least-once or at-most-once.",
-    ),
-]
-Concurrency = Annotated[
-    int | None,
-    option(
-        group=DELIVERY,
-        metavar="N",
-        help=f"Maximum number of messages in progress per process. [default: {DEFAULT_CONCURRENCY}]",
-    ),
-]
-Delay = Annotated[
-    float, option(group=DELIVERY, metavar="SECONDS", help="Duration of each delivery, in seconds.")
-]
+
+@dataclass(frozen=True, slots=True)
+class CrashOptions:
+    """When and how the process is killed."""
+
+    when: Annotated[
+        str,
+        option(
+            group=CRASH,
+            metavar="WHEN",
+            help="Moment of the kill: before-delivery, after-delivery or after-checkpoint.",
+        ),
+    ] = "after-delivery"
+    signal_name: Annotated[
+        str | None,
+        option(
+            "--signal",
+            group=CRASH,
+            metavar="KILL|TERM",
+            help="Signal that ends the process. [default: KILL]",
+        ),
+    ] = None
+    by_exit: Annotated[
+        bool,
+        option("--exit", group=CRASH, help="End the process by os._exit instead of a signal."),
+    ] = False
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add these commands to the program."""
     command(
         app, "publish", publish, group=PUBLISH,
         example=(
@@ -80,13 +60,7 @@ def add_to(app: typer.Typer) -> None:
 
 def publish(
     common: Common,
-    name: Name = DEFAULT_NAME,
-    count: Count = None,
-    from_file: From = None,
-    batch_id: BatchId = None,
-    guarantee: GuaranteeName = "exactly-once",
-    concurrency: Concurrency = None,
-    delay: Delay = 0.0,
+    batch: BatchOptions,
     detach: Annotated[
         bool,
         option("--detach", group=DELIVERY, help="Enqueue the batch and exit; workers deliver it."),
@@ -95,7 +69,7 @@ def publish(
     """Publish a batch through a durable workflow."""
     from resumectl.cli.flows import publish as flow
 
-    request = read_request(common, name, count, from_file, batch_id, guarantee, concurrency, delay)
+    request = read_request(common, batch)
     with ends_in_order():
         return flow.publish(common, request, detach=detach)
 
@@ -103,34 +77,8 @@ def publish(
 def crash_after(
     common: Common,
     n: Annotated[int, typer.Argument(metavar="N", help="Number of the delivery at which to kill.")],
-    name: Name = DEFAULT_NAME,
-    count: Count = None,
-    from_file: From = None,
-    batch_id: BatchId = None,
-    guarantee: GuaranteeName = "exactly-once",
-    concurrency: Concurrency = None,
-    delay: Delay = 0.0,
-    when: Annotated[
-        str,
-        option(
-            group=CRASH,
-            metavar="WHEN",
-            help="Moment of the kill: before-delivery, after-delivery or after-checkpoint.",
-        ),
-    ] = "after-delivery",
-    signal_name: Annotated[
-        str | None,
-        option(
-            "--signal",
-            group=CRASH,
-            metavar="KILL|TERM",
-            help="Signal that ends the process. [default: KILL]",
-        ),
-    ] = None,
-    by_exit: Annotated[
-        bool,
-        option("--exit", group=CRASH, help="End the process by os._exit instead of a signal."),
-    ] = False,
+    batch: BatchOptions,
+    crash: CrashOptions,
 ) -> ExitCode:
     """Publish a batch and kill the process at the N-th delivery.
 
@@ -138,8 +86,8 @@ def crash_after(
     """
     from resumectl.cli.flows import crash_after as flow
 
-    request = read_request(common, name, count, from_file, batch_id, guarantee, concurrency, delay)
-    how = flow.how_to_crash(when=when, signal_name=signal_name, by_exit=by_exit)
+    request = read_request(common, batch)
+    how = flow.how_to_crash(when=crash.when, signal_name=crash.signal_name, by_exit=crash.by_exit)
     return flow.crash_after(common, request, n, how)
 
 

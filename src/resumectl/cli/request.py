@@ -1,12 +1,14 @@
-"""What a user asks to be published, checked before the database is opened."""
+"""Declare what a user asks to be published, and check it before the database is opened."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from resumectl.cli.common import Common
+from resumectl.cli.help import DELIVERY, MESSAGES, option
 from resumectl.errors import Refusal
+from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
 from resumectl.text import counted
 
 if TYPE_CHECKING:
@@ -20,8 +22,64 @@ DELAY_MAX_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """The messages of a batch, and how they are delivered."""
+
+    name: Annotated[str, option(group=MESSAGES, metavar="NAME", help="Name of the publisher.")] = (
+        DEFAULT_NAME
+    )
+    count: Annotated[
+        int | None,
+        option(
+            group=MESSAGES,
+            metavar="N",
+            help=f"Number of generated messages. [default: {DEFAULT_COUNT}]",
+        ),
+    ] = None
+    from_file: Annotated[
+        str | None,
+        option(
+            "--from",
+            group=MESSAGES,
+            metavar="FILE",
+            help="Read the messages from a file, one per line; - for standard input.",
+        ),
+    ] = None
+    batch_id: Annotated[
+        str | None,
+        option(
+            "--id",
+            group=MESSAGES,
+            metavar="ID",
+            help="Id of the batch. [default: the name and the next free number, as in alpha-1]",
+        ),
+    ] = None
+    guarantee: Annotated[
+        str,
+        option(
+            group=DELIVERY,
+            metavar="GUARANTEE",
+            help="Delivery guarantee: exactly-once, idempotent, at-least-once or at-most-once.",
+        ),
+    ] = "exactly-once"
+    concurrency: Annotated[
+        int | None,
+        option(
+            group=DELIVERY,
+            metavar="N",
+            help="Maximum number of messages in progress per process."
+            f" [default: {DEFAULT_CONCURRENCY}]",
+        ),
+    ] = None
+    delay: Annotated[
+        float,
+        option(group=DELIVERY, metavar="SECONDS", help="Duration of each delivery, in seconds."),
+    ] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One batch to be published, and how."""
+    """One batch to be published, checked."""
 
     name: str
     bodies: list[Any]
@@ -30,8 +88,8 @@ class Request:
     concurrency: int | None
     delay_s: float
 
-    def write_down(self, connection: "sa.Connection") -> "Batch":
-        """Put the batch into the database, in the connection's transaction."""
+    def store(self, connection: "sa.Connection") -> "Batch":
+        """Store the batch in the connection's transaction."""
         from resumectl.publishing.store import batches
 
         return batches.create(
@@ -44,48 +102,57 @@ class Request:
         )
 
 
-def read_request(
-    common: Common,
-    name: str,
-    count: int | None,
-    from_file: str | None,
-    batch_id: str | None,
-    guarantee: str,
-    concurrency: int | None,
-    delay_s: float,
-) -> Request:
-    """The request that the options make.
+def read_request(common: Common, options: BatchOptions) -> Request:
+    """Return the request that the options make.
+
+    Args:
+        common: The options of every command.
+        options: The batch, as it was typed.
 
     Raises:
-        Refusal: One of them cannot be carried out.
+        Refusal: An option cannot be carried out.
     """
-    from resumectl.publishing.store import batches, limits
+    from resumectl.publishing.store import limits
     from resumectl.publishing.store.state import Guarantee
 
-    limits.checked_name(name)
-    if batch_id is not None:
-        limits.checked_id(batch_id)
-    if guarantee not in set(Guarantee):
+    limits.checked_name(options.name)
+    if options.batch_id is not None:
+        limits.checked_id(options.batch_id)
+    if options.guarantee not in set(Guarantee):
         raise Refusal(
-            f"the guarantee {guarantee!r} is unknown", next_step=f"one of {', '.join(Guarantee)}"
+            f"unknown guarantee {options.guarantee!r}", next_step=f"one of {', '.join(Guarantee)}"
         )
-    limits.checked_concurrency(concurrency)
-    if not 0 <= delay_s <= DELAY_MAX_S:  # refuses nan, too
+    limits.checked_concurrency(options.concurrency)
+    if not 0 <= options.delay <= DELAY_MAX_S:  # refuses nan, too
         raise Refusal(
-            f"the delay {delay_s} is not 0 to {DELAY_MAX_S} seconds", next_step="as in  --delay 0.5"
+            f"the delay {options.delay} is not 0 to {DELAY_MAX_S} seconds",
+            next_step="as in  --delay 0.5",
         )
-    if count is not None and from_file is not None:
+    return Request(
+        name=options.name,
+        bodies=_bodies(common, options),
+        batch_id=options.batch_id,
+        guarantee=options.guarantee,
+        concurrency=options.concurrency,
+        delay_s=options.delay,
+    )
+
+
+def _bodies(common: Common, options: BatchOptions) -> list[Any]:
+    """Return the messages: generated, or read from the file."""
+    from resumectl.publishing.store import batches
+
+    if options.from_file is None:
+        return batches.generated(DEFAULT_COUNT if options.count is None else options.count)
+    if options.count is not None:
         raise Refusal(
             "--count and --from exclude each other",
             next_step="leave one out: a file has as many messages as lines",
         )
-    if from_file is None:
-        bodies = batches.generated(DEFAULT_COUNT if count is None else count)
-    else:
-        bodies, blank = _read(from_file)
-        if blank:
-            common.say(f"{from_file}: {counted(blank, 'blank line')} passed over")
-    return Request(name, bodies, batch_id, guarantee, concurrency, delay_s)
+    bodies, blank = _read(options.from_file)
+    if blank:
+        common.say(f"{options.from_file}: {counted(blank, 'blank line')} skipped")
+    return bodies
 
 
 def _read(from_file: str) -> tuple[list[Any], int]:

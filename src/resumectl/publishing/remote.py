@@ -6,6 +6,7 @@ Everything goes through DBOS's public client.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,18 @@ _BATCHES_AT_A_TIME = 4
 # A detached batch may wait for half a second; a poll costs every process that publishes 3 ms.
 _BATCH_POLL_S = 0.5
 _IDS_A_CALL = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCall:
+    """A workflow to be enqueued: its names as DBOS registers them, and its arguments."""
+
+    queue_name: str
+    workflow_id: str
+    workflow_name: str
+    class_name: str
+    arguments: tuple[Any, ...]
+    instance_name: str | None = None  # None for a class method
 
 
 @contextmanager
@@ -90,9 +103,7 @@ def set_concurrency(settings: Settings, concurrency: int) -> None:
 def enqueue(settings: Settings, connection: sa.Connection, batch: Batch) -> None:
     """Leave a batch to the workers; it is theirs when the connection's transaction commits."""
     order = Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s)
-    enqueue_call(
-        settings,
-        connection,
+    call = WorkflowCall(
         queue_name=BATCH_QUEUE_NAME,
         workflow_id=batch.id,
         workflow_name=Publisher.publish_batch.__qualname__,
@@ -100,31 +111,28 @@ def enqueue(settings: Settings, connection: sa.Connection, batch: Batch) -> None
         instance_name=batch.publisher,
         arguments=(order,),
     )
+    enqueue_call(settings, connection, call)
 
 
-def enqueue_call(
-    settings: Settings,
-    connection: sa.Connection,
-    *,
-    queue_name: str,
-    workflow_id: str,
-    workflow_name: str,
-    class_name: str,
-    instance_name: str | None = None,
-    arguments: Sequence[Any],
-) -> None:
-    """Enqueue a workflow as part of a transaction, under the application version at hand."""
+def enqueue_call(settings: Settings, connection: sa.Connection, call: WorkflowCall) -> None:
+    """Enqueue a workflow as part of a transaction, under the application version at hand.
+
+    Args:
+        settings: Settings that name the database.
+        connection: Connection whose transaction enqueues the workflow.
+        call: The workflow, its queue and its arguments.
+    """
     options: Any = {
-        "workflow_name": workflow_name,
-        "queue_name": queue_name,
-        "workflow_id": workflow_id,
-        "class_name": class_name,
+        "workflow_name": call.workflow_name,
+        "queue_name": call.queue_name,
+        "workflow_id": call.workflow_id,
+        "class_name": call.class_name,
         "app_version": settings.app_version,
     }
-    if instance_name is not None:
-        options["instance_name"] = instance_name
+    if call.instance_name is not None:
+        options["instance_name"] = call.instance_name
     with client(settings) as dbos_client:
-        dbos_client.enqueue_in_transaction(connection, options, *arguments)
+        dbos_client.enqueue_in_transaction(connection, options, *call.arguments)
 
 
 def requeue(settings: Settings, left: Sequence[tuple[str, str | None]]) -> None:

@@ -43,6 +43,7 @@ from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.publishing.store.models import processes, publishers
 from resumectl.publishing.store.processes import RESET, ExecutorLocks, executor_locks
 from resumectl.publishing.store.state import Guarantee
+from resumectl.publishing.store.workflows import WorkflowFilter
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
 from resumectl.storage.disk_errors import is_storage_failure
@@ -371,7 +372,7 @@ class Runtime:
     def revive(self, workflow_ids: Sequence[str]) -> None:
         """Begin again what was cancelled or dead-lettered, messages within the queue's limit."""
         with snapshot(self.engine) as connection:
-            found = workflows.list_workflows(connection, workflow_ids=workflow_ids)
+            found = workflows.list_workflows(connection, WorkflowFilter(workflow_ids=workflow_ids))
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
         for workflow in found:
             is_batch = workflow.name == Publisher.publish_batch.__qualname__

@@ -56,15 +56,14 @@ def begin(
     sweep_id = store.begin(connection, spec, baselines=baselines)
     first_round = every if spec.crashes > 1 else chosen(spec, every)
     store.plan(connection, sweep_id, 1, first_round, crash_points=len(every))
-    remote.enqueue_call(
-        settings,
-        connection,
+    call = remote.WorkflowCall(
         queue_name=workflow_id_of(sweep_id),
         workflow_id=workflow_id_of(sweep_id),
         workflow_name=Sweep.run.__qualname__,
         class_name=SWEEP_CLASS,
         arguments=(sweep_id, spec.crashes),
     )
+    remote.enqueue_call(settings, connection, call)
     return sweep_id
 
 

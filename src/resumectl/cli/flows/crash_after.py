@@ -76,7 +76,7 @@ def crash_after(common: Common, request: Request, n: int, how: HowToCrash) -> Ex
         before = look_around(settings, engine)
         _refuse_if_not_alone(settings, engine)
         with engine.begin() as connection:
-            batch = request.write_down(connection)
+            batch = request.store(connection)
         if not batch.is_new:
             raise Refusal(
                 f"the batch {batch.id} has been published before",

@@ -11,6 +11,7 @@ from resumectl.publishing.store import records, takeover, workflows
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
 from resumectl.publishing.store.migration import ensure_own, is_migrated
 from resumectl.publishing.store.view import viewing
+from resumectl.publishing.store.workflows import WorkflowFilter
 from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, machine
 from resumectl.report.sheet import Sheet, sentences, words
@@ -98,8 +99,8 @@ def _look(settings: Settings) -> list[Finding]:
             status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
             # A batch comes with its messages, so it is the one to name.
             dead_lettered = workflows.list_workflows(
-                connection, status=status, limit=1, roots_only=True
-            ) or workflows.list_workflows(connection, status=status, limit=1)
+                connection, WorkflowFilter(status=status, roots_only=True), limit=1
+            ) or workflows.list_workflows(connection, WorkflowFilter(status=status), limit=1)
     except sa.exc.SQLAlchemyError as error:
         raise explain(error, settings) from error
     finally:

@@ -37,7 +37,7 @@ def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
         if detach:
             return _leave_to_workers(common, request, engine)
         with engine.begin() as connection:
-            batch = request.write_down(connection)
+            batch = request.store(connection)
         before = look_around(settings, engine)
         _refuse_if_out_of_reach(batch, before)
     resumed = [each for each in before.batches if each != batch.id]
@@ -120,7 +120,7 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
     if request.concurrency is not None:
         remote.set_concurrency(settings, request.concurrency)
     with engine.begin() as connection:
-        batch = request.write_down(connection)
+        batch = request.store(connection)
         if not _was_started(connection, batch):
             remote.enqueue(settings, connection, batch)
     common.say(common.retyped(f"enqueued {batch.id}; it is delivered by  resumectl worker"))

@@ -15,7 +15,7 @@ from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.publishing.store.state import State, broken_promises
 from resumectl.publishing.store.takeover import Survey
 from resumectl.publishing.store.view import View, viewing
-from resumectl.publishing.store.workflows import WorkflowSeen
+from resumectl.publishing.store.workflows import WorkflowFilter, WorkflowSeen
 from resumectl.report import console, machine
 from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
@@ -85,8 +85,8 @@ def _named(view: View, settings: Settings, ids: Sequence[str]) -> list[WorkflowS
     found: list[WorkflowSeen] = []
     children: list[WorkflowSeen] = []
     if has_dbos_tables(view.connection, settings):
-        found = workflows.list_workflows(view.connection, workflow_ids=ids)
-        children = workflows.list_workflows(view.connection, parents=ids)
+        found = workflows.list_workflows(view.connection, WorkflowFilter(workflow_ids=ids))
+        children = workflows.list_workflows(view.connection, WorkflowFilter(parents=ids))
     missing = [each for each in ids if each not in {w.id for w in found}]
     if missing:
         raise _no_workflow(missing[0])

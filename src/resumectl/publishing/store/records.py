@@ -8,7 +8,7 @@ to keep in step, and none to contend for.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +75,10 @@ def read_state(
     """Count what survived.
 
     Args:
-        view: Of a database with resumectl's tables.
-        settings: Where it is.
-        name: Only this publisher.
-        batch_ids: Only these batches.
+        view: View of a database with resumectl's tables.
+        settings: Settings that name the database.
+        name: Name of the only publisher to read; None for all.
+        batch_ids: Ids of the only batches to read; None for all.
     """
     connection = view.connection
     query = sa.select(batches).order_by(batches.c.created_at_ms, batches.c.id)
@@ -87,49 +87,10 @@ def read_state(
     if batch_ids is not None:
         query = query.where(batches.c.id.in_(batch_ids))
     rows = connection.execute(query).all()
-    ids = [row.id for row in rows]
-    narrow = name is not None or batch_ids is not None
-    counted = _deliveries_by_batch(connection, ids if narrow else None)
-    failed = failures_by_batch(connection, ids if narrow else None)
-    is_there = has_dbos_tables(connection, settings)
-    status = _status_by_batch(connection) if is_there else {}
-    for row in rows:
-        was_started = row.id in counted or row.id in failed
-        status.setdefault(row.id, DELETED if was_started else NOT_STARTED)
-    lacking = _lacking(rows, counted)
-    if is_there:
-        active = unfinished.active_workflows(connection)
-        undelivered = unfinished.undelivered(connection, list(lacking), active)
-    else:
-        active, undelivered = {}, {each: {None: number} for each, number in lacking.items()}
-    left = Left.by_batch(status, undelivered, active)
+    is_narrow = name is not None or batch_ids is not None
     states: defaultdict[str, list[BatchState]] = defaultdict(list)
-    for row in rows:
-        delivered, total, ignored = counted.get(row.id, (0, 0, 0))
-        found = failed.get(row.id, [])
-        rest = left.get(row.id, Left())
-        counts = Counts(
-            expected=row.expected,
-            delivered=delivered,
-            repeated=total - delivered,
-            missing=rest.missing,
-            failed=len(found),
-            pending=rest.pending,
-            ignored=ignored,
-            cancelled=rest.cancelled,
-            unfinished=active.get(row.id, Active()).workflows,
-        )
-        states[row.publisher].append(
-            BatchState(
-                id=row.id,
-                publisher=row.publisher,
-                guarantee=row.guarantee,
-                status=status[row.id],
-                counts=counts,
-                failures=tuple(found[:FAILURES_SHOWN_MAX]),
-                unfinished_children=active.get(row.id, Active()).children,
-            )
-        )
+    for state in _batch_states(connection, settings, rows, is_narrow=is_narrow):
+        states[state.publisher].append(state)
     counters = _counters_by_publisher(view)
     if batch_ids is not None:
         names = sorted(states)
@@ -147,6 +108,58 @@ def read_state(
             for each in names
         )
     )
+
+
+def _batch_states(
+    connection: Snapshot, settings: Settings, rows: Sequence[Any], *, is_narrow: bool
+) -> Iterator[BatchState]:
+    """Yield the state of each batch.
+
+    Args:
+        connection: Connection in a snapshot.
+        settings: Settings that name the database.
+        rows: Rows of the table `batches`.
+        is_narrow: Whether other batches exist that are not among the rows.
+    """
+    ids = [row.id for row in rows] if is_narrow else None
+    delivered = _deliveries_by_batch(connection, ids)
+    failed = failures_by_batch(connection, ids)
+    is_there = has_dbos_tables(connection, settings)
+    status = _status_by_batch(connection) if is_there else {}
+    for row in rows:
+        was_started = row.id in delivered or row.id in failed
+        status.setdefault(row.id, DELETED if was_started else NOT_STARTED)
+    lacking = _lacking(rows, delivered)
+    active = unfinished.active_workflows(connection) if is_there else {}
+    if is_there:
+        undelivered = unfinished.undelivered(connection, list(lacking), active)
+    else:
+        undelivered = {each: {None: number} for each, number in lacking.items()}
+    left = Left.by_batch(status, undelivered, active)
+    for row in rows:
+        distinct, total, ignored = delivered.get(row.id, (0, 0, 0))
+        errors = failed.get(row.id, [])
+        rest = left.get(row.id, Left())
+        running = active.get(row.id, Active())
+        yield BatchState(
+            id=row.id,
+            publisher=row.publisher,
+            guarantee=row.guarantee,
+            status=status[row.id],
+            counts=Counts(
+                expected=row.expected,
+                delivered=distinct,
+                repeated=total - distinct,
+                missing=rest.missing,
+                failed=len(errors),
+                pending=rest.pending,
+                ignored=ignored,
+                cancelled=rest.cancelled,
+                unfinished=running.workflows,
+            ),
+            failures=tuple(errors[:FAILURES_SHOWN_MAX]),
+            unfinished_children=running.children,
+        )
 
 
 def _lacking(rows: Sequence[Any], counted: Mapping[str, tuple[int, int, int]]) -> dict[str, int]:

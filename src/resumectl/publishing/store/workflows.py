@@ -4,7 +4,7 @@ What DBOS does not record, as why a message failed and who delivered it, is aske
 resumectl's own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -181,32 +181,64 @@ class WorkflowSeen:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowFilter:
+    """Conditions on workflows, all of which must hold; None is no condition.
+
+    Attributes:
+        workflow_ids: Ids of the workflows.
+        parents: Ids of the workflows that started them.
+        status: Status, as DBOS spells it.
+        name: Part of the name of the workflow's function.
+        publisher: Name of the publisher.
+        since_ms: Earliest time of creation, in milliseconds of Unix time.
+        roots_only: Leave out workflows that another workflow started.
+    """
+
+    workflow_ids: Sequence[str] | None = None
+    parents: Sequence[str] | None = None
+    status: str | None = None
+    name: str | None = None
+    publisher: str | None = None
+    since_ms: int | None = None
+    roots_only: bool = False
+
+    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+        """Yield the SQL conditions."""
+        if self.workflow_ids is not None:
+            yield _ws.workflow_uuid.in_(self.workflow_ids)
+        if self.parents is not None:
+            yield _ws.parent_workflow_id.in_(self.parents)
+        if self.status is not None:
+            yield _ws.status == self.status
+        if self.name is not None:
+            yield _ws.name.contains(self.name, autoescape=True)
+        if self.publisher is not None:
+            yield _ws.config_name == self.publisher
+            yield _ws.class_name == PUBLISHER_CLASS
+        if self.roots_only:
+            yield _ws.parent_workflow_id.is_(None)
+        if self.since_ms is not None:
+            yield _ws.created_at >= self.since_ms
+
+
+_ALL = WorkflowFilter()
+
+
 def list_workflows(
     connection: Snapshot,
+    wanted: WorkflowFilter = _ALL,
     *,
-    workflow_ids: Sequence[str] | None = None,
-    parents: Sequence[str] | None = None,
-    status: str | None = None,
-    name: str | None = None,
-    publisher: str | None = None,
-    since_ms: int | None = None,
     limit: int | None = None,
     offset: int = 0,
-    roots_only: bool = False,
 ) -> list[WorkflowSeen]:
     """Return workflows, newest first; those of the same time by the natural order of their ids.
 
     Args:
-        connection: To a database with DBOS's tables.
-        workflow_ids: Only these.
-        parents: Only children of these.
-        status: Only with this status, as DBOS spells it.
-        name: Only with this in the function's name.
-        publisher: Only this publisher's.
-        since_ms: Only created at or after this Unix time, in milliseconds.
-        limit: At most so many; None for all.
-        offset: After so many.
-        roots_only: Only those that no other workflow started.
+        connection: Connection to a database with DBOS's tables, in a snapshot.
+        wanted: Conditions on the workflows.
+        limit: Maximum number of workflows; None for all.
+        offset: Number of workflows to skip.
     """
     query = sa.select(
         _ws.workflow_uuid,
@@ -222,29 +254,20 @@ def list_workflows(
         _ws.completed_at,
         _ws.parent_workflow_id,
     ).order_by(
-        # Many are created at the same time, as the clock of the database tells it: SQLite before
-        # 3.42 knows seconds. Sorting by id among these costs little: there is an index on the
-        # time, so that only the rows of the same time are sorted, page by page. The id itself
-        # comes last: without a total order, a row could be on two pages or on none.
+        # Many workflows have the same time of creation: SQLite before 3.42 knows whole seconds.
+        # Sorting by id among these costs little. The time has an index, and only the rows of one
+        # time are sorted, page by page. The id itself comes last: without a total order, a row
+        # could be on two pages or on none.
         _ws.created_at.desc(),
         natural_order(connection, _ws.workflow_uuid).desc(),
         _ws.workflow_uuid.desc(),
     )
-    if workflow_ids is not None:
-        query = query.where(_ws.workflow_uuid.in_(workflow_ids))
-    if parents is not None:
-        query = query.where(_ws.parent_workflow_id.in_(parents))
-    if status is not None:
-        query = query.where(_ws.status == status)
-    if name is not None:
-        query = query.where(_ws.name.contains(name, autoescape=True))
-    if publisher is not None:
-        query = query.where(_ws.config_name == publisher, _ws.class_name == PUBLISHER_CLASS)
-    if roots_only:
-        query = query.where(_ws.parent_workflow_id.is_(None))
-    if since_ms is not None:
-        query = query.where(_ws.created_at >= since_ms)
-    rows = connection.execute(query.limit(limit).offset(offset)).all()
+    query = query.where(*wanted.conditions())
+    return _with_details(connection, connection.execute(query.limit(limit).offset(offset)).all())
+
+
+def _with_details(connection: Snapshot, rows: Sequence[Any]) -> list[WorkflowSeen]:
+    """Return rows of workflows with what other tables say of each."""
     steps = recorded_steps(connection, [row.workflow_uuid for row in rows])
     errors = _errors_by_workflow(connection, rows)
     unfinished_children = _unfinished_children(connection)
