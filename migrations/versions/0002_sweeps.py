@@ -1,4 +1,4 @@
-"""Sweeps and their trials: what the lab observed, kept to be judged again."""
+"""Sweeps and their trials, stored to be judged again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,8 +14,8 @@ def upgrade() -> None:
     op.create_table(
         "sweeps",
         sa.Column("id", row_id, nullable=False, autoincrement=True),
-        sa.Column("scenario", sa.Text, nullable=False),
-        sa.Column("specification", sa.JSON, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.Column("spec", sa.JSON, nullable=False),
         sa.Column("started_at_ms", sa.BigInteger, nullable=False),
         sa.Column("crash_points", sa.Integer, nullable=False),
         sa.Column("seconds", sa.Float),

@@ -1,4 +1,4 @@
-"""`python -m resumectl`, the same as the command `resumectl`."""
+"""Run resumectl as `python -m resumectl`."""
 
 from resumectl.cli import main
 

@@ -1,7 +1,6 @@
-"""Open the database that Settings names, and say in two parts what is wrong when it fails.
+"""Open the database that the settings name, and turn its errors into refusals.
 
-The only place where engines are made and where driver errors become refusals. Imports
-sqlalchemy, not dbos.
+No other module makes engines or interprets driver errors. Imports sqlalchemy, not dbos.
 """
 
 import errno
@@ -19,39 +18,38 @@ from resumectl.storage.sqlite import SQLITE_POOL_SIZE, set_up_sqlite
 
 # The schema under which DBOS's tables are named in code; the engine translates it.
 DBOS_SCHEMA_KEY = "dbos"
-SCHEMA = "resumectl"  # PostgreSQL; SQLite has no schemas, and the tables stand beside DBOS's
+SCHEMA = "resumectl"  # PostgreSQL only; SQLite has no schemas, and its tables stand beside DBOS's
 CONNECT_TIMEOUT_S = 10
 # A statement takes a bounded number of parameters (SQLite: 32,766).
 _PARAMETERS_MAX = 10_000
 
 # A connection inside `snapshot`. A function that runs more than one statement and compares what
-# they return asks for this type, so that the type checker finds a caller without a snapshot.
+# they return asks for this type, and the type checker finds a caller without a snapshot.
 Snapshot = NewType("Snapshot", sa.Connection)
 
 
 def open_engine(settings: Settings) -> sa.Engine:
-    """An engine on resumectl's tables; connects to nothing yet.
+    """Return an engine for resumectl's tables; it opens no connection yet.
+
+    Unqualified tables are resumectl's. On SQLite the engine serialises its writers as DBOS's own
+    engines do, and neither sees "database is locked".
 
     Args:
-        settings: Where the database is.
-
-    Returns:
-        An engine whose unqualified tables are resumectl's, and which serialises its writers
-        on SQLite as DBOS's own engines do, so that neither sees "database is locked".
+        settings: Settings that name the database.
     """
     if not settings.is_sqlite:
         engine = sa.create_engine(
             settings.url,
             pool_pre_ping=True,
-            # One for each message at work (16 at most) and a few for those that look on: what
-            # is beyond the pool's size is opened anew each time.
+            # One for each message in progress (at most 16) and a few for readers. A connection
+            # beyond the size of the pool is opened anew each time.
             pool_size=20,
             connect_args={"application_name": "resumectl", "connect_timeout": CONNECT_TIMEOUT_S},
             execution_options={
                 "schema_translate_map": {None: SCHEMA, DBOS_SCHEMA_KEY: settings.dbos_schema}
             },
         )
-        event.listen(engine, "handle_error", _tell_of_an_interrupt)
+        event.listen(engine, "handle_error", _raise_interrupt)
         return engine
     engine = sa.create_engine(
         settings.url,
@@ -63,11 +61,11 @@ def open_engine(settings: Settings) -> sa.Engine:
     return engine
 
 
-def _tell_of_an_interrupt(context: sa.ExceptionContext) -> None:
-    """Let a Ctrl-C be one, in whatever it is.
+def _raise_interrupt(context: sa.ExceptionContext) -> None:
+    """Raise the KeyboardInterrupt that an error hides.
 
-    Where it comes in the ping ahead of a query, SQLAlchemy (2.1.9) may fail to put psycopg's
-    autocommit back, and raises that instead: 302 of 6,000 that came at the beginning of short ones.
+    If Ctrl-C arrives in the ping before a query, SQLAlchemy (2.1.9) may fail to restore psycopg's
+    autocommit and raises that error instead: 302 of 6,000 interrupts at the start of short queries.
     """
     error: BaseException | None = context.original_exception
     while error is not None:
@@ -80,16 +78,16 @@ def _tell_of_an_interrupt(context: sa.ExceptionContext) -> None:
 def snapshot(engine: sa.Engine) -> Iterator[Snapshot]:
     """Open a read transaction in which every statement sees the database of one moment.
 
-    Without it each statement sees another database: Python's SQLite driver begins a transaction
-    only before a write, and PostgreSQL's default isolation takes a new snapshot for each
-    statement. Counts and statuses that are read so do not belong together.
+    Without it each statement sees another state: Python's SQLite driver begins a transaction only
+    before a write, and PostgreSQL's default isolation takes a new snapshot for each statement.
+    Counts and statuses that are read that way do not belong together.
 
     The moment is that of the first statement. Writers are not blocked (write-ahead log,
-    multi-version rows). But what they write can be neither checkpointed nor vacuumed before the
-    end: read what is needed, leave, and only then compute and print.
+    multi-version rows). But until the end, what they write can be neither checkpointed nor
+    vacuumed. Read what is needed, leave, and only then compute and print.
 
     Args:
-        engine: From `open_engine`.
+        engine: Engine that `open_engine` returned.
     """
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -103,7 +101,7 @@ def snapshot(engine: sa.Engine) -> Iterator[Snapshot]:
 
 @contextmanager
 def failures_explained(settings: Settings) -> Iterator[None]:
-    """Turn what a driver or the operating system raises into a refusal with a next step."""
+    """Turn errors of a driver or of the operating system into refusals with a next step."""
     try:
         yield
     except Refusal:
@@ -113,11 +111,11 @@ def failures_explained(settings: Settings) -> Iterator[None]:
 
 
 def explain(error: BaseException, settings: Settings) -> Refusal:
-    """What a database or system error means to the user.
+    """Return the refusal for an error of the database or of the operating system.
 
     Args:
-        error: What was raised; its driver error (`orig`) is looked at where it has one.
-        settings: Which database it was; its password never appears in the result.
+        error: The exception; its driver error (`orig`) is used if it has one.
+        settings: Settings that name the database; the refusal never contains its password.
     """
     if isinstance(error, OSError) and not isinstance(error, DBAPIError):
         where = f" {error.filename}" if error.filename else ""
@@ -135,10 +133,10 @@ _SQLITE_FAILURES = (
     ("unable to open database file", "the directory must exist and be writable"),
     ("readonly database", "make the file and its directory writable"),
     ("not a database", "name another file with --db-url, or move this one away"),
-    ("malformed", "restore it from a backup, or move it away and begin anew"),
-    ("full", "free some space; nothing is half-written: resumectl resume  goes on"),
-    ("disk I/O error", "check the disk; then  resumectl resume  goes on"),
-    ("locked", "another program holds the file; end it, or try again"),
+    ("malformed", "restore it from a backup, or move it away and start again"),
+    ("full", "free some space, then  resumectl resume  (nothing is half-written)"),
+    ("disk I/O error", "check the disk, then  resumectl resume"),
+    ("locked", "another program has locked the file; end it, or try again"),
 )
 
 
@@ -153,7 +151,7 @@ _POSTGRESQL_FAILURES = {
     "28000": "correct the user in the URL, or the server's pg_hba.conf",
     "3D000": "create it (createdb), or name another database in the URL",
     "42501": "as a role that may:  resumectl migrate --grant-to ROLE --db-url URL",
-    "53100": "free some space on the server; then  resumectl resume  goes on",
+    "53100": "free some space on the server, then  resumectl resume",
 }
 
 
@@ -175,5 +173,5 @@ def _explain_postgresql(original: Any, reason: str, settings: Settings) -> Refus
 
 
 def in_parts(items: Sequence[Any]) -> list[Sequence[Any]]:
-    """The items, in parts that a statement can take as its parameters."""
+    """Split the items into parts that fit into the parameters of one statement."""
     return [items[i : i + _PARAMETERS_MAX] for i in range(0, len(items), _PARAMETERS_MAX)]

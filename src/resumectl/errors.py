@@ -1,7 +1,7 @@
-"""Refusals with a next step, and the exit codes, written once.
+"""Define the errors that a user can correct, and the exit codes.
 
-Every error that a user can cause or mend is a `Refusal`: what is wrong, and what to
-type next. Anything else that reaches the command line is a defect of resumectl.
+Every error that a user can cause or correct is a `Refusal`: it states the fact and the next step.
+Any other exception that reaches the command line is a defect of resumectl.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,13 @@ from typing import Any
 
 
 class ExitCode(IntEnum):
-    """How a command ended; the help text and the README are made from this table.
+    """The result of a command; the help text and the docs are generated from this table.
 
-    One mistake has one code, wherever it is noticed. What was typed can never be carried out: 2,
-    also where only a run of the program shows it, as with a pattern that covers nothing. A program
-    or an experiment ran, and says nothing about the promises: 3. The same command line may succeed
-    once the database, the disk or the machine is in order, or with more time: 4.
+    One mistake has one code, wherever it is noticed. Code 2: this command line can never be
+    carried out, even if only a run of the program shows it, as for a pattern that matches nothing.
+    Code 3: a program or an experiment ran and says nothing about the promises. Code 4: the same
+    command line may succeed once the database, the disk or the machine is in order, or with more
+    time.
     """
 
     meaning: str
@@ -29,8 +30,8 @@ class ExitCode(IntEnum):
     DONE = 0, "done; what was checked was kept"
     PROMISE_BROKEN = 1, "a promise was broken"
     REFUSED = 2, "the command line cannot be carried out"
-    NOTHING_PROVED = 3, "nothing was proved: it did not run, or was not killed"
-    MACHINE_FAILED = 4, "the database or the machine failed, or time was up"
+    NOTHING_PROVED = 3, "nothing was proved: the target did not run, or was not killed"
+    MACHINE_FAILED = 4, "the database or the machine failed, or the time was up"
     UNSTABLE = 5, "a promise was broken in some repetitions, not in all"
     INTERRUPTED = 130, "interrupted by Ctrl-C or SIGTERM"
 
@@ -39,10 +40,10 @@ class Refusal(Exception):
     """The command line cannot be carried out as it stands.
 
     Args:
-        what: What is wrong, one line, no trailing period; never holds a password.
-        next_step: What to type next.
-        document: What `--json` prints beside the two.
-        paste: Lines to be pasted, shown below the next step.
+        what: The fact, on one line, without a final period. It never contains a password.
+        next_step: The next action, usually a command line.
+        document: Further keys of the JSON document that `--json` prints.
+        paste: Lines to copy into a file, shown below the next step.
     """
 
     exit_code = ExitCode.REFUSED
@@ -64,19 +65,19 @@ class Refusal(Exception):
 
 
 class Interrupted(Refusal):
-    """The user has asked for an end; what was unfinished can be taken up again."""
+    """The user asked for an end. Unfinished work can be resumed."""
 
     exit_code = ExitCode.INTERRUPTED
     label = "interrupted"
 
 
 class NothingProved(Refusal):
-    """A program or an experiment ran, and says nothing about the promises."""
+    """A program or an experiment ran and says nothing about the promises."""
 
     exit_code = ExitCode.NOTHING_PROVED
 
 
 class MachineFailure(Refusal):
-    """The database, the disk or the machine failed, or the time was up; the command line is fine."""
+    """The database, the disk or the machine failed, or the time was up."""
 
     exit_code = ExitCode.MACHINE_FAILED

@@ -1,7 +1,7 @@
-"""Where log lines go and how they look: standard error, for people or as JSON.
+"""Send log lines to standard error, as text or as JSON.
 
-DBOS's own log joins resumectl's. A traceback is shown only under --debug, and a password
-never: both are matters of the one formatter that everything passes.
+DBOS's own log uses the same handler. One formatter sees every line: it hides passwords, and
+tracebacks unless `--debug` is given.
 """
 
 import logging
@@ -13,12 +13,12 @@ from resumectl.settings import Settings
 from resumectl.text import literal
 
 FIELDS = ("publisher", "workflow_id", "message_number", "local", "global", "process_id")
-# DBOS warns of instances made after launch; ours are made in time, see publisher.Order.
+# DBOS warns about instances made after launch. resumectl makes them in time: publisher.Order.
 _LATE_INSTANCE = "was registered after DBOS was launched"
 
 
 class LogFormat(StrEnum):
-    """How a log line looks."""
+    """The format of a log line."""
 
     TEXT = "text"
     JSON = "json"
@@ -30,9 +30,9 @@ def start_logging(
     """Send resumectl's, DBOS's and SQLAlchemy's log to standard error.
 
     Args:
-        verbose: From INFO on, one line a delivery; otherwise from WARNING on.
-        log_format: Text for people, or one JSON document a line.
-        settings: Whose password is kept out.
+        verbose: Log from INFO on, with one line for each delivery; otherwise from WARNING on.
+        log_format: Text, or one JSON document for each line.
+        settings: Settings whose passwords are hidden.
         debug: Show tracebacks.
     """
     handler = logging.StreamHandler(sys.stderr)
@@ -43,7 +43,7 @@ def start_logging(
     levels = {"resumectl": level, "dbos": level, "sqlalchemy": logging.WARNING}
     for name, its_level in levels.items():
         logger = logging.getLogger(name)
-        # A handler that is there first keeps DBOS from adding its own (3.4.0, init_logger).
+        # DBOS adds no handler of its own if there is one already (3.4.0, init_logger).
         logger.handlers[:] = [handler]
         logger.propagate = False
         logger.setLevel(its_level)
@@ -66,7 +66,7 @@ def _formatter(log_format: LogFormat, settings: Settings, debug: bool) -> loggin
 
 
 class _Guarded(logging.Formatter):
-    """Keeps passwords out of what another formatter makes, and tracebacks unless wanted."""
+    """A formatter that hides passwords and, unless wanted, tracebacks of another formatter."""
 
     def __init__(self, inner: logging.Formatter, settings: Settings, debug: bool) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Guarded(logging.Formatter):
 
 
 def _without_traceback(record: logging.LogRecord) -> str:
-    """The message, and of an error the first line of what it says."""
+    """Return the message and, for an error, the first line of the error's message."""
     message = record.getMessage()
     if record.exc_info:
         error = record.exc_info[1]
@@ -100,7 +100,7 @@ def _without_traceback(record: logging.LogRecord) -> str:
 
 
 class _TextFormatter(logging.Formatter):
-    """A line for people: the message, then the fields that it carries."""
+    """A formatter for people: the message, then the fields of the record."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {f: getattr(record, f) for f in FIELDS if hasattr(record, f)}

@@ -1,16 +1,16 @@
-"""Whether the DBOS that is installed is one that resumectl was made for; loads nothing of it."""
+"""Check that the installed release of dbos is supported, without loading it."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 from resumectl.errors import MachineFailure
 
-# As in pyproject.toml; a test holds the two against each other.
+# The same as in pyproject.toml; a test compares the two.
 REQUIREMENT = "dbos>=3.4,<4"
 _FROM, _BELOW = (3, 4), (4,)
 
 
 def dbos_release() -> str:
-    """The installed release of dbos; empty if there is none."""
+    """Return the installed release of dbos; empty if it is not installed."""
     try:
         return version("dbos")
     except PackageNotFoundError:
@@ -18,10 +18,10 @@ def dbos_release() -> str:
 
 
 def require_dbos() -> None:
-    """Refuse a release of dbos that resumectl was not made for, before a moved name fails.
+    """Refuse an unsupported release of dbos, before the import of a moved name fails.
 
     Raises:
-        MachineFailure: It is another one.
+        MachineFailure: The installed release is not supported, or dbos is not installed.
     """
     found = dbos_release()
     numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())

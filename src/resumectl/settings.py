@@ -1,9 +1,8 @@
-"""Where the database is: environment, dbos-config.yaml and flags become one frozen Settings.
+"""Resolve options, environment and dbos-config.yaml into one frozen Settings.
 
-Reads the environment and one YAML file, and opens nothing else. Parsing follows what the
-`dbos` command does with the same file, so that both find the same database. What is another
-application's is not used: its file in the working directory, nor, beside that file, the variables
-that DBOS's applications read.
+Reads the environment and one YAML file, and opens nothing else. The `dbos` command finds the same
+database in the same file. resumectl ignores the file of another application in the working
+directory and, beside such a file, the variables that DBOS's applications read.
 """
 
 import os
@@ -22,8 +21,8 @@ CONFIG_FILE_NAME = "dbos-config.yaml"
 DEFAULT_APP_NAME = "resumectl"
 DEFAULT_DATABASE_URL = "sqlite:///resumectl.sqlite"
 DEFAULT = "the default"  # as the source of a URL
-# A version of our own choosing: DBOS would hash the source of the workflows otherwise, and
-# any edit would strand what was running under the old hash (DBOS 3.4.0).
+# A fixed version. DBOS would otherwise hash the source of the workflows, and after any edit it
+# would no longer recover what ran under the old hash (DBOS 3.4.0).
 DEFAULT_APP_VERSION = "resumectl-1"
 # In order of precedence, below --db-url and above the configuration file: resumectl's own, and
 # those that an application of DBOS may read as well.
@@ -32,8 +31,8 @@ URL_VARIABLES = ("DBOS_SYSTEM_DATABASE_URL", "POSTGRES_URL")
 CONFIG_VARIABLE = "RESUMECTL_CONFIG"
 
 SUPPORTED_URLS = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-# The names under which resumectl runs; every other one is another application's. DBOS accepts
-# 3 to 256 of these characters (DBOS 3.4.0, _dbos_config.py).
+# The application names of resumectl; any other name is another application. DBOS accepts 3 to
+# 256 of these characters (DBOS 3.4.0, _dbos_config.py).
 APP_NAME_PATTERN = re.compile(r"resumectl(-[a-z0-9_-]{1,246})?")
 # An executor id also names a lock file.
 EXECUTOR_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -41,15 +40,15 @@ EXECUTOR_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a command needs to know before it opens the database."""
+    """The database and the names that a command uses, resolved from options, environment and file."""
 
     url: URL = field(repr=False)
-    url_source: str  # where the URL was read: a flag, a variable, a file, or DEFAULT
+    url_source: str  # source of the URL: an option, a variable, a file, or DEFAULT
     app_name: str = DEFAULT_APP_NAME
     app_version: str = DEFAULT_APP_VERSION
-    executor_id: str | None = None  # None: the first of local, local-2, … that nobody holds
+    executor_id: str | None = None  # None: the first free one of local, local-2, …
     dbos_schema: str = "dbos"  # PostgreSQL only
-    not_used: str = ""  # what names a database, and is another application's
+    not_used: str = ""  # sources that name a database of another application
 
     def __post_init__(self) -> None:
         """Make sure that resumectl never runs under another application's name."""
@@ -61,28 +60,28 @@ class Settings:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the database is a file, with nothing else to start."""
+        """Whether the database is an SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
     @property
     def sqlite_path(self) -> Path:
-        """The database file; only meaningful for SQLite."""
+        """The absolute path of the database file; only for SQLite."""
         return Path(self.url.database or "").absolute()
 
     @property
     def secret_url(self) -> str:
-        """The URL with its password: for drivers, never for people."""
+        """The URL with its password, for drivers; never show it."""
         return self.url.render_as_string(hide_password=False)
 
     @property
     def shown_url(self) -> str:
-        """The URL as people may see it."""
+        """The URL without its password, for people."""
         hidden = {key: "***" for key in self.url.query if "password" in key}
         return self.url.update_query_dict(hidden).render_as_string(hide_password=True)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, as it is and as a URL writes it; longest first."""
+        """The passwords in the URL, plain and percent-encoded, longest first."""
         query = [str(value) for key, value in self.url.query.items() if "password" in key]
         plain = [each for each in (self.url.password, *query) if each]
         return tuple(
@@ -90,7 +89,7 @@ class Settings:
         )
 
     def without_secrets(self, text: str) -> str:
-        """The text, each password in it replaced."""
+        """Return the text with each password replaced by `***`."""
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
@@ -105,17 +104,19 @@ class Settings:
         executor_id: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> "Settings":
-        """Find the database, the highest source first.
+        """Return the settings of this process; the first source that names a database wins.
+
+        The order is: `db_url`, the environment variables, the configuration file, the default.
 
         Args:
-            db_url: The value of `--db-url`.
-            config: The value of `--config`; must exist if given.
-            app_version: The value of `--app-version`.
-            executor_id: The value of `--executor`.
-            environ: The environment.
+            db_url: URL of the database, as `--db-url` takes it.
+            config: Configuration file, as `--config` takes it; it must exist if given.
+            app_version: Application version of this process, as `--app-version` takes it.
+            executor_id: Executor id of this process, as `--executor` takes it.
+            environ: Environment variables.
 
         Raises:
-            Refusal: A source is malformed, or names a database that is not supported.
+            Refusal: A source is malformed, or names an unsupported database.
         """
         if executor_id is not None and not EXECUTOR_ID_PATTERN.fullmatch(executor_id):
             raise Refusal(
@@ -147,7 +148,7 @@ class Settings:
         dbos_schema: str,
         environ: Mapping[str, str] = os.environ,
     ) -> "Settings":
-        """The settings that a parent process has resolved: its URL is in the environment."""
+        """Return the settings that a parent process resolved; the URL is in the environment."""
         variable = URL_VARIABLES[0]
         return cls(
             url=_parse_url(environ[variable], variable),
@@ -161,14 +162,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _ConfigFile:
-    """A configuration file of DBOS: resumectl's, or another application's."""
+    """A configuration file of DBOS, of resumectl or of another application."""
 
     path: Path
     content: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        """The application's name; empty where the file says none."""
+        """The application's name; empty if the file has none."""
         return str(self.content.get("name") or "")
 
     @property
@@ -180,12 +181,12 @@ class _ConfigFile:
         """Return the schema of DBOS's tables.
 
         Raises:
-            Refusal: The file says something else than a name.
+            Refusal: The file has a value that is not a name.
         """
         schema = self.content.get("dbos_system_schema") or "dbos"
         if not isinstance(schema, str):
             raise Refusal(
-                f"dbos_system_schema in {self.path} is no name",
+                f"dbos_system_schema in {self.path} is not a name",
                 next_step="correct it in that file",
             )
         return schema
@@ -206,20 +207,20 @@ def _find_url(
         return DEFAULT_DATABASE_URL, DEFAULT
     if file.content.get("system_database_url"):
         return str(file.content["system_database_url"]), str(file.path)
-    # What DBOS itself falls back to when its file names no database (DBOS 3.4.0).
+    # The default of DBOS itself when its file names no database (DBOS 3.4.0).
     return f"sqlite:///{file.name.replace('-', '_')}.sqlite", f"the name in {file.path}"
 
 
 def _not_used(file: _ConfigFile, environ: Mapping[str, str]) -> str:
-    """Return what would name a database if it were not another application's."""
+    """Return the sources that name a database of another application."""
     variables = [each for each in URL_VARIABLES if environ.get(each)]
     owner = f"the application {file.name[:80]}" if file.name else "an application without a name"
     return f"{' and '.join([str(file.path), *variables])}, of {owner}"
 
 
 def _parse_url(text: str, source: str) -> URL:
-    # Whatever goes wrong, the text stays out of the message: it may hold a password, and a
-    # malformed URL cannot be relied on to say where the password is.
+    # No message contains the text: it may contain a password, and in a malformed URL the place of
+    # the password is unknown.
     try:
         url = make_url(text.strip())
         backend = url.get_backend_name()
@@ -252,11 +253,11 @@ def _parse_url(text: str, source: str) -> URL:
 
 
 def _read_config(config: Path | None, environ: Mapping[str, str]) -> _ConfigFile | None:
-    """Return the configuration file; None where there is none.
+    """Return the configuration file; None if there is none.
 
     Raises:
-        Refusal: The file cannot be read; or it was named, and is not there or another
-            application's.
+        Refusal: The file cannot be read; or it was named, and is missing or belongs to another
+            application.
     """
     named = config or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     path = named or Path(CONFIG_FILE_NAME)
@@ -292,14 +293,14 @@ def _read_yaml(
             f"the configuration file {path} cannot be read: {reason}",
             next_step="correct it, or name another with --config",
         ) from None
-    import yaml  # only where there is a file to read: it costs every command 15 ms
+    import yaml  # here, and not above: the import costs 15 ms, and most commands read no file
 
-    # ${NAME} is the environment's, or nothing: as DBOS does it (DBOS 3.4.0, load_config).
+    # ${NAME} becomes the variable's value, or nothing, as in DBOS (DBOS 3.4.0, load_config).
     text = re.sub(r"\$\{([^}]+)\}", lambda match: environ.get(match[1], ""), text)
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # The error's own text quotes the file, which may hold a password.
+        # The error's own text quotes the file, which may contain a password.
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise Refusal(

@@ -1,9 +1,9 @@
-"""The statuses of a workflow, as DBOS 3.4.0 spells them."""
+"""List the statuses of a workflow, as DBOS 3.4.0 spells them."""
 
 SUCCESS = "SUCCESS"
 CANCELLED = "CANCELLED"
 UNFINISHED = ("PENDING", "ENQUEUED", "DELAYED")
 ENDED = (SUCCESS, "ERROR", CANCELLED, "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 STATUSES = (*UNFINISHED, *ENDED)
-# What an ordinary recovery leaves alone, and a resume by id takes up again.
+# Recovery leaves these alone; a resume by id takes them up again.
 RESUMABLE_BY_ID = (CANCELLED, "MAX_RECOVERY_ATTEMPTS_EXCEEDED")

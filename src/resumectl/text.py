@@ -1,21 +1,21 @@
-"""Text from outside, made harmless for a terminal; times, as people read them. Pure."""
+"""Escape text from outside for a terminal, and format numbers and times. Pure."""
 
 import re
 import unicodedata
 from datetime import datetime
 from shlex import quote
 
-# Categories that a terminal acts upon or hides: controls, formats (among them those that turn
-# the direction of text), surrogates, line and paragraph separators.
+# Categories that a terminal interprets or hides: controls, formats (some of which change the
+# direction of text), surrogates, line and paragraph separators.
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-NUMBER_DIGITS = 20  # as many as the largest number of 64 bits has
+NUMBER_DIGITS = 20  # the digits of the largest 64-bit number
 _NUMBER = re.compile("[0-9]+")
 
 
 def literal(value: object) -> str:
-    """The text as it is, with what a terminal would act upon written out, as in \\x1b."""
+    """Return the text with each control character escaped, as in \\x1b."""
     return "".join(
         each.encode("unicode_escape").decode("ascii")
         if unicodedata.category(each) in _ACTIVE
@@ -25,17 +25,17 @@ def literal(value: object) -> str:
 
 
 def shell_word(text: str) -> str:
-    """Return the text as a shell takes it for one word, with nothing in it that a terminal acts upon."""
+    """Return the text quoted as one word for a shell, with control characters escaped."""
     if literal(text) == text:
         return quote(text)
-    # Only bash, zsh, ksh and newer POSIX shells read this form; no other keeps the text exactly.
+    # Only bash, zsh, ksh and newer POSIX shells read this form. No other form keeps the text exactly.
     return "$'" + literal(text.replace("\\", "\\\\").replace("'", "\\'")) + "'"
 
 
 def natural_key(text: str) -> str:
-    """Return what a text is sorted by, with alpha-1-2 before alpha-1-10.
+    """Return the sort key that puts alpha-1-2 before alpha-1-10.
 
-    It is compared as text in which every number has twenty digits.
+    The key is the text with each number padded to twenty digits.
     """
     return _NUMBER.sub(lambda number: number[0].zfill(NUMBER_DIGITS)[-NUMBER_DIGITS:], text)
 
@@ -44,22 +44,22 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun: "1 workflow", "2 workflows".
 
     Args:
-        number: How many.
-        noun: For one.
-        plural: For any other number, where that is not the noun with an s.
+        number: Number to show.
+        noun: Singular of the noun.
+        plural: Plural of the noun, if it is not the singular with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def clock(at_ms: int | None) -> str:
-    """A Unix time in milliseconds as local date and time."""
+    """Return a Unix time in milliseconds as local date and time; empty if it is None."""
     if at_ms is None:
         return ""
     return datetime.fromtimestamp(at_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(milliseconds: int | None) -> str:
-    """A span of time, to three digits or so."""
+    """Return a duration in milliseconds as text, to about three digits; empty if it is None."""
     if milliseconds is None:
         return ""
     if milliseconds < 100:
@@ -75,9 +75,9 @@ def duration(milliseconds: int | None) -> str:
 
 
 def between(start_ms: int | None, end_ms: int | None) -> str:
-    """Return the span between two Unix times in milliseconds; empty where one is not known.
+    """Return the duration between two Unix times in milliseconds; empty if one is None.
 
-    Where both are whole seconds, as SQLite before 3.42 tells the time, so is the span.
+    If both are whole seconds, as with SQLite before 3.42, the duration is shown in seconds.
     """
     if start_ms is None or end_ms is None:
         return ""
@@ -88,6 +88,9 @@ def between(start_ms: int | None, end_ms: int | None) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's kind, and what it says first: SQLAlchemy appends statement and parameters."""
+    """Return the class of an error and the first line of its message.
+
+    Only the first line: SQLAlchemy appends the statement and its parameters.
+    """
     first, *_rest = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {first}"

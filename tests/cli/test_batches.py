@@ -78,7 +78,7 @@ def test_the_same_id_again_is_the_same_batch(connection: sa.Connection) -> None:
 
 def test_an_id_that_a_message_has_is_no_batchs(connection: sa.Connection) -> None:
     create(connection, "alpha")  # alpha-1, whose messages are alpha-1-1 and alpha-1-2
-    with pytest.raises(Refusal, match="would be that of a message"):
+    with pytest.raises(Refusal, match="is the id of a message"):
         create(connection, "beta", "alpha-1-2")
     with pytest.raises(Refusal, match="is the id of a batch"):
         create(connection, "alpha-1")

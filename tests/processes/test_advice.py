@@ -275,8 +275,8 @@ def test_what_was_mistyped_has_the_exit_code_of_a_mistake(
         ("shop.py::pay", "'shop.py::pay' is neither FILE.py:NAME nor package.module:NAME"),
         (".:pay", "'.:pay' is neither FILE.py:NAME nor package.module:NAME"),
         ("stock/shop:pay", "is neither FILE.py:NAME nor package.module:NAME"),
-        ("shop.txt:pay", "shop.txt is no Python file: its name does not end with .py"),
-        ("stock.py:pay", "stock.py is no file"),
+        ("shop.txt:pay", "shop.txt is not a Python file: its name does not end with .py"),
+        ("stock.py:pay", "stock.py is not a file"),
         ("other.py:pay", "there is no file other.py"),
     ],
 )

@@ -204,7 +204,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_workspace: Workspace) -> None
     executors = postgres_workspace.rows(
         "SELECT DISTINCT executor_id FROM workflow_status WHERE name = 'Sweep.trials'"
     )
-    assert set(executors) == {("lab",), ("local",)}
+    assert set(executors) == {("sweep",), ("local",)}
 
 
 def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(

@@ -1,13 +1,13 @@
-"""The command line: parse, one call, render, exit. This file is its contents page.
+"""Assemble the command line: parse, one call, render, exit.
 
-`--help` and completion load typer and rich and nothing else: each command imports what it
-needs when it is called.
+`--help` and completion load only typer and rich: each command imports what it needs when it is
+called.
 """
 
 import gc
 
-# First of all: imports allocate much and free nothing, and at Python's own threshold a tenth
-# of the start-up would go into collections that find nothing (0.06 of 0.62 s for `state`).
+# Before the imports: they allocate much and free nothing. At Python's default threshold, a tenth of
+# the start-up is spent on collections that find nothing (0.06 of 0.62 s for `state`).
 gc.set_threshold(100_000)
 
 import os
@@ -62,13 +62,13 @@ housekeeping.add_to(app)
 
 
 def _run() -> int:
-    """The exit code of the command line, whatever is wrong with it."""
+    """Run the command line and return its exit code, also for errors of the parser."""
     try:
         code = app(standalone_mode=False)
     except typer.Abort:
         return ExitCode.INTERRUPTED
     except Exception as error:
-        # What the parser refuses; its classes have moved between releases of typer.
+        # An error of the parser; its classes have moved between releases of typer.
         explain = getattr(error, "format_message", None)
         if explain is None:
             raise
@@ -76,35 +76,35 @@ def _run() -> int:
         path = context.command_path if context is not None else _path_typed()
         what, next_step = literal(explain()).rstrip("."), f"{path} --help"
         print(f"error: {what}\nnext:  {next_step}", file=sys.stderr)
-        if "--json" in sys.argv:  # the parser that would know has given up
+        if "--json" in sys.argv:  # the parser has failed and cannot say
             machine.show({"error": what, "next": next_step})
         return ExitCode.REFUSED
     return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _path_typed() -> str:
-    """Return the program and, where one was typed, its command."""
+    """Return the program and, if one was typed, its command."""
     typed = [each for each in sys.argv[1:2] if each in command_names()]
     return " ".join(["resumectl", *typed])
 
 
 def main() -> NoReturn:
-    """Run the command line, and exit with its code."""
+    """Run the command line and exit with its code."""
     streams.open_streams()
     status: int = ExitCode.INTERRUPTED
     try:
         status = _run()
         error = streams.flush()
-        if error is not None and status != ExitCode.MACHINE_FAILED:  # not told already
+        if error is not None and status != ExitCode.MACHINE_FAILED:  # not reported yet
             status = streams.fail(error)
-    except SystemExit as ending:  # as of what prints the completion of a shell
+    except SystemExit as ending:  # raised by shell completion
         status = ending.code if isinstance(ending.code, int) else ExitCode.DONE
-    except OSError as failure:  # of the parser's own help; a command explains what fails in it
+    except OSError as failure:  # raised by the parser's help; commands explain their own errors
         status = streams.fail(failure)
-    except BaseException:  # noqa: BLE001 (it is shown, and the threads are not to outlive it)
+    except BaseException:  # noqa: BLE001 (it is shown, and no thread may outlive it)
         sys.excepthook(*sys.exc_info())
         status = ExitCode.MACHINE_FAILED
     finally:
-        # Not sys.exit: workflows cut off wait in threads of DBOS's executor, which Python would
-        # join, also those that are daemons; and taking the modules apart costs 0.03 s.
+        # Not sys.exit: interrupted workflows wait in threads of DBOS's executor, and Python would
+        # join these, daemons included. Unloading the modules would cost 0.03 s.
         os._exit(status)

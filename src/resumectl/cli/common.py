@@ -1,4 +1,4 @@
-"""What all commands have in common: their options, and how a refusal is shown."""
+"""Define the options of every command, and show refusals."""
 
 import functools
 import inspect
@@ -18,7 +18,7 @@ from typer.models import ArgumentInfo
 from resumectl.cli import streams
 from resumectl.cli.help import COMMON, examples, option, page
 from resumectl.errors import ExitCode, MachineFailure, Refusal
-from resumectl.text import literal, shell_word
+from resumectl.text import literal, one_line, shell_word
 
 if TYPE_CHECKING:
     from resumectl.settings import Settings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The options of every command. Their order here is their order in the help."""
+    """The options of every command, in the order of the help."""
 
     db_url: Annotated[
         str | None,
@@ -49,7 +49,8 @@ class Common:
         option(
             group=COMMON,
             metavar="VERSION",
-            help="Application version of this process [default: resumectl-1]; of points, sweep and replay: of the program under test.",
+            help="Application version of this process [default: resumectl-1]; for points, sweep and "
+            "replay, that of the target.",
         ),
     ] = None
     executor: Annotated[
@@ -74,7 +75,7 @@ class Common:
 
     @functools.cache  # noqa: B019 (one instance a process)
     def settings(self) -> "Settings":
-        """Where the database is, found once."""
+        """Return the settings that the options make; they are resolved once."""
         from resumectl.settings import Settings
 
         return Settings.resolve(
@@ -85,12 +86,12 @@ class Common:
         )
 
     def start_logging(self) -> None:
-        """Send log lines to standard error, as the options say."""
+        """Send log lines to standard error, in the format of the options."""
         from resumectl.logs import LogFormat, start_logging
 
         if self.log_format not in set(LogFormat):
             raise Refusal(
-                f"the log format {self.log_format!r} is unknown",
+                f"unknown log format {self.log_format!r}",
                 next_step="use  --log-format text  or  --log-format json",
             )
         start_logging(
@@ -99,11 +100,11 @@ class Common:
             settings=self.settings(),
             debug=self.debug,
         )
-        self._say_what_is_not_used()
+        self._report_ignored_sources()
 
     @functools.cache  # noqa: B019 (one instance a process)
-    def _say_what_is_not_used(self) -> None:
-        """Say once which database is resumectl's, where another application's would be expected."""
+    def _report_ignored_sources(self) -> None:
+        """Report once that the database of another application is ignored."""
         settings = self.settings()
         if settings.not_used:
             self.say(
@@ -111,23 +112,24 @@ class Common:
             )
 
     def say(self, text: str) -> None:
-        """Tell the user something that is not the result: on standard error."""
+        """Print a message for the user on standard error."""
         print("\n".join(streams.folded(literal(text))), file=sys.stderr, flush=True)
 
     def say_next(self, text: str) -> None:
-        """Tell the user what to type next: on standard error."""
+        """Print the next step on standard error, with the options of this command."""
         self.say_line(f"next:  {self.retyped(text)}")
 
     def say_line(self, text: str) -> None:
-        """Tell the user something to copy: one line, however the terminal shows it."""
+        """Print a line to copy on standard error, without folding it."""
         print(literal(text), file=sys.stderr, flush=True)
 
     def retyped(self, text: str) -> str:
-        """Return a text with every command line in it completed: the next command is to work on
-        the same database, from the same file and as the same version as this one.
+        """Return a text with the options of this command added to each command line in it.
+
+        The next command then uses the same database, configuration file and version.
 
         Args:
-            text: Holds command lines, as in "resumectl resume".
+            text: Text with command lines, such as "resumectl resume".
         """
         words = [f"{name} {shell_word(value)}" for name, value in self._given()]
         return _COMMAND_LINE.sub(lambda line: self._completed(line, words), text)
@@ -135,7 +137,7 @@ class Common:
     def _completed(self, line: re.Match[str], words: Sequence[str]) -> str:
         if line[1] not in command_names():
             return line[0]
-        # What a text says itself is meant: doctor names the version that would take the work.
+        # An option in the text wins: doctor names the version that can take up the work.
         return " ".join([line[0], *(w for w in words if f"{w.split()[0]} " not in line.string)])
 
     def _given(self) -> Iterator[tuple[str, str]]:
@@ -148,14 +150,14 @@ class Common:
 
     @property
     def _is_secret(self) -> bool:
-        """Whether the URL that was given holds a password; it is not shown, nor is a broken URL."""
+        """Whether the given URL contains a password, and must not be shown."""
         return bool(self.settings().secrets)
 
     def say_traceback(self) -> None:
-        """Tell where the error at hand was raised, without any password."""
+        """Print the traceback of the current error, without passwords."""
         text = traceback.format_exc()
-        # Where no settings could be made, no password is known, and none is in a traceback:
-        # what quotes a URL or a file is raised "from None".
+        # Without settings no password is known. None is in the traceback either: errors that
+        # quote a URL or a file are raised "from None".
         with suppress(Refusal):
             text = self.settings().without_secrets(text)
         print(text, file=sys.stderr, flush=True)
@@ -177,16 +179,16 @@ _COMMAND_LINE = re.compile(r"\bresumectl ([a-z][a-z-]*)")
 def command(
     app: typer.Typer, name: str, function: Command, *, group: str, example: Sequence[str]
 ) -> None:
-    """Add a command: its own parameters, and after them those of every command.
+    """Add a command: its own parameters first, then those of every command.
 
-    A parameter that is a dataclass is a group of options, each of its fields one of them.
+    A parameter whose type is a dataclass is a group of options, one for each field.
 
     Args:
-        app: The program to which the command is added.
-        name: What is typed.
-        function: Takes a `Common` and its own parameters; returns how it ended.
-        group: The group of commands in which the help lists it.
-        example: Command lines for its help, without the program's name.
+        app: Program to which the command is added.
+        name: Name of the command, as it is typed.
+        function: Function that takes a `Common` and its own parameters, and returns the exit code.
+        group: Group of commands in which the help lists it.
+        example: Command lines for its help, without the name of the program.
     """
     common, *own = inspect.signature(function, eval_str=True).parameters.values()
     given = [*own, common]
@@ -194,7 +196,7 @@ def command(
     def run(**values: Any) -> None:
         arguments = {each.name: _gathered(each, values) for each in given}
         found: Common = arguments[common.name]
-        raise typer.Exit(_shown(found, lambda: function(**arguments)))
+        raise typer.Exit(run_and_report(found, lambda: function(**arguments)))
 
     parameters = [option for each in given for option in _options(each)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -224,7 +226,7 @@ def _argument_helps(parameters: Sequence[inspect.Parameter]) -> dict[str, str]:
 
 
 def _options(parameter: inspect.Parameter) -> list[inspect.Parameter]:
-    """What is typed for a parameter: itself, or each field of a group."""
+    """Return the options of a parameter: itself, or one for each field of a group."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     if not is_dataclass(parameter.annotation):
         return [parameter.replace(kind=keyword)]
@@ -242,10 +244,10 @@ def _gathered(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:
     return group(**{name: values[name] for name in names})
 
 
-def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
-    """The exit code of a call; what it refused is said in two parts.
+def run_and_report(common: Common, call: Callable[[], ExitCode]) -> int:
+    """Return the exit code of a call, and print its refusal.
 
-    A traceback is said as well under --debug, and never otherwise.
+    A traceback is printed under `--debug` only.
     """
     try:
         return int(call())
@@ -255,13 +257,13 @@ def _shown(common: Common, call: Callable[[], ExitCode]) -> int:
     except Exception as error:  # noqa: BLE001 (the last to see it; nothing is dropped)
         if common.debug:
             common.say_traceback()
-        return _said(common, error if isinstance(error, Refusal) else _as_refusal(common, error))
+        return _report(common, error if isinstance(error, Refusal) else _as_refusal(common, error))
 
 
-def _said(common: Common, refusal: Refusal) -> int:
+def _report(common: Common, refusal: Refusal) -> int:
     common.say(f"{refusal.label}: {refusal.what}")
     next_step = refusal.next_step
-    with suppress(Refusal):  # the URL that was given may be what is wrong
+    with suppress(Refusal):  # the given URL may be the cause
         next_step = common.retyped(next_step)
     for line in (f"next:  {next_step}", *refusal.paste):
         common.say_line(line)
@@ -285,14 +287,18 @@ def _as_refusal(common: Common, error: Exception) -> Refusal:
         return refusal
     if isinstance(error, SQLAlchemyError | OSError):
         return explain(error, common.settings())
+    what = f"unexpected {one_line(error)}".rstrip(": ")
+    with suppress(Refusal):  # the given URL may be the cause
+        what = common.settings().without_secrets(what)
     return MachineFailure(
-        f"unexpected: {type(error).__name__}", next_step="again with --debug, and report it"
+        what,
+        next_step="run it again with --debug, and report the traceback as a defect of resumectl",
     )
 
 
 @contextmanager
 def ends_in_order() -> Iterator[None]:
-    """Let SIGTERM be what Ctrl-C is: a wish to end in order."""
+    """Handle SIGTERM as Ctrl-C: end in order."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt

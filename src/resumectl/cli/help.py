@@ -1,7 +1,7 @@
-"""The pages of `--help`: options in named groups, and an example for each command.
+"""Format the pages of `--help`: options in named groups, and examples for each command.
 
-Plain text, also where rich is installed: it can be piped, copied and searched, and no line of it
-ends in blanks. Loads typer and nothing else.
+The pages are plain text, even with rich installed: they can be piped, copied and searched, and no
+line ends in blanks. Loads typer and nothing else.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-# Groups of options. Their order on a page is this one.
+# Groups of options, in the order of a page.
 TARGET: Final = "Target"
 PUBLISHER: Final = "Built-in publisher"
 MESSAGES: Final = "Messages"
@@ -31,7 +31,7 @@ _ORDER = (
     TRIALS, JUDGING, COMMAND, COMMON,
 )  # fmt: skip
 
-# Groups of commands, in this order.
+# Groups of commands, in the order of the page.
 PUBLISH: Final = "Publish, crash and resume"
 INSPECT: Final = "Inspect"
 EXPERIMENT: Final = "Test any DBOS program"
@@ -45,7 +45,7 @@ _Parameter = Any
 
 
 class _Plain:
-    """What both kinds of page have in common: a usage line and an epilog, as they are written."""
+    """A page whose usage line and epilog are shown as they are written."""
 
     epilog: str | None
 
@@ -63,11 +63,11 @@ class _Plain:
 class GroupedOptions(_Plain, TyperCommand):
     """A command whose help names its arguments, then its options group by group."""
 
-    # Name to help: not every release of typer keeps it with the parameter.
+    # Help by name of the argument: some releases of typer do not keep it with the parameter.
     arguments: Mapping[str, str] = {}
 
     def collect_usage_pieces(self, ctx: _Context) -> list[str]:
-        """Return the words of the usage line: what may be left out is in brackets."""
+        """Return the words of the usage line, with optional ones in brackets."""
         arguments = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
         required = [
             f"{p.opts[0]} {p.metavar}"
@@ -94,12 +94,12 @@ class GroupedOptions(_Plain, TyperCommand):
 
 
 def group_of(option: _Parameter) -> str:
-    """Return the group of an option; the parser's own `--help` is one of the common options."""
+    """Return the group of an option; `--help` belongs to the common options."""
     return getattr(option, "rich_help_panel", None) or COMMON
 
 
 def _write_section(formatter: _Formatter, title: str, records: Sequence[tuple[str, str]]) -> None:
-    """Write names and what they mean, in two columns; no word is broken, as at a hyphen."""
+    """Write names and their help in two columns, without breaking words at hyphens."""
     width = max(len(name) for name, _ in records)
     lines = [f"\n{title}:"]
     for name, text in records:
@@ -117,7 +117,7 @@ def _write_section(formatter: _Formatter, title: str, records: Sequence[tuple[st
 
 
 def _cleared(text: str) -> str:
-    """Return a text without what typer 0.16 writes for rich, and whole seconds as whole numbers."""
+    """Return a help text without typer 0.16's escapes for rich, and with `5` instead of `5.0`."""
     return re.sub(r"\[default: ([0-9]+)\.0\]", r"[default: \1]", text.replace("\\[", "["))
 
 
@@ -145,13 +145,13 @@ def page(arguments: Mapping[str, str]) -> type[GroupedOptions]:
     """Return the class of a command whose arguments have these help texts.
 
     Args:
-        arguments: Name of the parameter to its help.
+        arguments: Help of each argument, by name of the parameter.
     """
     return type("Page", (GroupedOptions,), {"arguments": arguments})
 
 
 def examples(*lines: str) -> str:
-    """Return the epilog that shows these command lines."""
+    """Return the epilog with these command lines."""
     return "\n".join(["Examples:", *(f"  $ resumectl {line}" for line in lines)])
 
 
@@ -159,10 +159,10 @@ def option(*names: str, group: str, help: str, metavar: str | None = None, **mor
     """Declare an option in its group.
 
     Args:
-        names: As it is typed, where that is not the name of the parameter.
-        group: One of the groups of this file.
-        help: One sentence. It names a default that the parser does not know.
-        metavar: Name of its value.
-        more: Passed on to typer.
+        names: Names of the option, if they differ from the name of the parameter.
+        group: Group of the option, one of this module's constants.
+        help: Help text, one sentence; it states a default that the parser does not know.
+        metavar: Name of the option's value.
+        more: Further arguments for `typer.Option`.
     """
     return typer.Option(*names, rich_help_panel=group, help=help, metavar=metavar, **more)

@@ -1,4 +1,4 @@
-"""The commands that keep house: doctor, migrate, reset."""
+"""Declare the commands that maintain the database: doctor, migrate, reset."""
 
 import sys
 from typing import Annotated
@@ -11,7 +11,7 @@ from resumectl.errors import ExitCode, Refusal
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add these commands to the program."""
     command(app, "doctor", doctor, group=MAINTAIN, example=("doctor",))
     command(
         app, "migrate", migrate, group=MAINTAIN,
@@ -60,6 +60,6 @@ def reset(
 def _is_sure(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
-    except typer.Abort:  # nobody there to answer
-        print(file=sys.stderr)  # what follows is not to stand behind the question
+    except typer.Abort:  # no terminal to answer
+        print(file=sys.stderr)  # the next line must not stand behind the question
         return False

@@ -1,5 +1,7 @@
-"""The commands that look: state, list-workflows, steps; and cancel and fork, which act on
-one workflow. The looking ones import no dbos."""
+"""Declare the commands that inspect and change workflows: state, list-workflows, steps, cancel, fork.
+
+Only cancel and fork load dbos.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
     from resumectl.publishing.store.workflows import WorkflowSeen
 
 WorkflowId = Annotated[
-    str, typer.Argument(metavar="WORKFLOW_ID", help="Id, as list-workflows shows it.")
+    str,
+    typer.Argument(metavar="WORKFLOW_ID", help="Id of the workflow, as list-workflows shows it."),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add these commands to the program."""
     command(app, "state", state, group=INSPECT, example=("state", "state --check --json"))
     command(
         app, "list-workflows", list_workflows, group=INSPECT,
@@ -62,7 +65,9 @@ def state(
         if batch.can_be_cancelled
     ]
     if name is not None and not found.publishers:
-        raise Refusal(f"there is no publisher {name}", next_step="resumectl state  shows them all")
+        raise Refusal(
+            f"there is no publisher {name}", next_step="resumectl state  shows all publishers"
+        )
     if common.as_json:
         machine.show(
             {**machine.state_document(found), "next_steps": [*map(common.retyped, next_steps)]}
@@ -126,9 +131,11 @@ def cancel(common: Common, workflow_id: WorkflowId) -> ExitCode:
                 f"{workflow_id} has ended: {before.status}",
                 next_step=f"resumectl steps {workflow_id}",
             )
-        common.say(f"{workflow_id} has ended: {before.status}; what it has started is cancelled")
+        common.say(
+            f"{workflow_id} has ended: {before.status}; its unfinished children are cancelled"
+        )
     remote.cancel(common.settings(), workflow_id)
-    return _show_one(common, workflow_id, f"resumectl resume {workflow_id}  takes it up")
+    return _show_one(common, workflow_id, f"resumectl resume {workflow_id}  resumes it")
 
 
 def fork(
@@ -152,15 +159,18 @@ def fork(
 
     original = _look_up_own(common, workflow_id)
     if original.is_of_a_sweep:
-        raise Refusal(f"{workflow_id} is of a sweep", next_step="resumectl sweep  begins another")
+        raise Refusal(
+            f"{workflow_id} is the workflow of a sweep",
+            next_step="resumectl sweep  starts another one",
+        )
     if not 1 <= from_step <= original.steps + 1:
         raise Refusal(
-            f"{workflow_id} has {counted(original.steps, 'step')}: it cannot begin at step {from_step}",
+            f"{workflow_id} has {counted(original.steps, 'step')}: it cannot start at step {from_step}",
             next_step=f"resumectl steps {workflow_id}",
         )
     fork_id = _free_fork_id(common, workflow_id)
     remote.fork(common.settings(), workflow_id, from_step=from_step, fork_id=fork_id)
-    return _show_one(common, fork_id, "resumectl resume  (or a worker) executes it")
+    return _show_one(common, fork_id, "resumectl resume  (or a worker) runs it")
 
 
 def _free_fork_id(common: Common, workflow_id: str) -> str:
@@ -183,7 +193,7 @@ def _look_up(common: Common, workflow_id: str) -> "WorkflowSeen":
 
 
 def _look_up_own(common: Common, workflow_id: str) -> "WorkflowSeen":
-    """Look a workflow up that is to be changed, where no other application is at work."""
+    """Look up a workflow to change; refuse a database that another application uses."""
     from resumectl.publishing.store.ownership import refuse_other_applications
 
     with reading(common) as view:

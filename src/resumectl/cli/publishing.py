@@ -97,8 +97,8 @@ def resume(
         list[str] | None,
         typer.Argument(
             metavar="WORKFLOW_ID",
-            help="Workflows to resume, also cancelled and dead-lettered ones. [default: all that "
-            "is unfinished]",
+            help="Workflows to resume, also cancelled and dead-lettered ones. [default: all "
+            "unfinished ones]",
             show_default=False,
         ),
     ] = None,
@@ -135,7 +135,7 @@ def worker(
 ) -> ExitCode:
     """Serve the queues until stopped.
 
-    SIGTERM and Ctrl-C stop it in order. It takes over the work of ended processes.
+    SIGTERM and Ctrl-C stop the worker in order. It takes over the work of ended processes.
     """
     from resumectl.cli.flows import worker as flow
 

@@ -1,7 +1,7 @@
-"""Standard output and standard error as a command finds them: a terminal, a file, a pipe, closed.
+"""Open standard output and standard error, whether terminal, file, pipe or closed.
 
-A reader that goes, as `head` does, changes nothing: what it does not read is dropped, and the
-exit code is that of the command. So `state --check | head -1` still tells a broken promise.
+A reader that closes its pipe, as `head` does, changes nothing: the rest of the output is dropped,
+and the exit code stays that of the command. `state --check | head -1` still reports a broken promise.
 """
 
 import io
@@ -15,10 +15,10 @@ from resumectl.errors import ExitCode
 
 
 class _Output(io.FileIO):
-    """A descriptor whose reader may go."""
+    """An output whose reader may close the pipe."""
 
     def write(self, data: Any) -> int:
-        """Write it, or drop it where nobody reads any more."""
+        """Write the data, or drop it if the pipe is closed."""
         try:
             return super().write(data) or 0
         except BrokenPipeError:
@@ -26,8 +26,8 @@ class _Output(io.FileIO):
 
 
 def open_streams() -> None:
-    """Replace both streams by ones that neither a gone reader nor an unknown letter disturbs."""
-    # What was closed by the caller is opened on nothing: a database would get the descriptor.
+    """Replace both streams; closed pipes and unencodable characters no longer raise errors."""
+    # A closed stream is opened on /dev/null: a database would get its descriptor otherwise.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
@@ -39,13 +39,13 @@ def _opened(descriptor: int, before: object) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(output),
         encoding=getattr(before, "encoding", None),
-        errors="backslashreplace",  # a terminal that knows few letters is shown their numbers
+        errors="backslashreplace",  # unencodable characters are shown as escapes
         line_buffering=descriptor == 2 or output.isatty(),
     )
 
 
 def flush() -> OSError | None:
-    """Send off what was said; return what went wrong."""
+    """Flush both streams; return the error of standard output, or None."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -55,10 +55,10 @@ def flush() -> OSError | None:
 
 
 def folded(text: str) -> list[str]:
-    """Return a message as lines for standard error: on a terminal, no word is broken.
+    """Return a message as lines for standard error, folded at blanks on a terminal.
 
     Args:
-        text: One line.
+        text: The message, one line.
     """
     if not sys.stderr.isatty():
         return [text]
@@ -67,9 +67,9 @@ def folded(text: str) -> list[str]:
 
 
 def fail(error: OSError) -> int:
-    """Say why nothing can be written; return the exit code."""
+    """Print why standard output cannot be written; return the exit code."""
     print(
-        f"error: standard output: {error.strerror}\nnext:  free some space, and repeat it",
+        f"error: standard output: {error.strerror}\nnext:  free some space, and run it again",
         file=sys.stderr,
         flush=True,
     )

@@ -29,13 +29,13 @@ from resumectl.text import shell_word
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
 DATABASES = ("sqlite", "postgres")
 ISOLATIONS = ("fork", "spawn")
-# Where the sandboxes of trials that were not KEPT are put, in the working directory.
+# Directory of the sandboxes of trials that are not KEPT, below the working directory.
 KEPT_DIRECTORY = "resumectl-kept"
 
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """The program under test, and on which database it runs."""
+    """The target and its environment."""
 
     target: Annotated[
         str | None,
@@ -68,8 +68,8 @@ class TargetOptions:
         option(
             group=OUTSIDE,
             metavar="URL",
-            help="A database of the program that gets another one in each sandbox in its place, with "
-            "the same tables and no rows; repeatable.",
+            help="Database of the program to replace in each sandbox by an empty one with the same "
+            "tables; repeatable.",
         ),
     ] = None
     prepare: Annotated[
@@ -77,8 +77,8 @@ class TargetOptions:
         option(
             group=OUTSIDE,
             metavar="COMMAND",
-            help="Command that makes the tables, run once, as in 'alembic upgrade head'; "
-            "DATABASE_URL says where.",
+            help="Command that creates the tables, run once, as in 'alembic upgrade head'; "
+            "DATABASE_URL names the database.",
         ),
     ] = None
     allow_database: Annotated[
@@ -86,7 +86,7 @@ class TargetOptions:
         option(
             group=OUTSIDE,
             metavar="URL",
-            help="A real database that every trial may write to; repeatable.",
+            help="Real database that every trial may write to; repeatable.",
         ),
     ] = None
     allow_host: Annotated[
@@ -94,7 +94,7 @@ class TargetOptions:
         option(
             group=OUTSIDE,
             metavar="HOST",
-            help="A real host that every trial may connect to, HOST or HOST:PORT; repeatable.",
+            help="Real host that every trial may connect to, HOST or HOST:PORT; repeatable.",
         ),
     ] = None
     count: Annotated[
@@ -156,7 +156,7 @@ Promises = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class TrialOptions:
-    """How a trial is run, and what it must keep."""
+    """How trials run, and the promises that they must keep."""
 
     promise: Promises = None
     resume_with: Annotated[
@@ -180,7 +180,7 @@ class TrialOptions:
         option(
             group=TRIALS,
             metavar="SECONDS",
-            help="Set the clock of the processes after the kill ahead; 0: leave it.",
+            help="Advance of the clock in the processes after the kill, in seconds; 0 for none.",
         ),
     ] = DOWNTIME_S
     isolation: Annotated[
@@ -188,7 +188,7 @@ class TrialOptions:
         option(
             group=TRIALS,
             metavar="fork|spawn",
-            help="Start each process by fork, or slowly by a fresh interpreter.",
+            help="Start each process by fork or, more slowly, with a fresh interpreter.",
         ),
     ] = "fork"
     keep: Annotated[
@@ -203,7 +203,7 @@ class TrialOptions:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceOptions:
-    """Which trials are run."""
+    """The trials that run."""
 
     edge: Annotated[
         str | None,
@@ -251,15 +251,15 @@ def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
     """Return the target that the options name.
 
     Args:
-        given: The options.
-        app_version: Application version of its processes; None: its own.
+        given: The options, as they were typed.
+        app_version: Application version of the target's processes; None for its own.
 
     Raises:
-        Refusal: One of them is not what it must be.
+        Refusal: An option has an invalid value.
     """
     if given.guarantee not in GUARANTEES:
         raise Refusal(
-            f"the guarantee {given.guarantee!r} is unknown",
+            f"unknown guarantee {given.guarantee!r}",
             next_step=f"one of {', '.join(GUARANTEES)}",
         )
     if not 1 <= given.count <= 1_000:
@@ -286,7 +286,7 @@ def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
 
 
 def _environ(given: Sequence[str]) -> dict[str, str]:
-    """Return the variables for the target process; directories to import from, absolute."""
+    """Return the environment variables of the target process, with absolute import paths."""
     environ = dict(_pair(each, "--env", "VALUE") for each in given)
     if "PYTHONPATH" in environ:
         entries = environ["PYTHONPATH"].split(os.pathsep)
@@ -297,10 +297,10 @@ def _environ(given: Sequence[str]) -> dict[str, str]:
 
 
 def _read_access(given: TargetOptions) -> Access:
-    """Return what the options let the program use outside its sandbox.
+    """Return what the target may use outside its sandbox.
 
     Raises:
-        Refusal: One of them is not what it must be.
+        Refusal: An option has an invalid value.
     """
     redirects = _databases(given.redirect, "--redirect")
     for url in redirects:
@@ -316,7 +316,7 @@ def _read_access(given: TargetOptions) -> Access:
             )
     if sum(url.startswith("postgresql:") for url in redirects) > 1:
         raise Refusal(
-            "a sandbox has one PostgreSQL database, so only one can be redirected to it",
+            "a sandbox has one PostgreSQL database: only one can be redirected to it",
             next_step="name the others in the program's environment, with --env",
         )
     return Access(
@@ -330,7 +330,7 @@ def _read_access(given: TargetOptions) -> Access:
 
 
 def _databases(given: Sequence[str] | None, option: str) -> list[str]:
-    """Return where these URLs lead to, each in one spelling and without a password."""
+    """Return the URLs in canonical form, without passwords."""
     if not given:
         return []
     from resumectl.storage.outside_access import canonical_urls  # loads sqlalchemy
@@ -339,14 +339,14 @@ def _databases(given: Sequence[str] | None, option: str) -> list[str]:
         return [url for each in given for url in canonical_urls(each)]
     except ValueError:
         raise Refusal(
-            f"what {option} is given is no URL of a database outside",
+            f"the value of {option} is not the URL of a database outside the sandbox",
             next_step=f"as in  {option} sqlite:////srv/shop.db  or  {option} "
             "postgresql://localhost/shop",
         ) from None
 
 
 def _hosts(given: Sequence[str] | None) -> list[str]:
-    """Return `HOST` and `HOST:PORT` as they are, once they are known to be that."""
+    """Return the hosts, checked to be `HOST` or `HOST:PORT`."""
     if not given:
         return []
     from resumectl.storage.outside_access import parse_host  # loads sqlalchemy
@@ -363,35 +363,37 @@ def _hosts(given: Sequence[str] | None) -> list[str]:
 
 
 def located(text: str, example: str = "shop.py:checkout") -> tuple[str, str]:
-    """Return module and name of a target; a file by its absolute path, since a trial has its own directory.
+    """Return module and name of a target, with the absolute path of a file.
+
+    The path is absolute since each trial has its own directory.
 
     Args:
-        text: What the user typed.
-        example: What could be typed in its place, for the error.
+        text: Target, as it was typed.
+        example: Example of a target, for the refusal.
 
     Raises:
-        Refusal: There is no such file, or the text is no target.
+        Refusal: The file does not exist, or the text is not a target.
     """
     module, name = parse_target(text, example)
     path = Path(module).absolute()
     if module.endswith(".py"):
         if not path.is_file():
-            what = f"{module} is no file" if path.exists() else f"there is no file {module}"
+            what = f"{module} is not a file" if path.exists() else f"there is no file {module}"
             raise Refusal(what, next_step=f"as in  {example}")
         return str(path), name
     if path.is_file() and "." in module:
         raise Refusal(
-            f"{module} is no Python file: its name does not end with .py",
+            f"{module} is not a Python file: its name does not end with .py",
             next_step=f"as in  {example}",
         )
     return module, name
 
 
 def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
-    """Return the promises that are given as `NAME=PROMISE`.
+    """Return the promises that were given as `NAME=PROMISE`.
 
     Raises:
-        Refusal: There is no such promise.
+        Refusal: A promise is unknown.
     """
     pairs = [_pair(each, "--promise", Promise.EXACTLY_ONCE) for each in given or ()]
     return {name: Promise.named(promise, of=name) for name, promise in pairs}
@@ -403,27 +405,27 @@ def read_spec(
     choice: ChoiceOptions | None = None,
     app_version: str | None = None,
 ) -> SweepSpec:
-    """Return what is to be run; without a choice, one trial.
+    """Return the sweep spec that the options make.
 
     Args:
-        target: The options that name the target.
-        trial: The options of each trial.
-        choice: The options that choose trials.
-        app_version: Application version of the target's processes; None: its own.
+        target: Options of the target.
+        trial: Options of each trial.
+        choice: Options that choose trials; None for the defaults.
+        app_version: Application version of the target's processes; None for its own.
 
     Raises:
-        Refusal: One of the options is not what it must be.
+        Refusal: An option has an invalid value.
     """
     chosen = choice or ChoiceOptions()
     if chosen.edge is not None and chosen.edge not in set(Edge):
-        raise Refusal(f"the edge {chosen.edge!r} is unknown", next_step="before or after")
+        raise Refusal(f"unknown edge {chosen.edge!r}", next_step="before or after")
     if chosen.crashes not in (1, 2):
         raise Refusal(f"--crashes {chosen.crashes} is not 1 or 2", next_step="as in  --crashes 2")
     for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
         if number is not None and not 1 <= number <= 1_000_000:
             raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
     if trial.isolation not in ISOLATIONS:
-        raise Refusal(f"the isolation {trial.isolation!r} is unknown", next_step="fork or spawn")
+        raise Refusal(f"unknown isolation {trial.isolation!r}", next_step="fork or spawn")
     first = read_target(target, app_version)
     next_entry = (
         located(trial.resume_with, "--resume-with new/shop.py:checkout")
@@ -455,7 +457,7 @@ def read_spec(
 
 
 def _of_next_program(first: Target, next_entry: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Return what later processes call after launch: of the next file, where it is of the first's."""
+    """Return the function that later processes call after launch, in the next file if it was in the first."""
     if first.after_launch is None or first.entry is None or next_entry is None:
         return first.after_launch
     file, function = first.after_launch
@@ -463,30 +465,30 @@ def _of_next_program(first: Target, next_entry: tuple[str, str] | None) -> tuple
 
 
 def checked_database(on: str) -> str:
-    """Return the kind of database for trials, checked.
+    """Return the kind of database of trials, checked.
 
     Raises:
-        Refusal: There is no such kind.
+        Refusal: The kind is unknown.
     """
     if on not in DATABASES:
-        raise Refusal(f"--on {on!r} is unknown", next_step=" or ".join(DATABASES))
+        raise Refusal(f"unknown database --on {on!r}", next_step=" or ".join(DATABASES))
     return on
 
 
 def checked_timeout(timeout_s: float | None) -> float | None:
-    """Return the maximum duration of a process in seconds, checked; None: from the baseline.
+    """Return the maximum duration of a process, in seconds, checked; None for the default.
 
     Raises:
-        Refusal: It is not above 0, or more than an hour.
+        Refusal: The duration is not above 0, or more than an hour.
     """
     return _checked_seconds(timeout_s, "--timeout", "10")
 
 
 def checked_jobs(jobs: int | None) -> int:
-    """Return the maximum number of trials at a time: as given, or one for each core.
+    """Return the maximum number of trials at a time, by default one for each core.
 
     Raises:
-        Refusal: It is not 1 to 256.
+        Refusal: The number is not 1 to 256.
     """
     if jobs is not None and not 1 <= jobs <= 256:
         raise Refusal(f"--jobs {jobs} is not 1 to 256", next_step="leave it out")
@@ -505,7 +507,7 @@ def _checked_downtime(seconds: float) -> float:
 def _checked_seconds(seconds: float | None, option: str, example: str) -> float | None:
     if seconds is not None and not 0 < seconds <= 3_600:
         raise Refusal(
-            f"{option} {seconds} is not above 0 and up to 3600",
+            f"{option} {seconds} is not above 0 and at most 3600",
             next_step=f"as in  {option} {example}",
         )
     return seconds
@@ -529,6 +531,6 @@ def _json(text: str, kind: type, option: str, example: str) -> Any:
     if not isinstance(found, kind):
         name = "list" if kind is list else "object"
         raise Refusal(
-            f"{option} {text!r} is no JSON {name}", next_step=f"as in  {option} {example}"
+            f"{option} {text!r} is not a JSON {name}", next_step=f"as in  {option} {example}"
         )
     return found

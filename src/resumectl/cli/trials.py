@@ -28,7 +28,7 @@ Jobs = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add these commands to the program."""
     order = """shop.py:checkout --args '["order-1"]'"""
     command(app, "points", points, group=EXPERIMENT, example=(f"points {order}",))
     command(
@@ -47,7 +47,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _own(common: Common) -> Common:
-    """Return the options of resumectl's own process: a version that is given is the target's."""
+    """Return the common options without the version, which is the target's."""
     return replace(common, app_version=None)
 
 
@@ -98,7 +98,7 @@ def replay(
         ),
     ] = 1,
 ) -> ExitCode:
-    """Run one trial and show what happened in its order."""
+    """Run one trial and show its events in order."""
     spec = read_spec(target, trial, app_version=common.app_version)
     from resumectl.report.activity import activity
 

@@ -1,5 +1,4 @@
-"""The shared publisher library: the system under study.
+"""Publish batches of messages through DBOS workflows: the built-in target.
 
-Publishers deliver batches of messages through DBOS workflows, one process's run at a time
-being a process. The names are in the modules: importing this package loads nothing.
+Importing this package loads nothing; the names are in its modules.
 """

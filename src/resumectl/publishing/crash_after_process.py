@@ -1,7 +1,7 @@
-"""Publish one batch under a crash plan, and nothing else: the process of `crash-after`.
+"""Publish one batch under a crash plan, in the process that `crash-after` kills.
 
-Run as `python -m resumectl.publishing.crash_after_process ORDER`. Its parent meets it in argv, the
-environment, one inherited pipe and the database, and nowhere else.
+Run as `python -m resumectl.publishing.crash_after_process ORDER`. It shares argv, the environment,
+one inherited pipe and the database with its parent, and nothing else.
 """
 
 import logging
@@ -23,11 +23,11 @@ def publish_until_crash(order: CrashAfterOrder, settings: Settings) -> None:
     """Publish the batch; return if the crash point is not reached.
 
     Args:
-        order: What to publish, and where to be killed.
-        settings: The database.
+        order: The batch to publish and the crash plan.
+        settings: Settings that name the database.
 
     Raises:
-        LookupError: There is no such batch.
+        LookupError: The batch does not exist.
     """
     start_logging(
         verbose=order.verbose,
@@ -47,12 +47,12 @@ def publish_until_crash(order: CrashAfterOrder, settings: Settings) -> None:
 
 
 def _write(descriptor: int, text: str) -> None:
-    # To an already open descriptor, in one call: nothing here can fail half-way.
+    # One call, on a descriptor that is open already: it cannot fail half-way.
     os.write(descriptor, f"{text}\n".encode())
 
 
 def main() -> None:
-    """Read the order, and carry it out."""
+    """Read the order from argv and carry it out."""
     order = from_json(CrashAfterOrder, sys.argv[1])
     settings = Settings.for_child(
         app_name=order.app_name,

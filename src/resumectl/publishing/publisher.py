@@ -1,7 +1,7 @@
-"""The publisher: its two workflows, its counters, and the four delivery guarantees.
+"""Deliver messages: the publisher's two workflows, its counters and the four guarantees.
 
-Everything that is put to the test is here, in the shape in which any user of DBOS would
-write it. It does not know how processes begin, end, or are killed: see `runtime`.
+The code that sweeps test is here, written as any user of DBOS would write it. It does not know how
+processes begin, end or are killed: see `runtime`.
 """
 
 import functools
@@ -29,50 +29,50 @@ from resumectl.publishing.store.models import deliveries, failures, messages
 from resumectl.publishing.store.state import Guarantee
 from resumectl.text import one_line
 
-# How soon a message on the queue, and a result that is awaited, are noticed.
+# Polling interval of the message queue and of awaited results, in seconds.
 POLL_S = 0.05
 
 log = logging.getLogger("resumectl")
 
 
 class RuntimeEnding(BaseException):
-    """This process is ending in order; the workflow stays PENDING for the next one.
+    """The process is ending in order; its workflow stays PENDING for the next process.
 
-    Not an Exception: DBOS records an Exception as the workflow's outcome, and leaves
-    anything else unrecorded (seen in DBOS 3.4.0).
+    It is not an Exception: DBOS records an Exception as the outcome of the workflow, and does not
+    record other BaseExceptions (seen in DBOS 3.4.0).
     """
 
 
 class Counted(NamedTuple):
-    """What the two counters in memory said as a delivery was made."""
+    """The values of the two counters in memory for one delivery."""
 
     local: int  # of this publisher, in this process
     total: int  # of all publishers, in this process
 
 
 class Outlet:
-    """Where deliveries go in this process: the database, and the two counters in memory.
+    """The destination of this process's deliveries: the database and two counters in memory.
 
     Args:
-        datasource: The datasource that holds resumectl's tables.
+        datasource: Datasource with resumectl's tables.
         process_id: Id of this process in the table `processes`.
     """
 
     def __init__(self, datasource: SQLAlchemyDatasource, process_id: int) -> None:
         self.datasource = datasource
         self.process_id = process_id
-        # Held from counting to writing: the counters are ahead of the rows only by what is
-        # on its way to a commit, not by everybody who waits for the database's write lock.
+        # Held from counting to writing: the counters are ahead of the rows only by the delivery
+        # that is being committed, not by all that wait for the database's write lock.
         self.turn = threading.Lock()
         self._total = 0
         self._local: dict[str, int] = {}
         self._under_way = 0
-        self._ending = False
-        self.failure: BaseException | None = None  # of the disk under the database
+        self._is_ending = False
+        self.failure: BaseException | None = None  # error of the disk under the database
         self._changed = threading.Condition()
 
     def count(self, publisher: str) -> Counted:
-        """Count one delivery; both counters are gone when the process is."""
+        """Count one delivery; both counters end with the process."""
         with self._changed:
             self._total += 1
             self._local[publisher] = self._local.get(publisher, 0) + 1
@@ -80,13 +80,13 @@ class Outlet:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Enter to deliver; once the process is ending nothing new is begun.
+        """Allow one delivery, unless the process is ending.
 
         Raises:
-            RuntimeEnding: Too late to begin.
+            RuntimeEnding: The process is ending.
         """
         with self._changed:
-            if self._ending:
+            if self._is_ending:
                 raise RuntimeEnding
             self._under_way += 1
         try:
@@ -97,58 +97,61 @@ class Outlet:
                 self._changed.notify_all()
 
     @contextmanager
-    def ends_with_the_disk(self) -> Iterator[None]:
-        """A full disk is no failure of a message or a batch: what it cut off is left PENDING.
+    def stop_if_storage_failed(self) -> Iterator[None]:
+        """Leave the workflow PENDING if the disk failed: that is no failure of a message or batch.
 
         Raises:
-            RuntimeEnding: The disk under the database is full, or failing.
+            RuntimeEnding: The disk under the database is full or failing.
         """
         try:
             yield
         except Exception as error:
-            # Not judged by its kind: it may be one that an earlier process recorded.
+            # The class of the error says nothing: an earlier process may have recorded it.
             if self.failure is None:
                 raise
             raise RuntimeEnding from error
 
     def fail(self, error: BaseException) -> None:
-        """Begin nothing new: the disk under the database is full, or failing."""
+        """Refuse new deliveries: the disk under the database is full or failing."""
         with self._changed:
             self.failure = self.failure or error
-            self._ending = True
+            self._is_ending = True
 
     def drain(self, timeout_s: float) -> bool:
-        """Begin nothing new, and wait for what is under way: its checkpoints included.
+        """Refuse new deliveries, and wait for those in progress and their checkpoints.
+
+        Args:
+            timeout_s: Maximum time to wait, in seconds.
 
         Returns:
-            Whether everything came to its end in time.
+            Whether all deliveries ended in time.
         """
         with self._changed:
-            self._ending = True
+            self._is_ending = True
             return self._changed.wait_for(lambda: self._under_way == 0, timeout_s)
 
     @property
     def dialect_name(self) -> str:
-        """`sqlite` or `postgresql`."""
+        """The name of the SQL dialect: `sqlite` or `postgresql`."""
         return self.datasource.engine.dialect.name
 
     @property
-    def ending(self) -> bool:
+    def is_ending(self) -> bool:
         """Whether this process is ending in order."""
-        return self._ending
+        return self._is_ending
 
 
 _outlet: Outlet | None = None
 
 
 def open_outlet(outlet: Outlet | None) -> None:
-    """Say where this process's deliveries go: one DBOS, one process, one outlet a process."""
+    """Set the destination of this process's deliveries; None for no destination."""
     global _outlet
     _outlet = outlet
 
 
 def current_outlet() -> Outlet:
-    """Where this process's deliveries go.
+    """Return the destination of this process's deliveries.
 
     Raises:
         RuntimeError: No `Runtime` has been entered, or it has ended.
@@ -162,11 +165,11 @@ def current_outlet() -> Outlet:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the workflows of a batch are given: which batch it is, and how to deliver it.
+    """The argument of a batch's workflows: the batch and how to deliver it.
 
-    A process shares its queue with every other one, so it may be handed the work of a
-    publisher that became known only after it launched. DBOS restores the arguments of a
-    workflow before it looks for the instance (3.4.0): restoring an order makes the instance.
+    All processes share one queue, and a process may get work of a publisher that was created after
+    the process launched. DBOS restores the arguments of a workflow before it looks up the instance
+    (3.4.0). So unpickling an order creates the instance.
     """
 
     publisher: str
@@ -176,12 +179,12 @@ class Order:
     delay_s: float
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (
+        return _unpickle_order, (
             self.publisher, self.batch_id, self.count, self.guarantee, self.delay_s,
         )  # fmt: skip
 
 
-def _received(publisher: str, *rest: Any) -> Order:
+def _unpickle_order(publisher: str, *rest: Any) -> Order:
     Publisher.named(publisher)
     return Order(publisher, *rest)
 
@@ -203,29 +206,36 @@ class Publisher(DBOSConfiguredInstance):
     def __init__(self, name: str) -> None:
         self.name = checked_name(name)
         with self._instances_lock:
-            super().__init__(config_name=name)  # DBOS refuses a second one of the name
+            super().__init__(config_name=name)  # DBOS refuses a second instance of one name
             self._instances[name] = self
 
     @classmethod
     def named(cls, name: str) -> "Publisher":
-        """The publisher of that name, made if this process has none yet."""
+        """Return the publisher of that name; create it if this process has none yet."""
         with cls._instances_lock:
             return cls._instances.get(name) or cls(name)
 
     def start(self, order: Order) -> WorkflowHandle[dict[str, Any]]:
-        """Start a batch's workflow under the batch's id; if it was started before, find it."""
+        """Start the workflow of a batch under the batch's id, or find it if it was started before.
+
+        Args:
+            order: The batch and how to deliver it.
+
+        Returns:
+            DBOS's handle on the workflow.
+        """
         with SetWorkflowID(order.batch_id):
             return DBOS.start_workflow(self.publish_batch, order)
 
     @DBOS.workflow()
     def publish_batch(self, order: Order) -> dict[str, Any]:
-        """Enqueue every message of a batch, and await them all.
+        """Enqueue all messages of a batch and wait for them; one that fails stops no other.
 
         Returns:
-            `{"messages": int, "failed": [number, …]}`; a failed message stops no other.
+            `{"messages": int, "failed": [number, …]}`.
         """
         outlet = current_outlet()
-        with outlet.ends_with_the_disk():
+        with outlet.stop_if_storage_failed():
             handles = [
                 DBOS.enqueue_workflow(QUEUE_NAME, self.deliver_message, order, number)
                 for number in range(1, order.count + 1)
@@ -235,7 +245,7 @@ class Publisher(DBOSConfiguredInstance):
                 try:
                     handle.get_result(polling_interval_sec=POLL_S)
                 except Exception as error:
-                    if outlet.ending:
+                    if outlet.is_ending:
                         raise RuntimeEnding from error
                     failed.append(number)
                     record_failure(order.batch_id, number, one_line(error))
@@ -248,7 +258,7 @@ class Publisher(DBOSConfiguredInstance):
         with outlet.open():
             delivery = Delivery(outlet, order, number, str(DBOS.workflow_id))
             try:
-                with outlet.ends_with_the_disk():
+                with outlet.stop_if_storage_failed():
                     _GUARANTEES[Guarantee(order.guarantee)](delivery)
             except Exception as error:
                 log.warning("not delivered: %s", one_line(error), extra=delivery.fields)
@@ -256,7 +266,7 @@ class Publisher(DBOSConfiguredInstance):
 
 
 def record_failure(batch_id: str, number: int, error: str) -> None:
-    """Remember why a message could not be delivered; to be called in a workflow."""
+    """Store why a message could not be delivered; call it in a workflow only."""
     datasource = current_outlet().datasource
 
     def replace() -> None:
@@ -274,19 +284,19 @@ def record_failure(batch_id: str, number: int, error: str) -> None:
 
 
 class Delivery:
-    """One attempt to deliver one message; the guarantees differ in when they make it."""
+    """One attempt to deliver one message."""
 
     def __init__(self, outlet: Outlet, order: Order, number: int, workflow_id: str) -> None:
         self.outlet = outlet
         self._order = order
         self._number = number
         self._workflow_id = workflow_id
-        # Counted once an attempt, also where the database makes a transaction run again.
+        # Once for each attempt, even if the database makes a transaction run again.
         self._count = functools.cache(lambda: outlet.count(order.publisher))
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What the log says of it."""
+        """The fields of a log line about the delivery."""
         return {
             "publisher": self._order.publisher,
             "workflow_id": self._workflow_id,
@@ -295,17 +305,22 @@ class Delivery:
         }
 
     def in_own_transaction(self, *, keyed: bool = False) -> None:
-        """The effect by itself, as an HTTP call or an e-mail would be.
+        """Deliver in a transaction of its own, as an HTTP call or an e-mail would.
 
         Args:
-            keyed: Give the delivery the message's key, so that a second one is ignored.
+            keyed: Give the delivery the key of its message; a second one is then ignored.
         """
         with self.outlet.datasource.engine.begin() as connection:
-            self.through(connection, keyed=keyed)
+            self.write(connection, keyed=keyed)
         self.log()
 
-    def through(self, connection: Any, *, keyed: bool = False) -> None:
-        """Write the delivery on a connection or session whose transaction is another's."""
+    def write(self, connection: Any, *, keyed: bool = False) -> None:
+        """Write the delivery in a transaction that the caller commits.
+
+        Args:
+            connection: Connection or session with that transaction.
+            keyed: Give the delivery the key of its message; a second one is then ignored.
+        """
         if self._order.delay_s:
             time.sleep(self._order.delay_s)
         with self.outlet.turn:
@@ -327,7 +342,7 @@ class Delivery:
                 connection.execute(_insert(), row)
 
     def log(self) -> None:
-        """One line, once the delivery is durable."""
+        """Log one line; call it once the delivery is durable."""
         counted = self._count()
         log.info(
             "delivered",
@@ -335,7 +350,7 @@ class Delivery:
         )
 
 
-# Made once: to build such a statement takes five times as long as to carry it out (0.25 ms).
+# Cached: building such a statement takes five times as long as executing it (0.25 ms).
 @functools.cache
 def _insert() -> Any:
     return sa.insert(deliveries).values(_row())
@@ -343,7 +358,7 @@ def _insert() -> Any:
 
 @functools.cache
 def _insert_or_count_ignored(dialect_name: str) -> Any:
-    """An INSERT that leaves an earlier delivery of the same key as it is, but for a count."""
+    """Return an INSERT that, for a key that exists, only counts the ignored delivery."""
     dialect = sqlite if dialect_name == "sqlite" else postgresql
     return (
         dialect.insert(deliveries)
@@ -356,7 +371,7 @@ def _insert_or_count_ignored(dialect_name: str) -> Any:
 
 
 def _row(*more: str) -> dict[str, Any]:
-    """A delivery's columns, to be given when the statement is carried out, but for the body."""
+    """Return the columns of a delivery: bound parameters, and the body from its message."""
     given: dict[str, Any] = {name: sa.bindparam(name) for name in (*_GIVEN, *more)}
     body = sa.select(messages.c.body).where(
         messages.c.batch_id == given["batch_id"],
@@ -377,39 +392,39 @@ _GIVEN = (
 )
 
 
-# The checkpoint's unique key is what keeps a second execution out; nothing is read that
-# another transaction might change, so a stricter isolation would only cost retries.
+# The unique key of the checkpoint excludes a second execution. The transaction reads nothing that
+# another one might change, and a stricter isolation would only cost retries.
 _ISOLATION: dict[str, Literal["SERIALIZABLE", "READ COMMITTED"]] = {
-    "sqlite": "SERIALIZABLE",  # it knows no other
+    "sqlite": "SERIALIZABLE",  # SQLite has no other level
     "postgresql": "READ COMMITTED",
 }
 
 
 def exactly_once(delivery: Delivery) -> None:
-    """A datasource transaction: the delivery and its checkpoint commit together."""
+    """Deliver in a datasource transaction: delivery and checkpoint commit together."""
     datasource = delivery.outlet.datasource
     datasource.run_tx_step(
         {"name": "deliver", "isolation_level": _ISOLATION[delivery.outlet.dialect_name]},
-        lambda: delivery.through(datasource.sql_session()),
+        lambda: delivery.write(datasource.sql_session()),
     )
     delivery.log()
 
 
 def idempotent(delivery: Delivery) -> None:
-    """A plain step whose effect is keyed by the message: a second attempt changes nothing."""
+    """Deliver in a plain step with a key for the message: a second attempt changes nothing."""
     DBOS.run_step({"name": "deliver"}, functools.partial(delivery.in_own_transaction, keyed=True))
 
 
 def at_least_once(delivery: Delivery) -> None:
-    """A plain step: a crash after the effect and before the checkpoint repeats the effect."""
+    """Deliver in a plain step: a crash between effect and checkpoint repeats the effect."""
     DBOS.run_step({"name": "deliver"}, delivery.in_own_transaction)
 
 
 def at_most_once(delivery: Delivery) -> None:
-    """A step records "sent", then the delivery happens: a crash between the two loses it."""
+    """Record "sent" in a step, then deliver: a crash between the two loses the delivery."""
     first_time = []
     DBOS.run_step({"name": "mark_sent"}, lambda: first_time.append(True))
-    if first_time:  # a replayed step runs no body: the mark is of an earlier process
+    if first_time:  # a replayed step runs no body: an earlier process made the mark
         delivery.in_own_transaction()
 
 

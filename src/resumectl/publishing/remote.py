@@ -1,6 +1,6 @@
-"""What can be done from outside, without launching DBOS: so nothing is resumed by it.
+"""Act on workflows and queues without launching DBOS, and so without resuming anything.
 
-Everything goes through DBOS's public client.
+All calls go through DBOS's public client.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from resumectl.publishing.store.limits import DEFAULT_CONCURRENCY
 from resumectl.settings import Settings
 
 _BATCHES_AT_A_TIME = 4
-# A detached batch may wait for half a second; a poll costs every process that publishes 3 ms.
+# A detached batch may wait for half a second. Each poll costs every publishing process 3 ms.
 _BATCH_POLL_S = 0.5
 _IDS_A_CALL = 1_000
 
@@ -38,21 +38,21 @@ class WorkflowCall:
 
 @contextmanager
 def client(settings: Settings) -> Iterator[DBOSClient]:
-    """A client of the database that DBOS has migrated."""
-    found = DBOSClient(
+    """Open a client of a database that DBOS has migrated."""
+    dbos_client = DBOSClient(
         system_database_url=settings.secret_url,
         dbos_system_schema=settings.dbos_schema,
         application_name=settings.app_name,
         retry_connection_errors=False,
     )
     try:
-        yield found
+        yield dbos_client
     finally:
-        found.destroy()
+        dbos_client.destroy()
 
 
 def register_publisher_queues(settings: Settings) -> None:
-    """Make the two queues of publishers known, and DBOS's tables where there are none yet."""
+    """Register the two queues of publishers, and create DBOS's tables if they are missing."""
     DBOS.migrate(settings.secret_url, schema=settings.dbos_schema)
     register_queues(
         settings,
@@ -64,13 +64,14 @@ def register_publisher_queues(settings: Settings) -> None:
 
 
 def register_queues(settings: Settings, queues: Mapping[str, tuple[int, float]]) -> None:
-    """Make queues known, unless they are.
+    """Register queues that are not registered yet.
 
-    A queue that is there before launch is served at once; a new one within a second.
+    A process serves queues that exist before its launch at once, and new ones within a second.
 
     Args:
-        settings: Where the database is.
-        queues: Name to workflows at work at a time in each process, and seconds between looks.
+        settings: Settings that name the database.
+        queues: By name of the queue: maximum number of workflows in progress in each process, and
+            polling interval in seconds.
     """
     with client(settings) as dbos_client:
         for name, (concurrency, poll_s) in queues.items():
@@ -83,14 +84,14 @@ def register_queues(settings: Settings, queues: Mapping[str, tuple[int, float]])
 
 
 def delete_queues(settings: Settings, names: Sequence[str]) -> None:
-    """Take queues away on which nothing is left."""
+    """Delete empty queues."""
     with client(settings) as dbos_client:
         for name in names:
             dbos_client.delete_queue(name)
 
 
 def set_concurrency(settings: Settings, concurrency: int) -> None:
-    """How many messages each process has at work at a time, from now on."""
+    """Set the maximum number of messages in progress in each process."""
     with client(settings) as dbos_client:
         dbos_client.register_queue(
             QUEUE_NAME,
@@ -101,7 +102,7 @@ def set_concurrency(settings: Settings, concurrency: int) -> None:
 
 
 def enqueue(settings: Settings, connection: sa.Connection, batch: Batch) -> None:
-    """Leave a batch to the workers; it is theirs when the connection's transaction commits."""
+    """Enqueue a batch for the workers, as part of the connection's transaction."""
     order = Order(batch.publisher, batch.id, batch.expected, batch.guarantee, batch.delay_s)
     call = WorkflowCall(
         queue_name=BATCH_QUEUE_NAME,
@@ -136,11 +137,11 @@ def enqueue_call(settings: Settings, connection: sa.Connection, call: WorkflowCa
 
 
 def requeue(settings: Settings, left: Sequence[tuple[str, str | None]]) -> None:
-    """Put workflows back on the queues they came from, for whichever process comes first.
+    """Put workflows back on the queues they came from, for any process to claim.
 
     Args:
-        settings: Where the database is.
-        left: Id and queue of each; no queue means that it was started directly.
+        settings: Settings that name the database.
+        left: Id and queue of each workflow; None for one that was started directly.
     """
     by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
     for workflow_id, queue_name in left:
@@ -154,13 +155,13 @@ def requeue(settings: Settings, left: Sequence[tuple[str, str | None]]) -> None:
 
 
 def cancel(settings: Settings, workflow_id: str) -> None:
-    """Cancel a workflow and its children; a step under way runs to its end."""
+    """Cancel a workflow and its children; a step in progress runs to its end."""
     with client(settings) as dbos_client:
         dbos_client.cancel_workflow(workflow_id, cancel_children=True)
 
 
 def delete(settings: Settings, workflow_ids: Sequence[str]) -> None:
-    """Delete workflows with everything that DBOS recorded of them."""
+    """Delete workflows and all that DBOS recorded of them."""
     if not workflow_ids:
         return
     with client(settings) as dbos_client:
@@ -169,7 +170,14 @@ def delete(settings: Settings, workflow_ids: Sequence[str]) -> None:
 
 
 def fork(settings: Settings, workflow_id: str, *, from_step: int, fork_id: str) -> None:
-    """Begin a workflow again as another one, with the results recorded before a step."""
+    """Start a new workflow that keeps the results of another one before a step.
+
+    Args:
+        settings: Settings that name the database.
+        workflow_id: Id of the workflow to fork.
+        from_step: Number of the first step to run again, from 1.
+        fork_id: Id of the new workflow.
+    """
     with client(settings) as dbos_client, SetWorkflowID(fork_id):
         dbos_client.fork_workflow(
             workflow_id,

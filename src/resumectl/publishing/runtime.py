@@ -52,47 +52,47 @@ from resumectl.storage.sqlite import SQLITE_POOL_SIZE
 DRAIN_TIMEOUT_S = 30.0
 ADOPT_EVERY_S = 2.0
 DEFAULT_EXECUTOR_ID = "local"
-# Between two looks at what is waited for: a part of the time waited so far, and at most this.
-_PATIENCE = 0.03
-_LOOK_EVERY_MAX_S = 0.25
+# Interval between two polls in `wait`: this part of the time waited so far, and at most so long.
+_POLL_SHARE = 0.03
+_POLL_MAX_S = 0.25
 
 log = logging.getLogger("resumectl")
 
 
 class Companion(Protocol):
-    """What else a process runs, beside publishers' batches."""
+    """Other work of a process, besides the batches of publishers."""
 
     def check(self) -> None:
-        """Raise why it cannot go on, if it cannot."""
+        """Raise the error that stopped it, if one did."""
 
     def drain(self) -> bool:
-        """Begin nothing new, and end what is under way; whether that was done in time."""
+        """Begin nothing new and end the work in progress; return whether it ended in time."""
 
     def queue_of(self, workflow_id: str) -> str | None:
-        """The queue of one of its workflows; None for those of others."""
+        """Return the queue of one of its workflows; None for a workflow of others."""
 
 
 class Adopted(NamedTuple):
     """One workflow that this process took over from a process that has ended."""
 
     workflow_id: str
-    executor_id: str  # under which it had been left
+    executor_id: str  # executor id of that process
 
 
 class Runtime:
-    """Enter to launch DBOS with every known publisher; leave to end in order.
+    """Run publishers in this process: enter to launch DBOS, leave to end in order.
 
     Args:
-        settings: Where the database is.
-        command: What this process does, for the record.
-        concurrency: Messages of the queue at work at a time in this process; None leaves the
-            queue as it is.
-        queues: The queues that it serves; None for every one.
-        executor_base: The executor id that it takes if that is free, or else with a number.
-        companion: What else it runs.
+        settings: Settings that name the database.
+        command: Name of what this process does, for its row in `processes`.
+        concurrency: Maximum number of messages in progress in each process; None leaves it as it
+            is.
+        queues: Names of the queues to serve; None for all.
+        executor_base: Executor id to take; if it is held, a number is appended.
+        companion: Other work of this process.
 
     Raises:
-        Refusal: The executor id that the settings name is held by a running process.
+        Refusal: A running process holds the executor id that the settings name.
         MachineFailure: The database fails.
     """
 
@@ -124,7 +124,7 @@ class Runtime:
             try:
                 self._begin()
             except BaseException:
-                self._let_go()
+                self._release()
                 raise
         return self
 
@@ -141,7 +141,7 @@ class Runtime:
     def _begin(self) -> None:
         ensure_migrated(self.settings, self.engine)
         self.executor_id = self._take_executor_id()
-        # In this order, and a reset in the other: one of the two sees the other.
+        # First the lock, then the check; `reset` does it in the other order. So one sees the other.
         if RESET in self.locks.held():
             raise Refusal("the database is being reset", next_step="try again")
         with self.engine.begin() as connection:
@@ -176,7 +176,7 @@ class Runtime:
             "dbos_system_schema": self.settings.dbos_schema,
             "application_version": self.settings.app_version,
             "executor_id": self.executor_id,
-            # The listener sleeps between two looks, and the end of a process waits for it.
+            # The listener sleeps between two polls, and the end of the process waits for it.
             "notification_listener_polling_interval_sec": POLL_S,
             "log_level": logging.getLevelName(logging.getLogger("dbos").getEffectiveLevel()),
         }
@@ -218,7 +218,7 @@ class Runtime:
         return process_id
 
     def check(self) -> None:
-        """Make sure that this process can go on.
+        """Check that this process can continue.
 
         Raises:
             MachineFailure: The disk under the database fails; or the lock is lost, and another
@@ -231,14 +231,20 @@ class Runtime:
         if not self.locks.holds(self.executor_id):
             raise MachineFailure(
                 "this process has lost the lock on its executor id",
-                next_step="resumectl resume  once the database is back",
+                next_step="resumectl resume  when the database is back",
             )
 
     def start(self, batch: Batch) -> WorkflowHandle[dict[str, Any]]:
-        """Start the batch's workflow; if it was started before, find it.
+        """Start the workflow of a batch, or find it if it was started before.
+
+        Args:
+            batch: A stored batch.
+
+        Returns:
+            DBOS's handle on the workflow.
 
         Raises:
-            Refusal: It was started before, and has been deleted since.
+            Refusal: The workflow was started before and deleted since.
         """
         if not batch.is_new:
             self._refuse_if_deleted(batch)
@@ -252,7 +258,7 @@ class Runtime:
             )
         if is_deleted:
             raise Refusal(
-                f"the batch {batch.id} was published before, and its workflow was deleted since",
+                f"the batch {batch.id} was published before, and its workflow was deleted",
                 next_step="choose another --id, or leave it out",
             )
 
@@ -265,21 +271,21 @@ class Runtime:
         batch_id: str | None = None,
         delay_s: float = 0.0,
     ) -> WorkflowHandle[dict[str, Any]]:
-        """Write a batch down and start its workflow.
+        """Store a batch and start its workflow.
 
         Args:
-            name: The publisher's.
-            messages: Text, or what JSON can hold.
-            guarantee: What is promised of each delivery.
-            batch_id: The batch's id; the next of `NAME-K` if None. The same id again starts
-                nothing new.
-            delay_s: How long each delivery takes, in seconds.
+            name: Name of the publisher.
+            messages: Messages of the batch: text, or values that JSON can represent.
+            guarantee: Delivery guarantee of the batch.
+            batch_id: Id of the batch; None for the next free `NAME-K`. An id that was used before
+                starts nothing new.
+            delay_s: Duration of each delivery, in seconds.
 
         Returns:
-            DBOS's handle on the batch's workflow.
+            DBOS's handle on the workflow of the batch.
 
         Raises:
-            Refusal: A name is not allowed, or another batch has the id.
+            Refusal: A name is not allowed, or the id belongs to another batch.
         """
         with self.engine.begin() as connection:
             batch = batch_book.create(
@@ -299,15 +305,15 @@ class Runtime:
         timeout_s: float | None = None,
         every_poll: Callable[[dict[str, str]], None] = lambda _statuses: None,
     ) -> bool:
-        """Wait until the workflows have ended, whichever process ends them.
+        """Wait until workflows have ended, in this process or in another.
 
         Args:
-            workflow_ids: Which ones.
-            timeout_s: How long at most; None for as long as it takes.
-            every_poll: Called with their statuses each time they are looked at.
+            workflow_ids: Ids of the workflows.
+            timeout_s: Maximum time to wait, in seconds; None for no limit.
+            every_poll: Function that is called with the statuses at each poll.
 
         Returns:
-            Whether all of them ended in time.
+            Whether all workflows ended in time.
         """
         began = time.monotonic()
         deadline = None if timeout_s is None else began + timeout_s
@@ -325,9 +331,9 @@ class Runtime:
                 return True
             if deadline is not None and time.monotonic() >= deadline:
                 return False
-            # A look costs what a message costs: what takes long is looked at less often.
-            patience_s = _PATIENCE * (time.monotonic() - began)
-            time.sleep(min(max(POLL_S, patience_s), _LOOK_EVERY_MAX_S))
+            # A poll costs as much as a message: long work is polled less often.
+            interval_s = _POLL_SHARE * (time.monotonic() - began)
+            time.sleep(min(max(POLL_S, interval_s), _POLL_MAX_S))
 
     def start_unstarted(self) -> list[str]:
         """Start the stored batches whose process was killed before it could start them.
@@ -370,7 +376,11 @@ class Runtime:
         return adopted
 
     def revive(self, workflow_ids: Sequence[str]) -> None:
-        """Begin again what was cancelled or dead-lettered, messages within the queue's limit."""
+        """Restart workflows that were cancelled or dead-lettered, on their queues.
+
+        Args:
+            workflow_ids: Ids of the workflows.
+        """
         with snapshot(self.engine) as connection:
             found = workflows.list_workflows(connection, WorkflowFilter(workflow_ids=workflow_ids))
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
@@ -378,37 +388,37 @@ class Runtime:
             is_batch = workflow.name == Publisher.publish_batch.__qualname__
             other = self._companion.queue_of(workflow.id) if self._companion else None
             by_queue[other or (BATCH_QUEUE_NAME if is_batch else QUEUE_NAME)].append(workflow.id)
-        # A batch that runs before its messages would see them cancelled: it goes last.
+        # Batches go last: one that runs before its messages would see them cancelled.
         for queue_name in sorted(by_queue, key=lambda name: name == BATCH_QUEUE_NAME):
             DBOS.resume_workflows(by_queue[queue_name], queue_name=queue_name)
 
     def end(self, how: str) -> bool:
-        """End in order: begin nothing new, let what is under way reach its checkpoint.
+        """End in order: begin nothing new, and let work in progress reach its checkpoint.
 
         Args:
-            how: For the record, as in `done` or `interrupted`.
+            how: How the process ended, for its row: `done`, `interrupted` or `failed`.
 
         Returns:
-            Whether everything under way came to its end in time.
+            Whether all work in progress ended in time.
         """
         if self._ended:
             return True
         self._ended = True
-        # What a failing disk holds up will not come to its end.
+        # Work that a failing disk blocks would never end.
         failed = self._outlet is not None and self._outlet.failure is not None
         try:
             drained = self._outlet is None or self._outlet.drain(0 if failed else DRAIN_TIMEOUT_S)
             if self._companion is not None:
                 drained = self._companion.drain() and drained
-        except KeyboardInterrupt:  # a second Ctrl-C: whoever waits has waited enough
+        except KeyboardInterrupt:  # a second Ctrl-C: the user does not want to wait
             drained = False
-        # DBOS complains of what it has claimed and can no longer begin; it is handed back.
+        # DBOS logs errors for work that it claimed and can no longer begin. That work is handed back.
         logging.getLogger("dbos").setLevel(logging.CRITICAL)
         try:
             DBOS.destroy()
             if failed:
-                return False  # the disk takes no more rows, not even this process's end
-            # Without the lock, what is PENDING under this executor id may be another's.
+                return False  # the disk takes no more rows, not even the end of this process
+            # Without the lock, PENDING work under this executor id may belong to another process.
             if drained and self.locks.holds(self.executor_id):
                 self._hand_back()
             with failures_explained(self.settings), self.engine.begin() as connection:
@@ -418,13 +428,13 @@ class Runtime:
                     .values(ended_at_ms=_now_ms(), how=how if drained else f"{how}, cut short")
                 )
         finally:
-            self._let_go()
+            self._release()
         return drained
 
     def _hand_back(self) -> None:
-        """Nobody recovers the work of a process that ended in order, so leave none to it.
+        """Put claimed work back on its queues: no process recovers one that ended in order.
 
-        Another process may be waiting for a message that this one has claimed and not begun.
+        Another process may be waiting for a message that this one claimed and never began.
         """
         with failures_explained(self.settings):
             with self.engine.connect() as connection:
@@ -433,20 +443,20 @@ class Runtime:
                 remote.requeue(self.settings, left)
 
     def _notice_storage_failure(self, context: sa.ExceptionContext) -> BaseException | None:
-        """DBOS tries again for ever, in threads of its own; whoever waits must be told.
+        """Stop deliveries when the disk fails: DBOS would retry for ever, in threads of its own.
 
         Returns:
-            What is raised instead on this process's engine: an Exception in a step, or at the
-            commit of a transaction, would be recorded by DBOS as its outcome.
+            The exception to raise instead on this process's engine. DBOS would record an
+            Exception in a step, or at the commit of a transaction, as the outcome.
         """
         error = context.sqlalchemy_exception
         if error is None or self._outlet is None or not is_storage_failure(error):
             return None
         self._outlet.fail(error)
-        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it would say so at each try
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # DBOS would log each retry
         return RuntimeEnding() if context.engine is self.engine else None
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if event.contains(sa.Engine, "handle_error", self._notice_storage_failure):
             event.remove(sa.Engine, "handle_error", self._notice_storage_failure)
         open_outlet(None)

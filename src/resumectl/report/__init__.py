@@ -1,1 +1,1 @@
-"""Rows to text: rich tables for people, JSON for scripts. Opens and decides nothing."""
+"""Render rows as text: tables for people, JSON for scripts. Opens and decides nothing."""

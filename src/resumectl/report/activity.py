@@ -1,6 +1,6 @@
-"""One line that says what a command is doing: on standard error, and only on a terminal.
+"""Show what a command is doing, on one line of standard error, and only on a terminal.
 
-Shown from the command's first moment, before what it needs is imported, and gone when it ends.
+The line appears before the command's own imports, and disappears when the command ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ _REFRESH_PER_S = 4
 
 
 class _What(ProgressColumn):
-    """Asks again at each refresh: what is being done may change by itself."""
+    """A column that asks for its text again at each refresh."""
 
     def render(self, task: Task) -> Text:
         return Text(literal(task.fields["said"]()), no_wrap=True, overflow="ellipsis")
 
 
 class Activity:
-    """What a command is doing; without a line, says nothing."""
+    """The line that shows what a command is doing; without a terminal it shows nothing."""
 
     def __init__(self, line: Progress | None) -> None:
         self._line = line
@@ -33,17 +33,17 @@ class Activity:
             self._task = line.add_task("", total=None, said=lambda: "starting")
 
     def say(self, said: str | Said) -> None:
-        """Say what is being done from now on.
+        """Show another text.
 
         Args:
-            said: A text, or a function that returns it and is asked several times a second.
+            said: The text, or a function that returns it and is called at each refresh.
         """
         if self._line is not None and self._task is not None:
             what = said if callable(said) else lambda: said
             self._line.update(self._task, said=what, refresh=True)
 
     def stop(self) -> None:
-        """Take the line away, as a progress bar is to take its place."""
+        """Remove the line, for example before a progress bar."""
         if self._line is not None:
             self._line.stop()
 
@@ -53,7 +53,7 @@ def activity(*, hidden: bool = False) -> Iterator[Activity]:
     """Show a line until the end of the block.
 
     Args:
-        hidden: Show none, as when log lines run over the same terminal.
+        hidden: Show no line, for example if log lines go to the same terminal.
     """
     target = console(stderr=True)
     if hidden or not target.is_terminal:

@@ -1,4 +1,4 @@
-"""Standard output and standard error, for people. Renders what it is given and opens nothing."""
+"""Print tables and text for people on standard output and standard error."""
 
 import os
 import sys
@@ -23,16 +23,16 @@ _USUAL_WIDTH = 80
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that respects NO_COLOR, COLUMNS and pipes, and takes nothing for markup."""
+    """Return a console that respects NO_COLOR, COLUMNS and pipes, and interprets no markup."""
     stream = sys.stderr if stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     given = int(columns) if columns.isdecimal() else None
     width = given if given or stream.isatty() else _PIPE_WIDTH
     return Console(
         stderr=stderr,
-        # Zero, as some terminals of CI services have it, would show nothing at all.
+        # With a width of zero, as on some CI services, nothing would be shown.
         width=_USUAL_WIDTH if width == 0 else width,
-        # NO_COLOR is taken at its word: no escape sequence at all, not even for bold.
+        # With NO_COLOR there is no escape sequence at all, not even for bold.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         markup=False,
         highlight=False,
@@ -41,9 +41,9 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(*shown: RenderableType, on: Console | None = None) -> None:
-    """Print to standard output, one below the other, tables with a line between them.
+    """Print items below each other on standard output, with an empty line around tables.
 
-    No line ends in blanks, and none breaks a word; see `folding`.
+    No line ends in blanks or breaks a word; see `folding`.
     """
     target = on or console()
     for index, each in enumerate(shown):
@@ -52,7 +52,7 @@ def show(*shown: RenderableType, on: Console | None = None) -> None:
         lines: Sequence[RenderableType] = [each]
         if not isinstance(each, Sheet):
             text = each if isinstance(each, Text) else Text(literal(each))
-            # What is to be copied and typed is one line, however the terminal shows it.
+            # Text to copy stays on one line, however wide the terminal is.
             lines = [text] if text.no_wrap else fold(text, target.width)
         for line in lines:
             if isinstance(line, Text):

@@ -1,4 +1,4 @@
-"""Word findings and exposures: one function for each kind of evidence, and nowhere else."""
+"""Write the sentences for findings and exposures: one function for each kind of evidence."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _VERBS = {
     Happening.EXECUTION: "ran",
     Happening.WRITE: "was committed",
 }
-# Parts of a record, as people name them.
+# Names of the parts of a record, for people.
 _PARTS = {"deadline_ms": "deadline"}
 _DEPENDS = "Its body depends on something else"
 _Counted = (
@@ -22,7 +22,7 @@ _Counted = (
     | e.TooManyRecords
 )  # fmt: skip
 
-# What each kind of finding means, and what usually helps.
+# The meaning of each kind of finding, and the usual fix.
 MEANINGS: Mapping[Kind, str] = {
     Kind.LOST: "accepted work, or an effect that must happen, did not happen, and nothing will "
     "do it later. Do after a crash what must happen in a step, and mark work as done only when "
@@ -48,12 +48,12 @@ EXPLAINED_BY_TIME = "explained by time (a run without the crash shows it too)"
 
 
 def evidence_text(evidence: Evidence) -> str:
-    """Return the sentence for what a finding rests on."""
+    """Return the sentence for the evidence of a finding."""
     return _TEXTS[type(evidence)](evidence)
 
 
 def note_text(note: Note | None) -> str:
-    """Return the sentence for the note of an exposure; empty for none."""
+    """Return the sentence for the note of an exposure; empty if it has none."""
     return "" if note is None else _NOTES[type(note)](note)
 
 

@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
-# A longer piece is not a word that is read or copied but a value, and may be broken anywhere in
+# A longer piece is a value, not a word that is read or copied, and may be broken anywhere in
 # running text. A UUID has 36 characters.
 WORD_MAX = 40
 _READABLE = "/_.,:-"
 
 
 def widest_piece(text: str, breaks: str = "") -> int:
-    """Return the cells of the widest piece that may not be broken.
+    """Return the width of the widest piece that may not be broken, in cells.
 
     Args:
         text: The text.
-        breaks: Characters after which it may be broken, besides blanks.
+        breaks: Characters after which the text may be broken, besides blanks.
     """
     return max((cell_len(text[start:end]) for start, end in _pieces(text, breaks)), default=0)
 
@@ -31,8 +31,8 @@ def fold(text: Text, width: int, breaks: str = "") -> list[Text]:
 
     Args:
         text: The text, with its styles.
-        width: Cells of a line; a piece that is wider than that is broken.
-        breaks: Characters after which it may be broken, besides blanks.
+        width: Width of a line, in cells; a wider piece is broken.
+        breaks: Characters after which the text may be broken, besides blanks.
     """
     plain = text.plain
     if cell_len(plain) <= width and "\n" not in plain:
@@ -51,7 +51,7 @@ def fold(text: Text, width: int, breaks: str = "") -> list[Text]:
 
 
 def _pieces(text: str, breaks: str) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each piece that may not be broken."""
+    """Yield start and end of each piece that may not be broken."""
     pattern = r"\S+"
     if breaks:
         those = re.escape(breaks)
@@ -61,11 +61,11 @@ def _pieces(text: str, breaks: str) -> Iterator[tuple[int, int]]:
 
 
 def _chunks(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, int]]:
-    """Yield the piece itself or, where it is wider than a line, its parts."""
+    """Yield the piece or, if it is wider than a line, its parts."""
     begin = start
     while True:
         cells, at = 0, begin
-        # Not the width of all that is left: a value may be long, and has many lines.
+        # Not the width of the whole rest: a long value has many lines.
         while at < end and (cells := cells + cell_len(text[at])) <= width:
             at += 1
         if at == end:

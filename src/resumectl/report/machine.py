@@ -1,4 +1,4 @@
-"""JSON documents with stable, sorted keys, for scripts: one document a command."""
+"""Build the JSON documents of the publisher's commands, with stable, sorted keys."""
 
 import json
 import sys
@@ -20,12 +20,12 @@ def show(document: dict[str, Any]) -> None:
 
 
 def counts_document(counts: Counts) -> dict[str, int]:
-    """`expected`, `delivered`, `repeated`, `missing`, `failed`, `pending` and the others."""
+    """Return the counts, one key for each field of `Counts`."""
     return asdict(counts)
 
 
 def batch_document(batch: BatchState) -> dict[str, Any]:
-    """One batch: `id`, `guarantee`, `status`, its counts, and its `failures`."""
+    """Return one batch: `id`, `guarantee`, `status`, its counts, and its `failures`."""
     return {
         "id": batch.id,
         "guarantee": batch.guarantee,
@@ -36,7 +36,7 @@ def batch_document(batch: BatchState) -> dict[str, Any]:
 
 
 def state_document(state: State) -> dict[str, Any]:
-    """What `state`, `publish` and `resume` print."""
+    """Return the state of batches, for `state`, `publish` and `resume`."""
     return {
         "publishers": [
             {
@@ -67,7 +67,7 @@ def state_document(state: State) -> dict[str, Any]:
 
 
 def workflow_document(workflow: "WorkflowSeen") -> dict[str, Any]:
-    """One workflow of `list-workflows`; times are Unix milliseconds."""
+    """Return one workflow of `list-workflows`; times are milliseconds of Unix time."""
     return {
         "id": workflow.id,
         "name": workflow.name,
@@ -87,7 +87,7 @@ def workflow_document(workflow: "WorkflowSeen") -> dict[str, Any]:
 
 
 def step_document(step: "StepSeen") -> dict[str, Any]:
-    """One step of `steps`; times are Unix milliseconds."""
+    """Return one step of `steps`; times are milliseconds of Unix time."""
     return {
         "step": step.number,
         "name": step.name,
@@ -100,7 +100,7 @@ def step_document(step: "StepSeen") -> dict[str, Any]:
 
 
 def resumed_document(row: "Resumed") -> dict[str, Any]:
-    """One workflow of `resume`."""
+    """Return one workflow of `resume`."""
     return {
         "id": row.workflow_id,
         "before": row.before,
@@ -112,7 +112,7 @@ def resumed_document(row: "Resumed") -> dict[str, Any]:
 
 
 def blocked_document(blocked: "Blocked") -> dict[str, Any]:
-    """One workflow that `resume` left alone, and why."""
+    """Return one workflow that `resume` did not take up, and why."""
     return {
         "id": blocked.workflow.workflow_id,
         "reason": blocked.reason,

@@ -1,19 +1,19 @@
-"""What a program used outside its sandbox, and what it was redirected from, as lines and as JSON."""
+"""Report what a target used outside its sandbox, and what was redirected into it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from resumectl.model.target import Access
 
-_SHOWN_MAX = 12  # services on a screen; the JSON document has all
+_SHOWN_MAX = 12  # number of services shown; the JSON document has all
 
 
 def outside_lines(access: Access, contacts: Mapping[str, int]) -> Iterator[str]:
     """Yield a sentence for each thing outside the sandbox.
 
     Args:
-        access: What the user lets the program use.
-        contacts: How often services on this machine were contacted, as an observation tells it.
+        access: What the target may use outside its sandbox.
+        contacts: Number of contacts with each service on this machine, as observed.
     """
     made = f"as {access.prepare!r} makes it" if access.prepare else "with the same tables, no rows"
     for url in access.redirects:
@@ -27,11 +27,11 @@ def outside_lines(access: Access, contacts: Mapping[str, int]) -> Iterator[str]:
 
 
 def outside_document(access: Access, contacts: Mapping[str, int]) -> dict[str, Any]:
-    """Return the same as a JSON document holds it.
+    """Return the same as a part of a JSON document.
 
     Args:
-        access: What the user lets the program use.
-        contacts: How often services on this machine were contacted.
+        access: What the target may use outside its sandbox.
+        contacts: Number of contacts with each service on this machine, as observed.
     """
     return {
         "redirected": list(access.redirects),
@@ -46,6 +46,6 @@ def outside_document(access: Access, contacts: Mapping[str, int]) -> dict[str, A
 
 
 def _services(contacts: Mapping[str, int]) -> list[tuple[str, str, int]]:
-    """Return where each service on this machine is, what was counted, and how often."""
+    """Return address, kind of contact and number of contacts of each service on this machine."""
     parts = ((*key.rpartition(" "), times) for key, times in sorted(contacts.items()))
     return [(service, how, times) for service, _, how, times in parts]

@@ -1,4 +1,4 @@
-"""The progress bar of the commands that wait: on standard error, and only on a terminal."""
+"""Show progress bars of commands that wait, on standard error, and only on a terminal."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from rich.text import Text
 from resumectl.report.console import console
 from resumectl.text import literal
 
-# Counting costs a query; often enough for the eye.
+# Each count costs a query; this is often enough for the eye.
 _LOOK_EVERY_S = 0.2
 
 
@@ -37,7 +37,7 @@ _COLUMNS = (
 
 
 class Seen(NamedTuple):
-    """How far something has come."""
+    """The progress of some work."""
 
     said: str
     done: int
@@ -48,7 +48,7 @@ Look = Callable[[], Seen]
 
 
 class Progress:
-    """Keeps a bar in step with each thing that is looked at; without bars, does nothing."""
+    """The progress bars of a command; without bars it does nothing."""
 
     def __init__(self, bars: Bar | None, looks: Sequence[Look]) -> None:
         self._bars = bars
@@ -57,7 +57,7 @@ class Progress:
         self._looked_at = 0.0
 
     def poll(self, _statuses: object = None) -> None:
-        """Look again, if it is time."""
+        """Update the bars if the interval has passed."""
         now = time.monotonic()
         if self._bars is None or now - self._looked_at < _LOOK_EVERY_S:
             return
@@ -65,14 +65,14 @@ class Progress:
         self.look()
 
     def look(self) -> None:
-        """Look now."""
+        """Update the bars."""
         if self._bars is None:
             return
         for each in self._looks:
             seen = each()
             said = literal(seen.said)
             if each not in self._tasks:
-                # The rate is that of this process: what was done before is no part of it.
+                # The rate of this process: work that was done before does not count.
                 self._tasks[each] = self._bars.add_task(said, total=seen.total, completed=seen.done)
             self._bars.update(
                 self._tasks[each], description=said, total=seen.total, completed=seen.done
@@ -81,11 +81,11 @@ class Progress:
 
 @contextmanager
 def progress_bar(looks: Sequence[Look], *, hidden: bool = False) -> Iterator[Progress]:
-    """Bars with rate and time left, gone when the work is done.
+    """Show bars with rate and time left, until the end of the block.
 
     Args:
-        looks: One for each bar.
-        hidden: Show none, as when log lines run over the same terminal.
+        looks: Functions that return the progress, one for each bar.
+        hidden: Show no bar, for example if log lines go to the same terminal.
     """
     target = console(stderr=True)
     if hidden or not target.is_terminal:
@@ -93,6 +93,6 @@ def progress_bar(looks: Sequence[Look], *, hidden: bool = False) -> Iterator[Pro
         return
     with Bar(*_COLUMNS, console=target, transient=True) as bars:
         progress = Progress(bars, looks)
-        progress.look()  # before the first of it is done
+        progress.look()  # before anything is done
         yield progress
         progress.look()

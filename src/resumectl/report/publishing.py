@@ -1,4 +1,4 @@
-"""The tables of the publisher's commands: state, batches, processes, workflows, steps."""
+"""Lay out the tables of the publisher's commands."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +57,7 @@ def _alarming(number: int) -> Cell:
 
 
 def batches_sheet(batches: Sequence[BatchState], *, title: str, totals: Counts | None) -> Sheet:
-    """Batches with their counts; ignored attempts only if there are any."""
+    """Return the table of batches with their counts; ignored attempts only if there are any."""
     shown = slice(None) if any(b.counts.ignored for b in batches) else slice(-1)
     return Sheet(
         title,
@@ -68,7 +68,7 @@ def batches_sheet(batches: Sequence[BatchState], *, title: str, totals: Counts |
 
 
 def failures(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
-    """A line for each failure that is at hand, and one for those that are not."""
+    """Yield a line for each failure that was read, and one for the number of the others."""
     for batch in batches:
         for number, error in batch.failures:
             yield Text(literal(f"{batch.id}-{number}: {error}"), style="red")
@@ -78,7 +78,7 @@ def failures(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
 
 
 def outlived_lines(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
-    """A line for each batch that has ended while some of its workflows have not."""
+    """Yield a line for each ended batch with unfinished workflows."""
     for batch in batches:
         if batch.outlived:
             left = counted(batch.outlived, "workflow")
@@ -87,12 +87,12 @@ def outlived_lines(batches: Iterable[BatchState]) -> Iterable[RenderableType]:
 
 
 def crash_line(how: str, where: str) -> Text:
-    """How a victim ended, and where the blow fell."""
+    """Return the line that tells how the killed process ended, and at which crash point."""
     return Text.assemble((how, "bold red"), "  at ", (where, "bold"))
 
 
 def statuses_sheet(statuses: Mapping[str, int]) -> Sheet:
-    """How many workflows have each status."""
+    """Return the table of statuses with their numbers of workflows."""
     return Sheet(
         "Workflows",
         [words("status"), right("workflows")],
@@ -102,22 +102,22 @@ def statuses_sheet(statuses: Mapping[str, int]) -> Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a resume did with one workflow."""
+    """The result of a resume for one workflow."""
 
     workflow_id: str
     before: str
     after: str
-    replayed: int  # steps that were recorded, and not executed again
-    executed: int  # steps that were recorded since
-    repeated: int  # deliveries beyond the first, made since
+    replayed: int  # recorded steps that did not run again
+    executed: int  # steps recorded by the resume
+    repeated: int  # deliveries beyond the first, made by the resume
 
 
-# More would scroll the totals away; the JSON document has them all.
+# More rows would scroll the totals away; the JSON document has all.
 _RESUMED_SHOWN_MAX = 40
 
 
 def resumed_sheet(rows: Sequence[Resumed]) -> Sheet:
-    """What a resume did, workflow by workflow."""
+    """Return the table of resumed workflows."""
     return Sheet(
         "Resumed",
         [
@@ -132,7 +132,7 @@ def resumed_sheet(rows: Sequence[Resumed]) -> Sheet:
 
 
 def resumed_totals(rows: Sequence[Resumed]) -> Iterable[RenderableType]:
-    """A line that sums up, and says how many rows are not shown."""
+    """Yield the totals, and the number of rows that are not shown."""
     if len(rows) > _RESUMED_SHOWN_MAX:
         yield Text(f"… and {len(rows) - _RESUMED_SHOWN_MAX} more (--json has them all)")
     yield Text(
@@ -144,7 +144,7 @@ def resumed_totals(rows: Sequence[Resumed]) -> Iterable[RenderableType]:
 
 
 def blocked_lines(blocked: Sequence["Blocked"]) -> Iterable[RenderableType]:
-    """Work that may not be taken, grouped by the reason, with what would take it."""
+    """Yield a line for each reason why work was not taken up, with the next step."""
     reasons = Counter((each.reason, each.next_step) for each in blocked)
     for (reason, next_step), count in reasons.items():
         first = next(each for each in blocked if each.reason == reason)
@@ -153,7 +153,7 @@ def blocked_lines(blocked: Sequence["Blocked"]) -> Iterable[RenderableType]:
 
 
 def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
-    """The counters in memory, process by process, beside the durable one."""
+    """Return the table of counters: those in memory by process, and the durable one."""
     rows: list[list[Cell]] = []
     for publisher in publishers:
         for process in publisher.processes:
@@ -165,7 +165,7 @@ def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
             [publisher.name, "durable", "deliveries, counted", "", None, "survives",
              publisher.durable, None]
         )  # fmt: skip
-    # The newest processes are at the end of each publisher's; what was counted durably stays.
+    # The newest processes of each publisher are last. Durable counters always stay.
     more = len(rows) - _COUNTERS_SHOWN_MAX
     if more > 0:
         rows = [row for index, row in enumerate(rows) if index >= more or row[1] == "durable"]
@@ -181,11 +181,11 @@ def counters_sheet(publishers: Sequence[PublisherState]) -> Sheet:
 
 
 def state_view(state: State) -> list[RenderableType]:
-    """Everything that `state` shows."""
+    """Return everything that `state` shows."""
     batches = list(state.batches)
     if not batches:
         return [Text("nothing has been published yet")]
-    shown = _most_telling(batches)
+    shown = _most_relevant(batches)
     return [
         batches_sheet(shown, title="Batches", totals=state.totals),
         *_not_shown(len(batches) - len(shown), "batches, all of them kept"),
@@ -196,13 +196,13 @@ def state_view(state: State) -> list[RenderableType]:
     ]
 
 
-# More would scroll past, and takes longer to lay out than a million deliveries to count.
+# More rows would scroll past, and their layout would take longer than counting a million deliveries.
 _BATCHES_SHOWN_MAX = 100
 _COUNTERS_SHOWN_MAX = 100
 
 
-def _most_telling(batches: Sequence[BatchState]) -> list[BatchState]:
-    """Every batch that is broken or unfinished, and of the others the newest."""
+def _most_relevant(batches: Sequence[BatchState]) -> list[BatchState]:
+    """Return all broken or unfinished batches, and the newest of the others."""
     telling = {b.id for b in batches if b.is_unfinished or broken_promises(b)}
     room = max(0, _BATCHES_SHOWN_MAX - len(telling))
     kept = [b.id for b in batches if b.id not in telling]
@@ -215,7 +215,7 @@ def _not_shown(number: int, what: str) -> list[Text]:
 
 
 def verdict_line(state: State) -> Text:
-    """The verdict in words, in the colour of its kind."""
+    """Return the verdict in words, in its colour."""
     words = verdict(state)
     broken = any(broken_promises(batch) for batch in state.batches)
     style = "bold red" if broken else "yellow" if words.startswith("unfinished") else "bold green"
@@ -223,7 +223,7 @@ def verdict_line(state: State) -> Text:
 
 
 def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int]) -> Sheet:
-    """Workflows, each indented by its depth in the tree; errors only if there are any."""
+    """Return the table of workflows, indented by depth; errors only if there are any."""
     columns = [
         ids("id"), names("name"), ids("publisher", dispensable=2), words("status"),
         ids("queue", dispensable=5), right("steps"), right("attempts", dispensable=3),
@@ -243,7 +243,7 @@ def workflows_sheet(workflows: Sequence["WorkflowSeen"], *, depths: Sequence[int
 
 
 def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
-    """The recorded steps of one workflow, and which process executed each."""
+    """Return the table of the recorded steps of one workflow, with their processes."""
     return Sheet(
         f"{workflow.id}: {workflow.status}, {counted(len(steps), 'step')} recorded",
         [
@@ -263,7 +263,7 @@ def steps_sheet(workflow: "WorkflowSeen", steps: Sequence["StepSeen"]) -> Sheet:
 
 
 def processes_sheet(processes: Sequence["ProcessSeen"], *, title: str) -> Sheet:
-    """Processes, as they began and ended."""
+    """Return the table of processes with their start and end."""
     return Sheet(
         title,
         [

@@ -1,6 +1,6 @@
-"""Make the command line that runs a sweep again, for the next lines of `points`, `sweep` and `replay`.
+"""Build the command line that runs a target again, for the next steps of `points`, `sweep` and `replay`.
 
-Each option is one line of a table, so that a command line repeats all that was asked for.
+One table lists every option, and the command line repeats all options that were given.
 """
 
 import json
@@ -33,9 +33,10 @@ class _Option:
     """One option of these commands.
 
     Args:
-        name: As it is typed.
-        commands: The commands that take it.
-        values: Return the values to type; None for an option that takes none. Empty: the default.
+        name: Name of the option, as it is typed.
+        commands: Commands that take the option.
+        values: Function that returns the values to type: None for an option without a value, and no
+            value for the default.
     """
 
     name: str
@@ -43,7 +44,7 @@ class _Option:
     values: Callable[[SweepSpec], Sequence[str | None]]
 
     def words(self, spec: SweepSpec) -> list[str]:
-        """Return what is typed of it, quoted for a shell."""
+        """Return the words to type for the option, quoted for a shell."""
         return [
             self.name if value is None else f"{self.name} {shell_word(value)}"
             for value in self.values(spec)
@@ -51,7 +52,7 @@ class _Option:
 
 
 def _of_target(field: str) -> Callable[[SweepSpec], Sequence[str]]:
-    """Return a reader of one field of the target, empty where that is the default."""
+    """Return a reader of one field of the target; it returns nothing for the default."""
     return lambda s: _unless(getattr(s.target, field), getattr(_USUAL.target, field))
 
 
@@ -85,7 +86,7 @@ def _pairs(pairs: Mapping[str, object]) -> list[str]:
     return [f"{name}={value}" for name, value in pairs.items()]
 
 
-# The order is that of the help, with those that may be given several times at the end.
+# In the order of the help, with repeatable options at the end.
 _OPTIONS = (
     _Option("--args", _ALL, _json("args")),
     _Option("--kwargs", _ALL, _json("kwargs")),
@@ -125,13 +126,13 @@ _OPTIONS = (
 def command_line(
     command: Command, spec: SweepSpec, directory: str, *, plan: str | None = None
 ) -> str:
-    """Return what is typed to run a sweep; only what is not the default.
+    """Return the command line that runs a sweep spec, without defaults.
 
     Args:
-        command: What is to be run.
-        spec: What was asked for.
-        directory: The directory in which it is to be typed; files in it are named without it.
-        plan: The crash plan of a replay.
+        command: Command to run.
+        spec: The sweep spec.
+        directory: Directory in which it will be typed; paths below it are relative to it.
+        plan: Crash plan of a replay.
     """
     shown = replace(
         spec,
@@ -147,7 +148,7 @@ def command_line(
 
 
 def _below(directory: str, target: Target) -> Target:
-    """Return the target with its file named from this directory, if it is below that."""
+    """Return the target, with a file below this directory as a relative path."""
 
     def below(pair: tuple[str, str] | None) -> tuple[str, str] | None:
         return pair and (pair[0].removeprefix(f"{directory}/"), pair[1])

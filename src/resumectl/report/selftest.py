@@ -1,4 +1,4 @@
-"""Every pitfall, and whether the sweep said of it what it must."""
+"""Show the results of `selftest`: whether the sweep of each pitfall found what it must."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from resumectl.report.sheet import Sheet, ids, right, words
 
 @dataclass(frozen=True, slots=True)
 class SelftestRow:
-    """A mistake, or its corrected twin, and what the sweep said of it."""
+    """A mistake or its corrected version, and the findings of its sweep."""
 
     name: str
-    scenario: str  # mistake or corrected
-    expected: str | None  # the kind of finding; None for none at all
+    scenario: str  # `mistake` or `corrected`
+    expected: str | None  # kind of the expected finding; None if none is expected
     found: Sequence[str]
     trials: int
     is_right: bool
-    plan: str  # the first that shows it
+    plan: str  # crash plan of the first trial that shows it
 
 
 def selftest_view(rows: Sequence[SelftestRow]) -> Iterator[RenderableType]:
-    """Every pitfall, and the sentence that sums up."""
+    """Yield the table of pitfalls and the summary."""
     yield Sheet(
         "Selftest",
         [words("pitfall"), words("scenario"), words("expected"), words("found"),
@@ -48,7 +48,7 @@ def selftest_view(rows: Sequence[SelftestRow]) -> Iterator[RenderableType]:
 
 
 def selftest_document(rows: Sequence[SelftestRow]) -> dict[str, Any]:
-    """What `selftest --json` prints."""
+    """Return the document of `selftest --json`."""
     mistakes = [row for row in rows if row.expected]
     twins = [row for row in rows if not row.expected]
     return {

@@ -1,9 +1,8 @@
-"""Tables for people, which fit the terminal without breaking a word, a date or an id.
+"""Lay out tables that fit the terminal without breaking a word, a date or an id.
 
-The same rows are laid out in one of several ways, the airiest that fits: every column as wide as
-its longest text; sentences folded at blanks; columns in their short form; less important columns
-left out, which is said; and at last each row as lines of "heading  value", with every column.
-Where standard output is no terminal there is no width to fit, and a row is one line.
+The first layout that fits is used: every column as wide as its longest text; sentences folded at
+blanks; columns in their short form; less important columns left out, with a note; and at last each
+row as lines of "heading  value", with every column. In a pipe, each row is one line.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,7 +42,7 @@ class Kind(Enum):
     SENTENCE = "at blanks, and within what is longer than any word"
 
 
-# A column of sentences is not folded into a narrower strip.
+# Minimum width of a column of sentences, in cells.
 _SENTENCE_MIN = 24
 
 
@@ -52,11 +51,12 @@ class Column:
     """One column of a table.
 
     Args:
-        title: The heading; it is folded at blanks.
-        justify: On which side the texts stand.
-        kind: How they may be folded.
-        short: Return the short form of a text, for narrow terminals; None where there is none.
-        dispensable: Above 0, the column may be left out on narrow terminals; the highest first.
+        title: Heading, folded at blanks.
+        justify: Side on which the texts stand.
+        kind: Rule for folding the texts.
+        short: Function that returns the short form of a text, for narrow terminals; None if there
+            is none.
+        dispensable: Above 0, the column may be left out on narrow terminals, the highest first.
     """
 
     title: str
@@ -77,7 +77,7 @@ def sentences(title: str) -> Column:
 
 
 def words(title: str, *, dispensable: int = 0) -> Column:
-    """Return a column of words, as of a status or a command."""
+    """Return a column of words, such as statuses or commands."""
     return Column(title, dispensable=dispensable)
 
 
@@ -94,7 +94,7 @@ def dates(title: str, *, dispensable: int = 0) -> Column:
 
 
 def names(title: str, *, dispensable: int = 0) -> Column:
-    """Return a column of functions' names; the short form has no class."""
+    """Return a column of names of functions; the short form has no class."""
     return Column(
         title,
         kind=Kind.ID,
@@ -104,7 +104,7 @@ def names(title: str, *, dispensable: int = 0) -> Column:
 
 
 def cell(value: Cell) -> Text:
-    """Return the cell's text, literally; a zero is a dot, so that what matters stands out."""
+    """Return the text of a cell, escaped; a zero becomes a dot."""
     if isinstance(value, Text):
         return value
     if value is None:
@@ -137,7 +137,7 @@ _LAYOUTS = (
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table that becomes a list of records where the terminal is too narrow for it."""
+    """A table that becomes a list of records if the terminal is too narrow."""
 
     title: str
     columns: Sequence[Column]
@@ -151,7 +151,7 @@ class Sheet:
         """Return the lines for a terminal.
 
         Args:
-            width: Its columns.
+            width: Width of the terminal, in cells.
         """
         every = [
             list(map(cell, row)) for row in (*self.rows, *([self.footer] if self.footer else []))
@@ -175,14 +175,14 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The texts of a table: its rows, of which the last may be a footer."""
+    """The texts of a table: its rows, and perhaps a footer as the last row."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Text]]
     has_footer: bool
 
     def without(self, column: Column) -> "_Grid":
-        """Return it without one of the columns."""
+        """Return the layout without one of the columns."""
         index = self.columns.index(column)
         rest = [i for i in range(len(self.columns)) if i != index]
         return replace(
@@ -192,7 +192,7 @@ class _Grid:
         )
 
     def laid_out(self, layout: _Layout, width: int) -> list[Text] | None:
-        """Return the lines in this layout, or None where it does not fit."""
+        """Return the lines in this layout; None if it does not fit."""
         shown = self._shortened() if layout.is_short else self
         room = width - layout.gap * (len(self.columns) - 1)
         widths = shown._widths(layout, room)
@@ -211,7 +211,7 @@ class _Grid:
         )
 
     def _widths(self, layout: _Layout, room: int) -> list[int] | None:
-        """Return how wide each column is: what it needs, then the rest where it is of use."""
+        """Return the width of each column: its minimum, and a share of the rest."""
         natural, least = [], []
         for index, column in enumerate(self.columns):
             texts = [row[index].plain for row in self.rows]
@@ -240,7 +240,7 @@ class _Grid:
             yield from self._line(row, widths, gap)
 
     def _line(self, row: Sequence[Text], widths: Sequence[int], gap: int) -> Iterator[Text]:
-        """Yield the lines of a row: one, unless a text is folded."""
+        """Yield the lines of a row: more than one if a text is folded."""
         folded = [fold(text, width) for text, width in zip(row, widths, strict=True)]
         for at in range(max(map(len, folded))):
             line = Text()
@@ -255,7 +255,7 @@ class _Grid:
 
 
 def _least(column: Column, texts: Sequence[str], longest: int) -> int:
-    """Return the width below which a column that may be folded would break a word."""
+    """Return the minimum width of a column, below which a word would break."""
     piece = max(map(widest_piece, texts), default=0)
     folded = {
         Kind.ID: longest,
@@ -278,7 +278,7 @@ def _records(
             if widest_piece(text.plain) <= beside:
                 first, *more = fold(text, beside)
                 more = [Text(" " * indent).append_text(line) for line in more]
-            else:  # it stands below its heading, where there is more room
+            else:  # below its heading, where there is more room
                 first, more = Text(""), fold(text, width)
             line = heading.append_text(first)
             line.rstrip()

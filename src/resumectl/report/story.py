@@ -1,4 +1,4 @@
-"""Tell one trial in its order: as tables, as JSON, and how it came out when repeated."""
+"""Show one trial in its order, as tables and as JSON, and count the outcomes of repeated trials."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,23 +38,23 @@ from resumectl.text import counted, literal
 _LISTED_MAX = 8
 
 
-def told(
+def trial_view(
     trial: Observation,
     judged: Judged,
     spec: SweepSpec,
     retyped: Callable[[str], str] = str,
 ) -> Iterator[RenderableType]:
-    """Yield one trial in the order in which it happened, what it means, and what to type next.
+    """Yield the events of one trial in their order, its judgement and the next step.
 
     Args:
-        trial: What was seen.
-        judged: What is made of it, and of its repetitions.
-        spec: What was asked for.
-        retyped: Completes a command line with the options of every command that were given.
+        trial: Observation of the trial.
+        judged: Judgements of the trial and its repetitions.
+        spec: The sweep spec.
+        retyped: Function that adds the common options of this command to a command line.
     """
     judgement = judged.trials[0]
     yield Text(literal(f"One trial of {spec.target}: {trial.plan}"), style="bold")
-    yield Text(literal(_course(trial)))
+    yield Text(literal(_plan_text(trial)))
     if trial.attempts > 1:
         yield Text(f"The crash point was reached in attempt {trial.attempts}.")
     for number, process in enumerate(trial.processes, start=1):
@@ -69,10 +69,10 @@ def told(
     again = command_line(Command.REPLAY, spec, str(Path.cwd()), plan=trial.plan)
     if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):
         yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)
-        yield Text("shows how often this happens; then correct it, and sweep again")
+        yield Text("shows how often this happens; correct the program, then sweep again")
 
 
-def _course(trial: Observation) -> str:
+def _plan_text(trial: Observation) -> str:
     """Return the crash plan in words."""
     words = []
     for crash in CrashPlan.parse(trial.plan).crashes:
@@ -100,7 +100,7 @@ def _process_sheet(number: int, process: ProcessRecord) -> Sheet:
 
 
 def _interrupted(process: ProcessRecord) -> Iterator[str]:
-    """Return the step bodies that had started, and not ended, when the process ended."""
+    """Return the step bodies that had started and not ended when the process ended."""
     under_way: Counter[str] = Counter()
     for event in process.events:
         if isinstance(event, StepStarted | StepEnded):
@@ -110,7 +110,7 @@ def _interrupted(process: ProcessRecord) -> Iterator[str]:
 
 
 def _recovery(process: ProcessRecord) -> str:
-    """Return what a process that followed a crash did with what it found."""
+    """Return what a process recovered, replayed and ran after a crash."""
     names = [fact.name for event in process.all(Committed) for fact in event.facts]
     requeued = [subject_of(name) for name in names if name.endswith("/requeued")]
     replayed = [f"{e.step}, {e.site}" for e in process.all(StepReplayed) if not e.is_refused]
@@ -127,13 +127,13 @@ def _listed(names: Sequence[str]) -> str:
     return "; ".join(every[:_LISTED_MAX]) + more if every else "nothing"
 
 
-# --- one row, or several, for each event; none for what only the judge needs
+# --- one or several rows for each event; none for events that only the judge needs
 
 
 def _event_rows(event: Event) -> Iterator[list[Cell]]:
-    tell = _ROWS.get(type(event))
-    if tell is not None:
-        yield from tell(event)
+    rows = _ROWS.get(type(event))
+    if rows is not None:
+        yield from rows(event)
 
 
 def _committed(event: Committed) -> Iterator[list[Cell]]:
@@ -205,7 +205,7 @@ def _left_sheet(process: ProcessRecord) -> Sheet:
     )  # fmt: skip
 
 
-# --- what it means
+# --- the judgement
 
 
 def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[RenderableType]:
@@ -258,7 +258,7 @@ def judgement_document(judgement: Judgement, shown: Mapping[Topic, Shown]) -> di
 
     Args:
         judgement: The judgement.
-        shown: How often each finding was shown by repeated trials.
+        shown: Number of repeated trials that showed each finding.
     """
     return {
         "plan": judgement.plan,
@@ -294,7 +294,7 @@ def _repeated_document(shown: Shown | None) -> dict[str, int] | None:
 
 
 def outcomes_sheet(judged: Sequence[Judgement]) -> Sheet:
-    """Return how often a repeated trial came out how."""
+    """Return the table of outcomes of a repeated trial, with their numbers."""
     counts: defaultdict[tuple[str, str], int] = defaultdict(int)
     for judgement in judged:
         what = "; ".join(sorted({f"{f.kind} {f.subject}" for f in judgement.findings}))

@@ -1,4 +1,4 @@
-"""Say under which settings the target of a sweep ran: versions, executor id, what was replaced."""
+"""Show the settings under which the target of a sweep ran."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,9 +20,9 @@ def header(
     """Yield the lines of a sweep's header.
 
     Args:
-        spec: What was asked for.
-        first: Settings of the processes before the crash.
-        later: Settings of the processes after the crash, where they run another program.
+        spec: The sweep spec.
+        first: Settings of the process before the crash.
+        later: Settings of the processes after the crash, if they run another program.
     """
     for name, text in _lines(spec, first, later):
         yield Text(literal(f"{name}: {text}"), style="dim")
@@ -31,7 +31,7 @@ def header(
 def settings_document(
     spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> dict[str, Any]:
-    """Return the same for JSON: the settings of process 1, and of those after the crash."""
+    """Return the settings before and after the crash as a part of a JSON document."""
     after = _after_the_crash(spec, first, later)
     return {
         "before_crash": to_plain(first) if first else None,
@@ -70,7 +70,7 @@ def _origin(settings: "TargetSettings", given: str | None) -> str:
 def _after_the_crash(
     spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> "TargetSettings | None":
-    """Return the settings of the later processes; a new version alone needs no run of its own."""
+    """Return the settings after the crash; a new version alone needs no run of its own."""
     version = spec.later.app_version
     if later is not None or first is None or version is None:
         return later or first

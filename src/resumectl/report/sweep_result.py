@@ -1,4 +1,4 @@
-"""Gather what a sweep proved from the judgements of its trials. Renders nothing."""
+"""Compute the result of a sweep from the judgements of its trials. Renders nothing."""
 
 import re
 from collections import Counter
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from resumectl.judge.target_settings import TargetSettings
     from resumectl.runner.sweep_store import StoredSweep
 
-# Kinds of a workflow that has not ended as it should: what else differs in it follows from that.
+# Findings of a workflow that did not end as it should. Its other differences follow from these.
 _CAUSES = (Kind.STUCK, Kind.FAILED)
 _CONSEQUENCES = (Kind.DIVERGED, Kind.LOST, Kind.UNEXPECTED, Kind.STUCK)
 _STEP = re.compile(r"(?:.*, )?(.+?)(?:/step-\d+)?")
 _UNSTABLE = ": unstable"
-_ANSWER = "answer"  # as a finding names what the request returned
+_ANSWER = "answer"  # the subject of findings about the request's result
 
 
 def repeated(shown: Shown | None) -> str:
-    """Return how often trials showed a finding, for people; empty if none was repeated."""
+    """Return how often repeated trials showed a finding; empty if none was repeated."""
     if shown is None:
         return ""
     times = f"{shown.times} of {shown.of}"
@@ -36,11 +36,11 @@ class SeenFinding:
     """A finding of one or more trials.
 
     Attributes:
-        finding: As the first trial shows it.
+        finding: Finding of the first trial that shows it.
         plan: Crash plan of that trial.
-        trials: How many trials show it.
-        shown: How often the trials showed it that were repeated; None if none was.
-        cause: Index of the finding that it follows from, in the same list; None if it stands alone.
+        trials: Number of trials that show it.
+        shown: Number of repeated trials that showed it; None if none was repeated.
+        cause: Index of its cause in the same list of findings; None if it has none.
     """
 
     finding: Finding
@@ -51,13 +51,13 @@ class SeenFinding:
 
     @property
     def repeated(self) -> str:
-        """How often it was shown, for people."""
+        """How often repeated trials showed it, for people."""
         return repeated(self.shown)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenExposure:
-    """An exposure of one or more trials: the worst of them."""
+    """The worst exposure of a subject in one or more trials."""
 
     subject: str
     times: int
@@ -68,17 +68,17 @@ class SeenExposure:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """A sweep, and what its trials proved.
+    """The result of a sweep.
 
     Attributes:
-        stored: The sweep.
-        judged: What its trials proved.
-        varying: What is compared in no trial, for people.
-        settings: Settings of the target before the crash, and after it.
-        is_concurrent: Whether the program does several things at once.
-        contacts: How often services on this machine were contacted, in all runs.
-        wall_seconds: Time from the start of the command to the verdict, in seconds; None where another
-            command shows it.
+        stored: The stored sweep.
+        judged: Judgements of its trials.
+        varying: Names of values that are compared in no trial, for people.
+        settings: Settings of the target before and after the crash.
+        is_concurrent: Whether the target does several things at once.
+        contacts: Number of contacts with each service on this machine, in all runs.
+        wall_seconds: Time from the start of the command to the verdict, in seconds; None if another
+            command shows the result.
     """
 
     stored: "StoredSweep"
@@ -91,18 +91,18 @@ class SweepResult:
 
     @property
     def trials(self) -> Sequence[Judgement]:
-        """What each trial proved, without those that repeat others."""
+        """The judgements of all trials except repetitions."""
         return self.judged.trials
 
     @property
     def explained_by_time(self) -> list[str]:
-        """What differs in an uninterrupted run too, in which as much time passes."""
+        """Differences that a run without a crash shows too, if as much time passes in it."""
         explained = {each for trial in self.trials for each in trial.explained_by_time}
         return sorted(explained, key=natural_key)
 
     @property
     def not_compared(self) -> list[str]:
-        """What is compared in no trial, and which trials are not compared."""
+        """Names of values that are compared in no trial, and of trials that are not compared."""
         return [
             *self.varying,
             *(
@@ -115,22 +115,22 @@ class SweepResult:
 
     @property
     def verdicts(self) -> dict[str, int]:
-        """How many trials have each verdict."""
+        """The number of trials by verdict."""
         return count_verdicts(self.trials)
 
     @property
     def reached(self) -> int:
-        """How many crash plans have a trial in which a process was killed."""
+        """The number of crash plans with a trial in which a process was killed."""
         return len({judgement.plan for judgement in self.trials if judgement.crashes_reached})
 
     @property
     def crashes(self) -> int:
-        """How many processes were killed."""
+        """The number of processes that were killed."""
         return sum(judgement.crashes_reached for judgement in self.trials)
 
     @property
     def trials_per_second(self) -> float:
-        """How many trials ended per second."""
+        """The number of trials per second."""
         return len(self.trials) / self.stored.seconds if self.stored.seconds else 0.0
 
     @property
@@ -140,12 +140,12 @@ class SweepResult:
 
     @property
     def has_one_order(self) -> bool:
-        """Whether the order of threads matters, and each crash plan was tried in one order only."""
+        """Whether threads race, and each crash plan was tried in one order of them only."""
         return self.is_concurrent and self.stored.spec.repeat == 1
 
     @property
     def findings(self) -> list[SeenFinding]:
-        """Each finding once, by kind and in the plans' order; below it those that follow from it."""
+        """Each finding once, by kind and in the order of the plans, followed by its consequences."""
         first: dict[Topic, tuple[Finding, str]] = {}
         trials: Counter[Topic] = Counter()
         for judgement in self.trials:
@@ -183,7 +183,7 @@ class SweepResult:
 
 
 def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:
-    """Return the findings with those of a workflow that is stuck or has failed below that one."""
+    """Return the findings, with consequences of a stuck or failed workflow below their cause."""
     causes = [each for each in seen if each.finding.kind in _CAUSES]
     roots = [each for each in causes if _cause_of(each, causes) is None]
     ordered: list[SeenFinding] = []
@@ -202,14 +202,14 @@ def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:
 
 
 def _cause_of(seen: SeenFinding, causes: Sequence[SeenFinding]) -> SeenFinding | None:
-    """Return the finding that this one follows from: of its workflow, or of its parent's."""
+    """Return the cause of a finding: a finding of its workflow, or of the parent."""
     if seen.finding.kind not in _CONSEQUENCES:
         return None
     match = _STEP.fullmatch(seen.finding.subject)
     workflow = match[1] if match else seen.finding.subject
     for cause in causes:
         if cause.repeated.endswith(_UNSTABLE) and not seen.repeated.endswith(_UNSTABLE):
-            continue  # what shows each time does not follow from what shows sometimes
+            continue  # a finding of each trial does not follow from one of some trials
         whole = cause.finding.subject
         is_of_it = workflow in (whole, _ANSWER) or re.match(rf"{re.escape(whole)}-\d", workflow)
         if cause is not seen and is_of_it:

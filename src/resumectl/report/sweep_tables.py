@@ -1,4 +1,4 @@
-"""Show what a sweep proved, as tables and as JSON."""
+"""Show the result of a sweep, as tables and as JSON."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,12 +22,12 @@ from resumectl.text import clock, counted, duration, literal
 if TYPE_CHECKING:
     from resumectl.runner.sweep_store import StoredSweep
 
-# Of one kind, on a screen; the JSON document has all.
+# Number of rows of one kind that are shown; the JSON document has all.
 _SHOWN_MAX = 12
 
 
 def transitions_sheet(scenario: str, transitions: Sequence[Transition]) -> Sheet:
-    """Every transition of an uninterrupted run; those of one commit have one number."""
+    """Return the table of transitions; those of one commit have the same number."""
     return Sheet(
         f"Transitions of {scenario}",
         [right("commit"), ids("transition"), sentences("what"), right("times")],
@@ -41,8 +41,8 @@ def sweep_view(
     """Yield everything that `sweep` shows.
 
     Args:
-        result: What was proved.
-        retyped: Complete a command line with the options of every command that were given.
+        result: Result of the sweep.
+        retyped: Function that adds the common options of this command to a command line.
     """
     access = result.stored.spec.target.access
     yield from header(result.stored.spec, *result.settings)
@@ -178,7 +178,7 @@ def _sentence(result: SweepResult) -> Text:
 
 
 def sweep_document(result: SweepResult) -> dict[str, Any]:
-    """What `sweep --json` prints."""
+    """Return the document of `sweep --json`."""
     access = result.stored.spec.target.access
     return {
         "sweep": result.stored.id,
@@ -230,11 +230,11 @@ def _finding_document(seen: SeenFinding) -> dict[str, Any]:
 
 
 def stored_sheet(stored: Sequence["StoredSweep"]) -> Sheet:
-    """What has been swept, newest first."""
+    """Return the table of sweeps, newest first."""
     return Sheet(
         "Sweeps",
         [
-            right("sweep"), words("scenario"), words("promises", dispensable=2),
+            right("sweep"), words("target"), words("promises", dispensable=2),
             dates("started", dispensable=1),
             right("crash points"), right("trials"), *(right(verdict) for verdict in Verdict),
             right("took", dispensable=3),
@@ -259,7 +259,7 @@ def _promises(stored: "StoredSweep") -> str:
 
 
 def stored_document(stored: "StoredSweep") -> dict[str, Any]:
-    """One sweep of `sweeps --json`; the time is in Unix milliseconds."""
+    """Return one sweep of `sweeps --json`; the time is in milliseconds of Unix time."""
     return {
         "sweep": stored.id,
         "target": stored.target,

@@ -131,8 +131,8 @@ class SweepStore:
             baselines: Observations of the uninterrupted runs.
         """
         statement = sa.insert(sweeps).values(
-            scenario=str(spec.target),
-            specification=_stored_spec(spec),
+            target=str(spec.target),
+            spec=_stored_spec(spec),
             crash_points=0,
             started_at_ms=_now_ms(),
             baselines=_packed(baselines),
@@ -235,7 +235,7 @@ class SweepStore:
             Refusal: Another version of resumectl has stored it.
         """
         with self._reading() as connection:
-            found = connection.execute(sa.select(_s.specification).where(_s.id == sweep_id))
+            found = connection.execute(sa.select(_s.spec).where(_s.id == sweep_id))
             return _read_spec(sweep_id, found.scalar_one())
 
     def baselines(self, sweep_id: int) -> list[Observation]:
@@ -360,7 +360,7 @@ class SweepStore:
             _t.sweep_id, _t.round, sa.func.count(), sa.func.count(_t.ended_at_ms)
         ).group_by(_t.sweep_id, _t.round)
         query = sa.select(
-            _s.id, _s.scenario, _s.specification, _s.started_at_ms, _s.crash_points, _s.seconds,
+            _s.id, _s.target, _s.spec, _s.started_at_ms, _s.crash_points, _s.seconds,
             _s.verdicts,
         ).order_by(_s.id.desc())  # fmt: skip
         if sweep_id is not None:
@@ -375,7 +375,7 @@ class SweepStore:
                 planned, run = counts.get((row.id, last_round), (0, 0))
                 found.append(
                     StoredSweep(
-                        row.id, row.scenario, row.specification, row.started_at_ms,
+                        row.id, row.target, row.spec, row.started_at_ms,
                         row.crash_points, row.seconds, row.verdicts, int(planned), int(run),
                     )
                 )  # fmt: skip

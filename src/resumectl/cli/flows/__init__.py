@@ -1,1 +1,1 @@
-"""What each of the commands that run workflows does, step by step; one file a command."""
+"""Carry out the commands, one file for each."""

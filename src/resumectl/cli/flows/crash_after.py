@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.other_processes import refuse_other_processes
-from resumectl.cli.flows.publish import look_around, say_what_is_resumed
+from resumectl.cli.flows.publish import report_resumed, survey_work
 from resumectl.cli.request import Request
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, NothingProved, Refusal
@@ -28,8 +28,8 @@ _WHEN = {
     "after-delivery": Edge.AFTER,
     "after-checkpoint": None,
 }
-# What is recorded once the effect has happened. Under at-most-once the step is recorded
-# before the delivery, so that only the workflow's outcome comes after it.
+# The checkpoint after the effect. Under at-most-once the step is recorded before the delivery, and
+# only the outcome of the workflow comes after it.
 _CHECKPOINT = {
     Guarantee.EXACTLY_ONCE: "step-1",
     Guarantee.IDEMPOTENT: "step-1",
@@ -40,40 +40,43 @@ _CHECKPOINT = {
 
 @dataclass(frozen=True, slots=True)
 class HowToCrash:
-    """On which edge of the delivery (None: after its checkpoint), and by which method."""
+    """The edge of the delivery (None: after its checkpoint) and the method of the kill."""
 
     edge: Edge | None
     method: KillMethod
 
 
 def how_to_crash(*, when: str, signal_name: str | None, by_exit: bool) -> HowToCrash:
-    """Read the options.
+    """Return how the options kill the process.
+
+    Args:
+        when: Moment of the kill, as `--when` takes it.
+        signal_name: Name of the signal, with or without SIG; None for SIGKILL.
+        by_exit: End the process by `os._exit` instead of a signal.
 
     Raises:
-        Refusal: One of them is unknown, or two exclude each other.
+        Refusal: A value is unknown, or two options exclude each other.
     """
     if when not in _WHEN:
-        raise Refusal(f"the instant {when!r} is unknown", next_step=f"one of {', '.join(_WHEN)}")
+        raise Refusal(f"unknown moment {when!r}", next_step=f"one of {', '.join(_WHEN)}")
     if by_exit and signal_name is not None:
         raise Refusal("--exit and --signal exclude each other", next_step="leave one out")
     methods = {"KILL": KillMethod.KILL, "TERM": KillMethod.TERM}
     name = (signal_name or "KILL").upper().removeprefix("SIG")
     if name not in methods:
-        raise Refusal(
-            f"the signal {name!r} is not one to be killed by", next_step="use KILL or TERM"
-        )
+        raise Refusal(f"unsupported signal {name!r}", next_step="use KILL or TERM")
     return HowToCrash(_WHEN[when], KillMethod.EXIT if by_exit else methods[name])
 
 
 def crash_after(common: Common, request: Request, n: int, how: HowToCrash) -> ExitCode:
-    """Publish in a child that is killed at its n-th delivery, and show what it left."""
+    """Publish in a child process that is killed at its n-th delivery, and show what is left."""
     common.start_logging()
     settings = common.settings()
     _refuse_if_out_of_range(n, len(request.bodies))
     engine = open_engine(settings)
     with failures_explained(settings):
         ensure_migrated(settings, engine)
-        before = look_around(settings, engine)
+        before = survey_work(settings, engine)
         _refuse_if_not_alone(settings, engine)
         with engine.begin() as connection:
             batch = request.store(connection)
@@ -83,7 +86,7 @@ def crash_after(common: Common, request: Request, n: int, how: HowToCrash) -> Ex
                 next_step="choose another --id, or leave it out",
             )
     engine.dispose()
-    say_what_is_resumed(common, before.batches)
+    report_resumed(common, before.batches)
     plan = _plan(batch, n, how)
     crashed = run_crash_process(
         settings,
@@ -114,7 +117,7 @@ def _refuse_if_out_of_range(n: int, count: int) -> None:
 
 
 def _refuse_if_not_alone(settings: Settings, engine: sa.Engine) -> None:
-    """Another process on the same queue would take messages, and the count would not be exact."""
+    """Refuse if another process would take messages from the queue: the count would be wrong."""
     with viewing(settings, engine) as view:
         refuse_other_processes(
             view, next_step="end it first, or use another database: --db-url sqlite:///other.sqlite"
@@ -163,9 +166,9 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, crashed: CrashedProce
         )
     if not proved:
         raise NothingProved(
-            f"the process of {plan} ended otherwise: {end}"
-            + ("" if crashed.reached else ", and its crash point was not reached"),
-            next_step="resumectl state, then again with -v to see what it did",
+            f"the process did not end as the crash plan {plan} says: {end}"
+            + ("" if crashed.reached else "; its crash point was not reached"),
+            next_step="resumectl state, then run it again with -v to see each delivery",
             document=document,
         )
     if common.as_json:

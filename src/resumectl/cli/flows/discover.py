@@ -1,4 +1,4 @@
-"""Run a target uninterrupted for the first time, and say how far that is."""
+"""Run a target without a crash for the first time, and show the progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,22 +15,22 @@ from resumectl.runner.trial_pool import TrialPool, open_trial_pool
 
 @contextmanager
 def opened(common: Common, spec: SweepSpec, doing: Activity) -> Iterator[TrialPool]:
-    """Open the fork servers and sandboxes for the runs of one command, which run one at a time."""
+    """Open the fork servers and sandboxes of a command that runs one process at a time."""
     say_opening(spec, doing)
     with open_trial_pool(common.settings(), spec, jobs=1) as pool:
         yield pool
 
 
 def discover(runs: BaselineRuns, spec: SweepSpec, doing: Activity) -> None:
-    """Run a program uninterrupted, and say how far that is.
+    """Run a target without a crash, and show the progress.
 
     Args:
-        runs: Its uninterrupted runs.
-        spec: What was asked for.
-        doing: Where progress is shown.
+        runs: Baseline runs of the target.
+        spec: The sweep spec.
+        doing: The line that shows progress.
 
     Raises:
-        Refusal: The program has a problem without any crash.
+        Refusal: The target has a problem without any crash.
     """
 
     def on_run(number: int, of: int) -> None:
@@ -50,6 +50,6 @@ def discover(runs: BaselineRuns, spec: SweepSpec, doing: Activity) -> None:
 
 
 def say_opening(spec: SweepSpec, doing: Activity) -> None:
-    """Say what is done before the program is run."""
+    """Show what is done before the target runs."""
     command = spec.target.access.prepare
     doing.say("starting" if command is None else f"running --prepare {command!r}")

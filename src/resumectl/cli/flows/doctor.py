@@ -1,4 +1,4 @@
-"""`doctor`: what is right and what is not about a database, each with what to do."""
+"""`doctor`: check the database, and show the next step for each problem."""
 
 from dataclasses import dataclass, replace
 
@@ -21,15 +21,15 @@ from resumectl.text import counted
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     seen: str
-    next_step: str = ""  # empty if there is nothing to do
+    next_step: str = ""  # empty if nothing is to be done
 
 
 def examine(common: Common) -> ExitCode:
-    """Look at everything that can be looked at, and say what to do."""
+    """Run all checks and show their results."""
     common.start_logging()
     settings = common.settings()
     findings = [Finding("database", f"{settings.shown_url} (from {settings.url_source})")]
@@ -38,7 +38,7 @@ def examine(common: Common) -> ExitCode:
             Finding(
                 "other application",
                 f"not used: {settings.not_used}",
-                f"export {OWN_URL_VARIABLE}={settings.shown_url}  to have it said no more",
+                f"export {OWN_URL_VARIABLE}={settings.shown_url}  to silence this",
             )
         )
     if settings.url_source == URL_VARIABLES[1]:
@@ -97,7 +97,7 @@ def _look(settings: Settings) -> list[Finding]:
             seen = takeover.survey(view, settings)
             processes = records.read_processes(view)
             status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
-            # A batch comes with its messages, so it is the one to name.
+            # A resumed batch takes its messages along: name a batch if there is one.
             dead_lettered = workflows.list_workflows(
                 connection, WorkflowFilter(status=status, roots_only=True), limit=1
             ) or workflows.list_workflows(connection, WorkflowFilter(status=status), limit=1)

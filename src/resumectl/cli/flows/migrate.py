@@ -1,4 +1,4 @@
-"""`migrate`: create or migrate every table, with a role that may, for one that may not."""
+"""`migrate`: create or migrate all tables, also for a role that may not create any."""
 
 from dbos import DBOS, SQLAlchemyDatasource
 
@@ -14,7 +14,7 @@ def migrate(common: Common, *, grant_to: str | None) -> ExitCode:
 
     Args:
         common: The options of every command.
-        grant_to: A role that is to use them, and may not create any; PostgreSQL only.
+        grant_to: Role that may use the tables, but not create any; PostgreSQL only.
     """
     settings = common.settings()
     common.start_logging()

@@ -1,4 +1,4 @@
-"""`points`: show every transition of an uninterrupted run, and the crash points."""
+"""`points`: show all transitions of a run without a crash, and the crash points."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,10 +21,10 @@ from resumectl.text import counted, literal
 
 
 def points(common: Common, spec: SweepSpec, doing: Activity) -> ExitCode:
-    """Show every transition of an uninterrupted run.
+    """Show all transitions of a run without a crash.
 
     Raises:
-        NothingProved: There is no crash point, so that a sweep would be refused as well.
+        NothingProved: The target has no crash point; a sweep would be refused as well.
     """
     common.start_logging()
     with opened(common, spec, doing) as pool:

@@ -1,4 +1,4 @@
-"""`publish`: write the batch down, run it, and show what became of it."""
+"""`publish`: store a batch, run it, and show the result."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
-    """Publish a batch, in this process or, detached, in the workers'."""
+    """Publish a batch in this process or, if detached, by workers."""
     common.start_logging()
     settings = common.settings()
     engine = open_engine(settings)
@@ -38,53 +38,54 @@ def publish(common: Common, request: Request, *, detach: bool) -> ExitCode:
             return _leave_to_workers(common, request, engine)
         with engine.begin() as connection:
             batch = request.store(connection)
-        before = look_around(settings, engine)
+        before = survey_work(settings, engine)
         _refuse_if_out_of_reach(batch, before)
     resumed = [each for each in before.batches if each != batch.id]
     if not _has_ended(settings, engine, batch):
-        say_what_is_resumed(common, resumed)
+        report_resumed(common, resumed)
         run(common, request, batch, before)
     engine.dispose()
     return show_batches(common, [batch.id], resumed=resumed if batch.is_new else [])
 
 
 def run(common: Common, request: Request, batch: Batch, before: Survey) -> None:
-    """Live, until the batch and the earlier ones that launching resumes have ended."""
+    """Run until the batch, and the earlier ones that the launch resumes, have ended."""
     try:
         with Runtime(common.settings(), "publish", concurrency=request.concurrency) as runtime:
             runtime.adopt()
             runtime.start_unstarted()
             runtime.start(batch)
             ids = list(dict.fromkeys([batch.id, *before.batches]))
-            with watched(common, runtime, ids) as progress:
+            with batch_progress(common, runtime, ids) as progress:
                 runtime.wait([batch.id, *before.roots], every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"{batch.id} is unfinished, and nothing of it is lost", next_step="resumectl resume"
+            f"{batch.id} is unfinished, and nothing is lost", next_step="resumectl resume"
         ) from None
 
 
-def look_around(settings: Settings, engine: "Engine") -> Survey:
-    """What is unfinished, before this process takes up any of it."""
+def survey_work(settings: Settings, engine: "Engine") -> Survey:
+    """Return all unfinished work, before this process takes up any."""
     with viewing(settings, engine) as view:
         return takeover.survey(view, settings)
 
 
-def say_what_is_resumed(common: Common, resumed: list[str]) -> None:
-    """Launching takes up what earlier processes left: say so before it happens."""
+def report_resumed(common: Common, resumed: list[str]) -> None:
+    """Print which batches of earlier processes the launch will resume."""
     if resumed:
         shown = ", ".join(resumed[:5]) + (" …" if len(resumed) > 5 else "")
         common.say(f"unfinished work is resumed as well: {shown}")
 
 
-def watched(common: Common, runtime: Runtime, ids: list[str]) -> AbstractContextManager[Progress]:
-    """A progress bar over the messages of batches, where somebody is there to see it."""
-
+def batch_progress(
+    common: Common, runtime: Runtime, ids: list[str]
+) -> AbstractContextManager[Progress]:
+    """Open a progress bar for the messages of batches."""
     return progress_bar([look(runtime.engine, ids)], hidden=common.verbose)
 
 
 def look(engine: "Engine", ids: Sequence[str]) -> Look:
-    """How far the messages of batches have come."""
+    """Return the function that a progress bar calls for the messages of batches."""
 
     def seen() -> Seen:
         with snapshot(engine) as connection:
@@ -110,7 +111,7 @@ def _has_ended(settings: Settings, engine: "Engine", batch: Batch) -> bool:
         if not has_dbos_tables(connection, settings):
             return False
         status = workflows.statuses(connection, [batch.id]).get(batch.id)
-        # One that was at work, and whose workflow was deleted since, is not to be started again.
+        # A batch that ran, and whose workflow was deleted since, must not start again.
         return status in ENDED or (status is None and records.has_traces(connection, batch.id))
 
 
@@ -128,14 +129,14 @@ def _leave_to_workers(common: Common, request: Request, engine: "Engine") -> Exi
 
 
 def _was_started(connection: "Connection", batch: Batch) -> bool:
-    """Whether its workflow is there, or was there until it was deleted."""
+    """Return whether the workflow of the batch exists, or was deleted."""
     return not batch.is_new and (
         workflows.exists(connection, batch.id) or records.has_traces(connection, batch.id)
     )
 
 
 def read(settings: Settings, ids: list[str]) -> State:
-    """The state of these batches."""
+    """Return the state of these batches."""
     engine = open_engine(settings)
     try:
         with failures_explained(settings), viewing(settings, engine) as view:
@@ -145,10 +146,10 @@ def read(settings: Settings, ids: list[str]) -> State:
 
 
 def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = None) -> ExitCode:
-    """Show batches, and apart from them the ones that were resumed; judge them all."""
+    """Show batches and, below them, the resumed ones; judge all of them."""
     state = read(common.settings(), [*ids, *(resumed or [])])
     if common.as_json:
-        machine.show(tables_document(state, resumed or []))
+        machine.show(batches_document(state, resumed or []))
     else:
         own = [b for b in state.batches if b.id in ids]
         others = [b for b in state.batches if b.id not in ids]
@@ -171,6 +172,6 @@ def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = 
     return ExitCode.PROMISE_BROKEN if broken else ExitCode.DONE
 
 
-def tables_document(state: State, resumed: list[str]) -> dict[str, object]:
-    """The JSON document of `state`, with the ids of the batches that were only resumed."""
+def batches_document(state: State, resumed: list[str]) -> dict[str, object]:
+    """Return the JSON document of `state` with the ids of the resumed batches."""
     return {**machine.state_document(state), "resumed": resumed}

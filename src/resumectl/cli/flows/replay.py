@@ -1,4 +1,4 @@
-"""`replay`: run one trial, or the same several times, and show what happened."""
+"""`replay`: run one trial, once or several times, and show what happened."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ from resumectl.runner.trial_runner import TrialRunner
 def replay(
     common: Common, spec: SweepSpec, plan_text: str, doing: Activity, *, times: int
 ) -> ExitCode:
-    """Run one trial, or the same several times, and show what happened."""
+    """Run one trial, once or several times, and show what happened."""
     plan = CrashPlan.parse(plan_text)
     if not 1 <= times <= 10_000:
         raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
@@ -66,11 +66,11 @@ def _show_replay(
         document["outcomes"] = outcomes
         machine.show(document)
     elif len(trials) == 1:
-        console.show(*story.told(trials[0], judged, spec, common.retyped))
+        console.show(*story.trial_view(trials[0], judged, spec, common.retyped))
     else:
         console.show(story.outcomes_sheet(judged.trials))
     if spec.keep_in is not None and outcomes[Verdict.KEPT] < len(trials):
-        common.say(f"what it left is kept in {spec.keep_in}")
+        common.say(f"its sandbox is kept in {spec.keep_in}")
     return exit_code(outcomes)
 
 

@@ -1,4 +1,4 @@
-"""`reset`: delete everything that was published, unless somebody is at it."""
+"""`reset`: delete everything that was published, unless a process is running."""
 
 from contextlib import closing
 
@@ -19,10 +19,10 @@ from resumectl.runner import sweep_workflow
 
 
 def reset(common: Common) -> ExitCode:
-    """Empty resumectl's tables, and delete its workflows; other applications' stay.
+    """Empty resumectl's tables and delete its workflows, but no others.
 
     Raises:
-        Refusal: A running process uses them.
+        Refusal: A running process uses the database.
     """
     common.start_logging()
     settings = common.settings()
@@ -33,9 +33,9 @@ def reset(common: Common) -> ExitCode:
         machine.show({"database": settings.shown_url, "deleted": deleted})
     else:
         print(
-            f"deleted what resumectl made in {settings.shown_url}"
+            f"deleted everything that resumectl stored in {settings.shown_url}"
             if deleted
-            else "there was nothing"
+            else "there was nothing to delete"
         )
     return ExitCode.DONE
 
@@ -49,13 +49,13 @@ def _delete_everything(common: Common) -> bool:
                 if not is_migrated(connection):
                     return False
             with closing(executor_locks(settings)) as locks:
-                # Whoever begins from here on sees it, and ends again.
+                # A process that begins after this sees the lock, and ends again.
                 if not locks.acquire(RESET):
                     raise Refusal("the database is being reset", next_step="try again")
                 with viewing(settings, engine) as view:
                     refuse_other_processes(view, next_step="end it first")
                     workflow_ids = workflows.all_workflow_ids(view.connection, settings)
-                # First the workflows: without its batch, one of them could not be told again.
+                # First the workflows: without the rows of their batches they could not be found again.
                 remote.delete(settings, workflow_ids)
                 with engine.begin() as connection:
                     for table in reversed(metadata.sorted_tables):

@@ -1,4 +1,4 @@
-"""`resume`: a new process takes up everything unfinished, sees it through, and shows how."""
+"""`resume`: take up everything unfinished, wait for its end, and show the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,21 +31,21 @@ from resumectl.text import natural_key
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What was recorded of some workflows at one moment."""
+    """The records of some workflows at one moment."""
 
     statuses: Mapping[str, str]
     steps: Mapping[str, int]
     deliveries: Mapping[str, int]
-    batches: Sequence[str]  # for which they deliver
+    batches: Sequence[str]  # batches that they deliver
 
 
 def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> ExitCode:
-    """Take up what is unfinished; with ids, only wait for these, ended ones included."""
+    """Take up everything unfinished, and wait for the workflows that the ids name, or for all."""
     if timeout_s is not None and not timeout_s > 0:
         raise Refusal(f"the timeout {timeout_s} is not positive", next_step="as in  --timeout 60")
     common.start_logging()
     settings = common.settings()
-    if settings.is_sqlite and not settings.sqlite_path.exists():  # and none is made to say so
+    if settings.is_sqlite and not settings.sqlite_path.exists():  # create none
         if ids:
             raise _no_workflow(ids[0])
         return _nothing(common, Survey((), (), ()), [])
@@ -62,7 +62,7 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
             return _nothing(common, survey, named)
         sweep_workflow.tend_queues(settings, engine, sweep_ids(wanted))
     engine.dispose()
-    in_time = _live(common, wanted, before, timeout_s=timeout_s)
+    in_time = _run(common, wanted, before, timeout_s=timeout_s)
     return _show(common, wanted, before, survey, late_after_s=None if in_time else timeout_s)
 
 
@@ -72,15 +72,15 @@ def _retyped(common: Common, survey: Survey) -> Survey:
 
 
 def _all(survey: Survey) -> list[str]:
-    # Not the batches of these: one that was cancelled is taken up by its id alone.
+    # Without the batches of these: a cancelled batch is resumed only by its id.
     return [*(each.workflow_id for each in survey.available), *survey.unstarted]
 
 
 def _named(view: View, settings: Settings, ids: Sequence[str]) -> list[WorkflowSeen]:
-    """The named workflows and, of batches, their messages.
+    """Return the named workflows and, for batches, those of their messages.
 
     Raises:
-        Refusal: One of them does not exist.
+        Refusal: A named workflow does not exist.
     """
     found: list[WorkflowSeen] = []
     children: list[WorkflowSeen] = []
@@ -116,7 +116,7 @@ def _recorded(view: View, settings: Settings, ids: Sequence[str]) -> Recorded:
     )
 
 
-def _live(
+def _run(
     common: Common, wanted: Sequence[str], before: Recorded, *, timeout_s: float | None
 ) -> bool:
     revived = [each for each in wanted if before.statuses.get(each) in RESUMABLE_BY_ID]
@@ -135,7 +135,7 @@ def _live(
                 return runtime.wait(wanted, timeout_s=timeout_s, every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
-            "what is unfinished stays so, and nothing of it is lost", next_step="resumectl resume"
+            "the work stays unfinished, and nothing is lost", next_step="resumectl resume"
         ) from None
 
 
@@ -197,7 +197,7 @@ def _show(
             console.show(*sweep_view(each, common.retyped))
     if late_after_s is not None:
         raise MachineFailure(
-            f"not everything has ended within {late_after_s} s",
+            f"not everything ended within {late_after_s} s",
             next_step="resumectl resume",
             document=document,
         )
@@ -210,7 +210,7 @@ def _show(
 
 
 def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> ExitCode:
-    ended = [w for w in reversed(named) if w.status in ENDED]  # before its messages, a batch
+    ended = [w for w in reversed(named) if w.status in ENDED]  # a batch comes before its messages
     if common.as_json:
         machine.show(
             {
@@ -228,6 +228,6 @@ def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> E
             common.say_next(
                 f"resumectl check {swept[0]}  judges it again"
                 if swept
-                else f"resumectl fork {workflow.id} --from-step N  begins it again"
+                else f"resumectl fork {workflow.id} --from-step N  starts it again"
             )
     return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""`selftest`: sweep the classic mistakes and their corrected versions, and check each verdict."""
+"""`selftest`: sweep known mistakes and their corrected versions, and check each verdict."""
 
 import ast
 from collections.abc import Sequence
@@ -26,14 +26,16 @@ _TIMEOUT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Pitfall:
-    """One file of the collection; read, never imported: target processes import it."""
+    """One file of the collection. Only target processes import it; this process reads it."""
 
     path: Path
-    finding: str | None  # the kind that its mistake must show; None if there is only the twin
+    finding: (
+        str | None
+    )  # kind of finding of the mistake; None if the file has only a corrected version
 
     @classmethod
     def read(cls, path: Path) -> "Pitfall":
-        """Return the pitfall in a file."""
+        """Read the pitfall in a file."""
         for line in ast.parse(path.read_text()).body:
             if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "FINDING":
                 finding = ast.literal_eval(line.value)
@@ -42,7 +44,7 @@ class Pitfall:
 
 
 def pitfalls() -> list[Pitfall]:
-    """Return the collection: inside the wheel, or at the top of a checkout."""
+    """Return the collection, from the wheel or from a checkout."""
     package = Path(__file__).parents[2]
     shipped = package / "pitfalls"
     directory = shipped if shipped.is_dir() else package.parents[1] / "examples" / "pitfalls"
@@ -50,7 +52,7 @@ def pitfalls() -> list[Pitfall]:
 
 
 def selftest(common: Common, *, jobs: int) -> ExitCode:
-    """Sweep all pitfalls, some at a time: a mistake until it is found, a corrected version to the end."""
+    """Sweep all pitfalls: a mistake until it is found, a corrected version to the end."""
     rows: list[tables.SelftestRow] = []
     collection = pitfalls()
     if not collection:
@@ -77,7 +79,7 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
                 rows.append(each.result())
                 progress.look()
         finally:
-            threads.shutdown(cancel_futures=True)  # those that had not begun, after a Ctrl-C
+            threads.shutdown(cancel_futures=True)  # after Ctrl-C: those that have not begun
     if common.as_json:
         machine.show(tables.selftest_document(rows))
     else:

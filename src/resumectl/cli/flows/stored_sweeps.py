@@ -1,4 +1,4 @@
-"""`check`, `sweeps`, and what `sweep` shows in the end: judgements that are stored."""
+"""`check` and `sweeps`: show stored judgements, as `sweep` does at its end."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from resumectl.settings import URL_VARIABLES
 
 
 def result_of(store: SweepStore, sweep_id: int) -> SweepResult:
-    """Return what a sweep proved, as its trials were judged when it ended."""
+    """Return the result of a sweep, as its trials were judged when it ended."""
     with store.frozen() as seen:
         (stored,) = seen.stored(sweep_id)
         spec = stored.spec
@@ -37,7 +37,7 @@ def result_of(store: SweepStore, sweep_id: int) -> SweepResult:
 
 
 def _contacts(store: SweepStore, stored: StoredSweep) -> Mapping[str, int]:
-    """Return how often all runs of a sweep contacted the services on this machine."""
+    """Return how often all runs of a sweep contacted each service on this machine."""
     found: Counter[str] = Counter()
     for run in store.baselines(stored.id):
         found += run.contacts
@@ -68,19 +68,19 @@ def code_of(result: SweepResult) -> ExitCode:
 
 
 def show(common: Common, result: SweepResult) -> ExitCode:
-    """Show the result, in tables or as a document."""
+    """Show the result as tables or as a JSON document."""
     if common.as_json:
         machine.show(tables.sweep_document(result))
     else:
         console.show(*tables.sweep_view(result, common.retyped))
     kept_in = result.stored.spec.keep_in
     if kept_in and result.verdicts[Verdict.KEPT] < len(result.trials):
-        common.say(f"what these trials left is kept in {kept_in}")
+        common.say(f"the sandboxes of these trials are kept in {kept_in}")
     return code_of(result)
 
 
 def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
-    """Judge the stored trials of a sweep again, without running anything."""
+    """Judge the stored trials of a sweep again without running anything."""
     given = read_promises(promises)
     common.start_logging()
     with _opened_to_read(common) as store:
@@ -102,7 +102,7 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
 
 
 def sweeps(common: Common) -> ExitCode:
-    """List what has been swept."""
+    """List all sweeps."""
     common.start_logging()
     with _opened_to_read(common) as store:
         found = [] if store is None else store.stored()
@@ -115,7 +115,7 @@ def sweeps(common: Common) -> ExitCode:
 
 @contextmanager
 def _opened_to_read(common: Common) -> Iterator[SweepStore | None]:
-    """Yield the store; None where nothing has been stored yet. Reading creates no database."""
+    """Yield the sweep store; None if nothing is stored yet. Create no database."""
     settings = common.settings()
     if settings.is_sqlite and not settings.sqlite_path.exists():
         yield None
@@ -132,14 +132,14 @@ def _opened_to_read(common: Common) -> Iterator[SweepStore | None]:
 
 @contextmanager
 def opened_store(common: Common) -> Iterator[sa.Engine]:
-    """Yield an engine on the database with the sweeps, and explain what fails in it."""
+    """Yield an engine of the database with the sweeps, and turn its errors into refusals."""
     settings = common.settings()
     engine = open_engine(settings)
     try:
         with failures_explained(settings):
             is_first_use = ensure_migrated(settings, engine)
             if is_first_use and settings.url_source in URL_VARIABLES:
-                # The program under test may read the variable too, its database be empty still.
+                # The target may read the same variable, and its database may still be empty.
                 common.say(
                     f"resumectl's own database is {settings.shown_url} (from {settings.url_source})"
                 )

@@ -1,4 +1,4 @@
-"""`sweep`: a trial for each crash point of a target, as a durable workflow."""
+"""`sweep`: run a trial for each crash point of a target, in a durable workflow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +23,12 @@ from resumectl.runner.sweep_store import SweepStore
 from resumectl.runner.sweep_worker import SweepWorker, workflow_id_of
 from resumectl.runner.trial_runner import TrialRunner
 
-# A process that only sweeps takes up nobody's messages: its executor id is none of theirs.
-_EXECUTOR_BASE = "lab"
+# A process that only sweeps must take up no messages: its executor id is not one of publishers.
+_EXECUTOR_BASE = "sweep"
 
 
 def sweep(common: Common, spec: SweepSpec, doing: Activity, *, jobs: int) -> ExitCode:
-    """Run a trial for each crash point, and show what all of them proved."""
+    """Run a trial for each crash point, and show the result."""
     common.start_logging()
     settings = common.settings()
     worker = SweepWorker(settings, jobs=jobs)
@@ -47,7 +47,7 @@ def sweep(common: Common, spec: SweepSpec, doing: Activity, *, jobs: int) -> Exi
 def _begin(
     common: Common, spec: SweepSpec, worker: SweepWorker, engine: sa.Engine, doing: Activity
 ) -> int:
-    """Run the target uninterrupted, and store what is to be run."""
+    """Run the target without a crash, and store the sweep with its crash plans."""
     say_opening(spec, doing)
     runner = TrialRunner(worker.pool(spec), spec.target, spec.later, spec.downtime_s)
     runs = BaselineRuns.of(runner, spec.promises)
@@ -82,13 +82,13 @@ def _run(common: Common, sweep_id: int, worker: SweepWorker) -> None:
             runtime.wait([workflow_id], every_poll=progress.poll)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"sweep {sweep_id} is unfinished, and none of its trials is lost",
+            f"sweep {sweep_id} is unfinished, and no trial is lost",
             next_step=f"resumectl resume {workflow_id}  finishes it",
         ) from None
 
 
 def look(store: SweepStore, sweep_id: int) -> Look:
-    """Return how far a sweep has come, for a progress bar."""
+    """Return the function that a progress bar calls for a sweep."""
 
     def seen() -> Seen:
         planned, found = store.verdicts(sweep_id)

@@ -1,9 +1,9 @@
-"""`worker`: serve the queue until told to end, and take over the work of ended processes."""
+"""`worker`: serve the queues until stopped, and take over the work of ended processes."""
 
 import time
 
 from resumectl.cli.common import Common
-from resumectl.cli.flows.publish import look_around
+from resumectl.cli.flows.publish import survey_work
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing.runtime import Runtime
@@ -12,7 +12,7 @@ from resumectl.report import machine
 from resumectl.runner import sweep_workflow
 from resumectl.runner.sweep_worker import SweepWorker, sweep_ids
 
-# How often a worker makes sure that it can go on.
+# Interval between two checks that the worker can continue, in seconds.
 _CHECK_EVERY_S = 1.0
 
 
@@ -29,7 +29,7 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
     """
     if adopt_every_s is not None and not 0 < adopt_every_s <= 86_400:
         raise Refusal(
-            f"--adopt-every {adopt_every_s} is not above 0 and up to 86400 seconds",
+            f"--adopt-every {adopt_every_s} is not above 0 and at most 86400 seconds",
             next_step="as in  --adopt-every 5",
         )
     common.start_logging()
@@ -40,7 +40,7 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
     try:
         with runtime:
             common.say(
-                f"serving as {runtime.executor_id}, process {runtime.id}; Ctrl-C or SIGTERM ends in order"
+                f"serving as {runtime.executor_id}, process {runtime.id}; Ctrl-C or SIGTERM ends it in order"
             )
             _serve(runtime, adopt_every_s)
     except KeyboardInterrupt:
@@ -57,7 +57,7 @@ def _tend_queues(common: Common) -> None:
     try:
         with failures_explained(settings):
             ensure_migrated(settings, engine)
-            left = [each.workflow_id for each in look_around(settings, engine).available]
+            left = [each.workflow_id for each in survey_work(settings, engine).available]
             if sweep_ids(left):
                 sweep_workflow.tend_queues(settings, engine, sweep_ids(left))
     finally:

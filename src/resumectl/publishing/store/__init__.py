@@ -1,1 +1,1 @@
-"""The publisher's tables and DBOS's, read and written without dbos: inspecting stays fast."""
+"""Read and write the tables of the publisher and of DBOS, without loading dbos."""

@@ -1,7 +1,7 @@
-"""Batches: what is to be published, written down whole before any workflow begins.
+"""Store batches, complete, before any of their workflows begins.
 
-A batch and its messages commit together, so there is never half a batch; its workflow has
-the batch's id, so that starting it twice starts it once.
+A batch and its messages commit together: there is never half a batch. Its workflow has the id of
+the batch: starting it twice starts it once.
 """
 
 import json
@@ -31,11 +31,14 @@ class Batch:
     guarantee: str
     expected: int
     delay_s: float
-    is_new: bool  # False: an earlier publish of the same id
+    is_new: bool  # False: an earlier publish had the same id
 
 
 def generated(count: int) -> list[Any]:
-    """That many messages, for an experiment that needs no real ones.
+    """Return generated messages, for an experiment that needs no real ones.
+
+    Args:
+        count: Number of messages.
 
     Raises:
         Refusal: The count is not 1 to MESSAGES_MAX.
@@ -48,17 +51,17 @@ def generated(count: int) -> list[Any]:
 
 
 def read_messages(source: IO[bytes], name: str) -> tuple[list[Any], int]:
-    """One message a line: a JSON object as an object, anything else as text.
+    """Read one message per line: a JSON object as an object, any other line as text.
 
     Args:
-        source: Bytes, UTF-8, with or without a byte order mark.
-        name: What to call it in a refusal.
+        source: Open file with UTF-8 text, with or without a byte order mark.
+        name: Name of the file, for refusals.
 
     Returns:
-        The messages, and how many blank lines were passed over.
+        The messages, and the number of blank lines that were skipped.
 
     Raises:
-        Refusal: Not UTF-8, no message in it, or more than MESSAGES_MAX.
+        Refusal: The file is not UTF-8, or has no message or more than MESSAGES_MAX.
     """
     found: list[Any] = []
     blank = 0
@@ -82,7 +85,7 @@ def read_messages(source: IO[bytes], name: str) -> tuple[list[Any], int]:
         else:
             found.append(_message(line))
     if not found:
-        raise Refusal(f"{name} holds no message", next_step="write one message a line into it")
+        raise Refusal(f"{name} holds no message", next_step="write one message per line into it")
     return found, blank
 
 
@@ -92,13 +95,13 @@ def _message(line: str) -> Any:
             value = json.loads(line, parse_constant=_not_json)
         except (ValueError, RecursionError):
             return line
-        # PostgreSQL's json cannot hold it, escaped or not.
+        # PostgreSQL's json type refuses this character, escaped or not.
         return line if "\\u0000" in line else value
     return line
 
 
 def _not_json(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")  # NaN and Infinity: Python reads them, no other
+    raise ValueError(f"{constant} is not JSON")  # NaN and Infinity, which only Python reads
 
 
 def create(
@@ -110,23 +113,23 @@ def create(
     delay_s: float = 0.0,
     batch_id: str | None = None,
 ) -> Batch:
-    """Write down a batch, or find the one that an earlier publish wrote under the same id.
+    """Store a batch, or find the one that an earlier publish stored under the same id.
 
     Args:
-        connection: In a transaction; the batch is there when it commits.
-        publisher: Its publisher's name; made known if it is new.
-        guarantee: One of the four.
-        bodies: Its messages, in order.
-        delay_s: How long each delivery takes, in seconds.
-        batch_id: Its id; `PUBLISHER-K` with the next free K if None.
+        connection: Connection whose transaction stores the batch.
+        publisher: Name of the publisher; it is created if it is new.
+        guarantee: Delivery guarantee of the batch.
+        bodies: Messages of the batch, in their order.
+        delay_s: Duration of each delivery, in seconds.
+        batch_id: Id of the batch; None for `PUBLISHER-K` with the next free K.
 
     Raises:
-        Refusal: A name is not allowed, an id is taken by something else, or the batch of
-            that id differs from this one.
+        Refusal: A name is not allowed, something else has the id, or the batch of that id differs
+            from this one.
     """
     checked_name(publisher)
     now_ms = time.time_ns() // 1_000_000
-    _make_known(connection, publisher, now_ms)
+    _create_publisher(connection, publisher, now_ms)
     if batch_id is not None:
         earlier = find(connection, checked_id(batch_id))
         if earlier is not None:
@@ -159,7 +162,7 @@ def create(
 
 
 def find(connection: sa.Connection, batch_id: str) -> Batch | None:
-    """The batch of that id, if there is one."""
+    """Return the batch of that id; None if there is none."""
     row = connection.execute(
         sa.select(
             batches.c.id,
@@ -172,9 +175,9 @@ def find(connection: sa.Connection, batch_id: str) -> Batch | None:
     return None if row is None else Batch(**row._mapping, is_new=False)
 
 
-def _make_known(connection: sa.Connection, publisher: str, now_ms: int) -> None:
-    # First an UPDATE that changes nothing: on SQLite it takes the write lock before the next
-    # free id is looked for, on PostgreSQL the publisher's row, so two do not take one id.
+def _create_publisher(connection: sa.Connection, publisher: str, now_ms: int) -> None:
+    # First an UPDATE that changes nothing. It locks, on SQLite the database and on PostgreSQL the
+    # publisher's row, before the next free id is read: two processes never take one id.
     known = connection.execute(
         sa.update(publishers).where(publishers.c.name == publisher).values(name=publisher)
     )
@@ -184,7 +187,7 @@ def _make_known(connection: sa.Connection, publisher: str, now_ms: int) -> None:
 
 def _next_id(connection: sa.Connection, publisher: str) -> str:
     if find(connection, publisher) is not None:
-        # The ids of its batches would be those of that batch's messages.
+        # The ids of its batches would be the ids of that batch's messages.
         raise Refusal(
             f"{publisher} is the id of a batch, so {publisher}-1 is one of its messages",
             next_step="choose another --name, or give the batch an --id",
@@ -198,12 +201,12 @@ def _next_id(connection: sa.Connection, publisher: str) -> str:
     own = (id_.removeprefix(prefix) for id_ in known)
     number = max((int(tail) for tail in own if re.fullmatch(r"[0-9]{1,9}", tail)), default=0) + 1
     while any(re.fullmatch(rf"{re.escape(prefix)}{number}-[0-9]+", id_) for id_ in known):
-        number += 1  # a batch of another publisher has the id that a message of it would have
+        number += 1  # a batch of another publisher has the id of one of its messages
     return f"{prefix}{number}"
 
 
 def _refuse_if_taken(connection: sa.Connection, batch_id: str) -> None:
-    """A message has the id BATCH-NUMBER: no batch may have it as well."""
+    """Refuse an id that is also the id of a message, which is BATCH-NUMBER."""
     owner, _, number = batch_id.rpartition("-")
     taken = number.isdigit() and find(connection, owner) is not None
     below = connection.scalars(
@@ -211,7 +214,7 @@ def _refuse_if_taken(connection: sa.Connection, batch_id: str) -> None:
     )
     if taken or any(id_.removeprefix(f"{batch_id}-").isdigit() for id_ in below):
         raise Refusal(
-            f"the id {batch_id} would be that of a message, or its messages' that of a batch",
+            f"the id {batch_id} is the id of a message, or a message of it has the id of a batch",
             next_step="choose another --id, or leave it out",
         )
 

@@ -1,8 +1,8 @@
-"""The columns of DBOS's own tables that resumectl reads, and never writes.
+"""Name the columns of DBOS's tables that resumectl reads, and never writes.
 
-Reading them with SQL spares every inspecting command the import of dbos (0.6 s) and never
-unpickles what a workflow was given or gave back. They are not DBOS's public API: this is
-the one module that names them, and a test holds it against a database that DBOS migrated.
+Reading them with SQL saves each inspecting command the import of dbos (0.6 s), and never unpickles
+arguments or results of workflows. The tables are not DBOS's public API. No other module names
+them, and a test compares them with a database that DBOS migrated.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from resumectl.database import DBOS_SCHEMA_KEY
 from resumectl.settings import DEFAULT_APP_NAME, Settings
 
-# Never created from here: only a Table, not a light-weight table(), follows the engine's
+# Never created from here. A light-weight table() would do, but only a Table follows the engine's
 # translation of schemas (SQLAlchemy 2.1).
 _metadata = sa.MetaData(schema=DBOS_SCHEMA_KEY)
 
@@ -39,7 +39,7 @@ application_versions = _table(
     "application_versions", text="version_name application_name", numbers=""
 )
 
-# Every table that DBOS makes, in its system database or for a datasource (3.4.0).
+# All tables that DBOS creates, in its system database or for a datasource (3.4.0).
 DBOS_TABLE_NAMES = frozenset(
     [
         "application_versions",
@@ -62,13 +62,13 @@ DBOS_TABLE_NAMES = frozenset(
 
 
 def is_resumectls(application_name: sa.Column[str]) -> sa.ColumnElement[bool]:
-    """Return the condition that a row is of resumectl.
+    """Return the condition that a row belongs to resumectl.
 
-    DBOS writes down the name under which a process runs. A row without a name is of any
-    application, so never resumectl's alone.
+    DBOS stores the application name of a process. A row without a name belongs to all
+    applications, and never to resumectl alone.
 
     Args:
-        application_name: The column that names the row's application.
+        application_name: Column with the application name.
     """
     is_named = sa.or_(
         application_name == DEFAULT_APP_NAME,
@@ -80,9 +80,9 @@ def is_resumectls(application_name: sa.Column[str]) -> sa.ColumnElement[bool]:
 def has_not_ended() -> sa.ColumnElement[bool]:
     """Return the condition that a workflow is PENDING, ENQUEUED or DELAYED.
 
-    DBOS has no index on every status, but partial ones on the few workflows that have not ended
-    (3.4.0). SQLite uses one only for a condition that is spelled as the index's own, with values
-    in the statement and not beside it; otherwise a million ended workflows are read, in 0.4 s.
+    DBOS has partial indexes on the few workflows that have not ended (3.4.0). SQLite uses such an
+    index only if the condition is spelled as in the index, with literal values. Otherwise it reads
+    a million ended workflows, in 0.4 s.
     """
     w = workflow_status.c
     in_flight = sa.select(w.workflow_uuid).where(has_status("ENQUEUED", "PENDING"))
@@ -91,24 +91,24 @@ def has_not_ended() -> sa.ColumnElement[bool]:
 
 
 def has_status(*statuses: str) -> sa.ColumnElement[bool]:
-    """Return the condition that a workflow has one of these statuses, for a partial index."""
+    """Return the condition that a workflow has one of these statuses, with literal values."""
     values: list[sa.ColumnElement[str]] = [sa.literal_column(f"'{status}'") for status in statuses]
     status = workflow_status.c.status
     return status == values[0] if len(values) == 1 else status.in_(values)
 
 
-# What DBOS calls the classes whose workflows a process runs, and their queues.
+# Names of the classes whose workflows resumectl runs, as DBOS registers them.
 PUBLISHER_CLASS = "Publisher"
 SWEEP_CLASS = "Sweep"
 
 QUEUE_NAME = "publisher_queue"  # messages
-# Batches that a worker is to run. Not the queue of the messages: a batch waits for its
-# messages, and with a place for one they would wait for each other for ever.
+# Batches for workers. A queue of its own: a batch waits for its messages, and on one queue with
+# room for one workflow they would wait for each other for ever.
 BATCH_QUEUE_NAME = "publisher_batches"
 
 
 def has_dbos_tables(connection: sa.Connection, settings: Settings) -> bool:
-    """Whether DBOS's tables are there, with everything that is read of them.
+    """Return whether DBOS's tables exist, with all columns that resumectl reads.
 
     On PostgreSQL DBOS 3.4.0 migrates in 81 transactions, and a process may be killed between
     two. Tables that are half there count as absent; the next launch completes them.

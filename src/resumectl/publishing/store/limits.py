@@ -1,10 +1,10 @@
-"""What a user may ask for: names, ids, concurrency. Pure."""
+"""Check names, ids and concurrency that a user gives. Pure."""
 
 import re
 
 from resumectl.errors import Refusal
 
-# More messages at work would wait for DBOS's 20 connections, and fail after 30 s (seen in
+# More messages in progress would wait for DBOS's 20 connections and fail after 30 s (seen in
 # DBOS 3.4.0 with 300 messages on an unlimited queue).
 CONCURRENCY_MAX = 16
 DEFAULT_CONCURRENCY = 10  # messages in progress at a time, in each process
@@ -15,7 +15,7 @@ _ID = re.compile(r"[a-z0-9._-]{1,80}")
 
 
 def checked_name(name: str) -> str:
-    """The name, if it may be a publisher's."""
+    """Return the name if it is allowed for a publisher, and refuse it otherwise."""
     if not _NAME.fullmatch(name):
         raise Refusal(
             f"the name {name[:80]!r} is not 1 to 64 of  a-z 0-9 . _ -",
@@ -25,7 +25,7 @@ def checked_name(name: str) -> str:
 
 
 def checked_id(batch_id: str) -> str:
-    """The id, if it may be a batch's."""
+    """Return the id if it is allowed for a batch, and refuse it otherwise."""
     if not _ID.fullmatch(batch_id):
         raise Refusal(
             f"the id {batch_id[:100]!r} is not 1 to 80 of  a-z 0-9 . _ -",
@@ -35,7 +35,7 @@ def checked_id(batch_id: str) -> str:
 
 
 def checked_concurrency(concurrency: int | None) -> int | None:
-    """The concurrency, if a process's connections are enough for it."""
+    """Return the concurrency if a process has enough connections, and refuse it otherwise."""
     if concurrency is not None and not 1 <= concurrency <= CONCURRENCY_MAX:
         raise Refusal(
             f"the concurrency {concurrency} is not 1 to {CONCURRENCY_MAX}",

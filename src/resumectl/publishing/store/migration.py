@@ -1,7 +1,7 @@
-"""Bring resumectl's tables to the newest migration, once, however many begin at a time.
+"""Migrate resumectl's tables, once, even if several processes begin at the same time.
 
-Alembic is imported only when there is something to do: telling that a database is up to
-date costs one query. A database that another application uses is left as it is. DBOS's own tables are DBOS's to migrate.
+A check that a database is up to date costs one query; Alembic is imported only to migrate. A
+database of another application is never changed. DBOS migrates its own tables.
 """
 
 import time
@@ -21,19 +21,19 @@ from resumectl.publishing.store.ownership import refuse_other_applications
 from resumectl.settings import Settings
 from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS
 
-# Any constant will do, as long as every resumectl takes the same one.
+# Any constant, as long as all processes of resumectl use the same one.
 _MIGRATION_LOCK_KEY = 0x726573756D6563  # "resumec"
 
 
 def scripts_directory() -> Path:
-    """Where the migrations are: inside the wheel, or at the top of a checkout."""
+    """Return the directory of the migrations, in the wheel or in a checkout."""
     package = Path(__file__).parents[2]
     shipped = package / "migrations"
     return shipped if shipped.is_dir() else package.parents[1] / "migrations"
 
 
 def current_revision(connection: sa.Connection) -> str | None:
-    """The newest migration that the database has seen; None if it has seen none."""
+    """Return the newest migration that was applied; None if none was."""
     if not _has_version_table(connection):
         return None
     table = sa.Table(VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String))
@@ -47,46 +47,47 @@ def _has_version_table(connection: sa.Connection) -> bool:
 
 
 def is_migrated(connection: sa.Connection) -> bool:
-    """Whether resumectl's tables are there, in the form that this resumectl knows.
+    """Return whether resumectl's tables exist in the form that this release knows.
 
     Raises:
-        Refusal: The database was made by a newer resumectl.
+        Refusal: A newer resumectl migrated the database.
     """
     revision = current_revision(connection)
     if revision is not None and revision > SCHEMA_REVISION:
         raise Refusal(
-            f"the database is of a newer resumectl (migration {revision}, known up to "
-            f"{SCHEMA_REVISION})",
+            f"the database belongs to a newer resumectl: it has migration {revision}, and this one "
+            f"knows up to {SCHEMA_REVISION}",
             next_step="pip install --upgrade resumectl",
         )
     return revision == SCHEMA_REVISION
 
 
 def is_readable(connection: sa.Connection) -> bool:
-    """Whether there is something to look at; a command that only looks migrates nothing.
+    """Return whether resumectl's tables exist, for commands that only read.
 
     Raises:
-        Refusal: The tables are those of another release of resumectl.
+        Refusal: The tables belong to another release of resumectl.
     """
     if is_migrated(connection):
         return True
     revision = current_revision(connection)
     if revision is not None:
         raise Refusal(
-            f"the database is of an older resumectl (migration {revision}, needed {SCHEMA_REVISION})",
+            f"the database belongs to an older resumectl: it has migration {revision}, and this one "
+            f"needs {SCHEMA_REVISION}",
             next_step="resumectl migrate",
         )
     return False
 
 
 def ensure_own(settings: Settings, engine: sa.Engine) -> bool:
-    """Make sure that resumectl may write to the database.
+    """Check that resumectl may write to the database.
 
     Returns:
-        Whether this is its first use, so that there are no tables of resumectl yet.
+        Whether resumectl has no tables there yet.
 
     Raises:
-        Refusal: Another application uses the database, or a newer resumectl made it.
+        Refusal: Another application uses the database, or a newer resumectl migrated it.
     """
     with failures_explained(settings), snapshot(engine) as connection:
         is_migrated(connection)
@@ -96,14 +97,14 @@ def ensure_own(settings: Settings, engine: sa.Engine) -> bool:
 
 
 def ensure_migrated(settings: Settings, engine: sa.Engine) -> bool:
-    """Apply what is missing, in a database of resumectl's own.
+    """Apply missing migrations in a database that resumectl has for itself.
 
     Returns:
-        Whether this is its first use.
+        Whether resumectl had no tables there before.
 
     Raises:
-        Refusal: Another application uses the database, or a newer resumectl made it.
-        MachineFailure: The database fails, or its role may not create tables.
+        Refusal: Another application uses the database, or a newer resumectl migrated it.
+        MachineFailure: The database fails, or the role may not create tables.
     """
     is_first_use = ensure_own(settings, engine)
     make_tables(settings, engine)
@@ -111,18 +112,18 @@ def ensure_migrated(settings: Settings, engine: sa.Engine) -> bool:
 
 
 def make_tables(settings: Settings, engine: sa.Engine) -> None:
-    """Apply what is missing, whatever else is in the database.
+    """Apply missing migrations, whatever else is in the database.
 
     Raises:
-        Refusal: A newer resumectl made the database.
-        MachineFailure: The database fails, or its role may not create tables.
+        Refusal: A newer resumectl migrated the database.
+        MachineFailure: The database fails, or the role may not create tables.
     """
     with failures_explained(settings):
         with engine.connect() as connection:
             if is_migrated(connection):
                 return
         if settings.is_sqlite:
-            _write_ahead(engine)
+            _enable_write_ahead_log(engine)
         try:
             _upgrade(engine)
         except sa.exc.ProgrammingError as error:
@@ -136,17 +137,17 @@ def make_tables(settings: Settings, engine: sa.Engine) -> None:
             ) from error
 
 
-def _write_ahead(engine: sa.Engine) -> None:
-    """Readers no longer block the writer, nor the writer readers; the mode is the file's.
+def _enable_write_ahead_log(engine: sa.Engine) -> None:
+    """Set the mode of the SQLite file in which readers and the writer do not block each other.
 
-    Measured with 300 messages: 84 a second rather than 61.
+    Measured with 300 messages: 84 per second, and 61 without it.
     """
     deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
     while True:
         try:
             with engine.connect() as connection:
-                # The change of mode does not wait for another's lock, as a write does: so
-                # wait as a write, and try again if somebody was quicker.
+                # A write waits for another's lock, and the change of mode does not. So wait
+                # with a write, and try again if another process was faster.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 connection.rollback()
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -157,7 +158,7 @@ def _write_ahead(engine: sa.Engine) -> None:
 
 
 def grant(settings: Settings, engine: sa.Engine, role: str) -> None:
-    """Let a role use resumectl's tables, and change none (PostgreSQL)."""
+    """Let a role read and write resumectl's tables, but create none (PostgreSQL only)."""
     with failures_explained(settings), engine.begin() as connection:
         name = connection.dialect.identifier_preparer.quote(role)
         for statement in (
@@ -174,7 +175,7 @@ def _upgrade(engine: sa.Engine) -> None:
 
     with engine.begin() as connection:
         _take_migration_lock(connection)
-        if is_migrated(connection):  # somebody else was first
+        if is_migrated(connection):  # another process was first
             return
         config = Config(str(scripts_directory() / "alembic.ini"))
         config.attributes["connection"] = connection
@@ -183,20 +184,20 @@ def _upgrade(engine: sa.Engine) -> None:
 
 def _take_migration_lock(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
-        # The driver would begin only at the first INSERT, and two would create the tables.
+        # The driver begins only at the first INSERT, and two processes would create the tables.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK_KEY)))
 
 
 def configure_and_run(connection: sa.Connection) -> None:
-    """What migrations/env.py does, on a connection whose transaction is its owner's."""
+    """Run the migrations on a connection whose transaction the caller commits."""
     from alembic import context
 
     if connection.dialect.name == "postgresql":
         connection.execute(sa.schema.CreateSchema(SCHEMA, if_not_exists=True))
         # Unqualified names are resumectl's from here on (Alembic's cookbook, schema-level
-        # multi-tenancy): the migrations need not know where they run.
+        # multi-tenancy). The migrations need not know their schema.
         connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}"))
         connection.dialect.default_schema_name = SCHEMA
     context.configure(connection=connection, target_metadata=metadata, version_table=VERSION_TABLE)
@@ -205,7 +206,7 @@ def configure_and_run(connection: sa.Connection) -> None:
 
 
 def run_on_own_connection() -> None:
-    """What migrations/env.py does for the `alembic` command: connect as resumectl would."""
+    """Run the migrations for the `alembic` command, on the database of resumectl's settings."""
     settings = Settings.resolve()
     engine = open_engine(settings)
     try:

@@ -1,4 +1,4 @@
-"""The natural order of ids in SQL: `text.natural_key`, on SQLite and on PostgreSQL."""
+"""Sort ids in SQL as `text.natural_key` does, on SQLite and on PostgreSQL."""
 
 import sqlalchemy as sa
 
@@ -10,16 +10,16 @@ _FUNCTION = "resumectl_natural_key"
 def natural_order(
     connection: sa.Connection, column: sa.ColumnElement[str]
 ) -> sa.ColumnElement[str]:
-    """Return an expression to order by, which is `natural_key` of a column.
+    """Return the SQL expression for `natural_key` of a column.
 
     Args:
-        connection: In which it will be executed; SQLite has to be given the function.
-        column: Of ids.
+        connection: Connection on which it will be executed; on SQLite the function is added to it.
+        column: Column with ids.
     """
     if connection.dialect.name == "sqlite":
         driver = connection.connection.driver_connection
         assert driver is not None
-        # Once for each of the driver's connections: SQLite does not replace a function while a
+        # Once for each connection of the driver: SQLite does not replace a function while a
         # statement is being read.
         if _FUNCTION not in connection.info:
             driver.create_function(_FUNCTION, 1, natural_key, deterministic=True)

@@ -1,7 +1,8 @@
-"""Refuse a database that another application uses: resumectl runs only in one of its own.
+"""Refuse a database that another application uses.
 
-A process that launches DBOS registers its version as the newest of an application, migrates DBOS's
-tables, and takes work from DBOS's internal queue, whoever left it there (DBOS 3.4.0). Reads only.
+A process that launches DBOS registers its version as the newest of its application, migrates
+DBOS's tables, and takes work of all applications from DBOS's internal queue (DBOS 3.4.0). Reads
+only.
 """
 
 import os
@@ -22,8 +23,8 @@ from resumectl.publishing.store.dbos_tables import (
 )
 from resumectl.settings import DEFAULT_DATABASE_URL, OWN_URL_VARIABLE, Settings
 
-# With this variable DBOS takes its name and its database from the variables of DBOS Cloud, and
-# neither from what it is configured with (3.4.0).
+# With this variable DBOS ignores its configuration, and takes name and database from the variables
+# of DBOS Cloud (3.4.0).
 _CLOUD_VARIABLE = "DBOS__CLOUD"
 
 
@@ -34,16 +35,16 @@ def refuse_other_applications(
     is_first_use: bool,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Make sure that no other application uses the database.
+    """Check that no other application uses the database.
 
     Args:
-        connection: To the database.
-        settings: Where it is.
-        is_first_use: Whether it has no tables of resumectl yet, so that nothing else may be there.
-        environ: The environment.
+        connection: Connection to the database, in a snapshot.
+        settings: Settings that name the database.
+        is_first_use: Whether resumectl has no tables there yet; then the database must be empty.
+        environ: Environment variables.
 
     Raises:
-        Refusal: Another application uses the database, or would be run by DBOS.
+        Refusal: Another application uses the database, or DBOS would run as another one.
     """
     if environ.get(_CLOUD_VARIABLE) == "true":
         raise Refusal(
@@ -62,12 +63,12 @@ def refuse_other_applications(
 def other_application(
     connection: Snapshot, settings: Settings, *, is_first_use: bool
 ) -> str | None:
-    """Return what another application has in the database; None if there is nothing.
+    """Return what another application has in the database; None if nothing.
 
     Args:
-        connection: To the database.
-        settings: Where it is.
-        is_first_use: Whether it has no tables of resumectl yet.
+        connection: Connection to the database, in a snapshot.
+        settings: Settings that name the database.
+        is_first_use: Whether resumectl has no tables there yet.
     """
     if is_first_use:
         table = next(_tables_of_others(connection, settings), None)
@@ -77,8 +78,8 @@ def other_application(
         is_older = is_first_use and _has_any_dbos_table(connection, settings)
         return "the tables of another release of DBOS" if is_older else None
     w, v, q = workflow_status.c, application_versions.c, queues.c
-    # All workflows are read once only: they may be a million, and an application that has begun
-    # to use the database since has its version there, or work that has not ended.
+    # All workflows are read only at the first use: they may be a million. An application that has
+    # come since then has its version there, or work that has not ended.
     scope = sa.true() if is_first_use else has_not_ended()
     for kind, name, owner, condition in (
         ("version", v.version_name, v.application_name, sa.true()),
@@ -93,7 +94,7 @@ def other_application(
 
 
 def _tables_of_others(connection: Snapshot, settings: Settings) -> Iterator[str]:
-    """Yield the tables that are neither DBOS's nor resumectl's."""
+    """Yield the names of tables that neither DBOS nor resumectl created."""
     inspector = sa.inspect(connection)
     if settings.is_sqlite:
         yield from sorted(set(inspector.get_table_names()) - DBOS_TABLE_NAMES)
@@ -112,7 +113,7 @@ def _has_any_dbos_table(connection: Snapshot, settings: Settings) -> bool:
 
 
 def _own_database(settings: Settings) -> str:
-    """Return what to type for a database of resumectl's own."""
+    """Return the next step that gives resumectl a database of its own."""
     is_default = settings.url.render_as_string() == DEFAULT_DATABASE_URL
     url = "sqlite:///resumectl-own.sqlite" if is_default else DEFAULT_DATABASE_URL
     if settings.url_source == "--db-url":

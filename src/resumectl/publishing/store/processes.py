@@ -48,7 +48,7 @@ RESET = "reset:"
 
 
 class ExecutorLocks(Protocol):
-    """The locks of one database. Each is held by one process, under an executor id."""
+    """The locks of one database: at most one process holds the lock of an executor id."""
 
     def acquire(self, executor_id: str) -> bool:
         """Take the lock of an executor id, until `release` or until this process ends.
@@ -138,8 +138,8 @@ class FileLocks:
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        # To look at a lock is to take it for a moment, and a process that begins in that moment
-        # would see its executor id held. So whoever looks or takes does it one at a time.
+        # Reading a lock means taking it for a moment. A process that begins in that moment would
+        # see its executor id held. So only one process at a time reads or takes locks.
         descriptor = os.open(self._directory / "guard", os.O_RDONLY | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -149,7 +149,7 @@ class FileLocks:
 
 
 def _read_if_locked(path: Path) -> str | None:
-    """Return what the holder of the lock has written; None if nobody holds it."""
+    """Return the text in a lock file; None if nobody holds the lock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -169,7 +169,7 @@ def _try_flock(descriptor: int) -> bool:
 
 
 class AdvisoryLocks:
-    """`pg_try_advisory_lock`, one key an executor id, all on one connection of their own."""
+    """`pg_try_advisory_lock` with one key for each executor id, on a connection of its own."""
 
     def __init__(self, settings: Settings) -> None:
         # Outside any transaction: a session that is idle in one may be ended by the server.
@@ -188,7 +188,7 @@ class AdvisoryLocks:
         return bool(taken)
 
     def set_process(self, executor_id: str, process_id: int) -> None:
-        # Two numbers are another lock than one (PostgreSQL documentation, advisory locks).
+        # Two integers are another lock than one bigint (PostgreSQL documentation, advisory locks).
         self._processes[executor_id] = process_id
         self._ask(sa.func.pg_try_advisory_lock(*_process_keys(executor_id, process_id)))
 
@@ -203,7 +203,7 @@ class AdvisoryLocks:
         if executor_id not in self._held or self._connection is None:
             return False
         try:
-            # On the connection that holds it: another one could not tell a lost session.
+            # On the connection that holds the lock: another one cannot see that its session is lost.
             return executor_id in self._locked(mine_only=True)
         except SQLAlchemyError:
             return False
@@ -213,7 +213,7 @@ class AdvisoryLocks:
 
     def close(self) -> None:
         if self._connection is not None:
-            # Not back to a pool: the server releases the locks with the connection.
+            # Closed, not returned to the pool: the server releases the locks with the connection.
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
@@ -260,6 +260,6 @@ def _lock_key(executor_id: str) -> int:
 
 
 def _process_keys(executor_id: str, process_id: int) -> tuple[sa.ColumnElement[int], ...]:
-    """Return the two keys of the lock that says which process holds an executor id."""
-    signed = (_number(executor_id) ^ 1 << 31) - (1 << 31)  # as PostgreSQL's integers are
+    """Return the keys of the lock that tells which process holds an executor id."""
+    signed = (_number(executor_id) ^ 1 << 31) - (1 << 31)  # PostgreSQL's integers are signed
     return sa.cast(signed, sa.Integer), sa.cast(process_id, sa.Integer)

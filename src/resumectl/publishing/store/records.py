@@ -1,9 +1,7 @@
-"""Questions asked of resumectl's own tables: batches, deliveries, failures, processes. Reads only.
+"""Query resumectl's own tables: batches, deliveries, failures, processes. Reads only.
 
-A batch's status is DBOS's, and joined to it.
-
-Every answer is counted where it is durable, when it is asked for: there is no counter row
-to keep in step, and none to contend for.
+The status of a batch comes from DBOS's tables. Counts are computed from the durable rows when they
+are asked for: no counter row has to be kept in step, or locked.
 """
 
 import re
@@ -35,16 +33,16 @@ from resumectl.publishing.store.view import View
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
 
-FAILURES_SHOWN_MAX = 20  # of one batch
+FAILURES_SHOWN_MAX = 20  # for each batch
 
 _ws = workflow_status.c
 
 
 def unstarted_batches(connection: Snapshot, settings: Settings) -> list[str]:
-    """Batches that were written down, and whose workflow was never started.
+    """Return the ids of stored batches whose workflow was never started.
 
-    One without a workflow that has left traces was started, and its workflow was deleted since,
-    by hand or by DBOS's retention: to start it again would deliver everything once more.
+    A batch with traces and without a workflow was started, and its workflow was deleted since, by
+    hand or by DBOS's retention. Starting it again would deliver everything once more.
     """
     query = sa.select(batches.c.id).where(~_has_traces(batches.c.id))
     if has_dbos_tables(connection, settings):
@@ -54,7 +52,7 @@ def unstarted_batches(connection: Snapshot, settings: Settings) -> list[str]:
 
 
 def has_traces(connection: sa.Connection, batch_id: str) -> bool:
-    """Whether a batch was at work once: something was delivered, or failed."""
+    """Return whether a batch ever ran: a message was delivered, or failed."""
     return bool(connection.scalar(sa.select(_has_traces(sa.literal(batch_id)))))
 
 
@@ -168,14 +166,14 @@ def _lacking(rows: Sequence[Any], counted: Mapping[str, tuple[int, int, int]]) -
 
 
 def read_counts(connection: Snapshot, batch_ids: Sequence[str]) -> Counts:
-    """The counts of these batches together; cheap enough to be asked again and again."""
+    """Return the sums of the counts of batches; cheap enough for polling."""
     rows = connection.execute(
         sa.select(batches.c.id, batches.c.expected, _ws.status)
         .outerjoin(workflow_status, _ws.workflow_uuid == batches.c.id)
         .where(batches.c.id.in_(batch_ids))
     ).all()
     counted = _deliveries_by_batch(connection, [row.id for row in rows])
-    # While a batch runs, what it lacks is taken for pending: to look at each message costs more.
+    # While a batch runs, its undelivered messages count as pending: reading each would cost more.
     ended = {row.id: row.status for row in rows if row.status in ENDED}
     lacking = _lacking([row for row in rows if row.id in ended], counted)
     left: dict[str, Left] = {}
@@ -197,11 +195,11 @@ def read_counts(connection: Snapshot, batch_ids: Sequence[str]) -> Counts:
 
 
 def deliveries_made(connection: Snapshot, origins: Mapping[str, Origin]) -> dict[str, int]:
-    """How often the message of each workflow was delivered; those without one are left out.
+    """Return the number of deliveries of the message of each workflow, if there are any.
 
     Args:
-        connection: In a snapshot.
-        origins: What each workflow delivers for.
+        connection: Connection in a snapshot.
+        origins: Batch and message of each workflow, by workflow id.
     """
     d = deliveries.c
     made: dict[tuple[str, int], int] = {}
@@ -220,7 +218,7 @@ def deliveries_made(connection: Snapshot, origins: Mapping[str, Origin]) -> dict
 
 
 def deliveries_of(connection: sa.Connection, workflow_id: str) -> list[tuple[int, int]]:
-    """Return process and time of each delivery that a workflow made."""
+    """Return process id and time, in milliseconds of Unix time, of a workflow's deliveries."""
     batch_id, _, number = workflow_id.rpartition("-")
     if not re.fullmatch(r"[0-9]{1,9}", number):
         return []
@@ -233,7 +231,12 @@ def deliveries_of(connection: sa.Connection, workflow_id: str) -> list[tuple[int
 def failures_by_batch(
     connection: sa.Connection, ids: list[str] | None
 ) -> dict[str, list[tuple[int, str]]]:
-    """Number and error of each message that failed, by batch; None: of all batches."""
+    """Return number and error of each failed message, by batch id.
+
+    Args:
+        connection: Connection to the database.
+        ids: Ids of the batches; None for all.
+    """
     query = sa.select(failures.c.batch_id, failures.c.message_number, failures.c.error).order_by(
         failures.c.batch_id, failures.c.message_number
     )
@@ -248,10 +251,10 @@ def failures_by_batch(
 def _deliveries_by_batch(
     connection: sa.Connection, ids: list[str] | None
 ) -> dict[str, tuple[int, int, int]]:
-    """Batch id to distinct messages delivered, deliveries, attempts ignored."""
+    """Return, by batch id, the numbers of delivered messages, deliveries and ignored attempts."""
     d = deliveries.c
-    # One grouping, in the order of the index: grouping by message first, and then by batch,
-    # took SQLite 1.5 rather than 0.4 s for a million.
+    # One grouping, in the order of the index. With two groupings, by message and then by batch,
+    # SQLite takes 1.5 s instead of 0.4 s for a million deliveries.
     query = sa.select(
         d.batch_id,
         sa.func.count(d.message_number.distinct()),
@@ -271,11 +274,11 @@ def _status_by_batch(connection: sa.Connection) -> dict[str, str]:
 
 
 def _last_counts() -> sa.Select[Any]:
-    """What both counters said last, for each process and publisher.
+    """Return the query for the last values of both counters, by process and publisher.
 
-    A step from publisher to publisher along the index, not a scan: of a million deliveries
-    some hundred entries are read. Both counters only ever grow, so that the last of the one
-    stands beside the last of the other.
+    It steps from publisher to publisher along the index: of a million deliveries it reads about a
+    hundred entries. Both counters only grow, and the last value of one stands beside the last
+    value of the other.
     """
     d = deliveries.c
     first = (
@@ -337,7 +340,7 @@ def _counters_by_publisher(view: View) -> dict[str, list[ProcessCounters]]:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSeen:
-    """One process's run, as its row and its lock tell it."""
+    """One process, as its row and its lock show it."""
 
     id: int
     executor: str

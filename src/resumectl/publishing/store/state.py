@@ -1,6 +1,6 @@
-"""What survived, as frozen values, and what that says of the promises. Pure.
+"""Hold what survived as frozen values, and judge the guarantees of batches. Pure.
 
-`records` asks the database for them; `report` shows them; nothing here opens anything.
+`records` reads these values from the database, and `report` shows them.
 """
 
 from collections.abc import Iterator, Mapping, Set
@@ -11,8 +11,8 @@ from typing import Self
 from resumectl.statuses import UNFINISHED
 from resumectl.text import counted
 
-# Resumectl's words, not DBOS's: between writing a batch down and starting its workflow, and after
-# its workflow was deleted.
+# Statuses that DBOS does not have: a stored batch before its workflow starts, and after its
+# workflow was deleted.
 NOT_STARTED = "NOT_STARTED"
 DELETED = "DELETED"
 PENDING = "PENDING"
@@ -23,7 +23,7 @@ KILLED = "killed"
 
 
 class Guarantee(StrEnum):
-    """What a batch promises about its deliveries, and so what a crash may do to them."""
+    """What a batch promises about the deliveries of its messages."""
 
     EXACTLY_ONCE = "exactly-once"
     IDEMPOTENT = "idempotent"
@@ -33,7 +33,7 @@ class Guarantee(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of messages; `expected == delivered + missing + pending` always."""
+    """Numbers of messages; always `expected == delivered + missing + pending`."""
 
     expected: int = 0
     delivered: int = 0  # distinct messages
@@ -42,7 +42,7 @@ class Counts:
     failed: int = 0  # messages whose failure was recorded
     pending: int = 0  # undelivered messages that a workflow can still deliver
     ignored: int = 0  # second attempts that changed nothing
-    cancelled: int = 0  # of those that are missing: what a cancellation took back
+    cancelled: int = 0  # missing messages that a cancellation took back
     unfinished: int = 0  # workflows that have not ended: they may deliver, or deliver again
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -51,12 +51,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The workflows of one batch that have not ended: its own, its messages', and forks of these."""
+    """The unfinished workflows of one batch: its own, its messages', and forks of these."""
 
     workflows: int = 0
-    children: int = 0  # of these, those that the batch's own workflow has started
-    may_deliver_any: bool = False  # a fork of the batch is among them, or a message of such a fork
-    forked_messages: Set[int] = frozenset()  # those of which a fork is among them
+    children: int = 0  # those that the batch's own workflow has started
+    may_deliver_any: bool = False  # one is a fork of the batch, or a message of such a fork
+    forked_messages: Set[int] = frozenset()  # messages of which one is a fork
 
     def __add__(self, other: "Active") -> "Active":
         return Active(
@@ -69,7 +69,7 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What can become of the messages of a batch that were not delivered."""
+    """Numbers of undelivered messages of a batch, by what can become of them."""
 
     pending: int = 0
     missing: int = 0
@@ -79,14 +79,14 @@ class Left:
     def of(cls, batch_status: str, undelivered: Mapping[str | None, int], active: Active) -> Self:
         """Divide undelivered messages into those that can still be delivered, and the others.
 
-        The status of the batch's own workflow does not decide it: a cancelled or failed batch may
-        have left messages on the queue, and they are delivered as soon as a process serves it.
+        The status of the batch's own workflow does not decide. A cancelled or failed batch may have
+        left messages on the queue, and the next process that serves the queue delivers them.
 
         Args:
-            batch_status: The status of the batch's workflow.
-            undelivered: The number of undelivered messages by the status of the workflow that is
-                to deliver each; None where there is no such workflow.
-            active: The workflows of the batch that have not ended.
+            batch_status: Status of the batch's workflow.
+            undelivered: Number of undelivered messages by the status of the workflow that is to
+                deliver each; None for messages without such a workflow.
+            active: Unfinished workflows of the batch.
         """
         starts_more = batch_status in (*UNFINISHED, NOT_STARTED)
         pending = missing = cancelled = 0
@@ -95,7 +95,7 @@ class Left:
                 pending += count
                 continue
             missing += count
-            # Whoever cancels takes back the promise to deliver.
+            # A cancellation takes back the promise to deliver.
             if CANCELLED in (status, batch_status):
                 cancelled += count
         return cls(pending, missing, cancelled)
@@ -116,37 +116,37 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class BatchState:
-    """One batch, as it stands."""
+    """The state of one batch."""
 
     id: str
     publisher: str
     guarantee: str
-    status: str  # of its workflow, as DBOS spells it, or NOT_STARTED, or DELETED
+    status: str  # status of its workflow, as DBOS spells it, or NOT_STARTED, or DELETED
     counts: Counts
-    failures: tuple[tuple[int, str], ...] = ()  # message number, why
-    unfinished_children: int = 0  # that its own workflow has started
+    failures: tuple[tuple[int, str], ...] = ()  # number and error of each message
+    unfinished_children: int = 0  # children of its own workflow
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether a message of it can still be delivered, for the first time or again."""
+        """Whether one of its messages can still be delivered, for the first time or again."""
         return bool(self.counts.pending or self.counts.unfinished)
 
     @property
     def outlived(self) -> int:
-        """The number of its workflows that have not ended although the batch's own has."""
+        """The number of its unfinished workflows, if its own workflow has ended."""
         is_over = self.status not in (*UNFINISHED, NOT_STARTED)
         return self.counts.unfinished if is_over else 0
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether to cancel it, once more, would end what it has left behind."""
+        """Whether a cancellation would end all of its unfinished workflows."""
         left = self.outlived
         return bool(left) and left == self.unfinished_children and self.status != DELETED
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessCounters:
-    """What the counters in memory had come to in one process, as its last delivery kept it."""
+    """The last values of the counters in memory of one process, as its deliveries stored them."""
 
     process: int
     pid: int
@@ -164,7 +164,7 @@ class PublisherState:
 
     name: str
     batches: tuple[BatchState, ...]
-    durable: int  # deliveries, counted in their table
+    durable: int  # number of rows in `deliveries`
     processes: tuple[ProcessCounters, ...]
 
 
@@ -187,12 +187,12 @@ class State:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether any batch is."""
+        """Whether any batch is unfinished."""
         return any(batch.is_unfinished for batch in self.batches)
 
 
 def broken_promises(batch: BatchState) -> list[str]:
-    """What the batch's guarantee forbids, and happened; empty if it was kept so far."""
+    """Return what happened although the guarantee of the batch forbids it; empty if nothing."""
     counts = batch.counts
     found = []
     if counts.repeated and batch.guarantee != Guarantee.AT_LEAST_ONCE:
@@ -204,7 +204,7 @@ def broken_promises(batch: BatchState) -> list[str]:
 
 
 def verdict(state: State) -> str:
-    """One line, in words."""
+    """Return the verdict on all batches, as one line."""
     batches = list(state.batches)
     if not batches:
         return "nothing has been published yet"
@@ -232,7 +232,7 @@ def verdict(state: State) -> str:
 
 
 def _allowed_by(totals: Counts) -> str:
-    """What allows messages to be missing."""
+    """Return what allows messages to be missing."""
     if totals.cancelled == totals.missing:
         return "a cancellation"
     return "at-most-once or a cancellation" if totals.cancelled else "at-most-once"

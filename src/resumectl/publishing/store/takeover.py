@@ -16,7 +16,7 @@ from resumectl.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Unfinished work that this process may not take."""
+    """Unfinished work that this process may not take up."""
 
     workflow: Unfinished
     reason: str
@@ -25,7 +25,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All unfinished work, divided."""
+    """All unfinished work, divided into available and blocked."""
 
     available: tuple[Unfinished, ...]
     blocked: tuple[Blocked, ...]
@@ -33,15 +33,15 @@ class Survey:
 
     @property
     def batches(self) -> list[str]:
-        """The batches among what is available, each once."""
+        """The ids of the batches in the available work."""
         parents = [w.parent or w.workflow_id for w in self.available if w.publisher is not None]
         return list(dict.fromkeys([*parents, *self.unstarted]))
 
     @property
     def roots(self) -> list[str]:
-        """Return what ends last: the workflows that no other one of these waits for.
+        """The ids of the workflows that no other available workflow waits for.
 
-        That is a batch, mostly; but a batch that was cancelled does not wait for its messages.
+        They end last. Most are batches; a cancelled batch does not wait for its messages.
         """
         ids = {each.workflow_id for each in self.available}
         mine = [w.workflow_id for w in self.available if w.publisher and w.parent not in ids]
@@ -49,18 +49,18 @@ class Survey:
 
     @property
     def next_steps(self) -> list[str]:
-        """Return what takes this work up, the way that takes up most of it first."""
+        """The next steps that take up this work, the most effective first."""
         mine = [] if self.is_empty else ["resumectl resume"]
         return list(dict.fromkeys([*mine, *(each.next_step for each in self.blocked)]))
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing that this process could take up."""
+        """Whether this process can take up nothing."""
         return not self.available and not self.unstarted
 
 
 def survey(view: View, settings: Settings) -> Survey:
-    """Look at all unfinished work, and take none of it."""
+    """Return all unfinished work, and take up none."""
     connection = view.connection
     unstarted = tuple(records.unstarted_batches(connection, settings))
     if not has_dbos_tables(connection, settings):
@@ -74,12 +74,12 @@ def survey(view: View, settings: Settings) -> Survey:
 def divide(
     found: Sequence[Unfinished], held: set[str], app_version: str
 ) -> tuple[list[Unfinished], list[Blocked]]:
-    """Divide unfinished work into what is available and what is not. Pure.
+    """Divide unfinished workflows into available and blocked ones. Pure.
 
     Args:
-        found: All of it.
+        found: All unfinished workflows.
         held: Executor ids that running processes hold.
-        app_version: Of the process that asks.
+        app_version: Application version of this process.
     """
     by_id = {each.workflow_id: each for each in found}
     available: list[Unfinished] = []

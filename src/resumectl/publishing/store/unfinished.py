@@ -1,8 +1,8 @@
-"""Which workflows can still deliver, and for which batch. Reads only.
+"""Find the workflows that can still deliver, and their batches. Reads only.
 
-A batch's messages are delivered by the workflows that its own workflow starts. Each outlives the
-batch's: cancelling, failing, dead-lettering or deleting a batch leaves them on the queue. A fork
-of a batch, or of a message, delivers for that batch as well.
+The workflow of a batch starts one workflow for each message. These can outlive it: cancelling,
+failing, dead-lettering or deleting a batch leaves them on the queue. A fork of a batch, or of a
+message, delivers for that batch as well.
 """
 
 from collections import defaultdict
@@ -22,17 +22,17 @@ _ws, _m = workflow_status.c, messages.c
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a workflow delivers for."""
+    """The batch, or the message of a batch, that a workflow delivers."""
 
     batch_id: str
     message: int | None  # None: the whole batch
-    is_fork: bool  # or started by one
+    is_fork: bool  # a fork, or started by one
 
 
 def origins(connection: Snapshot, workflow_ids: Collection[str]) -> dict[str, Origin]:
-    """Return what each workflow delivers for; workflows of no batch are left out.
+    """Return the origin of each workflow, by its id; workflows of no batch are left out.
 
-    A workflow's id says it only where nobody has forked it: the id of a fork is anything.
+    The id alone does not tell: a fork can have any id.
     """
     known: set[str] = set()
     lineage: dict[str, tuple[str | None, str | None]] = {}
@@ -70,9 +70,9 @@ def origins(connection: Snapshot, workflow_ids: Collection[str]) -> dict[str, Or
 
 
 def active_workflows(connection: Snapshot) -> dict[str, Active]:
-    """Return the workflows of each batch that have not ended; batches without any are left out."""
+    """Return the unfinished workflows of each batch that has any, by batch id."""
     parent = _ws.parent_workflow_id
-    # One pass: children are counted, and what nobody started is named.
+    # One pass: children are counted by parent, and roots are listed.
     root = sa.case((parent.is_(None), _ws.workflow_uuid))
     query = (
         sa.select(parent, root, sa.func.count())
@@ -100,14 +100,14 @@ def active_workflows(connection: Snapshot) -> dict[str, Active]:
 def undelivered(
     connection: Snapshot, batch_ids: Sequence[str], active: Mapping[str, Active]
 ) -> dict[str, dict[str | None, int]]:
-    """Count the undelivered messages of batches by the status of the workflow that is to deliver each.
+    """Count undelivered messages, by batch and by the status of the workflow of the message.
 
-    Costs some index look-ups for each message, so that it is for batches that lack some.
+    It costs some index look-ups for each message: call it for incomplete batches only.
 
     Args:
-        connection: To a database with DBOS's tables.
-        batch_ids: The batches.
-        active: The workflows of batches that have not ended.
+        connection: Connection to a database with DBOS's tables, in a snapshot.
+        batch_ids: Ids of the batches.
+        active: Unfinished workflows of each batch, by batch id.
     """
     found: dict[str, dict[str | None, int]] = {each: {} for each in batch_ids}
     for part in in_parts(batch_ids):
@@ -125,7 +125,7 @@ def undelivered(
 
 
 def _left() -> sa.Select[Any]:
-    """Select batch and status of every message that was never delivered."""
+    """Return the query for batch and workflow status of each undelivered message."""
     own_id = _m.batch_id + "-" + sa.cast(_m.number, sa.Text)
     is_delivered = sa.exists().where(
         deliveries.c.batch_id == _m.batch_id, deliveries.c.message_number == _m.number

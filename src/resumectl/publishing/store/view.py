@@ -14,15 +14,15 @@ from resumectl.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One snapshot of the database, with the locks as they were just before it.
+    """One snapshot of the database, with the locks that were held just before it.
 
     Attributes:
-        connection: In the snapshot's transaction.
+        connection: Connection in the transaction of the snapshot.
     """
 
     connection: Snapshot
     _held: Held
-    # Processes that began after the locks were looked at: their executor ids, by their numbers.
+    # Executor ids of processes that began after the locks were read, by process id.
     _begun: dict[int, str]
 
     def is_running(self, executor_id: str, process_id: int) -> bool:
@@ -41,17 +41,17 @@ class View:
 
 @contextmanager
 def viewing(settings: Settings, engine: sa.Engine) -> Iterator[View]:
-    """Open a view; leave it before anything is computed, printed or written.
+    """Open a view; leave it before computing, printing or writing anything.
 
-    A lock is no row, so that no snapshot holds it. The order of the reads is what makes the two
-    agree. A process takes its lock before it writes its row, and writes its end before it releases
-    its lock. So the rows come last: a process whose row was there before the locks were looked at,
-    which held none, and whose row still has no end afterwards, has died. In the other order, one
-    that ended well between the two reads would be told as dead.
+    A snapshot does not contain locks. The order of the reads makes the two agree. A process takes
+    its lock before it writes its row, and records its end before it releases its lock. So the rows
+    are read last. A process was killed if its row existed before the locks were read, it held no
+    lock, and its row has no end afterwards. In the other order, a process that ended in order
+    between the two reads would be shown as killed.
 
     Args:
-        settings: Where the database is.
-        engine: On it; resumectl's tables must be there.
+        settings: Settings that name the database.
+        engine: Engine of the database, which must have resumectl's tables.
     """
     with closing(executor_locks(settings)) as locks:
         with engine.connect() as connection:

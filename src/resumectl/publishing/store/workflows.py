@@ -1,7 +1,7 @@
-"""Questions asked of DBOS's tables: workflows, their steps, queues. Reads only.
+"""Query DBOS's tables: workflows, their steps, queues. Reads only.
 
-What DBOS does not record, as why a message failed and who delivered it, is asked of
-resumectl's own.
+DBOS does not record why a message failed and which process delivered it. resumectl's own tables
+say that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,14 +31,14 @@ _ws = workflow_status.c
 
 
 def queue_exists(connection: Snapshot, settings: Settings, name: str) -> bool:
-    """Whether the queue is registered."""
+    """Return whether the queue is registered."""
     if not has_dbos_tables(connection, settings):
         return False
     return connection.scalar(sa.select(queues.c.name).where(queues.c.name == name)) is not None
 
 
 def queue_names(connection: sa.Connection, prefix: str) -> list[str]:
-    """The registered queues of resumectl whose names begin so."""
+    """Return the names of resumectl's registered queues that start with a prefix, sorted."""
     query = sa.select(queues.c.name).where(
         queues.c.name.startswith(prefix, autoescape=True), is_resumectls(queues.c.application_name)
     )
@@ -46,7 +46,7 @@ def queue_names(connection: sa.Connection, prefix: str) -> list[str]:
 
 
 def _ours(settings: Settings) -> sa.ColumnElement[bool]:
-    """The workflows that a process of these settings can run."""
+    """Return the condition that a process with these settings can run a workflow."""
     return sa.and_(
         _ws.class_name.in_((PUBLISHER_CLASS, SWEEP_CLASS)),
         _ws.application_name == settings.app_name,
@@ -54,10 +54,10 @@ def _ours(settings: Settings) -> sa.ColumnElement[bool]:
 
 
 class Unfinished(NamedTuple):
-    """One workflow that has not ended, and who has it."""
+    """One workflow that has not ended, and its executor."""
 
     workflow_id: str
-    publisher: str | None  # None: a sweep's
+    publisher: str | None  # None for a workflow of a sweep
     status: str
     queue: str | None
     executor: str | None
@@ -67,7 +67,7 @@ class Unfinished(NamedTuple):
 
 
 def unfinished(connection: sa.Connection, settings: Settings) -> list[Unfinished]:
-    """Every workflow of publishers and sweeps that has not ended, oldest first."""
+    """Return the workflows of publishers and sweeps that have not ended, oldest first."""
     rows = connection.execute(
         sa.select(
             _ws.workflow_uuid,
@@ -86,7 +86,7 @@ def unfinished(connection: sa.Connection, settings: Settings) -> list[Unfinished
 
 
 def executors_with_pending(connection: sa.Connection, settings: Settings) -> list[str]:
-    """Executor ids under which something is PENDING in the application version at hand."""
+    """Return the executor ids with PENDING workflows of this application version, sorted."""
     query = (
         sa.select(_ws.executor_id)
         .where(
@@ -102,7 +102,7 @@ def executors_with_pending(connection: sa.Connection, settings: Settings) -> lis
 def pending_of(
     connection: sa.Connection, executor_id: str, settings: Settings
 ) -> list[tuple[str, str | None]]:
-    """Id and queue of what is PENDING under an executor id, in the version at hand."""
+    """Return id and queue of an executor's PENDING workflows of this application version."""
     query = sa.select(_ws.workflow_uuid, _ws.queue_name).where(
         has_status("PENDING"),
         _ws.executor_id == executor_id,
@@ -113,7 +113,7 @@ def pending_of(
 
 
 def count_statuses(connection: Snapshot, settings: Settings, batch_id: str) -> dict[str, int]:
-    """How many workflows of a batch, itself included, have each status."""
+    """Return the number of workflows of a batch, its own included, by status."""
     if not has_dbos_tables(connection, settings):
         return {}
     query = (
@@ -125,13 +125,13 @@ def count_statuses(connection: Snapshot, settings: Settings, batch_id: str) -> d
 
 
 def exists(connection: sa.Connection, workflow_id: str) -> bool:
-    """Whether there is a workflow of that id."""
+    """Return whether a workflow of that id exists."""
     query = sa.select(_ws.workflow_uuid).where(_ws.workflow_uuid == workflow_id)
     return connection.scalar(query) is not None
 
 
 def statuses(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, str]:
-    """The status of each of the workflows that exist."""
+    """Return the status of each workflow that exists, by its id."""
     found: dict[str, str] = {}
     for part in in_parts(workflow_ids):
         query = sa.select(_ws.workflow_uuid, _ws.status).where(_ws.workflow_uuid.in_(part))
@@ -140,14 +140,14 @@ def statuses(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, str
 
 
 def all_workflow_ids(connection: Snapshot, settings: Settings) -> list[str]:
-    """Every workflow of every publisher."""
+    """Return the ids of all workflows of publishers and sweeps."""
     if not has_dbos_tables(connection, settings):
         return []
     return list(connection.scalars(sa.select(_ws.workflow_uuid).where(_ours(settings))))
 
 
 def recorded_steps(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[str, int]:
-    """How many steps of each workflow are recorded; those with none are left out."""
+    """Return the number of recorded steps of each workflow that has any, by its id."""
     o = operation_outputs.c
     found: dict[str, int] = {}
     for part in in_parts(workflow_ids):
@@ -162,7 +162,7 @@ def recorded_steps(connection: Snapshot, workflow_ids: Sequence[str]) -> dict[st
 
 @dataclass(frozen=True, slots=True)
 class WorkflowSeen:
-    """One workflow, of any application, without what it was given or gave back."""
+    """One workflow of any application, without its arguments and its result."""
 
     id: str
     name: str
@@ -177,7 +177,7 @@ class WorkflowSeen:
     completed_at_ms: int | None
     parent: str | None
     steps: int
-    unfinished_children: int  # those that it started, and that have not ended
+    unfinished_children: int  # unfinished workflows that it started
     error: str | None
 
 
@@ -267,7 +267,7 @@ def list_workflows(
 
 
 def _with_details(connection: Snapshot, rows: Sequence[Any]) -> list[WorkflowSeen]:
-    """Return rows of workflows with what other tables say of each."""
+    """Complete rows of workflows with steps, errors and children from other tables."""
     steps = recorded_steps(connection, [row.workflow_uuid for row in rows])
     errors = _errors_by_workflow(connection, rows)
     unfinished_children = _unfinished_children(connection)
@@ -294,14 +294,14 @@ def _with_details(connection: Snapshot, rows: Sequence[Any]) -> list[WorkflowSee
 
 
 def _unfinished_children(connection: sa.Connection) -> dict[str, int]:
-    """How many workflows that have not ended each workflow has started."""
+    """Return the number of unfinished children of each workflow that has any, by its id."""
     parent = _ws.parent_workflow_id
     query = sa.select(parent, sa.func.count()).where(has_not_ended(), parent.is_not(None))
     return {each: int(count) for each, count in connection.execute(query.group_by(parent))}
 
 
 def _errors_by_workflow(connection: Snapshot, rows: Sequence[Any]) -> dict[str, str]:
-    """Why messages failed, as the batch wrote it down: DBOS's own record is pickled."""
+    """Return the errors of messages, as their batches stored them: DBOS's are pickled."""
     parents = sorted({row.parent_workflow_id for row in rows if row.parent_workflow_id})
     if not parents or not sa.inspect(connection).has_table(
         failures.name, schema=None if connection.dialect.name == "sqlite" else SCHEMA
@@ -316,7 +316,7 @@ def _errors_by_workflow(connection: Snapshot, rows: Sequence[Any]) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """One recorded step of a workflow, and the processes that may have executed it."""
+    """One recorded step of a workflow, and the processes that may have run it."""
 
     number: int
     name: str
@@ -324,16 +324,21 @@ class StepSeen:
     failed: bool
     started_at_ms: int | None
     completed_at_ms: int | None
-    processes: tuple[int, ...]  # one if it is certain
+    processes: tuple[int, ...]  # exactly one if it is certain
 
 
 def list_steps(
     connection: Snapshot, workflow_id: str, seen_processes: Sequence[records.ProcessSeen]
 ) -> list[StepSeen]:
-    """The recorded steps of a workflow, in order.
+    """Return the recorded steps of a workflow, in order.
 
-    DBOS records no process with a step, so the process is found by time: those that ran when the
-    step was completed, and of these the one that delivered for the workflow, if any did.
+    DBOS records no process with a step, and the process is found by time: the one that delivered
+    the workflow's message during the step, or else all that ran when the step completed.
+
+    Args:
+        connection: Connection to a database with DBOS's tables, in a snapshot.
+        workflow_id: Id of the workflow.
+        seen_processes: All processes, oldest first.
     """
     o = operation_outputs.c
     rows = connection.execute(

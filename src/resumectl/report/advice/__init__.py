@@ -1,1 +1,1 @@
-"""Advise a user whose program fails without any crash: what is wrong, what to type next."""
+"""Advise a user whose program fails without any crash: what is wrong, and the next step."""

@@ -1,6 +1,6 @@
-"""Say what is wrong with a program that fails without any crash, and what to type next.
+"""Advise a user whose program fails without any crash.
 
-One table of cases; each is a function from what was recorded to advice, or to nothing.
+One table lists the cases. Each is a function from the situation to advice or None.
 """
 
 import json
@@ -24,10 +24,10 @@ from resumectl.model.target import Target
 from resumectl.model.target_error import PythonError, TargetError
 from resumectl.report.advice.import_failures import (
     circular_import,
-    ended_by_itself,
-    ends_itself,
     import_does_not_end,
+    import_exits,
     module_missing,
+    process_ended,
     relative_import,
     syntax,
     variable_missing,
@@ -63,12 +63,12 @@ _UNREACHABLE = re.compile(
 
 
 def refusal_of(run: Observation, target: Target, directory: str) -> Refusal:
-    """Return the error for an uninterrupted run with a problem; its cause is the program's traceback.
+    """Return the refusal for a baseline run with a problem; its cause is the target's traceback.
 
     Args:
-        run: The run; see `baseline_problem`.
-        target: The program.
-        directory: Where the command was typed.
+        run: Baseline run for which `baseline_problem` returns a problem.
+        target: The target.
+        directory: Directory in which the command was typed.
     """
     advice = advise(run, target, directory)
     next_step, *paste = advice.next_step.split("\n")
@@ -87,14 +87,14 @@ def _traceback_of(run: Observation) -> str:
 
 
 def advise(run: Observation, target: Target, directory: str) -> Advice:
-    """Return what is wrong with an uninterrupted run, and what to do.
+    """Return what is wrong with a baseline run, and the next step.
 
     Args:
-        run: A run for which `baseline_problem` has an answer.
-        target: The program.
-        directory: Where the command was typed.
+        run: Baseline run for which `baseline_problem` returns a problem.
+        target: The target.
+        directory: Directory in which the command was typed.
     """
-    # A line break from outside is no line of the advice.
+    # A line break from outside must not become a line of the advice.
     process = replace(
         run.final, events=tuple(map_texts(event, literal) for event in run.final.events)
     )
@@ -123,7 +123,7 @@ def _does_not_end(at: Situation) -> Advice | None:
         what += f"; {raised.workflow} has failed: {raised.error.summary}"
         cause = raised.error.cause
         where = cause.where if isinstance(cause, PythonError) else None
-        what += f" ({at.place(where)})" if where else ""
+        what += f" ({at.location(where)})" if where else ""
     return Advice(what, literal(suggested_fix(at.run)))
 
 
@@ -148,8 +148,8 @@ def _relative_path(at: Situation) -> Advice | None:
 def _exception(at: Situation) -> Advice | None:
     if not at.error:
         return None
-    place = at.place()
-    correct = f"correct {place}" if place else "correct the program"
+    location = at.location()
+    correct = f"correct {location}" if location else "correct the program"
     if not at.has_answer:
         return Advice(fails(at), correct)
     return Advice(
@@ -164,7 +164,7 @@ def _otherwise(at: Situation) -> Advice | None:
     )
 
 
-# The command line names nothing that can be run, whatever is mended in the program.
+# The command line names nothing that can run, whatever is corrected in the program.
 _MISTYPED = (
     unknown_name,
     method_of_class,
@@ -175,7 +175,7 @@ _MISTYPED = (
     not_a_function,
 )
 
-# The first that has an answer gives it.
+# The first case that returns advice wins.
 _CASES: Sequence[Case] = (
     _refused,
     queue_not_registered,
@@ -197,8 +197,8 @@ _CASES: Sequence[Case] = (
     _relative_path,
     variable_missing,
     _cannot_connect,
-    ends_itself,
+    import_exits,
     _exception,
-    ended_by_itself,
+    process_ended,
     _otherwise,
 )

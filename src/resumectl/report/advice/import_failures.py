@@ -13,7 +13,7 @@ from resumectl.report.advice.situation import (
 
 
 def import_does_not_end(at: Situation) -> Advice | None:
-    """Advise where the run does not come to the launch of DBOS."""
+    """Advise where the run does not reach the launch of DBOS."""
     stalled = at.process.last(Stalled)
     stood = stalled or at.process.last(TimeRunsOut)
     if at.error or at.has_answer or at.phase not in BEFORE_REQUEST:
@@ -29,10 +29,10 @@ def import_does_not_end(at: Situation) -> Advice | None:
     if at.phase is Phase.IMPORT:
         return Advice(
             what,
-            f"put what only a program run by itself does under  {MAIN}"
+            f"move code that must run only in the main program under  {MAIN}"
             + ("" if serves else "   or let it take longer:  --timeout 300"),
         )
-    return Advice(what, "let it end by itself;  or let it take longer:  --timeout 300")
+    return Advice(what, "correct what blocks it;  or let it take longer:  --timeout 300")
 
 
 def module_missing(at: Situation) -> Advice | None:
@@ -40,12 +40,12 @@ def module_missing(at: Situation) -> Advice | None:
     missing = at.python_error.missing_module if at.python_error is not None else None
     if missing is None:
         return None
-    place = at.place()
+    location = at.location()
     module = missing.module
-    who = f"{place} imports {module}" if place else f"the module {module} is to be imported"
+    who = f"{location} imports {module}" if location else f"the module {module} is to be imported"
     if missing.package is not None:
         return Advice(
-            f"{who}, which the package {missing.package} does not have", f"correct {place}"
+            f"{who}, which the package {missing.package} does not have", f"correct {location}"
         )
     if missing.source is None:
         needs = missing.needs_file
@@ -55,14 +55,14 @@ def module_missing(at: Situation) -> Advice | None:
             + (f", as {at.short(needs)} may name it," if needs else "")
             + " in the environment that runs resumectl;  "
             "or, where its source is elsewhere,  --env PYTHONPATH=DIRECTORY",
-            is_mistyped=not place,
+            is_mistyped=not location,
         )
     source = at.short(missing.source)
     install = f"pip install -e {at.short(missing.project)}" if missing.project else ""
     return Advice(
         f"{who}, which is in {source} and is not installed",
         (f"{install};  or  " if install else "") + f"--env PYTHONPATH={source}",
-        is_mistyped=not place,
+        is_mistyped=not location,
     )
 
 
@@ -75,7 +75,7 @@ def syntax(at: Situation) -> Advice | None:
         file = at.target[0]
         return Advice(f"{file} is not valid Python: {at.message}", f"correct {file}")
     return Advice(
-        f"{at.place()} is not valid Python: {at.message.partition(' (')[0]}: {where.text}",
+        f"{at.location()} is not valid Python: {at.message.partition(' (')[0]}: {where.text}",
         f"correct line {where.line} of {at.short(where.file)}",
     )
 
@@ -87,14 +87,14 @@ def variable_missing(at: Situation) -> Advice | None:
         return None
     is_exit = at.type == "builtins.SystemExit"
     if is_exit and at.where is not None and "exit" not in at.where.text:
-        return None  # the command line is not what the program takes
+        return None  # the program reads another command line
     is_said = at.type.endswith("KeyError")
     if not is_said and at.phase not in BEFORE_REQUEST:
-        return None  # it has come that far without
+        return None  # the program ran so far without it
     names = ", ".join(unset)
     verb = "is" if len(unset) == 1 else "are"
     variables = f"the environment variable {names}" if len(unset) == 1 else f"the variables {names}"
-    what = f"{at.place()} needs {variables}, which {verb} not set"
+    what = f"{at.location()} needs {variables}, which {verb} not set"
     if not is_said:
         what = f"{fails(at)}; {variables}, for which it asks, {verb} not set"
     options = " ".join(f"--env {name}=VALUE" for name in unset)
@@ -107,8 +107,8 @@ def written_for_another_dbos(at: Situation) -> Advice | None:
     found = what_changed(at.type, at.message) if error is not None else None
     if error is None or found is None:
         return None
-    place = f"{at.place()}: " if at.place() else ""
-    return Advice(f"{place}{found.what}; installed is dbos {error.dbos_version}", found.instead)
+    location = f"{at.location()}: " if at.location() else ""
+    return Advice(f"{location}{found.what}; installed is dbos {error.dbos_version}", found.instead)
 
 
 _RELATIVE = "attempted relative import"
@@ -149,14 +149,14 @@ def circular_import(at: Situation) -> Advice | None:
     )
 
 
-def ends_itself(at: Situation) -> Advice | None:
+def import_exits(at: Situation) -> Advice | None:
     """Advise where the import calls `sys.exit`."""
     if at.type != "builtins.SystemExit":
         return None
-    place = at.place() or "a library"
-    # With a number the process says why on its way, and with a text it says no more than that.
+    location = at.location() or "a library"
+    # With a number, the process prints the reason before; with a text, the text is the reason.
     reason = "" if not at.message or at.message.lstrip("-").isdigit() else at.message
-    what = f"importing {at.target[0]} ends the process: sys.exit at {place}"
+    what = f"importing {at.target[0]} ends the process: sys.exit at {location}"
     if reason:
         return Advice(
             f"{what}: {reason}", f"correct what it says;  or put what exits under  {MAIN}"
@@ -177,7 +177,7 @@ def workflow_called_at_import(at: Situation) -> Advice | None:
     )
 
 
-def ended_by_itself(at: Situation) -> Advice | None:
+def process_ended(at: Situation) -> Advice | None:
     """Advise where the process ended before its request."""
     if at.has_answer or at.phase not in BEFORE_REQUEST:
         return None

@@ -1,6 +1,6 @@
-"""What programs written for earlier releases of DBOS use, and what took its place.
+"""List the APIs of earlier releases of DBOS and their replacements.
 
-Each entry was read from the sources of dbos 0.27, 1.14 and 2.31, and of 3.4.
+Each entry comes from the sources of dbos 0.27, 1.14, 2.31 and 3.4.
 """
 
 import re
@@ -12,8 +12,8 @@ class Change:
     """A change between releases of DBOS.
 
     Args:
-        what: What the program uses, and in which releases that was there.
-        instead: What to write now.
+        what: API that the program uses, and the releases that had it.
+        instead: Replacement to write now.
     """
 
     what: str
@@ -61,7 +61,7 @@ _BY_MESSAGE = (
     ),
 )
 
-# Attributes of the class DBOS that are gone: the last releases that had them, and what to write.
+# Removed attributes of the class DBOS: the last releases that had them, and their replacements.
 _ATTRIBUTES = {
     "transaction": (
         "2 and earlier",
@@ -98,11 +98,11 @@ _CALL = re.compile(
 
 
 def what_changed(kind: str, message: str) -> Change | None:
-    """Return which API of an earlier DBOS an error comes of; None if of none.
+    """Return the change between releases of DBOS that causes an error; None if there is none.
 
     Args:
         kind: Full name of the exception's class.
-        message: What it says.
+        message: Message of the exception.
     """
     for pattern, change in _BY_MESSAGE:
         found = re.search(pattern, message)

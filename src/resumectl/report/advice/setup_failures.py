@@ -41,7 +41,7 @@ def _after_launch(*lines: str) -> str:
 
 
 def _set_up_by(at: Situation, setup: SetupCode, *lines: str) -> str:
-    """Return how to run what a program does after launch."""
+    """Return the option that runs the program's own setup after launch."""
     if setup.is_callable:
         return f"--after-launch {at.short(setup.file)}:{setup.function}"
     return _after_launch(*lines)
@@ -52,8 +52,8 @@ def table_missing(at: Situation) -> Advice | None:
     missing = at.python_error.missing_table if at.python_error is not None else None
     if missing is None:
         return None
-    place = f"{at.place()} uses" if at.place() else "the program uses"
-    what = f"{place} the table {missing.table}, which does not exist in the database of a trial"
+    location = f"{at.location()} uses" if at.location() else "the program uses"
+    what = f"{location} the table {missing.table}, which does not exist in the database of a trial"
     command = _MIGRATE.get(next(iter(missing.migrations), ""), "COMMAND")
     by_command = f"by a command, once:  --prepare {shell_word(command)}"
     setup = missing.setup
@@ -78,7 +78,7 @@ def global_of_main(at: Situation) -> Advice | None:
         return None
     name, setup = found.name, found.code
     file = at.short(setup.file)
-    what = f"{at.place()} uses {name}, which is not set: {not_run(at, setup, 'sets it')}"
+    what = f"{at.location()} uses {name}, which is not set: {not_run(at, setup, 'sets it')}"
     if at.phase is Phase.IMPORT:
         return Advice(what, f"set {name} above the line that uses it, where {file} is imported")
     if setup.is_callable:
@@ -102,18 +102,18 @@ def too_early(at: Situation) -> Advice | None:
     if not any(each in at.message for each in said) or at.phase is not Phase.IMPORT:
         return None
     line = at.where.text if at.where else "..."
-    # Of a statement of several lines, the first is known.
-    pasted = line if _is_statement(line) else f"...  # what {at.place()} does"
-    return Advice(f"{at.place()} needs DBOS to be launched: {line}", _after_launch(pasted))
+    # Only the first line of a statement is known.
+    pasted = line if _is_statement(line) else f"...  # what {at.location()} does"
+    return Advice(f"{at.location()} needs DBOS to be launched: {line}", _after_launch(pasted))
 
 
 def datasource_too_late(at: Situation) -> Advice | None:
     """Advise where a datasource is created after the launch."""
     if "Datasources must be created before DBOS.launch()" not in at.message:
         return None
-    place = at.place() or "the program"
+    location = at.location() or "the program"
     return Advice(
-        f"{place} creates a datasource after DBOS is launched",
+        f"{location} creates a datasource after DBOS is launched",
         "create it where its module is imported",
     )
 

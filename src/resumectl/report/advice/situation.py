@@ -1,4 +1,4 @@
-"""What is known of a program that fails without a crash, as advice needs it."""
+"""Hold the facts about a program that fails without a crash, for advice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Advice:
     """The two parts of an error.
 
     Args:
-        what: What is wrong, one line.
-        next_step: What to type next; further lines are to be pasted.
-        is_mistyped: Whether the command line is wrong, rather than the program.
+        what: The fact, on one line.
+        next_step: The next step; further lines are to be copied into a file.
+        is_mistyped: Whether the command line is wrong, and not the program.
     """
 
     what: str
@@ -35,12 +35,12 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What was recorded of an uninterrupted run that went wrong.
+    """The records of a baseline run with a problem.
 
     Args:
-        run: The run.
-        entry: Module (or path of a file) under test, and the name in it.
-        directory: Where the command was typed; files below it are named without it.
+        run: Observation of the run.
+        entry: Module, or path of the file, and the name of the target in it.
+        directory: Directory in which the command was typed; paths below it are shown relative.
     """
 
     run: Observation
@@ -65,10 +65,7 @@ class Situation:
 
     @property
     def failed_workflow(self) -> WorkflowRaised | None:
-        """The first workflow that failed, where that is why nothing goes on.
-
-        So it is where all have ended, and the request still waits.
-        """
+        """The first failed workflow, if all have ended and the request still waits."""
         process = self.process
         if process.has_settled or self.has_answer or unfinished(process):
             return None
@@ -83,7 +80,7 @@ class Situation:
 
     @property
     def cause(self) -> Cause | None:
-        """What is known of the error; None if there is none."""
+        """The cause of the error; None if there is no error."""
         return self.error.cause if self.error is not None else None
 
     @property
@@ -94,22 +91,22 @@ class Situation:
 
     @property
     def summary(self) -> str:
-        """What is wrong, one line; empty if there is no error."""
+        """The summary of the error, one line; empty if there is no error."""
         return self.error.summary if self.error is not None else ""
 
     @property
     def message(self) -> str:
-        """What the exception says; empty where there is none."""
+        """The message of the exception; empty if there is none."""
         return self.python_error.message if self.python_error is not None else ""
 
     @property
     def type(self) -> str:
-        """Full name of the exception's class; empty where there is none."""
+        """The full name of the exception's class; empty if there is none."""
         return self.python_error.type if self.python_error is not None else ""
 
     @property
     def where(self) -> CodeLine | None:
-        """The line of the user's code that is nearest to the exception; None if none is known."""
+        """The line of the user's code nearest to the exception; None if unknown."""
         return self.python_error.where if self.python_error is not None else None
 
     @property
@@ -127,21 +124,21 @@ class Situation:
         """Return a path as it is typed in the command's directory."""
         return "." if path == self.directory else path.removeprefix(f"{self.directory}/")
 
-    def place(self, where: CodeLine | None = None) -> str:
-        """Return `FILE:LINE` of the user's code; empty where none is known."""
+    def location(self, where: CodeLine | None = None) -> str:
+        """Return `FILE:LINE` of the user's code; empty if unknown."""
         found = where or self.where
         return f"{self.short(found.file)}:{found.line}" if found else ""
 
     def line(self, where: CodeLine) -> str:
         """Return `FILE:LINE` with the text of the line."""
-        return f"{self.place(where)}" + (f": {where.text}" if where.text else "")
+        return f"{self.location(where)}" + (f": {where.text}" if where.text else "")
 
 
 Case = Callable[[Situation], Advice | None]
 
 
 def fails(at: Situation) -> str:
-    """Return what failed where, and how."""
+    """Return the sentence that tells what failed, where and how."""
     usual = "the scenario fails without any crash"
     doing = f"{BEFORE_REQUEST[at.phase]} fails" if at.phase in BEFORE_REQUEST else usual
     doing = doing.format(*at.target)
@@ -151,17 +148,17 @@ def fails(at: Situation) -> str:
     where = at.where
     function = where.function if where else ""
     inside = f", in {function}" if function and function != "<module>" else ""
-    return f"{doing}: {at.summary}" + (f" ({at.place()}{inside})" if where else "")
+    return f"{doing}: {at.summary}" + (f" ({at.location()}{inside})" if where else "")
 
 
 def not_run(at: Situation, setup: SetupCode, does: str) -> str:
-    """Return which part of the program is not run, though it does what is missing."""
+    """Return the sentence about the setup code of the program that did not run."""
     within = setup.function or "the main program"
     return f"{at.short(setup.file)}:{setup.line} {does}, in {within}, which is not run here"
 
 
 def paste(first: str, *lines: str) -> str:
-    """Return a next step with lines to be pasted below it."""
+    """Return a next step with lines to copy below it."""
     return "\n".join([first, "", *(f"    {line}" if line else "" for line in lines)])
 
 

@@ -25,7 +25,7 @@ from resumectl.report.advice.situation import (
 )
 from resumectl.text import shell_word
 
-# How a request is made to an application of each web framework: what is imported, and the call.
+# The test client of each web framework: its import and its call.
 _CLIENTS = {
     "FastAPI": ("from fastapi.testclient import TestClient", "TestClient({0})"),
     "Starlette": ("from starlette.testclient import TestClient", "TestClient({0})"),
@@ -99,7 +99,7 @@ def not_a_workflow(at: Situation) -> Advice | None:
 
 
 def _scenario_lines(cause: NotAWorkflow) -> list[str]:
-    """Return the lines that make a scenario of what is no workflow; none where nothing can be run."""
+    """Return the lines of a scenario for a name that is no workflow; none if it cannot be called."""
     name, call = cause.name, cause.call
     imported = f"from {cause.module} import {name.partition('.')[0]}"
     if cause.what == "function":
@@ -119,14 +119,13 @@ def _request_lines(
 ) -> list[str]:
     """Return the lines of a scenario whose request makes one call.
 
-    The id is the same in each process: one that starts another workflow with each request is no
-    client that asks again.
+    The workflow id is the same in each process, as for a client that retries.
 
     Args:
-        imports: Lines that import what the call needs.
-        name: What is called, after which the workflow is named.
-        call: Python text of the call.
-        is_async: Whether the call is to be awaited.
+        imports: Import lines for the call.
+        name: Name of the called function; the workflow id is made from it.
+        call: Python source of the call.
+        is_async: Whether the call is awaited.
     """
     dbos = "DBOS, SetWorkflowID" if "DBOS." in call else "SetWorkflowID"
     return [
@@ -224,7 +223,7 @@ def _decorated(name: str) -> str:
 
 
 def _scenario(first: str, file: str, lines: Sequence[str]) -> str:
-    """Return how a scenario of these lines is swept."""
+    """Return the next step that sweeps a scenario with these lines."""
     directory = file.rpartition("/")[0] if file.endswith(".py") else ""
     name = f"{directory}/scenario.py" if directory else "scenario.py"
     return paste(f"{first}:  {name}:scenario  with these lines in {name}", *lines)
