@@ -30,8 +30,8 @@ class ExitCode(IntEnum):
     DONE = 0, "done; what was checked was kept"
     PROMISE_BROKEN = 1, "a promise was broken"
     REFUSED = 2, "the command line cannot be carried out"
-    NOTHING_PROVED = 3, "nothing was proved: the target did not run, or was not killed"
-    MACHINE_FAILED = 4, "the database or the machine failed, or the time was up"
+    NOTHING_PROVED = 3, "nothing was proved: it did not run, or was not killed"
+    MACHINE_FAILED = 4, "the database or the machine failed, or time was up"
     UNSTABLE = 5, "a promise was broken in some repetitions, not in all"
     INTERRUPTED = 130, "interrupted by Ctrl-C or SIGTERM"
 
