@@ -44,6 +44,16 @@ class Refusal(Exception):
         next_step: The next action, usually a command line.
         document: Further keys of the JSON document that `--json` prints.
         paste: Lines to copy into a file, shown below the next step.
+
+    Example:
+        >>> from resumectl import Settings
+        >>> from resumectl.errors import Refusal
+        >>> try:
+        ...     Settings.resolve(db_url="sqlite://")
+        ... except Refusal as refusal:
+        ...     print(refusal.what, refusal.next_step, sep=chr(10))
+        the database URL from --db-url names no file: nothing would survive a crash
+        use sqlite:///resumectl.sqlite
     """
 
     exit_code = ExitCode.REFUSED
@@ -78,6 +88,17 @@ class NothingProved(Refusal):
 
 
 class MachineFailure(Refusal):
-    """The database, the disk or the machine failed, or the time was up."""
+    """The database, the disk or the machine failed, or the time was up.
+
+    Example:
+        >>> from resumectl import Runtime, Settings
+        >>> from resumectl.errors import MachineFailure
+        >>> settings = Settings.resolve(db_url="sqlite:////no/such/directory/example.sqlite")
+        >>> try:
+        ...     Runtime(settings, "example").__enter__()
+        ... except MachineFailure as failure:
+        ...     print(failure.next_step)
+        the directory must exist and be writable
+    """
 
     exit_code = ExitCode.MACHINE_FAILED

@@ -40,7 +40,14 @@ EXECUTOR_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The database and the names that a command uses, resolved from options, environment and file."""
+    """The database and the names that a process uses; `Settings.resolve` finds them.
+
+    Example:
+        >>> from resumectl import Settings
+        >>> settings = Settings.resolve(db_url="sqlite:///example.sqlite")
+        >>> settings.is_sqlite, settings.app_version
+        (True, 'resumectl-1')
+    """
 
     url: URL = field(repr=False)
     url_source: str  # source of the URL: an option, a variable, a file, or DEFAULT

@@ -20,6 +20,12 @@ def effect(name: str, *about: object) -> None:
         name: Name of the effect, such as `charge`; promises use this name.
         about: Values that identify one effect, such as an order id. The same values again are a
             repetition.
+
+    Example:
+        >>> from resumectl import effect
+        >>> def charge(order: str) -> None:
+        ...     effect("charge", order)
+        >>> charge("order-1")
     """
     if _sink is not None:
         _sink(name, about)
@@ -53,6 +59,17 @@ class Scenario:
         effects: Function to call at the same time as `observe`. It returns how often each effect
             happened, as the outside world counts them: `{"charge": {"order-1": 1}}`.
         promises: Effect or step name to `exactly-once`, `at-least-once` or `at-most-once`.
+
+    Example:
+        >>> from dbos import DBOS, SetWorkflowID
+        >>> from resumectl import Scenario
+        >>> @DBOS.workflow()
+        ... def checkout(order: str) -> str:
+        ...     return f"{order} is paid"
+        >>> def request() -> str:
+        ...     with SetWorkflowID("order-1"):
+        ...         return checkout("order-1")
+        >>> scenario = Scenario(request, promises={"charge": "exactly-once"})
     """
 
     request: Callable[[], object]

@@ -191,13 +191,18 @@ def _unpickle_order(publisher: str, *rest: Any) -> Order:
 
 @DBOS.dbos_class()
 class Publisher(DBOSConfiguredInstance):
-    """A named publisher, of which a process has one a name.
+    """A named publisher; a process has one instance for each name.
 
     Args:
-        name: 1 to 64 of `a-z 0-9 . _ -`; also DBOS's name of the instance.
+        name: Name of the publisher, 1 to 64 of `a-z 0-9 . _ -`; also DBOS's name of the instance.
 
     Raises:
         Refusal: The name is not allowed.
+
+    Example:
+        >>> from resumectl import Publisher
+        >>> Publisher.named("alpha") is Publisher.named("alpha")
+        True
     """
 
     _instances: ClassVar[dict[str, "Publisher"]] = {}

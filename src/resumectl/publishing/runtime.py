@@ -94,6 +94,13 @@ class Runtime:
     Raises:
         Refusal: A running process holds the executor id that the settings name.
         MachineFailure: The database fails.
+
+    Example:
+        >>> from resumectl import Runtime, Settings
+        >>> settings = Settings.resolve(db_url="sqlite:///example.sqlite")
+        >>> with Runtime(settings, "example") as runtime:
+        ...     runtime.publish("alpha", ["first", "second"]).get_result()
+        {'messages': 2, 'failed': []}
     """
 
     def __init__(

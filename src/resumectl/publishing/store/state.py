@@ -23,7 +23,13 @@ KILLED = "killed"
 
 
 class Guarantee(StrEnum):
-    """What a batch promises about the deliveries of its messages."""
+    """What a batch promises about the deliveries of its messages.
+
+    Example:
+        >>> from resumectl import Guarantee
+        >>> Guarantee("at-least-once") is Guarantee.AT_LEAST_ONCE
+        True
+    """
 
     EXACTLY_ONCE = "exactly-once"
     IDEMPOTENT = "idempotent"
