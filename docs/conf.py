@@ -18,7 +18,7 @@ myst_heading_anchors = 3
 # Docstrings use single backticks for code.
 default_role = "literal"
 autodoc_typehints_format = "short"
-# Show defaults as they are written: the value of `os.environ` holds secrets of whoever builds.
+# Show defaults as they are written: the value of `os.environ` holds secrets of the person who builds.
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"

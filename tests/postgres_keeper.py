@@ -117,7 +117,7 @@ def _never_wait_for_the_disk(url: str) -> None:
 
 
 def _serve(listener: socket.socket, url: str) -> None:
-    """Send the URL to whoever connects, until each user and the starter have gone."""
+    """Send the URL to each user that connects, until all users and the starter have gone."""
     starter = sys.stdin.fileno()
     users: dict[int, socket.socket] = {}
     is_starter_there = True

@@ -455,7 +455,7 @@ def test_another_database_of_the_server_is_not_written(
     assert "which is outside the sandbox (shop.py, line 12)" in found["error"]
     assert "--redirect" in found["next"]
     assert orders_in(real_database) == [("real",)]
-    # A command makes its tables in the template, and the crash points of these are struck.
+    # A command makes its tables in the template, and their crash points are reached.
     (workspace.directory / "migrate.py").write_text(
         MIGRATION.format(url=for_sqlalchemy(real_database))
     )

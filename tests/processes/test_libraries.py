@@ -39,7 +39,9 @@ def test_every_process_but_the_first_begins_with_the_programs_libraries(
     assert looks == [True]
 
 
-def test_what_fails_or_begins_a_thread_is_not_imported_by_a_zygote(tmp_path: Path) -> None:
+def test_library_that_fails_or_starts_a_thread_is_not_imported_by_a_fork_server(
+    tmp_path: Path,
+) -> None:
     modules = {
         "fine": "import os; FOUND = os.environ['FOR_PROCESSES']",
         "failing": "1 / 0",

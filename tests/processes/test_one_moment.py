@@ -160,7 +160,7 @@ with psycopg.connect(sys.argv[1], autocommit=True) as connection:
 """
 
 
-def test_what_a_server_commits_after_the_death_of_its_client_is_seen(
+def test_what_a_server_commits_after_its_client_was_killed_is_seen(
     postgres_workspace: Workspace,
 ) -> None:
     assert look(postgres_workspace, "migrate").code == 0
@@ -185,7 +185,7 @@ def test_a_statement_that_waits_for_ever_is_ended(postgres_workspace: Workspace)
     url = postgres_workspace.settings.url.set(drivername="postgresql")
     shown = url.render_as_string(hide_password=False)
     with psycopg.connect(shown) as other, closing(SnapshotReader(shown)) as reader:
-        reader.wait_for_server(DEADLINE_S)  # whoever is idle is let be
+        reader.wait_for_server(DEADLINE_S)  # an idle connection is left alone
         assert other.execute("SELECT 1").fetchall() == [(1,)]
         process = subprocess.Popen([sys.executable, "-c", LATE.replace("{seconds}", "6000"), shown])
         active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(6000)'"
@@ -257,11 +257,11 @@ def test_a_dead_process_stays_dead_while_another_takes_over_its_work(scene: Scen
     assert ended() == ["killed"]
 
 
-# ------------------------------------------------------------- whoever is to read next
+# ------------------------------------------------------------- the next reader
 
 
 @pytest.mark.parametrize("module", [records, workflows, takeover])
-def test_whoever_asks_more_than_once_asks_for_a_snapshot(module: ModuleType) -> None:
+def test_reader_of_several_statements_uses_one_snapshot(module: ModuleType) -> None:
     """A function that uses a plain connection twice would compare what does not belong together."""
     several = [
         function.name

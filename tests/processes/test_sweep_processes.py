@@ -93,7 +93,7 @@ def test_a_fork_server_ends_quietly_where_nobody_read_its_answer(tmp_path: Path)
     assert not root.exists()
 
 
-def test_a_sweep_ends_with_whoever_reads_it(sqlite_workspace: Workspace) -> None:
+def test_a_sweep_ends_with_its_reader(sqlite_workspace: Workspace) -> None:
     """As where a CI job is cancelled: nobody reads, and its threads are not to outlive it."""
     sweep = sqlite_workspace.start("sweep", "--count", "5", "--json")
     assert sweep.stdout is not None

@@ -270,7 +270,9 @@ def test_a_waiting_publisher_takes_over_what_a_killed_process_had_claimed(
     assert counts(workspace, "beta") == (MESSAGES, MESSAGES)
 
 
-def test_a_lock_is_released_by_death_and_by_nothing_else(workspace: Workspace) -> None:
+def test_a_lock_is_released_by_the_end_of_its_process_and_by_nothing_else(
+    workspace: Workspace,
+) -> None:
     locks = executor_locks(workspace.settings)
     workspace.ok("publish", "--count", "1")  # makes the database
     assert locks.held().is_empty

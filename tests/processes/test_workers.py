@@ -91,7 +91,7 @@ def test_a_killed_worker_is_replaced_and_a_frozen_one_is_left_alone(
         a.wait(DEADLINE_S)
         # All but what the frozen one holds: nobody touches that, for it is running. It may have
         # been stopped in the middle of claiming more: these are ENQUEUED still, under the id of
-        # whoever enqueued them, with their rows locked on the server.
+        # no matter who enqueued them, with their rows locked on the server.
         wait_for(
             "the others finish",
             lambda: (

@@ -29,7 +29,7 @@ OLD_BUGS = {
     "none_is_no_result": {"rerun", "stuck"},  # 172, until 0.16
     "input_in_a_second_transaction": {"stuck", "failed"},  # 296, until 0.25
     "asking_again_is_an_attempt": {"failed"},  # 403, until 1.7
-    "executed_by_whoever_asks": {"duplicated"},  # 545, until 2.7
+    "executed_by_every_reader": {"duplicated"},  # 545, until 2.7
     "user_is_not_restored": {"diverged"},  # 595, until 2.13
     "a_childs_error_is_retried": {"stuck"},  # 704, until 2.23
     "child_in_a_second_transaction": {"unexpected", "duplicated", "stuck"},  # until 2.30
@@ -80,7 +80,7 @@ def asking_again_is_an_attempt() -> None:
     edit(SystemDatabase, "_insert_workflow_status", (kept, counted))
 
 
-def executed_by_whoever_asks() -> None:
+def executed_by_every_reader() -> None:
     init = SystemDatabase.init_workflow
 
     def owned_by_all(self: Any, status: Any, **more: Any) -> Any:
@@ -243,7 +243,7 @@ SCENARIOS = {
     "none_is_no_result": result_of(checkout),
     "input_in_a_second_transaction": result_of(checkout),
     "asking_again_is_an_attempt": Scenario(ask_twice),
-    "executed_by_whoever_asks": result_of(checkout),
+    "executed_by_every_reader": result_of(checkout),
     "user_is_not_restored": Scenario(ask_as_somebody),
     "a_childs_error_is_retried": result_of(catching),
     "child_in_a_second_transaction": result_of(parent),

@@ -418,7 +418,7 @@ class Unspeakable:
 
 @DBOS.step()
 def touch(_thing: Unspeakable) -> None:
-    if not Path("mended").exists():
+    if not Path("fixed").exists():
         raise RuntimeError("broken")
 
 
@@ -433,7 +433,7 @@ def ask_after_a_repair() -> Any:
     try:
         return start(touching, "touching-1").get_result()
     except RuntimeError:
-        Path("mended").touch()
+        Path("fixed").touch()
         return DBOS.rewind_workflow("touching-1", start_step=1).get_result()
 
 

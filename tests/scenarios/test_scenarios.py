@@ -128,7 +128,7 @@ def test_equal_values_are_equal_however_they_were_pickled() -> None:
     assert not proved.not_compared
 
 
-def test_children_whose_ids_nobody_knows_die_as_well() -> None:
+def test_children_with_random_ids_are_killed_as_well() -> None:
     proved = prove(SCENARIOS, "unnamed")
     assert not proved.findings
     assert not proved.not_compared
@@ -139,7 +139,7 @@ def test_children_whose_ids_nobody_knows_die_as_well() -> None:
 
 
 @pytest.mark.long
-def test_children_whose_ids_nobody_knows_die_twice(sqlite_workspace: Workspace) -> None:
+def test_children_with_random_ids_are_killed_twice(sqlite_workspace: Workspace) -> None:
     found = swept(sqlite_workspace, f"{SCENARIOS}:unnamed", "--crashes", "2", "--max", "40")
     assert found["verdicts"] == {"KEPT": 40, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
 
@@ -218,7 +218,7 @@ def test_a_sabotaged_dbos_is_found_out(tmp_path: Path, how: str, kind: str) -> N
     assert kind in proved.kinds
 
 
-_AT_EVERY_TEST = ("executed_by_whoever_asks",)
+_AT_EVERY_TEST = ("executed_by_every_reader",)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_bug_that_an_older_dbos_had_is_found(bug: str) -> None:
     assert proved.kinds & OLD_BUGS[bug], proved.findings
 
 
-def test_the_program_after_an_edit_is_what_the_later_lives_run(tmp_path: Path) -> None:
+def test_later_processes_run_the_edited_program(tmp_path: Path) -> None:
     program = """
 from dbos import DBOS
 

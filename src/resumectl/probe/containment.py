@@ -34,7 +34,7 @@ from resumectl.probe.connect_hooks import (
 )
 from resumectl.probe.event_log import EventLog
 from resumectl.probe.user_objects import DriverObject
-from resumectl.storage.access_remedies import creator_remedy, database_remedy, host_remedy
+from resumectl.storage.access_fixes import creator_fix, database_fix, host_fix
 from resumectl.storage.outside_access import AccessRules, Location, Reach, locations_of_arguments
 from resumectl.storage.postgres import conninfo
 
@@ -113,7 +113,7 @@ class Containment:
                     f"the program reads {location}, which is outside the sandbox, and SQLite makes "
                     "files beside it: it is in WAL mode",
                     "to read it without its log:  immutable=1 in place of mode=ro; or "
-                    f"{self._remedy(location)}",
+                    f"{self._fix(location)}",
                 )
             self._refuse_database(location)
 
@@ -185,7 +185,7 @@ class Containment:
             self._refuse(
                 f"the program opens a database by `creator=` and {packages[0]}, and nothing tells "
                 "which one it is",
-                creator_remedy(None if address is None else _address_text(*address)),
+                creator_fix(None if address is None else _address_text(*address)),
             )
 
     def _locations(
@@ -211,11 +211,11 @@ class Containment:
 
     def _refuse_database(self, location: Location) -> NoReturn:
         self._refuse(
-            f"the program opens {location}, which is outside the sandbox", self._remedy(location)
+            f"the program opens {location}, which is outside the sandbox", self._fix(location)
         )
 
-    def _remedy(self, location: Location) -> str:
-        return database_remedy(location, self._sandbox_url, self._environ, self._started_in)
+    def _fix(self, location: Location) -> str:
+        return database_fix(location, self._sandbox_url, self._environ, self._started_in)
 
     # --- hosts
 
@@ -273,7 +273,7 @@ class Containment:
 
     def _refuse_host(self, host: object, port: object) -> NoReturn:
         at = _address_text(_text(host), port)
-        self._refuse(f"the program connects to {at}, which is outside the sandbox", host_remedy(at))
+        self._refuse(f"the program connects to {at}, which is outside the sandbox", host_fix(at))
 
     def _refuse(self, what: str, next_step: str) -> NoReturn:
         """Record a refusal and end the process: the program could catch an exception."""

@@ -24,7 +24,7 @@ from resumectl.model.events import AccessRefused
 from resumectl.model.orders import CONTAINMENT_VARIABLE, ContainmentOrder
 from resumectl.model.target import Access, Target, without_proxies
 from resumectl.runner.sandbox_databases import VERSION_TABLES
-from resumectl.storage.access_remedies import prepare_option
+from resumectl.storage.access_fixes import prepare_option
 from resumectl.storage.outside_access import AccessRules, Location
 
 _STARTUP = "import resumectl.probe.prepare_entry\n"

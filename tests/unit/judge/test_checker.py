@@ -85,10 +85,10 @@ def test_two_things_that_carry_one_generated_value_are_compared_with_each_other(
 
     runs = [observed(ended(each, each)) for each in (one, other)]  # type: ignore[arg-type]
     seen = trial(STEPS)
-    torn = replace(seen, processes=(seen.processes[0], ended(one, other)))  # type: ignore[arg-type]
+    broken = replace(seen, processes=(seen.processes[0], ended(one, other)))  # type: ignore[arg-type]
     evidence = BrokenLink("event w-1 key")
     expected = Finding(Kind.DIVERGED, "event w-1 paid with", evidence)
-    assert checker_of(runs).check(torn).findings == (expected,)
+    assert checker_of(runs).check(broken).findings == (expected,)
 
 
 def test_workflow_that_an_import_starts_once_more_is_an_exposure() -> None:

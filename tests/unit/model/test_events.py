@@ -10,8 +10,8 @@ import pytest
 from resumectl.model.events import EVENT_SCHEMA, EVENTS, Site
 from resumectl.model.observation import Observation
 
-# Of the events and snapshots that this schema names. Whoever changes their shape raises
-# EVENT_SCHEMA, so that stored trials of the other shape are refused, and writes the digest here.
+# Of the events and snapshots that this schema names. Raise EVENT_SCHEMA when their
+# shape changes, so that stored trials of the old shape are refused, and put the new digest here.
 SCHEMA_AND_DIGEST = (5, "16a8d7172220")
 
 

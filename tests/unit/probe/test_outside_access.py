@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from resumectl.model.target import Access, Target
-from resumectl.storage.access_remedies import database_remedy
+from resumectl.storage.access_fixes import database_fix
 from resumectl.storage.outside_access import (
     AccessRules,
     Location,
@@ -105,7 +105,7 @@ def test_a_sandbox_that_is_reached_by_a_link_is_the_same(tmp_path: Path) -> None
 
 
 def test_a_home_directory_is_no_shorthand_for_sqlite(directory: Path) -> None:
-    # Nor for Python: whoever wants that calls `expanduser`, and then it is an absolute path.
+    # Nor for Python: a program calls `expanduser` for that, and gets an absolute path.
     assert is_open(sandbox(directory), "sqlite:///~/shop.db")
 
 
@@ -281,22 +281,20 @@ def test_a_variable_that_names_the_database_is_told(directory: Path) -> None:
     assert is_same_database("/srv/shop.db", file)
     assert not is_same_database("https://example.com/x", file)
     assert not is_same_database("postgresql://[", file)
-    said = database_remedy(
-        file, own, {"OTHER": "1", "SHOP_DB": "sqlite:////srv/shop.db"}, directory
-    )
+    said = database_fix(file, own, {"OTHER": "1", "SHOP_DB": "sqlite:////srv/shop.db"}, directory)
     assert "--env 'SHOP_DB={database_url}'" in said
     assert "--redirect sqlite:////srv/shop.db" in said
     assert "--allow-database sqlite:////srv/shop.db" in said
-    assert "--env" not in database_remedy(file, own, {}, directory)
+    assert "--env" not in database_fix(file, own, {}, directory)
 
 
 def test_a_command_is_advised_that_is_there(directory: Path) -> None:
     file = Location("sqlite", "", "", "/srv/shop.db")
-    said = database_remedy(file, OWN_POSTGRES, {}, directory)
+    said = database_fix(file, OWN_POSTGRES, {}, directory)
     assert "for an empty database in the sandbox:" in said
     assert "--redirect sqlite:////srv/shop.db --prepare true;" in said
     (directory / "alembic.ini").touch()
-    said = database_remedy(file, OWN_POSTGRES, {}, directory)
+    said = database_fix(file, OWN_POSTGRES, {}, directory)
     assert "for a database in the sandbox:" in said
     assert "--redirect sqlite:////srv/shop.db --prepare 'alembic upgrade head';" in said
 
@@ -305,15 +303,15 @@ def test_the_advice_fits_the_database_of_the_trials(directory: Path) -> None:
     (directory / "alembic.ini").touch()
     live = Location("postgresql", "db.example.com", "5432", "shop")
     environ = {"DATABASE_URL": "postgresql://u:secret@db.example.com/shop"}
-    said = database_remedy(live, f"sqlite:///{directory}/trial.sqlite", environ, directory)
+    said = database_fix(live, f"sqlite:///{directory}/trial.sqlite", environ, directory)
     assert "--env 'DATABASE_URL={database_url}' --on postgres" in said
     assert "--prepare 'alembic upgrade head' --on postgres" in said
     assert "secret" not in said
-    assert "--on" not in database_remedy(live, OWN_POSTGRES, environ, directory)
+    assert "--on" not in database_fix(live, OWN_POSTGRES, environ, directory)
     file = Location("sqlite", "", "", "/srv/shop.db")
-    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "sqlite:////srv/shop.db"}, directory)
+    said = database_fix(file, OWN_POSTGRES, {"SHOP": "sqlite:////srv/shop.db"}, directory)
     assert "--env 'SHOP=sqlite:///{sandbox}/shop.db'" in said
-    said = database_remedy(file, OWN_POSTGRES, {"SHOP": "/srv/shop.db"}, directory)
+    said = database_fix(file, OWN_POSTGRES, {"SHOP": "/srv/shop.db"}, directory)
     assert "--env 'SHOP={sandbox}/shop.db'" in said
 
 

@@ -19,7 +19,7 @@ def prepare_option(directory: Path) -> str:
     return "--prepare 'alembic upgrade head'" if has_alembic else "--prepare true"
 
 
-def database_remedy(
+def database_fix(
     location: Location, sandbox_url: str, environ: Mapping[str, str], directory: Path
 ) -> str:
     """Return what to type when a database is refused.
@@ -53,7 +53,7 @@ def database_remedy(
     return "; or ".join(ways)
 
 
-def host_remedy(at: str) -> str:
+def host_fix(at: str) -> str:
     """Return what to type when a host is refused.
 
     Args:
@@ -65,7 +65,7 @@ def host_remedy(at: str) -> str:
     )
 
 
-def creator_remedy(at: str | None) -> str:
+def creator_fix(at: str | None) -> str:
     """Return what to type when the database of an engine with `creator=` is not known.
 
     Args:
