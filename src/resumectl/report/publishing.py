@@ -203,11 +203,11 @@ _COUNTERS_SHOWN_MAX = 100
 
 def _most_relevant(batches: Sequence[BatchState]) -> list[BatchState]:
     """Return all broken or unfinished batches, and the newest of the others."""
-    telling = {b.id for b in batches if b.is_unfinished or broken_promises(b)}
-    room = max(0, _BATCHES_SHOWN_MAX - len(telling))
-    kept = [b.id for b in batches if b.id not in telling]
+    relevant = {b.id for b in batches if b.is_unfinished or broken_promises(b)}
+    room = max(0, _BATCHES_SHOWN_MAX - len(relevant))
+    kept = [b.id for b in batches if b.id not in relevant]
     newest = set(kept[len(kept) - room :] if room < len(kept) else kept)
-    return [b for b in batches if b.id in telling or b.id in newest]
+    return [b for b in batches if b.id in relevant or b.id in newest]
 
 
 def _not_shown(number: int, what: str) -> list[Text]:
