@@ -7,6 +7,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 STYLE = "docs/style.md"
+NOT_SEARCHED = {STYLE, Path(__file__).relative_to(CHECKOUT).as_posix()}  # they name the words
 # What a word stands in: letters, and not more; `old_life` and `LifeEnding` have it, `lifecycle` not.
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".svg", ".ini", ""}
@@ -25,7 +26,9 @@ def project_files() -> list[str]:
     return [
         name
         for name in names
-        if name != STYLE and Path(name).suffix in _SUFFIXES and (CHECKOUT / name).exists()
+        if name not in NOT_SEARCHED
+        and Path(name).suffix in _SUFFIXES
+        and (CHECKOUT / name).exists()
     ]
 
 
