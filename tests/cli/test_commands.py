@@ -490,17 +490,17 @@ def test_a_reset_is_refused_while_a_process_runs(workspace: Workspace) -> None:
 # ------------------------------------------------------------- doctor
 
 
-def findings(workspace: Workspace) -> dict[str, tuple[str, str]]:
+def checks(workspace: Workspace) -> dict[str, tuple[str, str]]:
     """What was looked at, to what was seen and what to do."""
     document = seen(workspace, "doctor")
     assert document["healthy"] is True
     database = f" --db-url {shell_word(workspace.url)}"  # as `look` gives it
-    return {f["what"]: (f["seen"], f["next"].replace(database, "")) for f in document["findings"]}
+    return {f["what"]: (f["seen"], f["next"].replace(database, "")) for f in document["checks"]}
 
 
 def test_a_doctor_says_what_is_right_and_what_to_do(workspace: Workspace) -> None:
     workspace.ok("publish", "--count", "1")
-    healthy = findings(workspace)
+    healthy = checks(workspace)
     kind = "SQLite" if workspace.settings.is_sqlite else "PostgreSQL"
     assert healthy["reachable"][0].startswith(f"yes, {kind} ")
     assert healthy["migrations"] == ("up to date", "")
@@ -510,14 +510,14 @@ def test_a_doctor_says_what_is_right_and_what_to_do(workspace: Workspace) -> Non
     assert "dead-lettered" not in healthy
     # Stranded: of a version that nobody has any more.
     workspace.ok("crash-after", "1", "--count", "3", "--app-version", "old")
-    stranded = findings(workspace)
+    stranded = checks(workspace)
     assert stranded["unfinished"] == ("0 workflows", "")
     assert stranded["stranded"][0].endswith("of application version old")
     assert stranded["stranded"][1] == "resumectl resume --app-version old"
     workspace.ok(*stranded["stranded"][1].removeprefix("resumectl ").split())
     # Unfinished: for anybody to take up.
     workspace.ok("crash-after", "1", "--count", "3")
-    unfinished = findings(workspace)
+    unfinished = checks(workspace)
     assert unfinished["unfinished"][1] == "resumectl resume"
     assert "stranded" not in unfinished
     # Dead-lettered: DBOS has given it up.
@@ -525,16 +525,16 @@ def test_a_doctor_says_what_is_right_and_what_to_do(workspace: Workspace) -> Non
         "UPDATE workflow_status SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', queue_name = NULL"
         " WHERE status IN ('PENDING', 'ENQUEUED')"
     )
-    dead = findings(workspace)
+    dead = checks(workspace)
     assert dead["unfinished"] == ("0 workflows", "")
     next_step = dead["dead-lettered"][1]
     workspace.ok(*next_step.removeprefix("resumectl ").split())
-    assert "dead-lettered" not in findings(workspace)
+    assert "dead-lettered" not in checks(workspace)
     assert seen(workspace, "state", "--check")["totals"]["delivered"] == 7
 
 
 def test_a_doctor_of_nothing_creates_nothing(sqlite_workspace: Workspace) -> None:
-    assert findings(sqlite_workspace)["reachable"] == (
+    assert checks(sqlite_workspace)["reachable"] == (
         "not there yet",
         "resumectl publish  creates it",
     )
@@ -543,7 +543,7 @@ def test_a_doctor_of_nothing_creates_nothing(sqlite_workspace: Workspace) -> Non
 
 def test_a_doctor_sees_who_is_running(sqlite_workspace: Workspace) -> None:
     with worker(sqlite_workspace):
-        assert findings(sqlite_workspace)["running"][0].startswith("1 ")
+        assert checks(sqlite_workspace)["running"][0].startswith("1 ")
 
 
 # ------------------------------------------------------------- ids that would collide

@@ -452,7 +452,7 @@ def test_json_is_one_sorted_document_and_everything_else_goes_to_standard_error(
     for arguments, keys in (
         (("state",), {"publishers", "totals", "verdict"}),
         (("list-workflows",), {"workflows"}),
-        (("doctor",), {"findings", "healthy"}),
+        (("doctor",), {"checks", "healthy"}),
         (("resume",), {"publishers", "totals", "verdict", "workflows", "blocked"}),
         (("migrate",), {"database", "migrated"}),
         (("publish", "--count", "2", "-v"), {"publishers", "totals", "verdict"}),
@@ -468,7 +468,7 @@ def test_json_is_one_sorted_document_and_everything_else_goes_to_standard_error(
         (("list-workflows", "--tree"), {"workflows"}),
         (("steps", "alpha-1"), {"workflow", "steps"}),
         (("fork", "alpha-1", "--from-step", "1"), {"workflows"}),
-        (("doctor",), {"findings", "healthy"}),
+        (("doctor",), {"checks", "healthy"}),
         (("reset", "--yes"), {"database", "deleted"}),
         (("state", "--check"), {"publishers", "totals", "verdict"}),
     ):

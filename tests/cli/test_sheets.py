@@ -23,7 +23,7 @@ from resumectl.publishing.store.workflows import WorkflowSeen
 from resumectl.report import console, publishing, selftest
 from resumectl.report.folding import WORD_MAX, fold
 from resumectl.report.sheet import (
-    Kind,
+    ColumnKind,
     Sheet,
     cell,
     dates,
@@ -62,9 +62,9 @@ def assert_readable(sheet: Sheet, width: int) -> None:
             if column.title in missing:
                 continue
             assert column.dispensable or column.title.split()[0] in shown
-            if column.kind is Kind.ID and cell_len(text) <= width:
+            if column.kind is ColumnKind.ID and cell_len(text) <= width:
                 assert any(form in line for form in forms for line in lines), (text, lines)
-            elif column.kind is Kind.WORDS:
+            elif column.kind is ColumnKind.WORDS:
                 assert {word for word in text.split() if cell_len(word) <= width} <= shown
     if sheet.footer:
         allowed |= {word for each in sheet.footer for word in cell(each).plain.split()}

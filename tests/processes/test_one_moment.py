@@ -237,8 +237,8 @@ def test_a_process_that_begins_meanwhile_is_not_told_as_dead(scene: Scene) -> No
         )
 
     def running() -> str:
-        findings = look(scene.workspace, "doctor", "--json").document["findings"]
-        (seen,) = (each["seen"] for each in findings if each["what"] == "running")
+        checks = look(scene.workspace, "doctor", "--json").document["checks"]
+        (seen,) = (each["seen"] for each in checks if each["what"] == "running")
         return str(seen)
 
     answers_between(forget, begin, running)

@@ -15,7 +15,7 @@ from types import ModuleType
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class ModuleLocation:
     """Location of a module.
 
     Attributes:
@@ -34,7 +34,7 @@ class Location:
         return ".".join(self.parts)
 
 
-def locate(name: str) -> Location:
+def locate(name: str) -> ModuleLocation:
     """Find a module without importing it or any package around it.
 
     Args:
@@ -44,7 +44,7 @@ def locate(name: str) -> Location:
         LookupError: There is no such file.
     """
     if not name.endswith(".py"):
-        return Location(name.split("."), _file_of(name.split(".")), None)
+        return ModuleLocation(name.split("."), _file_of(name.split(".")), None)
     path = Path(name)
     if not path.is_file():
         raise LookupError(f"there is no file {name}")
@@ -55,7 +55,7 @@ def locate(name: str) -> Location:
     while (directory / "__init__.py").exists():
         parts.insert(0, directory.name)
         directory = directory.parent
-    return Location(parts, path, directory)
+    return ModuleLocation(parts, path, directory)
 
 
 def import_target(name: str, deployed_as: str | None = None) -> ModuleType:

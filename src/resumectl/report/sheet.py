@@ -34,7 +34,7 @@ Cell = str | int | Text | None
 Row = Sequence[Cell]
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """How the texts of a column may be folded."""
 
     WORDS = "at blanks, where there is no other way to fit"
@@ -61,19 +61,19 @@ class Column:
 
     title: str
     justify: Literal["left", "right"] = "left"
-    kind: Kind = Kind.WORDS
+    kind: ColumnKind = ColumnKind.WORDS
     short: Callable[[str], str] | None = None
     dispensable: int = 0
 
 
 def ids(title: str, *, dispensable: int = 0) -> Column:
     """Return a column of ids, crash plans and other names that are copied."""
-    return Column(title, kind=Kind.ID, dispensable=dispensable)
+    return Column(title, kind=ColumnKind.ID, dispensable=dispensable)
 
 
 def sentences(title: str) -> Column:
     """Return a column of running text."""
-    return Column(title, kind=Kind.SENTENCE)
+    return Column(title, kind=ColumnKind.SENTENCE)
 
 
 def words(title: str, *, dispensable: int = 0) -> Column:
@@ -83,13 +83,13 @@ def words(title: str, *, dispensable: int = 0) -> Column:
 
 def right(title: str, *, dispensable: int = 0) -> Column:
     """Return a column of numbers."""
-    return Column(title, "right", kind=Kind.ID, dispensable=dispensable)
+    return Column(title, "right", kind=ColumnKind.ID, dispensable=dispensable)
 
 
 def dates(title: str, *, dispensable: int = 0) -> Column:
     """Return a column of dates as `text.clock` writes them; the short form has no year."""
     return Column(
-        title, kind=Kind.ID, short=lambda date: date[len("2026-") :], dispensable=dispensable
+        title, kind=ColumnKind.ID, short=lambda date: date[len("2026-") :], dispensable=dispensable
     )
 
 
@@ -97,7 +97,7 @@ def names(title: str, *, dispensable: int = 0) -> Column:
     """Return a column of names of functions; the short form has no class."""
     return Column(
         title,
-        kind=Kind.ID,
+        kind=ColumnKind.ID,
         short=lambda name: name.rpartition(".")[2],
         dispensable=dispensable,
     )
@@ -121,17 +121,17 @@ class _Layout:
 
     gap: int  # blanks between two columns
     is_short: bool = False
-    folds: frozenset[Kind] = frozenset()
+    folds: frozenset[ColumnKind] = frozenset()
 
 
 _LAYOUTS = (
     _Layout(gap=3),
     _Layout(gap=2),
-    _Layout(gap=3, folds=frozenset({Kind.SENTENCE})),
-    _Layout(gap=2, folds=frozenset({Kind.SENTENCE})),
-    _Layout(gap=2, folds=frozenset({Kind.SENTENCE}), is_short=True),
-    _Layout(gap=2, folds=frozenset(Kind), is_short=True),
-    _Layout(gap=1, folds=frozenset(Kind), is_short=True),
+    _Layout(gap=3, folds=frozenset({ColumnKind.SENTENCE})),
+    _Layout(gap=2, folds=frozenset({ColumnKind.SENTENCE})),
+    _Layout(gap=2, folds=frozenset({ColumnKind.SENTENCE}), is_short=True),
+    _Layout(gap=2, folds=frozenset(ColumnKind), is_short=True),
+    _Layout(gap=1, folds=frozenset(ColumnKind), is_short=True),
 )
 
 
@@ -258,9 +258,9 @@ def _least(column: Column, texts: Sequence[str], longest: int) -> int:
     """Return the minimum width of a column, below which a word would break."""
     piece = max(map(widest_piece, texts), default=0)
     folded = {
-        Kind.ID: longest,
-        Kind.WORDS: piece,
-        Kind.SENTENCE: min(longest, max(_SENTENCE_MIN, min(piece, WORD_MAX))),
+        ColumnKind.ID: longest,
+        ColumnKind.WORDS: piece,
+        ColumnKind.SENTENCE: min(longest, max(_SENTENCE_MIN, min(piece, WORD_MAX))),
     }[column.kind]
     return max(widest_piece(column.title), folded)
 

@@ -415,14 +415,14 @@ def _read(sweep_id: int, stored: bytes) -> Iterator[Observation]:
     try:
         yield from map(observation_from_plain, json.loads(zlib.decompress(stored)))
     except (SchemaError, AttributeError) as error:
-        raise _of_another_version(sweep_id) from error
+        raise _unreadable_sweep(sweep_id) from error
 
 
 def _read_judgement(sweep_id: int, stored: Plain) -> Judgement:
     try:
         return from_plain(Judgement, stored)
     except SchemaError as error:
-        raise _of_another_version(sweep_id) from error
+        raise _unreadable_sweep(sweep_id) from error
 
 
 def _stored_spec(spec: SweepSpec) -> dict[str, Plain]:
@@ -436,10 +436,10 @@ def _read_spec(sweep_id: int, stored: Mapping[str, Plain]) -> SweepSpec:
             raise SchemaError(f"schema {stored.get('schema')}, not {EVENT_SCHEMA}")
         return from_plain(SweepSpec, own)
     except SchemaError as error:
-        raise _of_another_version(sweep_id, stored) from error
+        raise _unreadable_sweep(sweep_id, stored) from error
 
 
-def _of_another_version(sweep_id: int, stored_spec: Mapping[str, Plain] | None = None) -> Refusal:
+def _unreadable_sweep(sweep_id: int, stored_spec: Mapping[str, Plain] | None = None) -> Refusal:
     """Return the refusal for a sweep that this version of resumectl cannot read."""
     version = (stored_spec or {}).get("resumectl")
     by = f"resumectl {version}" if version else "an earlier resumectl"

@@ -77,12 +77,12 @@ def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) ->
     """
     wanted = list(map(workflow_id_of, sweeps))
     with snapshot(engine) as connection:
-        there = workflows.queue_names(connection, PREFIX)
-        statuses = workflows.statuses(connection, there)
-    missing = [name for name in wanted if name not in there]
+        existing = workflows.queue_names(connection, PREFIX)
+        statuses = workflows.statuses(connection, existing)
+    missing = [name for name in wanted if name not in existing]
     if missing:
         remote.register_queues(settings, dict.fromkeys(missing, (_WORKER_CONCURRENCY, _POLL_S)))
-    ended = [n for n in there if statuses.get(n) not in UNFINISHED and n not in wanted]
+    ended = [n for n in existing if statuses.get(n) not in UNFINISHED and n not in wanted]
     if ended:
         remote.delete_queues(settings, ended)
 

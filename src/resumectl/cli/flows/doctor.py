@@ -20,7 +20,7 @@ from resumectl.text import counted
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HealthCheck:
     """The result of one check."""
 
     what: str
@@ -32,18 +32,18 @@ def examine(common: Common) -> ExitCode:
     """Run all checks and show their results."""
     common.start_logging()
     settings = common.settings()
-    findings = [Finding("database", f"{settings.shown_url} (from {settings.url_source})")]
+    checks = [HealthCheck("database", f"{settings.shown_url} (from {settings.url_source})")]
     if settings.not_used:
-        findings.append(
-            Finding(
+        checks.append(
+            HealthCheck(
                 "other application",
                 f"not used: {settings.not_used}",
                 f"export {OWN_URL_VARIABLE}={settings.shown_url}  to silence this",
             )
         )
     if settings.url_source == URL_VARIABLES[1]:
-        findings.append(
-            Finding(
+        checks.append(
+            HealthCheck(
                 "dbos command",
                 f"does not read {URL_VARIABLES[1]}",
                 f"export {URL_VARIABLES[0]}=${URL_VARIABLES[1]}  for both to agree",
@@ -52,18 +52,16 @@ def examine(common: Common) -> ExitCode:
     failure: Refusal | None = None
     try:
         require_dbos()
-        findings.append(Finding("dbos", dbos_release()))
-        findings.extend(_look(settings))
+        checks.append(HealthCheck("dbos", dbos_release()))
+        checks.extend(_look(settings))
     except Refusal as refusal:
         failure = refusal
-        findings.append(Finding("usable", f"no: {refusal.what}", refusal.next_step))
-    findings = [replace(each, next_step=common.retyped(each.next_step)) for each in findings]
+        checks.append(HealthCheck("usable", f"no: {refusal.what}", refusal.next_step))
+    checks = [replace(each, next_step=common.retyped(each.next_step)) for each in checks]
     if common.as_json:
         machine.show(
             {
-                "findings": [
-                    {"what": f.what, "seen": f.seen, "next": f.next_step} for f in findings
-                ],
+                "checks": [{"what": f.what, "seen": f.seen, "next": f.next_step} for f in checks],
                 "healthy": failure is None,
             }
         )
@@ -72,28 +70,28 @@ def examine(common: Common) -> ExitCode:
             Sheet(
                 "Doctor",
                 [words("what"), sentences("seen"), sentences("next")],
-                [[f.what, f.seen, f.next_step or "nothing to do"] for f in findings],
+                [[f.what, f.seen, f.next_step or "nothing to do"] for f in checks],
             )
         )
     return failure.exit_code if failure else ExitCode.DONE
 
 
-def _look(settings: Settings) -> list[Finding]:
+def _look(settings: Settings) -> list[HealthCheck]:
     if settings.is_sqlite and not settings.sqlite_path.exists():
-        return [Finding("reachable", "not there yet", "resumectl publish  creates it")]
+        return [HealthCheck("reachable", "not there yet", "resumectl publish  creates it")]
     engine = open_engine(settings)
     try:
         with failures_explained(settings), engine.connect() as connection:
-            found = [_version(connection)]
+            checks = [_version(connection)]
         ensure_own(settings, engine)
         with failures_explained(settings), engine.connect() as connection:
             if not is_migrated(connection):
-                return [*found, Finding("migrations", "missing", "resumectl migrate")]
-            found.append(Finding("migrations", "up to date"))
+                return [*checks, HealthCheck("migrations", "missing", "resumectl migrate")]
+            checks.append(HealthCheck("migrations", "up to date"))
         with failures_explained(settings), viewing(settings, engine) as view:
             connection = view.connection
             if not has_dbos_tables(connection, settings):
-                return [*found, Finding("DBOS's tables", "missing", "resumectl migrate")]
+                return [*checks, HealthCheck("DBOS's tables", "missing", "resumectl migrate")]
             seen = takeover.survey(view, settings)
             processes = records.read_processes(view)
             status = "MAX_RECOVERY_ATTEMPTS_EXCEEDED"
@@ -107,14 +105,16 @@ def _look(settings: Settings) -> list[Finding]:
         engine.dispose()
     running = [process for process in processes if process.ended == "running"]
     waiting = len(seen.available) + len(seen.unstarted)
-    found.append(Finding("running", counted(len(running), "process", "processes")))
-    found.append(
-        Finding("unfinished", counted(waiting, "workflow"), "resumectl resume" if waiting else "")
+    checks.append(HealthCheck("running", counted(len(running), "process", "processes")))
+    checks.append(
+        HealthCheck(
+            "unfinished", counted(waiting, "workflow"), "resumectl resume" if waiting else ""
+        )
     )
     for reason, next_step in dict.fromkeys((b.reason, b.next_step) for b in seen.blocked):
         count = sum(b.reason == reason for b in seen.blocked)
-        found.append(
-            Finding(
+        checks.append(
+            HealthCheck(
                 "stranded" if "version" in reason else "in hand",
                 f"{counted(count, 'workflow')} {reason}",
                 next_step,
@@ -122,13 +122,15 @@ def _look(settings: Settings) -> list[Finding]:
         )
     if dead_lettered:
         first = dead_lettered[0].id
-        found.append(Finding("dead-lettered", f"{first} at least", f"resumectl resume {first}"))
-    return found
+        checks.append(
+            HealthCheck("dead-lettered", f"{first} at least", f"resumectl resume {first}")
+        )
+    return checks
 
 
-def _version(connection: sa.Connection) -> Finding:
+def _version(connection: sa.Connection) -> HealthCheck:
     if connection.dialect.name == "sqlite":
         version = f"SQLite {connection.scalar(sa.text('SELECT sqlite_version()'))}"
     else:
         version = f"PostgreSQL {connection.scalar(sa.text('SHOW server_version'))}"
-    return Finding("reachable", f"yes, {version}")
+    return HealthCheck("reachable", f"yes, {version}")
