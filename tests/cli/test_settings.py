@@ -162,7 +162,7 @@ def test_the_name_and_the_schema_come_from_the_file() -> None:
     assert (settings.app_name, settings.dbos_schema) == ("resumectl-my-app", "durable")
 
 
-OTHER_NAMES = ["shop", "resumectls", "resumectl_lab", "resumectl-A", "resumectl-", "", "42", "[a]"]
+OTHER_NAMES = ["shop", "resumectls", "resumectl_b", "resumectl-A", "resumectl-", "", "42", "[a]"]
 
 
 @pytest.mark.parametrize("name", OTHER_NAMES)
@@ -188,7 +188,7 @@ def test_where_a_database_of_resumectl_is_named_nothing_is_said_of_another_appli
 @pytest.mark.parametrize("name", OTHER_NAMES)
 def test_no_settings_have_the_name_of_another_application(name: str) -> None:
     settings = Settings.resolve(environ=NOTHING)
-    assert replace(settings, app_name="resumectl-lab").app_name == "resumectl-lab"
+    assert replace(settings, app_name="resumectl-b").app_name == "resumectl-b"
     with pytest.raises(Refusal, match="another application's"):
         replace(settings, app_name=name)
 

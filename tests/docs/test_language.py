@@ -34,7 +34,7 @@ def project_files() -> list[str]:
 
 def uses(text: str, words: list[str]) -> Iterator[tuple[int, str]]:
     """Yield the line number and the line of each use of a word."""
-    pattern = re.compile(rf"(?<![a-z])({'|'.join(words)})(?![a-z])", re.IGNORECASE)
+    pattern = re.compile(rf"(?<![a-z])({'|'.join(words)})s?(?![a-z])", re.IGNORECASE)
     for number, line in enumerate(text.splitlines(), start=1):
         if pattern.search(_CAMEL.sub(" ", line)):
             yield number, line.strip()
@@ -54,5 +54,5 @@ def test_no_file_uses_a_retired_word() -> None:
 
 
 def test_word_is_found_in_a_sentence_a_name_and_a_class_and_not_inside_another() -> None:
-    text = "A life.\nold_life = 1\nclass LifeEnding:\na lifecycle\nby chance\nalive"
+    text = "The victims of a life.\nold_life = 1\nclass LifeEnding:\na lifecycle\nby chance\nalive"
     assert [number for number, _ in uses(text, ["life", "by chance"])] == [1, 2, 3, 5]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import Workspace, swept
-from shared_lab import shared_pool
+from shared_trials import shared_pool
 
 from resumectl.cli.target_options import TargetOptions, TrialOptions, located, read_spec
 from resumectl.errors import ExitCode, Refusal

@@ -225,7 +225,7 @@ def test_work_that_waits_for_an_application_is_seen_before_its_first_launch(
         " VALUES ('w', 'ENQUEUED', 'f', 'Publisher', 1, 1, '_dbos_internal_queue', 0)"
     )
     assert evidence_in(workspace) == "the workflow w of an application without a name"
-    workspace.execute("UPDATE workflow_status SET application_name = 'resumectl-lab'")
+    workspace.execute("UPDATE workflow_status SET application_name = 'resumectl-b'")
     ensure_own(workspace.settings, engine)
     workspace.execute("UPDATE workflow_status SET application_name = 'resumectls'")
     assert evidence_in(workspace) == "the workflow w of resumectls"

@@ -1,4 +1,4 @@
-"""The lab's own limits on a machine that is slow or busy."""
+"""Resumectl's own limits on a machine that is slow or busy."""
 
 import json
 import socket

@@ -23,7 +23,7 @@ from resumectl.runner.fork_server_client import FORK_SERVER_MODULE
 from resumectl.storage.postgres import conninfo
 
 
-def lab_directory(processes: set[int]) -> Path:
+def sandboxes_directory(processes: set[int]) -> Path:
     """The directory of all sandboxes, as the fork server was told it."""
     for pid in processes:
         with suppress(OSError):  # a process of a trial, which has ended meanwhile
@@ -65,7 +65,7 @@ def test_a_killed_sweep_leaves_no_process_no_directory_and_no_word(
     wait_for("two fork servers, and a process", lambda: len(processes_below(sweep.pid)) > 2)
     wait_for_trials(sqlite_workspace, trials)
     below = processes_below(sweep.pid)
-    own = lab_directory(below)
+    own = sandboxes_directory(below)
     os.kill(sweep.pid, signal.SIGKILL)
     # Ends when the last process that has inherited it is gone.
     out, err = sweep.communicate(timeout=DEADLINE_S)
@@ -329,13 +329,13 @@ def test_two_sweeps_at_once_do_not_meet(sqlite_workspace: Workspace) -> None:
         assert each["verdicts"]["KEPT"] == each["trials"] == each["crash_points"]
 
 
-def lab_databases(workspace: Workspace, prefix: str = "resumectl_lab_") -> set[str]:
+def sandbox_databases(workspace: Workspace, prefix: str = "resumectl_sandbox_") -> set[str]:
     return {n for (n,) in workspace.rows("SELECT datname FROM pg_database") if n.startswith(prefix)}
 
 
 def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspace) -> None:
     workspace = postgres_workspace
-    others = lab_databases(workspace)
+    others = sandbox_databases(workspace)
     found = swept(
         workspace, "--on", "postgres", "--count", "2", "--guarantee", "at-least-once", "--keep",
         "--promise", "delivery=exactly-once", "--only", "alpha-1-*/step-1", code=ExitCode.PROMISE_BROKEN,
@@ -348,7 +348,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspa
         (each / "DATABASE").read_text().strip().partition("?")[0].rpartition("/")[2]
         for each in kept
     }
-    assert names == lab_databases(workspace, "resumectl_kept_")
+    assert names == sandbox_databases(workspace, "resumectl_kept_")
     with psycopg.connect(conninfo(workspace.url), autocommit=True) as connection:
         for name in names:
             connection.execute(f"DROP DATABASE {name}".encode())
@@ -357,12 +357,12 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspa
     sweep = workspace.start("sweep", "--on", "postgres", "--count", "2")
     wait_for_trials(workspace, run_before + 1)
     below = processes_below(sweep.pid)
-    assert lab_databases(workspace) - others
+    assert sandbox_databases(workspace) - others
     os.kill(sweep.pid, signal.SIGKILL)
     sweep.communicate()
     wait_for(
         "nothing left",
-        lambda: not lab_databases(workspace) - others and not any(map(is_there, below)),
+        lambda: not sandbox_databases(workspace) - others and not any(map(is_there, below)),
     )
 
 
@@ -373,7 +373,7 @@ def test_trials_on_a_server_of_their_own(sqlite_workspace: Workspace) -> None:
     sweep = sqlite_workspace.start("sweep", "--on", "postgres", "--count", "2")
     wait_for_trials(sqlite_workspace, found["trials"] + 1)
     below = processes_below(sweep.pid)
-    own = lab_directory(below)
+    own = sandboxes_directory(below)
     server = int((own / "server" / "postmaster.pid").read_text().split()[0])
     assert is_there(server)
     os.kill(sweep.pid, signal.SIGKILL)

@@ -429,7 +429,7 @@ def touching() -> str:
 
 
 def ask_after_a_repair() -> Any:
-    """A client that mends what was broken, and has the workflow take its steps back."""
+    """Fix what was broken as a client, and let the workflow undo its steps."""
     try:
         return start(touching, "touching-1").get_result()
     except RuntimeError:

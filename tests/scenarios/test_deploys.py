@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import Workspace, swept
-from shared_lab import prove
+from shared_trials import prove
 
 from resumectl.errors import ExitCode
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from shared_lab import Proved, prove
+from shared_trials import Proved, prove
 
 from resumectl.model.evidence import TimedOut
 from resumectl.model.verdict import Verdict

@@ -9,7 +9,7 @@ import pytest
 from conftest import CHECKOUT, Workspace, swept
 from scenarios.mistakes import MISTAKES
 from scenarios.old_bugs import OLD_BUGS
-from shared_lab import Proved, prove
+from shared_trials import Proved, prove
 
 from resumectl.model.target import DOWNTIME_S
 from resumectl.model.verdict import Verdict

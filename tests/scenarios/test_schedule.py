@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Workspace, swept
-from shared_lab import observe
+from shared_trials import observe
 
 from resumectl.judge.concurrency import is_concurrent
 from resumectl.model.schedule import schedule_of

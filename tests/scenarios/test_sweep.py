@@ -1,4 +1,4 @@
-"""The lab, on real deaths: the publisher's crash matrix, and the tester tested by pitfalls."""
+"""Sweep with real kills: the crash matrix of the publisher, and the pitfalls."""
 
 import importlib.util
 import json
@@ -361,7 +361,7 @@ def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_workspace: Workspac
     assert "instance 'Shop/late' is not registered" in stuck["evidence"]
 
 
-def test_dbos_has_what_the_lab_replaces() -> None:
+def test_dbos_has_every_internal_name_that_the_probe_patches() -> None:
     """Fails where a release of DBOS moves an internal name."""
     code = "from resumectl.probe.dbos_internals import check_names; check_names()"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

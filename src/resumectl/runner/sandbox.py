@@ -18,7 +18,7 @@ from resumectl.model.orders import TEMPORARY_DIRECTORY
 from resumectl.runner.sandbox_databases import SandboxDatabases
 from resumectl.runner.sqlite_sandbox import SqliteDatabases
 
-_PREFIX = "resumectl-lab-"
+_PREFIX = "resumectl-sandboxes-"
 _MEMORY = Path("/dev/shm")
 EMBEDDED = "embedded"
 

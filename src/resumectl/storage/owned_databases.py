@@ -13,8 +13,8 @@ from psycopg import sql
 
 from resumectl.storage.postgres import Connection, connect
 
-PREFIX = "resumectl_lab_"
-APPLICATION = "resumectl lab "
+PREFIX = "resumectl_sandbox_"
+APPLICATION = "resumectl sandboxes "
 EMBEDDED_DIRECTORY = "server"
 
 

@@ -22,7 +22,7 @@ from resumectl.storage.outside_access import (
     sqlite_file,
 )
 
-OWN_POSTGRES = "postgresql+psycopg://user:secret@localhost:5432/resumectl_lab_1_trial_1"
+OWN_POSTGRES = "postgresql+psycopg://user:secret@localhost:5432/resumectl_sandbox_1_trial_1"
 
 
 @pytest.fixture(autouse=True)
@@ -159,16 +159,16 @@ def test_a_database_in_wal_mode_cannot_be_read_without_files_beside_it(tmp_path:
     ("url", "expected"),
     [
         (OWN_POSTGRES, True),
-        ("postgresql://127.0.0.1/resumectl_lab_1_trial_1", True),
-        ("postgresql+asyncpg://other@[::1]:5432/resumectl_lab_1_trial_1", True),
-        ("postgresql://?host=localhost&dbname=resumectl_lab_1_trial_1", True),
-        ("postgresql://localhost:5433/resumectl_lab_1_trial_1", False),
-        ("postgresql://localhost/resumectl_lab_1_trial_2", False),
+        ("postgresql://127.0.0.1/resumectl_sandbox_1_trial_1", True),
+        ("postgresql+asyncpg://other@[::1]:5432/resumectl_sandbox_1_trial_1", True),
+        ("postgresql://?host=localhost&dbname=resumectl_sandbox_1_trial_1", True),
+        ("postgresql://localhost:5433/resumectl_sandbox_1_trial_1", False),
+        ("postgresql://localhost/resumectl_sandbox_1_trial_2", False),
         ("postgresql://localhost/shop", False),
-        ("postgresql://db.example.com/resumectl_lab_1_trial_1", False),
-        ("postgresql:///resumectl_lab_1_trial_1?host=/run/postgresql", False),
+        ("postgresql://db.example.com/resumectl_sandbox_1_trial_1", False),
+        ("postgresql:///resumectl_sandbox_1_trial_1?host=/run/postgresql", False),
         # One of its hosts is enough to be outside.
-        ("postgresql:///resumectl_lab_1_trial_1?host=localhost,db.example.com", False),
+        ("postgresql:///resumectl_sandbox_1_trial_1?host=localhost,db.example.com", False),
     ],
 )
 def test_a_server_has_one_database_that_is_inside(

@@ -13,7 +13,7 @@ from conftest import CHECKOUT
 from resumectl.text import counted, shell_word
 
 NOUNS = (
-    "workflows", "steps", "deliveries", "times", "trials", "deaths", "kills", "crash points",
+    "workflows", "steps", "deliveries", "times", "trials", "kills", "crash points",
     "processes", "batches", "messages", "lines", "threads", "tasks", "runs", "attempts",
     "baselines", "findings", "exposures", "requests", "sweeps", "rows", "instances", "services",
     "files", "errors", "failures", "engines", "tables", "connections", "points",
