@@ -402,11 +402,11 @@ def test_a_relative_path_of_a_command_leads_into_the_sandbox(sqlite_workspace: W
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--redirect", "shop.db"), "no URL of a database"),
+        (("--redirect", "shop.db"), "is not the URL of a database"),
         (("--redirect", "postgresql://db/shop"), "the trials are on SQLite"),
         (("--redirect", "mysql://db/shop"), "cannot be redirected"),
         (("--redirect", "sqlite:////nowhere/shop.db"), "there is no file /nowhere/shop.db"),
-        (("--allow-database", "sqlite://"), "no URL of a database"),
+        (("--allow-database", "sqlite://"), "is not the URL of a database"),
         (("--allow-host", "https://api.example.com"), "is not HOST or HOST:PORT"),
     ],
 )

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE_S
 
 import resumectl
 
@@ -33,10 +34,37 @@ def test_examples_of_public_names_run(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE_S,
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+_RUN_TWICE = """
+import logging
+from resumectl import Publisher, Runtime, Settings
+settings = Settings.resolve(db_url="sqlite:///own.sqlite", environ={})
+levels = [logging.getLogger("dbos").level]
+for _ in range(2):
+    with Runtime(settings, "publish"):
+        levels.append(logging.getLogger("dbos").level)
+    levels.append(logging.getLogger("dbos").level)
+print(*levels)
+"""
+
+
+def test_a_runtime_that_has_ended_leaves_dbos_its_log_level(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN_TWICE],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=True,
+    )
+    first, running, ended, running_again, ended_again = ran.stdout.split()
+    assert ended == ended_again == first
+    assert running_again == running
 
 
 @pytest.mark.parametrize("name", resumectl.__all__)

@@ -316,7 +316,7 @@ def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(
     found = json.loads(out)
     assert found["verdicts"]["KEPT"] > 0
     assert found["verdicts"]["BROKEN"] == 0  # though the result is another one
-    assert all("it was changed since" in each["why"] for each in found["void"])
+    assert all("start a new sweep" in each["why"] for each in found["void"])
 
 
 @pytest.mark.long

@@ -79,7 +79,7 @@ def test_a_program_may_change_its_directory(sqlite_workspace: Workspace, tmp_pat
     ],
 )
 def test_a_mistake_is_found(name: str, kind: str) -> None:
-    proved = prove(CHECKOUT / "tests" / "mistakes.py", name)
+    proved = prove(CHECKOUT / "tests" / "scenarios" / "mistakes.py", name)
     assert Verdict.BROKEN in proved.verdicts
     assert kind in proved.kinds, proved.findings
 
@@ -229,7 +229,7 @@ _AT_EVERY_TEST = ("executed_by_every_reader",)
     ],
 )
 def test_a_bug_that_an_older_dbos_had_is_found(bug: str) -> None:
-    path = CHECKOUT / "tests" / "old_bugs.py"
+    path = CHECKOUT / "tests" / "scenarios" / "old_bugs.py"
     # Where an hour passes, a lost message may not be told from a wait that timed out.
     waits = bug == "message_consumed_beforehand"
     limit_s, downtime_s = (15, 0.0) if waits else (3, DOWNTIME_S)

@@ -50,10 +50,13 @@ def follow_threads() -> None:
     def started(thread: threading.Thread) -> None:
         at = here()
         setattr(thread, _ATTRIBUTE, at)
-        start(thread)
         # A pool keeps its thread for the next job: only the jobs are counted.
-        if not getattr(_job, "is_submitting", False):
-            _note(thread, at)
+        if getattr(_job, "is_submitting", False):
+            start(thread)
+            return
+        _look_for_concurrency(at)
+        start(thread)
+        _note(thread, at)
 
     def submitted(
         pool: ThreadPoolExecutor, job: Function, /, *a: object, **k: object
@@ -67,6 +70,7 @@ def follow_threads() -> None:
             finally:
                 _job.at = None
 
+        _look_for_concurrency(at)
         _job.is_submitting = True
         try:
             future = submit(pool, placed)
@@ -77,8 +81,10 @@ def follow_threads() -> None:
 
     @functools.wraps(create_task)
     def created(loop: asyncio.BaseEventLoop, *a: object, **k: object) -> asyncio.Task[object]:
+        at = here()
+        _look_for_concurrency(at)
         task = create_task(loop, *a, **k)
-        _note(task, here())
+        _note(task, at)
         return task
 
     setattr(threading.Thread, "start", started)  # noqa: B010 (not their type)
@@ -104,16 +110,24 @@ def had_own_concurrency() -> bool:
     return _had_concurrency
 
 
-def _note(begun: BackgroundWork, at: Context) -> None:
+def _look_for_concurrency(at: Context) -> None:
+    """Note whether work of this step or body is alive while more of it is about to start.
+
+    Called before the start: once started, both may end before anybody looks.
+    """
     global _had_concurrency
+    # Work that DBOS starts for a body, such as a child, has a recorded order.
+    if at == OUTSIDE or not (at[1] is not None or _is_begun_by_user()):
+        return
+    with _changing:
+        _had_concurrency = _had_concurrency or any(
+            _is_alive(work) for work, context in _background.items() if context == at
+        )
+
+
+def _note(begun: BackgroundWork, at: Context) -> None:
     if at != OUTSIDE:
-        # Work that DBOS starts for a body, such as a child, has a recorded order.
-        is_own = at[1] is not None or _is_begun_by_user()
         with _changing:
-            if is_own and not _had_concurrency:
-                _had_concurrency = any(
-                    _is_alive(b) for b, context in _background.items() if context == at
-                )
             _background[begun] = at
 
 

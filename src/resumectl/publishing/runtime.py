@@ -57,6 +57,7 @@ _POLL_SHARE = 0.03
 _POLL_MAX_S = 0.25
 
 log = logging.getLogger("resumectl")
+_DBOS_LOG = logging.getLogger("dbos")
 
 
 class Companion(Protocol):
@@ -125,6 +126,7 @@ class Runtime:
         self._concurrency = checked_concurrency(concurrency)
         self._outlet: Outlet | None = None
         self._ended = False
+        self._log_level_of_dbos = _DBOS_LOG.level
 
     def __enter__(self) -> Self:
         with failures_explained(self.settings):
@@ -185,7 +187,7 @@ class Runtime:
             "executor_id": self.executor_id,
             # The listener sleeps between two polls, and the end of the process waits for it.
             "notification_listener_polling_interval_sec": POLL_S,
-            "log_level": logging.getLevelName(logging.getLogger("dbos").getEffectiveLevel()),
+            "log_level": logging.getLevelName(_DBOS_LOG.getEffectiveLevel()),
         }
         if self.settings.is_sqlite:
             config["sys_db_pool_size"] = SQLITE_POOL_SIZE
@@ -420,7 +422,7 @@ class Runtime:
         except KeyboardInterrupt:  # a second Ctrl-C: the user does not want to wait
             drained = False
         # DBOS logs errors for work that it claimed and can no longer begin. That work is handed back.
-        logging.getLogger("dbos").setLevel(logging.CRITICAL)
+        _DBOS_LOG.setLevel(logging.CRITICAL)
         try:
             DBOS.destroy()
             if failed:
@@ -436,6 +438,8 @@ class Runtime:
                 )
         finally:
             self._release()
+        if drained:  # else threads of DBOS are still at work, and would log errors
+            _DBOS_LOG.setLevel(self._log_level_of_dbos)
         return drained
 
     def _hand_back(self) -> None:
@@ -460,7 +464,7 @@ class Runtime:
         if error is None or self._outlet is None or not is_storage_failure(error):
             return None
         self._outlet.fail(error)
-        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # DBOS would log each retry
+        _DBOS_LOG.setLevel(logging.CRITICAL)  # DBOS would log each retry
         return RuntimeEnding() if context.engine is self.engine else None
 
     def _release(self) -> None:
