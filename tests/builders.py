@@ -26,9 +26,10 @@ from resumectl.model.events import (
 )
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.process_exit import ProcessExit
+from resumectl.model.promise import Promise
 from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, WorkflowRow
 from resumectl.model.target_error import NotAFunction, TargetError
-from resumectl.model.verdict import Judgement, Promise
+from resumectl.model.verdict import Judgement
 
 Steps = Sequence[tuple[str, str]]  # name and output
 WORKFLOW = "w-1"

@@ -21,9 +21,9 @@ from resumectl.cli.help import (
 )
 from resumectl.errors import Refusal
 from resumectl.model.crash_plan import Edge
+from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import DOWNTIME_S, PREPARE_MAX_S, Access, Target, parse_target
-from resumectl.model.verdict import Promise
 from resumectl.text import shell_word
 
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")

@@ -10,7 +10,8 @@ from resumectl.judge.interrupted_steps import OtherAnswer
 from resumectl.judge.resent_messages import unread_repeats
 from resumectl.judge.trial_view import TrialView
 from resumectl.model.events import Launched
-from resumectl.model.verdict import Exposure, Finding, Promise
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Exposure, Finding
 from resumectl.statuses import CANCELLED, UNFINISHED
 
 

@@ -43,7 +43,8 @@ from resumectl.judge.void import why_void
 from resumectl.judge.workflow_aliases import is_scheduled
 from resumectl.model.evidence import StartedByImport
 from resumectl.model.observation import Observation
-from resumectl.model.verdict import Exposure, Finding, Judgement, Promise, Verdict
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 
 CHECKS: Sequence[Check] = (
     stuck_workflows,

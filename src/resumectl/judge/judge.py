@@ -18,7 +18,8 @@ from resumectl.judge.trial_view import TrialView, effects_by_site
 from resumectl.judge.workflow_aliases import aliased, stable_ids
 from resumectl.model.events import LaunchStarted
 from resumectl.model.observation import BASELINE, LATER_BASELINE, TIME_CONTROL, Observation
-from resumectl.model.verdict import Judgement, Promise, Verdict
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Judgement, Verdict
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from resumectl.judge.fields import Count
 from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import EffectHappened
 from resumectl.model.evidence import Happening
-from resumectl.model.verdict import Promise
+from resumectl.model.promise import Promise
 
 
 def promised_name(key: Count) -> str:

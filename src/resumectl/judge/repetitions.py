@@ -21,7 +21,8 @@ from resumectl.model.evidence import (
     TooManyInWorkflow,
     TooManyRecords,
 )
-from resumectl.model.verdict import Exposure, Finding, Kind, Promise
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Exposure, Finding, Kind
 
 
 def too_many_or_few(case: Case) -> Iterator[Finding | Exposure]:

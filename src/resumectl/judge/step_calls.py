@@ -9,7 +9,8 @@ from resumectl.judge.replay_paths import first_parting
 from resumectl.judge.trial_view import are_alike, steps_recorded
 from resumectl.model.events import StepStarted
 from resumectl.model.evidence import BrokenLink, CutOff, OtherArgumentsAfterCrash, OtherPath
-from resumectl.model.verdict import Exposure, Finding, Kind, Promise
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Exposure, Finding, Kind
 
 
 def other_paths(case: Case) -> Iterator[Finding | Exposure]:

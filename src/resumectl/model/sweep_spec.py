@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from resumectl.model.crash_plan import Edge
+from resumectl.model.promise import Promise
 from resumectl.model.target import DOWNTIME_S, Target
-from resumectl.model.verdict import Promise
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from resumectl.errors import Refusal
 from resumectl.model.evidence import Evidence, Note
 from resumectl.model.text_enum import TextEnum
 
@@ -16,33 +15,6 @@ class Verdict(TextEnum):
     BROKEN = "BROKEN"
     UNSTABLE = "UNSTABLE"  # a promise was broken, but not in every repetition of the trial
     VOID = "VOID"  # nothing is proved: the process was not killed as planned, or resumectl failed
-
-
-class Promise(TextEnum):
-    """Promise of how often something happens, whichever process is killed."""
-
-    EXACTLY_ONCE = "exactly-once"
-    AT_LEAST_ONCE = "at-least-once"
-    AT_MOST_ONCE = "at-most-once"
-
-    @classmethod
-    def named(cls, text: str, *, of: str) -> "Promise":
-        """Return a promise by its name, also as Python spells it: `exactly_once`.
-
-        Args:
-            text: Name of the promise.
-            of: Name of the effect or step, for the error.
-
-        Raises:
-            Refusal: There is no such promise.
-        """
-        try:
-            return cls(text.replace("_", "-"))
-        except (ValueError, AttributeError):
-            raise Refusal(
-                f"{text!r}, promised of {of}, is none of {', '.join(cls)}",
-                next_step=f"as in  {of}={cls.EXACTLY_ONCE}",
-            ) from None
 
 
 class Kind(TextEnum):

@@ -18,9 +18,9 @@ from dbos import DBOS, SetWorkflowID
 
 from resumectl.model.codec import Plain
 from resumectl.model.events import StartedWorkflow
+from resumectl.model.promise import Promise
 from resumectl.model.target import BUILTIN_MODULE, Target
 from resumectl.model.target_error import NotAFunction, ScenarioWithArguments, UnknownName
-from resumectl.model.verdict import Promise
 from resumectl.probe.error_facts import Unrunnable
 from resumectl.probe.module_loader import import_once, import_target, locate
 from resumectl.probe.scenario import Scenario

@@ -16,8 +16,9 @@ from resumectl.judge.promises import refuse_unknown_promises
 from resumectl.judge.stability import REPETITIONS, Judged, Stability, settled
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
 from resumectl.model.observation import LATER_BASELINE, Observation
+from resumectl.model.promise import Promise
 from resumectl.model.target import Target
-from resumectl.model.verdict import Judgement, Promise
+from resumectl.model.verdict import Judgement
 from resumectl.runner.trial_runner import TrialRunner
 
 # These limits are for a quiet machine, and are stretched on a slow one; see `probe.pace`.

@@ -23,8 +23,9 @@ from resumectl.model.codec import Plain, SchemaError, from_plain, to_plain
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
 from resumectl.model.events import EVENT_SCHEMA
 from resumectl.model.observation import Observation, observation_from_plain
+from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
-from resumectl.model.verdict import Judgement, Promise, count_verdicts
+from resumectl.model.verdict import Judgement, count_verdicts
 from resumectl.publishing.store.models import sweeps, trials
 
 # A longer pause, such as that of a sweep that was killed, does not count as time of the sweep.

@@ -28,7 +28,8 @@ from builders import (
 from resumectl.model.codec import from_plain, to_plain
 from resumectl.model.evidence import OtherPath, RowsNotCompared, WorkflowStuck
 from resumectl.model.observation import LATER_BASELINE, Observation, ProcessRecord
-from resumectl.model.verdict import Judgement, Kind, Promise, Verdict
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Judgement, Kind, Verdict
 
 CHARGE = [("charge", "ok")]
 USUAL, RARE = run([("look", "usual")]), run([("look", "rare")])

@@ -17,7 +17,8 @@ from builders import (
 
 from resumectl.model.evidence import AnsweredOtherwise, BehindOtherAnswer
 from resumectl.model.observation import ProcessRecord
-from resumectl.model.verdict import Judgement, Kind, Promise
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Judgement, Kind
 
 USUAL: Steps = [("acquire", "acquired"), ("work", "done")]
 HELD: Steps = [("acquire", "held"), ("DBOS.sleep", ""), ("acquire", "acquired"), ("work", "done")]

@@ -7,7 +7,8 @@ from builders import LAUNCH_OF_SCENARIO, run, target_failed, trial
 from resumectl.judge.judge import Judge, unless_time_does_it
 from resumectl.model.evidence import Missing
 from resumectl.model.observation import LATER_BASELINE, TIME_CONTROL
-from resumectl.model.verdict import Finding, Judgement, Kind, Promise, Verdict
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Finding, Judgement, Kind, Verdict
 
 USUAL = run([("look", "usual")])
 SEEN = trial([("look", "other")])

@@ -5,7 +5,7 @@ from builders import baseline_of, committed, run
 
 from resumectl.errors import Refusal
 from resumectl.judge.promises import refuse_unknown_promises
-from resumectl.model.verdict import Promise
+from resumectl.model.promise import Promise
 
 
 @pytest.mark.parametrize(

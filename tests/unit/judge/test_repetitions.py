@@ -24,7 +24,8 @@ from resumectl.model.evidence import (
     TooMany,
     TooManyInProcess,
 )
-from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, Promise, Verdict
+from resumectl.model.promise import Promise
+from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, Verdict
 
 CHARGE = [("charge", "ok")]
 STEP = f"charge, {WORKFLOW}/step-1"

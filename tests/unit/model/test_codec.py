@@ -13,9 +13,9 @@ from resumectl.model.events import EVENT_SCHEMA, EVENTS, Argument, Site, StepSta
 from resumectl.model.evidence import Evidence, Note
 from resumectl.model.observation import Observation, observation_from_plain
 from resumectl.model.orders import REPLIES, REQUESTS, KillProcess, OwnDatabases
+from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Access, Target
-from resumectl.model.verdict import Promise
 
 STARTED = StepStarted(1, "charge", Site("w-1", 1, None), False, True, (Argument("'x'", False, ()),))
 
