@@ -6,18 +6,19 @@ command, its store and its start.
 
 import atexit
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from resumectl.judge.crash_points import crash_points
-from resumectl.model.crash_plan import PlannedTrial
+from resumectl.judge.stability import Judged
+from resumectl.model.crash_plan import CrashPlan, PlannedTrial
 from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 from resumectl.runner.baseline_runs import BaselineRuns
-from resumectl.runner.trial_pool import TrialPool, run_trials
+from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
 
 
@@ -82,6 +83,7 @@ def prove(
     next_path: Path | None = None,
     downtime_s: float = DOWNTIME_S,
     timeout_s: float | None = None,
+    until: Collection[str] = (),
 ) -> Proved:
     """Run a trial for each crash point of a target, and judge them as a sweep does.
 
@@ -94,6 +96,8 @@ def prove(
         downtime_s: As `sweep --downtime` takes it, in seconds.
         timeout_s: Maximum duration of a process on a quiet machine, in seconds; None: from the
             baseline.
+        until: Kinds of findings. The first trial that is BROKEN with one of these, with its
+            repetitions, is the last; none for all crash points.
     """
     pool = shared_pool()
     version = "1" if next_path is not None else None
@@ -102,17 +106,33 @@ def prove(
     runner = TrialRunner(pool, target, later, downtime_s)
     runs = BaselineRuns.of(runner, {})
     runs.discover(timeout_s and timeout_s * pool.slowness)
-    trials: list[Observation] = []
-
-    def on_trial(_number: int, trial: Observation) -> bool:
-        trials.append(trial)
-        return True
-
     plans = crash_points(runs.judge.baseline.transitions)
-    planned = [PlannedTrial(number, plan) for number, plan in enumerate(plans)]
-    run_trials(runner, planned, jobs=1, on_trial=on_trial)
+    judged = _judged(runner, runs, plans, frozenset(until))
+    not_compared = runs.judge.baseline.described_not_compared
+    return Proved(list(map(str, plans)), judged.trials, not_compared)
+
+
+def _judged(
+    runner: TrialRunner, runs: BaselineRuns, plans: Sequence[CrashPlan], until: frozenset[str]
+) -> Judged:
+    trials: list[Observation] = []
+    for number, plan in enumerate(plans):
+        trials.append(runner.trial(PlannedTrial(number, plan)))
+        judgement = runs.judge.judge(trials[-1])
+        assert judgement.verdict is not Verdict.VOID, judgement.why_void
+        if until & _kinds(judgement):
+            judged = runs.judged(trials[-1:])
+            if any(until & _kinds(each) for each in judged.trials if _is_broken(each)):
+                return judged
     judged = runs.judged(trials)
     voids = [each.why_void for each in judged.trials if each.verdict is Verdict.VOID]
     assert not voids
-    not_compared = runs.judge.baseline.described_not_compared
-    return Proved(list(map(str, plans)), judged.trials, not_compared)
+    return judged
+
+
+def _kinds(judgement: Judgement) -> set[str]:
+    return {str(finding.kind) for finding in judgement.findings}
+
+
+def _is_broken(judgement: Judgement) -> bool:
+    return judgement.verdict is Verdict.BROKEN

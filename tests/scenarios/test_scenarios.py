@@ -79,7 +79,7 @@ def test_a_program_may_change_its_directory(sqlite_workspace: Workspace, tmp_pat
     ],
 )
 def test_a_mistake_is_found(name: str, kind: str) -> None:
-    proved = prove(CHECKOUT / "tests" / "scenarios" / "mistakes.py", name)
+    proved = prove(CHECKOUT / "tests" / "scenarios" / "mistakes.py", name, until={kind})
     assert Verdict.BROKEN in proved.verdicts
     assert kind in proved.kinds, proved.findings
 
@@ -213,7 +213,9 @@ globals()[os.environ["SABOTAGE"]]()
 )
 def test_a_sabotaged_dbos_is_found_out(tmp_path: Path, how: str, kind: str) -> None:
     (tmp_path / "shop.py").write_text(SABOTAGE)
-    proved = prove(tmp_path / "shop.py", "checkout", environ={"SABOTAGE": how}, timeout_s=3)
+    proved = prove(
+        tmp_path / "shop.py", "checkout", environ={"SABOTAGE": how}, timeout_s=3, until={kind}
+    )
     assert Verdict.BROKEN in proved.verdicts
     assert kind in proved.kinds
 
@@ -235,7 +237,10 @@ def test_a_bug_that_an_older_dbos_had_is_found(bug: str) -> None:
     limit_s, downtime_s = (15, 0.0) if waits else (3, DOWNTIME_S)
 
     def sweep(**environ: str) -> Proved:
-        return prove(path, "scenario", environ=environ, timeout_s=limit_s, downtime_s=downtime_s)
+        until = OLD_BUGS[bug] if "BUG" in environ else ()
+        return prove(
+            path, "scenario", environ=environ, timeout_s=limit_s, downtime_s=downtime_s, until=until
+        )
 
     assert sweep(FOR=bug).findings == []
     proved = sweep(FOR=bug, BUG=bug)

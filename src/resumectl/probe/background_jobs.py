@@ -1,49 +1,47 @@
-"""Run DBOS's background jobs as soon as the clock is set ahead, as a restart does.
+"""Run DBOS's background jobs at once when the clock is set ahead, as a restart does.
 
-To be called in the target process, before the program is imported.
+DBOS 3.4.0 releases delayed workflows and cancels timed-out ones at launch, and then once a second.
 """
 
-import functools
 import threading
 
-import dbos._workflow_commands
-from dbos._sys_db import SystemDatabase
+from dbos._dbos import _get_dbos_instance
 
 from resumectl.probe import pace
 
-_INTERVAL_S = 0.02
-# For two passes of the jobs. They take a hundredth of it unless an open transaction blocks them.
+# The jobs take a hundredth of this, unless an open transaction blocks them.
 _PASS_MAX_S = 0.5
+_CANCELLED_MAX = 1_000  # of one statement, as in DBOS
 
 
 class BackgroundJobs:
-    """The background jobs of this process's DBOS.
+    """A thread that runs the jobs once at each request.
 
-    DBOS 3.4.0 releases delayed workflows and cancels timed-out ones at launch, and then once a
-    second.
+    It is started before the program is imported, so it is no work of the program's.
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._passes = 0
+        self._requested = threading.Semaphore(0)
+        self._ended = threading.Semaphore(0)
 
-    def install(self) -> None:
-        """Run the jobs at short intervals, and count their passes."""
-        setattr(dbos._workflow_commands, "_BACKGROUND_JOBS_INTERVAL_SEC", _INTERVAL_S)  # noqa: B010
-        last_job = SystemDatabase.cancel_timed_out_workflows
+    def start(self) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._serve, name="background jobs", daemon=True).start()
 
-        @functools.wraps(last_job)
-        def counted(database: SystemDatabase, limit: int) -> list[str]:
-            cancelled = last_job(database, limit)
-            with self._changed:
-                self._passes += 1
-                self._changed.notify_all()
-            return cancelled
+    def run(self) -> None:
+        """Run all jobs once; return when they have ended, or when an open transaction blocks them."""
+        self._requested.release()
+        self._ended.acquire(timeout=pace.stretched(_PASS_MAX_S))
 
-        setattr(SystemDatabase, "cancel_timed_out_workflows", counted)  # noqa: B010
+    def _serve(self) -> None:
+        while True:
+            self._requested.acquire()
+            _run_jobs()
+            self._ended.release()
 
-    def wait_for_pass(self) -> None:
-        """Wait until all jobs have run once more, or an open transaction has blocked them for too long."""
-        with self._changed:
-            begun = self._passes + 2  # the pass that ends next may have started before this call
-            self._changed.wait_for(lambda: self._passes >= begun, pace.stretched(_PASS_MAX_S))
+
+def _run_jobs() -> None:
+    database = _get_dbos_instance()._sys_db
+    database.transition_delayed_workflows()
+    while len(database.cancel_timed_out_workflows(_CANCELLED_MAX)) == _CANCELLED_MAX:
+        pass

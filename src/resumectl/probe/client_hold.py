@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 
 class ClientHold:
-    """Makes the client's thread wait before each of its writes.
+    """Makes the client's thread wait before each of its writes, except the first.
+
+    Before the first commit there is no workflow that could make progress meanwhile.
 
     Args:
         wait_for_silence: Function that waits until nothing has been committed for a while.
@@ -18,6 +20,7 @@ class ClientHold:
 
     def __init__(self, wait_for_silence: Callable[[], None]) -> None:
         self._wait_for_silence = wait_for_silence
+        self._has_begun = False
         self._time_goes_on = threading.Event()
         self._time_goes_on.set()
 
@@ -30,9 +33,13 @@ class ClientHold:
         finally:
             self._time_goes_on.set()
 
+    def begin(self) -> None:
+        """Hold the client from now on: something is committed."""
+        self._has_begun = True
+
     def before_write(self) -> None:
         """Wait if this is the client's thread; other threads write at once."""
-        if threading.current_thread() is not threading.main_thread():
+        if not self._has_begun or threading.current_thread() is not threading.main_thread():
             return
         while True:
             self._wait_for_silence()

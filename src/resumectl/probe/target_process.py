@@ -139,6 +139,7 @@ class TargetProcess:
         self._backlog = self._reader.unfinished()
         self._standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
         self._notifier = PollNotifier(self._backlog, self._standstill.wait)
+        self._hold: ClientHold | None = None
         self._watch = self._commit_watch()
 
     def run(self) -> None:
@@ -176,11 +177,10 @@ class TargetProcess:
 
     def _commit_watch(self) -> CommitWatch:
         order, control = self._order, self._order.control
-        hold = None
         trigger = None
         if control is not None:
-            hold = self._client_hold() if control.jump_s else None
-            pause = functools.partial(_pause, control, hold, _jobs_of(control))
+            self._hold = self._client_hold() if control.jump_s else None
+            pause = functools.partial(_pause, control, self._hold, _jobs_of(control))
             trigger = _trigger_at(control.at, self._on_control, pause)
         elif order.crash is not None:
             trigger = _trigger_at(order.crash, self._on_crash_point)
@@ -190,7 +190,7 @@ class TargetProcess:
             Listeners(
                 on_commit=self._on_commit,
                 on_survived=self._on_survived,
-                before_write=self._turns.give if hold is None else hold.before_write,
+                before_write=self._hold.before_write if self._hold else self._turns.give,
                 body=_workflow_of_body,
             ),
         )
@@ -319,6 +319,8 @@ class TargetProcess:
         self._event_log.write(ControlReached(now_us(), crash_point))
 
     def _on_commit(self, facts: Sequence[Fact]) -> None:
+        if self._hold is not None:
+            self._hold.begin()
         if here() == OUTSIDE:
             self._started_by_import.extend(
                 StartedWorkflow(str(fact.workflow_id), fact.what)
@@ -440,7 +442,7 @@ def _jobs_of(control: Control) -> BackgroundJobs | None:
     if not control.jump_s:
         return None
     jobs = BackgroundJobs()
-    jobs.install()
+    jobs.start()
     return jobs
 
 
@@ -451,7 +453,7 @@ def _pause(control: Control, hold: ClientHold | None, jobs: BackgroundJobs | Non
         return
     with hold.while_time_passes():
         clock.set_ahead(control.jump_s)
-        jobs.wait_for_pass()
+        jobs.run()
         time.sleep(control.pause_s)
 
 
