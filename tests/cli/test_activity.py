@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 from conftest import Workspace
 
 from resumectl.errors import ExitCode
@@ -37,6 +38,7 @@ def seen_on_a_terminal(workspace: Workspace, *arguments: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(parts).decode())
 
 
+@pytest.mark.slow
 def test_what_is_done_is_said_on_a_terminal_in_its_order(sqlite_workspace: Workspace) -> None:
     (sqlite_workspace.directory / "shop.py").write_text(SHOP)
     text = seen_on_a_terminal(sqlite_workspace, "sweep", "shop.py:checkout", "--prepare", "true")
@@ -52,11 +54,13 @@ def test_what_is_done_is_said_on_a_terminal_in_its_order(sqlite_workspace: Works
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_said_elsewhere(sqlite_workspace: Workspace) -> None:
     (sqlite_workspace.directory / "shop.py").write_text(SHOP)
     assert sqlite_workspace.ok("sweep", "shop.py:checkout").err == ""
 
 
+@pytest.mark.slow
 def test_time_of_a_sweep_is_counted_from_the_start_of_its_command(
     sqlite_workspace: Workspace,
 ) -> None:

@@ -184,6 +184,7 @@ def test_the_way_down_leaves_dbos_s_tables_alone(workspace: Workspace) -> None:
     assert len(before) == 2
 
 
+@pytest.mark.slow
 def test_the_alembic_command_migrates_from_a_checkout(workspace: Workspace) -> None:
     def run(*arguments: str) -> str:
         ran = subprocess.run(
@@ -244,6 +245,7 @@ def refused_by_each(workspace: Workspace, commands: list[tuple[str, ...]]) -> No
     assert everything(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_database_of_a_newer_resumectl_is_refused_and_left_as_it_is(workspace: Workspace) -> None:
     refused_by_each(workspace, [("publish", "--count", "1"), ("state",), ("migrate",)])
 
@@ -350,6 +352,7 @@ def test_a_role_that_may_not_create_tables_is_told_the_command_that_does(
     assert differences(postgres_workspace) == []
 
 
+@pytest.mark.slow
 def test_after_that_command_the_role_may_work(
     postgres_workspace: Workspace, restricted_role: str
 ) -> None:

@@ -161,6 +161,7 @@ def sheets_in_the_source() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_table_of_the_product_is_readable_at_every_width(
     sqlite_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_every_table_of_the_product_is_readable_at_every_width(
                 assert_readable(each, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "columns", ["", *(pytest.param(each, marks=pytest.mark.long) for each in ("60", "120"))]
 )

@@ -21,6 +21,7 @@ def run_unread(workspace: Workspace, *arguments: str) -> Ran:
     return Ran(process.returncode, "", err)
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_the_same_where_nobody_reads(sqlite_workspace: Workspace) -> None:
     workspace = sqlite_workspace
     workspace.ok("publish", "--count", "3")
@@ -35,6 +36,7 @@ def test_the_exit_code_is_the_same_where_nobody_reads(sqlite_workspace: Workspac
     assert run_unread(workspace, "state", "--check").code == ExitCode.PROMISE_BROKEN
 
 
+@pytest.mark.slow
 def test_a_long_output_is_cut_off_quietly(sqlite_workspace: Workspace) -> None:
     """Longer than the buffer of a pipe: it is written while the reader is already gone."""
     sqlite_workspace.ok("publish", "--count", "2")

@@ -39,6 +39,7 @@ def python_blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [part for part in make_docs.PARTS if part.is_session], ids=str)
 def test_session_prints_what_the_page_shows(part: Part) -> None:
     assert shape(part.make()) == shape(make_docs.shown(part)), HINT
@@ -73,6 +74,7 @@ def test_links_of_readme_lead_to_files() -> None:
     assert [link for link in links if not (CHECKOUT / link).is_file()] == []
 
 
+@pytest.mark.slow
 def test_common_tasks_can_be_typed_in_their_order(sqlite_workspace: Workspace) -> None:
     (sqlite_workspace.directory / "messages.txt").write_text('first\n{"second": 2}\n')
     page = PAGES["docs/how-to/common-tasks.md"]
@@ -95,6 +97,7 @@ def test_library_example_prints_what_it_says(sqlite_workspace: Workspace) -> Non
     assert ran.out == "{'messages': 2, 'failed': []}\n"
 
 
+@pytest.mark.slow
 def test_scenario_of_the_docs_is_swept(sqlite_workspace: Workspace) -> None:
     (scenario,) = python_blocks("docs/how-to/scenarios.md")
     program = f"{make_docs.SHOP.read_text()}\n{scenario}"

@@ -44,6 +44,7 @@ def shop(sqlite_workspace: Workspace) -> Workspace:
     return workspace
 
 
+@pytest.mark.slow
 def test_real_output_is_valid(shop: Workspace) -> None:
     for name, arguments, code in COMMANDS:
         ran = shop.run(name, *shlex.split(arguments), "--json")

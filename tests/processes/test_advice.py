@@ -299,6 +299,7 @@ def test_lines_to_paste_are_shown_as_lines(sqlite_workspace: Workspace) -> None:
     assert "\n    from shop import handler\n\n\n    def request():\n" in ran.err
 
 
+@pytest.mark.slow
 def test_what_main_does_after_launch_is_done_in_every_process(sqlite_workspace: Workspace) -> None:
     (sqlite_workspace.directory / "shop.py").write_text(f"{TABLE}\n{QUEUE}")
     (sqlite_workspace.directory / "setup.py").write_text(

@@ -64,6 +64,7 @@ own_queue = Scenario(request=request)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said", "next_step"),
     [
@@ -149,6 +150,7 @@ async def reminders():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "remind"),
     [("reminder", "step-2"), pytest.param("reminders", "step-3", marks=pytest.mark.long)],

@@ -87,6 +87,7 @@ def refused(workspace: Workspace, *arguments: str, command: str = "sweep") -> An
 # --- SQLite
 
 
+@pytest.mark.slow
 def test_a_real_file_is_not_written_and_the_ways_out_are_told(
     sqlite_workspace: Workspace, real_file: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_real_file_is_not_written_and_the_ways_out_are_told(
     assert [*real_file.parent.glob(f"{real_file.name}-*")] == []
 
 
+@pytest.mark.slow
 def test_a_redirected_file_keeps_its_rows_and_shows_its_crash_points(
     sqlite_workspace: Workspace, real_file: Path
 ) -> None:
@@ -362,6 +364,7 @@ with (Path(__file__).parent / "runs").open("a") as runs:
 """
 
 
+@pytest.mark.slow
 def test_a_command_makes_the_tables_once_in_the_template(
     sqlite_workspace: Workspace, tmp_path: Path
 ) -> None:
@@ -390,6 +393,7 @@ def test_a_command_makes_the_tables_once_in_the_template(
     assert "ended with status 3: no such revision" in ran.document["error"]
 
 
+@pytest.mark.slow
 def test_a_relative_path_of_a_command_leads_into_the_sandbox(sqlite_workspace: Workspace) -> None:
     workspace = sqlite_workspace
     write_shop(workspace, "sqlite:///shop.db")
@@ -446,6 +450,7 @@ def for_sqlalchemy(url: str, driver: str = "psycopg") -> str:
     return url.replace("postgresql:", f"postgresql+{driver}:")
 
 
+@pytest.mark.slow
 def test_another_database_of_the_server_is_not_written(
     postgres_workspace: Workspace, real_database: str
 ) -> None:
@@ -519,6 +524,7 @@ def test_a_real_server_is_refused_however_it_is_opened(
     assert orders_in(real_database) == [("real",)]
 
 
+@pytest.mark.slow
 def test_the_database_of_a_trial_is_open_to_its_program_by_every_way(
     postgres_workspace: Workspace,
 ) -> None:
@@ -662,6 +668,7 @@ def service() -> Iterator[tuple[int, list[str]]]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["paid", "checkout"])
 def test_a_service_on_this_machine_is_counted_as_it_counts_itself(
     sqlite_workspace: Workspace, service: tuple[int, list[str]], name: str
@@ -697,6 +704,7 @@ def test_runs_that_are_not_kept_are_counted_as_well(
     assert found["times"] == len(reached)
 
 
+@pytest.mark.slow
 def test_a_unix_socket_is_counted_and_datagrams_are_told_apart(
     sqlite_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

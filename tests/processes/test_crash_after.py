@@ -91,6 +91,7 @@ def test_exactly_n_deliveries_are_there_and_the_promise_holds_after_the_resume(
         assert batch["missing"] >= (1 if when == "before-delivery" else 0)
 
 
+@pytest.mark.slow
 def test_crashes_at_a_concurrent_queue_leave_exactly_n_deliveries(
     sqlite_workspace: Workspace,
 ) -> None:
@@ -104,6 +105,7 @@ def test_fifty_crashes_at_a_concurrent_queue_leave_exactly_n_deliveries(
     _many_crashes(workspace, crashes=50)
 
 
+@pytest.mark.slow
 def test_crashes_on_a_server_leave_exactly_n_deliveries(postgres_workspace: Workspace) -> None:
     _many_crashes(postgres_workspace, crashes=4)
 
@@ -140,6 +142,7 @@ def test_the_other_kill_methods_are_confirmed_by_the_kernel(
     assert crashed["delivered"] == 3
 
 
+@pytest.mark.slow
 @MOSTLY_POSTGRES
 def test_two_crashes_in_a_row_lose_nothing(workspace: Workspace) -> None:
     assert workspace.document("crash-after", "7")["delivered"] == 7

@@ -91,6 +91,7 @@ def seen_by_resumectl(workspace: Workspace) -> dict[str, str]:
     return {w["id"]: w["status"] for w in document["workflows"]}
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 def test_a_batch_that_is_cancelled_without_its_messages_is_unfinished_until_they_are_delivered(
     workspace: Workspace,
@@ -111,6 +112,7 @@ def test_a_batch_that_is_cancelled_without_its_messages_is_unfinished_until_they
     assert (found["pending"], found["unfinished"], found["repeated"]) == (0, 0, 0)
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 def test_both_show_the_same_workflows_with_the_same_statuses(workspace: Workspace) -> None:
     workspace.ok("publish", "--name", "alpha", "--count", "12")
@@ -174,6 +176,7 @@ def _processes(workspace: Workspace) -> list[dict[str, Any]]:
     return [process for publisher in publishers for process in publisher["counters"]["processes"]]
 
 
+@pytest.mark.slow
 @MOSTLY_POSTGRES
 def test_dbos_start_serves_the_queue_until_sigterm(
     workspace: Workspace, started: subprocess.Popen[str]

@@ -66,6 +66,7 @@ def test_the_statuses_are_dbos_s() -> None:
     assert set(statuses.RESUMABLE_BY_ID) < set(statuses.ENDED)
 
 
+@pytest.mark.slow
 def test_the_names_that_are_looked_for_are_what_dbos_records(workspace: Workspace) -> None:
     workspace.ok("publish", "--name", "alpha", "--count", "1")
     workspace.ok("publish", "--name", "beta", "--count", "1", "--detach")

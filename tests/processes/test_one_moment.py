@@ -91,6 +91,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_what_a_command_says_was_true_at_one_moment(scene: Scene, command: Sequence[str]) -> None:
@@ -196,6 +197,7 @@ def test_a_statement_that_waits_for_ever_is_ended(postgres_workspace: Workspace)
         assert reader.read().workflows == ()
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 def test_what_is_listed_of_a_sweep_is_of_one_moment(workspace: Workspace) -> None:
     workspace.ok("sweep", "--count", "1", "--only", "*accepted*")

@@ -122,6 +122,7 @@ WRITING = [
 ]
 
 
+@pytest.mark.slow
 def test_no_command_writes_where_another_application_is(workspace: Workspace) -> None:
     run_shop(workspace, workspace.url, "open")
     with left_as_it_is(workspace):
@@ -147,6 +148,7 @@ def test_a_refusal_names_a_database_that_can_be_used(sqlite_workspace: Workspace
     assert (workspace.directory / "resumectl.sqlite").exists()
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 def test_a_sweep_beside_an_application_leaves_its_database_alone(workspace: Workspace) -> None:
     """The application's file is in the working directory, and its variable in the environment."""
@@ -174,6 +176,7 @@ def test_a_sweep_beside_an_application_leaves_its_database_alone(workspace: Work
     works_on(workspace, theirs)
 
 
+@pytest.mark.slow
 def test_an_application_that_comes_later_ends_what_resumectl_does_there(
     workspace: Workspace,
 ) -> None:

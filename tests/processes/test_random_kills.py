@@ -21,6 +21,7 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_kills_at_random_moments_break_no_promise(
     workspace: Workspace, seed: int, pytestconfig: pytest.Config

@@ -54,6 +54,7 @@ def is_there(pid: int) -> bool:
 
 
 # Which of them it is killed at decides what its fork servers are in the middle of.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "trials", [0, 1, *(pytest.param(n, marks=pytest.mark.long) for n in (3, 5, 8, 13, 21))]
 )
@@ -93,6 +94,7 @@ def test_a_fork_server_ends_quietly_where_nobody_read_its_answer(tmp_path: Path)
     assert not root.exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_its_reader(sqlite_workspace: Workspace) -> None:
     """As where a CI job is cancelled: nobody reads, and its threads are not to outlive it."""
     sweep = sqlite_workspace.start("sweep", "--count", "5", "--json")
@@ -153,6 +155,7 @@ def kill_sweep_after(workspace: Workspace, method: str, times: int, *arguments: 
 _POINTS = 28  # of two messages, at least once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "killed_at"),
     [
@@ -186,6 +189,7 @@ def test_a_killed_sweep_is_finished_by_resume(
     assert workspace.document("resume")["workflows"] == []
 
 
+@pytest.mark.slow
 def test_a_worker_takes_trials_of_a_sweep(postgres_workspace: Workspace) -> None:
     worker = postgres_workspace.start("worker")
     assert worker.stderr is not None
@@ -207,6 +211,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_workspace: Workspace) -> None
     assert set(executors) == {("sweep",), ("local",)}
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(
     sqlite_workspace: Workspace,
 ) -> None:
@@ -239,6 +244,7 @@ def checkout():
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_only_with_the_program_that_it_began_with(
     sqlite_workspace: Workspace,
 ) -> None:
@@ -284,6 +290,7 @@ def checkout():
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
     sqlite_workspace: Workspace,
 ) -> None:
@@ -300,6 +307,7 @@ def test_a_sweep_that_is_killed_while_it_judges_again_is_judged_whole(
     assert workspace.document("check", "1")["verdicts"] == found["verdicts"]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_edited_meanwhile_proves_nothing_from_then_on(
     sqlite_workspace: Workspace,
 ) -> None:
@@ -333,6 +341,7 @@ def sandbox_databases(workspace: Workspace, prefix: str = "resumectl_sandbox_") 
     return {n for (n,) in workspace.rows("SELECT datname FROM pg_database") if n.startswith(prefix)}
 
 
+@pytest.mark.slow
 def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspace) -> None:
     workspace = postgres_workspace
     others = sandbox_databases(workspace)
@@ -445,6 +454,7 @@ def checkout():
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_trials_is_no_finding(sqlite_workspace: Workspace) -> None:
     shop = sqlite_workspace.directory / "shop.py"
     shop.write_text(PROGRAM_WITHOUT_SPACE)

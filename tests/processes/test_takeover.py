@@ -70,6 +70,7 @@ def counts(workspace: Workspace, name: str) -> tuple[int, int]:
     return int(deliveries), int(distinct)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "guarantee", ["exactly-once", pytest.param("at-least-once", marks=pytest.mark.long)]
 )
@@ -95,6 +96,7 @@ def test_two_processes_publish_at_once_and_one_is_killed(
     assert counts(workspace, "beta")[1] == MESSAGES
 
 
+@pytest.mark.slow
 @MOSTLY_POSTGRES
 def test_work_of_a_running_process_is_left_alone_and_reported(
     workspace: Workspace, publishing: Publishing
@@ -137,6 +139,7 @@ def test_many_batches_at_once_do_not_wait_for_each_other_in_vain(
     assert sqlite_workspace.document("state", "--check")["totals"]["delivered"] == 600
 
 
+@pytest.mark.slow
 @MOSTLY_POSTGRES
 def test_work_of_several_dead_executors_is_taken_over_in_one_resume(
     workspace: Workspace, publishing: Publishing
@@ -153,6 +156,7 @@ def test_work_of_several_dead_executors_is_taken_over_in_one_resume(
     assert counts(workspace, "alpha") == (MESSAGES, MESSAGES)
 
 
+@pytest.mark.slow
 @MOSTLY_POSTGRES
 def test_an_interrupted_publish_ends_in_order_and_repeats_nothing(
     workspace: Workspace, publishing: Publishing
@@ -233,6 +237,7 @@ def test_work_of_another_version_is_left_alone_until_that_version_comes(
     assert workspace.document("state", "--check")["totals"]["delivered"] == 20
 
 
+@pytest.mark.slow
 def test_a_batch_whose_process_was_killed_before_its_start_is_started_by_the_next(
     workspace: Workspace,
 ) -> None:
@@ -250,6 +255,7 @@ def test_a_batch_whose_process_was_killed_before_its_start_is_started_by_the_nex
     assert (batch["status"], batch["delivered"]) == ("SUCCESS", 3)
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 def test_a_waiting_publisher_takes_over_what_a_killed_process_had_claimed(
     workspace: Workspace, publishing: Publishing
@@ -270,6 +276,7 @@ def test_a_waiting_publisher_takes_over_what_a_killed_process_had_claimed(
     assert counts(workspace, "beta") == (MESSAGES, MESSAGES)
 
 
+@pytest.mark.slow
 def test_a_lock_is_released_by_the_end_of_its_process_and_by_nothing_else(
     workspace: Workspace,
 ) -> None:
@@ -316,6 +323,7 @@ def test_a_worker_that_lost_its_lock_ends(postgres_workspace: Workspace) -> None
     assert "has lost the lock on its executor id" in err
 
 
+@pytest.mark.slow
 def test_nothing_is_deleted_under_a_process_that_begins_and_none_begins_meanwhile(
     workspace: Workspace,
 ) -> None:

@@ -41,6 +41,7 @@ def test_a_worker_serves_what_was_detached_and_ends_in_order(workspace: Workspac
     assert totals(workspace)["delivered"] == 5
 
 
+@pytest.mark.slow
 @MOSTLY_POSTGRES
 def test_each_worker_holds_an_executor_id_of_its_own(workspace: Workspace) -> None:
     with ExitStack() as stack:
@@ -49,6 +50,7 @@ def test_each_worker_holds_an_executor_id_of_its_own(workspace: Workspace) -> No
     assert sorted(held[w.pid] for w in workers) == ["local", "local-2", "local-3"]
 
 
+@pytest.mark.slow
 def test_an_executor_id_that_is_held_is_refused(workspace: Workspace) -> None:
     with worker(workspace, "--executor", "mine"):
         refused = workspace.run("worker", "--executor", "mine")
@@ -65,6 +67,7 @@ def freeze(workspace: Workspace, pid: int, held: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "guarantee", ["exactly-once", pytest.param("at-most-once", marks=pytest.mark.long)]
 )

@@ -37,6 +37,7 @@ def parked(sqlite_workspace: Workspace) -> Workspace:
     return sqlite_workspace
 
 
+@pytest.mark.slow
 def test_an_edited_body_strands_what_is_in_flight(parked: Workspace) -> None:
     """As without resumectl: "No workflows to recover from application version …"."""
     found = swept(parked, *DEPLOY, code=ExitCode.PROMISE_BROKEN)
@@ -63,6 +64,7 @@ def replayed(workspace: Workspace, plan: str, *arguments: str) -> Any:
     return ran.document
 
 
+@pytest.mark.slow
 def test_a_trial_ends_as_soon_as_its_process_can_do_no_more(parked: Workspace) -> None:
     document = replayed(parked, "after:checkout-1/accepted", *DEPLOY)
     last = document["observation"]["processes"][-1]
@@ -105,6 +107,7 @@ def write_program(path: Path, *, executor: str = '"one"', edit: str = "") -> Non
     path.write_text(text)
 
 
+@pytest.mark.slow
 def test_an_executor_id_that_changes_strands_what_is_in_flight(sqlite_workspace: Workspace) -> None:
     write_program(sqlite_workspace.directory / "shop.py", executor='f"shop-{os.getpid()}"')
     document = replayed(sqlite_workspace, "after:checkout-1/accepted", "shop.py:scenario")

@@ -38,6 +38,7 @@ def dispatch():
 """
 
 
+@pytest.mark.slow
 def test_a_body_that_asks_the_clock_leaves_its_path_whatever_the_speed_of_the_machine(
     shop: Path,
 ) -> None:
@@ -111,6 +112,7 @@ def dispatch():
 )
 
 
+@pytest.mark.slow
 def test_a_step_that_asks_the_clock_may_answer_otherwise_after_an_outage(shop: Path) -> None:
     """The corrected program: the time is looked at in a step, and the answer is recorded."""
     shop.write_text(ASKED)
@@ -137,6 +139,7 @@ def order():
 """
 
 
+@pytest.mark.slow
 def test_what_dbos_does_once_a_second_is_done_in_the_run_that_explains_it(shop: Path) -> None:
     """DBOS cancels what has timed out once a second, and at once after a restart."""
     shop.write_text(CANCELLED)

@@ -72,6 +72,7 @@ MISTAKE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [UNDER_AN_ID, pytest.param(START, marks=pytest.mark.long)])
 def test_a_mistake_of_a_workflow_that_an_import_starts_is_found(
     sqlite_workspace: Workspace, start: str

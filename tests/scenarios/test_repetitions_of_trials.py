@@ -47,6 +47,7 @@ scenario = Scenario(request=request, prepare=prepare)
 """
 
 
+@pytest.mark.slow
 def test_each_repetition_of_a_trial_is_scheduled_otherwise(sqlite_workspace: Workspace) -> None:
     log = sqlite_workspace.directory / "log"
     (sqlite_workspace.directory / "shop.py").write_text(PROGRAM)

@@ -59,6 +59,7 @@ _WITH_THE_LONG_ONES = frozenset({
 })  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_program_may_change_its_directory(sqlite_workspace: Workspace, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -71,6 +72,7 @@ def test_a_program_may_change_its_directory(sqlite_workspace: Workspace, tmp_pat
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -128,6 +130,7 @@ def test_equal_values_are_equal_however_they_were_pickled() -> None:
     assert not proved.not_compared
 
 
+@pytest.mark.slow
 def test_children_with_random_ids_are_killed_as_well() -> None:
     proved = prove(SCENARIOS, "unnamed")
     assert not proved.findings
@@ -202,6 +205,7 @@ globals()[os.environ["SABOTAGE"]]()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "kind"),
     [
@@ -223,6 +227,7 @@ def test_a_sabotaged_dbos_is_found_out(tmp_path: Path, how: str, kind: str) -> N
 _AT_EVERY_TEST = ("executed_by_every_reader",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bug",
     [
@@ -248,6 +253,7 @@ def test_a_bug_that_an_older_dbos_had_is_found(bug: str) -> None:
     assert proved.kinds & OLD_BUGS[bug], proved.findings
 
 
+@pytest.mark.slow
 def test_later_processes_run_the_edited_program(tmp_path: Path) -> None:
     program = """
 from dbos import DBOS

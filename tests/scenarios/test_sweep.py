@@ -75,6 +75,7 @@ CRASH_MATRIX = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("guarantee", "promise", "verdict"), CRASH_MATRIX)
 def test_the_crash_matrix_of_the_publisher(
     sqlite_workspace: Workspace, guarantee: str, promise: str | None, verdict: str
@@ -113,6 +114,7 @@ def test_a_second_crash_while_recovering_changes_nothing(sqlite_workspace: Works
     assert found["crashes"] == 2 * found["trials"] == 40
 
 
+@pytest.mark.slow
 def test_a_plan_that_matches_nothing_is_refused_with_the_nearest_names(
     sqlite_workspace: Workspace,
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_plan_that_matches_nothing_is_refused_with_the_nearest_names(
         assert "next:  resumectl points --count 2\n" in ran.err
 
 
+@pytest.mark.slow
 def test_a_replay_tells_one_trial_in_its_order(sqlite_workspace: Workspace) -> None:
     ran = sqlite_workspace.run(
         "replay", "after:alpha-1-1/delivered", "--count", "2", "--guarantee", "at-least-once"
@@ -166,6 +169,7 @@ def dispatch():
 """
 
 
+@pytest.mark.slow
 def test_a_story_tells_what_dbos_refuses_and_what_to_type_next(sqlite_workspace: Workspace) -> None:
     sqlite_workspace.directory.joinpath("shop.py").write_text(BY_CHANCE)
     ran = sqlite_workspace.run("replay", "before:dispatch-1/succeeded", "shop.py:dispatch")
@@ -201,6 +205,7 @@ random = Scenario(request=lambda: enqueue(str(uuid.uuid4())))
 """
 
 
+@pytest.mark.slow
 def test_a_process_does_not_end_between_a_commit_and_its_kill(sqlite_workspace: Workspace) -> None:
     """A client that polls for a result reads it before the committing thread kills the process."""
     (sqlite_workspace.directory / "shop.py").write_text(POLLED)
@@ -210,6 +215,7 @@ def test_a_process_does_not_end_between_a_commit_and_its_kill(sqlite_workspace: 
     assert ran["outcomes"] == {"KEPT": 20, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
 
 
+@pytest.mark.slow
 def test_workflows_that_no_plan_can_name_are_said_to_be_so(sqlite_workspace: Workspace) -> None:
     (sqlite_workspace.directory / "shop.py").write_text(POLLED)
     for command in ("points", "sweep"):
@@ -325,6 +331,7 @@ def work():
 """
 
 
+@pytest.mark.slow
 def test_what_a_step_rarely_answers_is_no_finding(sqlite_workspace: Workspace) -> None:
     """The 4th call is a trial's; the next one that is rare, the 17th, comes when many runs are asked."""
     (sqlite_workspace.directory / "rarely.py").write_text(RARELY)
@@ -337,6 +344,7 @@ def test_what_a_step_rarely_answers_is_no_finding(sqlite_workspace: Workspace) -
     assert "work-1/step-1: output" in found["not_compared"]
 
 
+@pytest.mark.slow
 def test_another_version_is_stuck_and_says_why(sqlite_workspace: Workspace) -> None:
     found = swept(
         sqlite_workspace,
@@ -350,6 +358,7 @@ def test_another_version_is_stuck_and_says_why(sqlite_workspace: Workspace) -> N
     assert any("this process has trial-2" in each["evidence"] for each in stuck)
 
 
+@pytest.mark.slow
 def test_why_dbos_does_not_execute_a_workflow_is_told(sqlite_workspace: Workspace) -> None:
     pitfall = CHECKOUT / "examples" / "pitfalls" / "instance_made_after_launch.py"
     ran = sqlite_workspace.run(
@@ -375,6 +384,7 @@ def test_dbos_has_every_internal_name_that_the_probe_patches() -> None:
     assert tables <= DBOS_TABLES
 
 
+@pytest.mark.slow
 def test_the_document_is_one_and_sorted(sqlite_workspace: Workspace) -> None:
     ran: Ran = sqlite_workspace.ok("sweep", "--count", "1", "--only", "*/step-1", "--json")
     document = json.loads(ran.out)
@@ -385,6 +395,7 @@ def test_the_document_is_one_and_sorted(sqlite_workspace: Workspace) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @MOSTLY_SQLITE
 def test_what_was_observed_is_judged_again_under_other_promises(workspace: Workspace) -> None:
     found = swept(workspace, "--count", "1", "--guarantee", "at-least-once")
@@ -408,6 +419,7 @@ def test_what_was_observed_is_judged_again_under_other_promises(workspace: Works
     assert "next:  resumectl check 1  judges" in workspace.ok("resume", "sweep:1").err
 
 
+@pytest.mark.slow
 def test_the_line_that_a_finding_names_shows_it_again(sqlite_workspace: Workspace) -> None:
     """Under the same options, all of them, so that it comes out as it did."""
     script = sqlite_workspace.directory / "shop.py"
