@@ -196,6 +196,38 @@ _WORKFLOW = _closed(
         "error": nullable(STRING),
     }
 )
+_STEP = _closed(
+    {
+        "step": INTEGER,
+        "name": STRING,
+        "child": nullable(STRING),
+        "failed": BOOLEAN,
+        "started": nullable(MILLISECONDS),
+        "completed": nullable(MILLISECONDS),
+        "processes": array(INTEGER),
+    }
+)
+_RESUMED = _closed(
+    {
+        "id": STRING,
+        "before": STRING,
+        "after": STRING,
+        "replayed": COUNT,
+        "executed": COUNT,
+        "repeated": COUNT,
+    }
+)
+_PITFALL = _closed(
+    {
+        "name": STRING,
+        "scenario": {"enum": ["mistake", "corrected"]},
+        "expected": nullable(one_of(Kind)),
+        "found": array(one_of(Kind)),
+        "trials": COUNT,
+        "as_expected": BOOLEAN,
+        "plan": STRING,
+    }
+)
 _OUTSIDE = _closed(
     {
         "redirected": array(STRING),
@@ -257,9 +289,51 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "proved": BOOLEAN,
         },
     ),
+    "resume": (
+        "Output of `resumectl resume --json`.",
+        {
+            **_STATE,
+            "workflows": array(_RESUMED),
+            "blocked": array(_closed({"id": STRING, "reason": STRING, "next": STRING})),
+            "sweeps": array({"$ref": "sweep.json"}),
+        },
+    ),
     "list-workflows": (
-        "Output of `resumectl list-workflows --json`.",
+        "Output of `list-workflows`, `cancel` and `fork` with `--json`.",
         {"workflows": array(_WORKFLOW)},
+    ),
+    "steps": (
+        "Output of `resumectl steps --json`.",
+        {"workflow": _WORKFLOW, "steps": array(_STEP)},
+    ),
+    "worker": (
+        "Output of `resumectl worker --json`, at its end.",
+        {"executor": STRING, "process": INTEGER},
+    ),
+    "doctor": (
+        "Output of `resumectl doctor --json`.",
+        {
+            "checks": array(_closed({"what": STRING, "seen": STRING, "next": STRING})),
+            "healthy": BOOLEAN,
+        },
+    ),
+    "migrate": (
+        "Output of `resumectl migrate --json`.",
+        {"database": STRING, "migrated": BOOLEAN},
+    ),
+    "reset": (
+        "Output of `resumectl reset --json`.",
+        {"database": STRING, "deleted": BOOLEAN},
+    ),
+    "selftest": (
+        "Output of `resumectl selftest --json`.",
+        {
+            "caught": COUNT,
+            "mistakes": COUNT,
+            "false_alarms": COUNT,
+            "twins": COUNT,
+            "pitfalls": array(_PITFALL),
+        },
     ),
     "points": (
         "Output of `resumectl points --json`.",
@@ -340,6 +414,12 @@ def all_schemas() -> dict[str, Schema]:
     schemas = {
         name: {"description": text, **_closed(properties)}
         for name, (text, properties) in _BY_HAND.items()
+    }
+    schemas["refusal"] = {
+        "description": "Output of any command that is refused, or that fails. It may hold more "
+        "keys: what the command had found before.",
+        **_closed({"error": STRING, "next": STRING}),
+        "additionalProperties": True,
     }
     definitions = _Definitions()
     observation = definitions.of_dataclass(Observation)

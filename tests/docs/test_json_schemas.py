@@ -2,38 +2,45 @@
 
 import json
 import shlex
-from typing import Any
+import signal
 
 import make_docs
 import pytest
 from conftest import Workspace
+from json_documents import SCHEMAS, validate
 from jsonschema import Draft202012Validator, ValidationError
-from referencing import Registry, Resource
+from make_docs import app_commands
+from running_worker import worker
 
 from resumectl.errors import ExitCode
 
-SCHEMAS: dict[str, Any] = {
-    path.stem: json.loads(path.read_text()) for path in make_docs.SCHEMAS.glob("*.json")
-}
-REGISTRY: Registry[Any] = Registry().with_resources(
-    (schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()
-)
 TARGET = make_docs.SWEEP.removeprefix("resumectl sweep ")
-# In this order, in one directory: the list of sweeps is not empty after a sweep.
+# Schema, command line and exit code. In this order, in one directory: each finds what those before
+# it have stored.
 COMMANDS = (
-    ("publish", "--count 3", ExitCode.DONE),
-    ("crash-after", "2 --count 3", ExitCode.DONE),
-    ("state", "", ExitCode.DONE),
-    ("list-workflows", "", ExitCode.DONE),
-    ("points", TARGET.partition(" --promise")[0], ExitCode.DONE),
-    ("sweep", TARGET, ExitCode.PROMISE_BROKEN),
-    ("replay", f"before:checkout-1/step-1 {TARGET}", ExitCode.PROMISE_BROKEN),
-    ("sweeps", "", ExitCode.DONE),
+    ("doctor", "doctor", ExitCode.DONE),
+    ("migrate", "migrate", ExitCode.DONE),
+    ("publish", "publish --name alpha --count 3", ExitCode.DONE),
+    ("crash-after", "crash-after 2 --count 3", ExitCode.DONE),
+    ("state", "state", ExitCode.DONE),
+    ("resume", "resume", ExitCode.DONE),
+    ("resume", "resume", ExitCode.DONE),  # nothing is left
+    ("steps", "steps alpha-1", ExitCode.DONE),
+    ("list-workflows", "fork alpha-1 --from-step 1", ExitCode.DONE),
+    ("list-workflows", "cancel {forked}", ExitCode.DONE),
+    ("list-workflows", "list-workflows", ExitCode.DONE),
+    ("points", f"points {TARGET.partition(' --promise')[0]}", ExitCode.DONE),
+    ("sweep", f"sweep {TARGET}", ExitCode.PROMISE_BROKEN),
+    ("sweep", "check 1", ExitCode.PROMISE_BROKEN),
+    ("replay", f"replay before:checkout-1/step-1 {TARGET}", ExitCode.PROMISE_BROKEN),
+    ("sweeps", "sweeps", ExitCode.DONE),
+    ("refusal", "sweep absent.py:checkout", ExitCode.REFUSED),
+    ("refusal", "sweep --no-such-option", ExitCode.REFUSED),
+    ("reset", "reset --yes", ExitCode.DONE),
 )
-
-
-def validate(name: str, document: Any) -> None:
-    Draft202012Validator(SCHEMAS[name], registry=REGISTRY).validate(document)
+# Their documents are validated by tests of their own.
+ELSEWHERE = {"worker", "selftest"}
+NO_COMMAND = {"observation", "judgement", "refusal"}
 
 
 @pytest.fixture
@@ -46,14 +53,26 @@ def shop(sqlite_workspace: Workspace) -> Workspace:
 
 @pytest.mark.slow
 def test_real_output_is_valid(shop: Workspace) -> None:
-    for name, arguments, code in COMMANDS:
-        ran = shop.run(name, *shlex.split(arguments), "--json")
-        assert ran.code == code, f"{name}: {ran}"
+    forked = ""
+    for name, command, code in COMMANDS:
+        ran = shop.run(*shlex.split(command.format(forked=forked)), "--json")
+        assert ran.code == code, f"{command}: {ran}"
         validate(name, ran.document)
-    stored = [json.loads(row) for (row,) in shop.rows("SELECT judgement FROM trials") if row]
-    assert len(stored) >= 8
-    for judgement in stored:
-        validate("judgement", judgement)
+        if command.startswith("fork"):
+            (workflow,) = ran.document["workflows"]
+            forked = workflow["id"]
+        if command.startswith("sweep shop"):
+            stored = [row for (row,) in shop.rows("SELECT judgement FROM trials") if row]
+            assert len(stored) >= 8
+            for judgement in stored:
+                validate("judgement", json.loads(judgement))
+
+
+def test_output_of_a_worker_is_valid(shop: Workspace) -> None:
+    with worker(shop, "--json") as process:
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate()
+    validate("worker", json.loads(output))
 
 
 def test_refused_document_is_not_valid(shop: Workspace) -> None:
@@ -65,6 +84,12 @@ def test_refused_document_is_not_valid(shop: Workspace) -> None:
 
 
 def test_every_schema_is_a_schema() -> None:
-    assert {name for name, _, _ in COMMANDS} | {"observation", "judgement"} == SCHEMAS.keys()
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
+
+
+def test_every_command_and_every_schema_is_tested() -> None:
+    schemas = {name for name, _, _ in COMMANDS} | ELSEWHERE
+    assert schemas | NO_COMMAND == SCHEMAS.keys()
+    commands = {command.split()[0] for _, command, _ in COMMANDS} | ELSEWHERE
+    assert commands == app_commands().keys()

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import CHECKOUT, MOSTLY_SQLITE, Ran, Workspace, seconds, swept
+from json_documents import validate
 
 from resumectl.errors import ExitCode
 from resumectl.judge.crash_points import sample
@@ -46,6 +47,7 @@ def test_a_mistake_and_its_twin_are_told_apart(
     )
     assert ended.returncode == code, ended
     found = json.loads(ended.stdout)
+    validate("selftest", found)
     assert (found["mistakes"], found["twins"], found["false_alarms"]) == (1, 1, 0)
     assert found["caught"] == caught
 
