@@ -176,7 +176,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
     ),
     "import that was cut off": (
         observed(began("import"), stands(), in_time=False),
-        "importing flows.py does not end: it stands at flows.py:12: charge(order)",
+        "importing flows.py does not end: it is waiting at flows.py:12: charge(order)",
         '--timeout 300',
     ),
     "import that was cut off before it could be looked at": (
@@ -186,7 +186,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
     ),
     "import that serves": (
         observed(began("import"), Stalled(1, True, HERE)),
-        "importing flows.py does not end: it serves at flows.py:12",
+        "importing flows.py does not end: it serves requests at flows.py:12",
         '__name__ == "__main__"',
     ),
     "process that ends at import": (
@@ -339,12 +339,12 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
     ),
     "request that waits": (
         observed(began("import"), LAUNCH, began("request"), stands(), in_time=False),
-        "but the request still waits; its request stands at flows.py:12: charge(order)",
+        "but the request still waits; its request is waiting at flows.py:12: charge(order)",
         "--timeout 300",
     ),
     "workflow that waits": (
         observed(began("import"), LAUNCH, began("request"), stands(where=None, others=[HERE]), in_time=False),
-        "the program stands at flows.py:12: charge(order)",
+        "the program is waiting at flows.py:12: charge(order)",
         "--timeout 300",
     ),
     "queue that main registers": (
@@ -454,7 +454,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
     ),
     "import that stalls beside an earlier run": (
         observed(began("import"), Stalled(1, False, HERE)),
-        "importing flows.py does not end: it stands at flows.py:12: charge(order)",
+        "importing flows.py does not end: it is waiting at flows.py:12: charge(order)",
         "--timeout 300",
     ),
     "launched too early": (

@@ -115,9 +115,9 @@ def _does_not_end(at: Situation) -> Advice | None:
     stood = at.process.last(TimeRunsOut)
     what = f"the scenario fails without any crash: {baseline_problem(at.run)}"
     if stood is not None and at.phase is Phase.REQUEST and stood.where:
-        what += f"; its request stands at {at.line(stood.where)}"
+        what += f"; its request is waiting at {at.line(stood.where)}"
     if stood is not None and stood.others:
-        what += f"; the program stands at {'; '.join(map(at.line, stood.others))}"
+        what += f"; the program is waiting at {'; '.join(map(at.line, stood.others))}"
     raised = at.process.last(WorkflowRaised)
     if raised is not None:
         what += f"; {raised.workflow} has failed: {raised.error.summary}"

@@ -25,14 +25,14 @@ def import_does_not_end(at: Situation) -> Advice | None:
     serves = stalled is not None and stalled.is_serving
     what = f"{doing} does not end"
     if where:
-        what += f": it {'serves' if serves else 'stands'} at {at.line(where)}"
+        what += f": it {'serves requests' if serves else 'is waiting'} at {at.line(where)}"
     if at.phase is Phase.IMPORT:
         return Advice(
             what,
             f"move code that must run only in the main program under  {MAIN}"
-            + ("" if serves else "   or let it take longer:  --timeout 300"),
+            + ("" if serves else "   or give it more time:  --timeout 300"),
         )
-    return Advice(what, "correct what blocks it;  or let it take longer:  --timeout 300")
+    return Advice(what, "correct what blocks it;  or give it more time:  --timeout 300")
 
 
 def module_missing(at: Situation) -> Advice | None:

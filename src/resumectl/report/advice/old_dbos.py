@@ -24,40 +24,42 @@ _BY_MESSAGE = (
     (
         r"DBOS\.__new__\(\) missing 1 required keyword-only argument: 'config'",
         Change(
-            "DBOS() without a configuration is of DBOS 0, which read dbos-config.yaml itself",
+            "DBOS() without a configuration belongs to DBOS 0, which read dbos-config.yaml itself",
             'write  DBOS(config={"name": "shop"})',
         ),
     ),
     (
         r"DBOS\.__(?:new|init)__\(\) got an unexpected keyword argument '(fastapi|flask)'",
         Change(
-            "DBOS({0}=…) is of DBOS 2 and earlier: since 3 DBOS adds nothing to a web application",
+            "DBOS({0}=…) belongs to DBOS 2 and earlier: since 3 DBOS adds nothing to a web application",
             "leave out  {0}=;  call DBOS.launch() where the application starts, as in its lifespan",
         ),
     ),
     (
         r"Queue objects cannot be constructed directly",
         Change(
-            "Queue(…) is of DBOS 2 and earlier: since 3 a queue is registered in the database",
+            "Queue(…) belongs to DBOS 2 and earlier: since 3 a queue is registered in the database",
             "call  DBOS.register_queue(NAME)  after launch, in a function of  --after-launch "
             "FILE.py:FUNCTION,  and enqueue with  DBOS.enqueue_workflow(NAME, workflow, …)",
         ),
     ),
     (
         r"DBOS\.launch\(\) got an unexpected keyword argument 'debug_mode'",
-        Change("DBOS.launch(debug_mode=…) is of DBOS 1", "leave out  debug_mode="),
+        Change("DBOS.launch(debug_mode=…) belongs to DBOS 1", "leave out  debug_mode="),
     ),
     (
         r"register_queue(?:_async)?\(\) got an unexpected keyword argument "
         r"'(priority_enabled|partition_queue)'",
         Change(
-            "register_queue({0}=…) is of DBOS 2",
+            "register_queue({0}=…) belongs to DBOS 2",
             "leave out  {0}=:  each queue has priorities, and partition_* limits make a partitioned one",
         ),
     ),
     (
         r"kafka_consumer\(\) got an unexpected keyword argument '(in_order)'",
-        Change("kafka_consumer(in_order=…) is of DBOS 2 and earlier", 'write  ordering="topic"'),
+        Change(
+            "kafka_consumer(in_order=…) belongs to DBOS 2 and earlier", 'write  ordering="topic"'
+        ),
     ),
 )
 
@@ -119,7 +121,7 @@ def what_changed(kind: str, message: str) -> Change | None:
             if found[1] not in table:
                 return Change(f"{name}: there is no such name", "correct the name")
             release, instead = table[found[1]]
-            return Change(f"{name} is of DBOS {release}", instead)
+            return Change(f"{name} belongs to DBOS {release}", instead)
     if kind == "builtins.TypeError" and _CALL.fullmatch(message):
         return Change(message, "give it the arguments that this release takes")
     return None
