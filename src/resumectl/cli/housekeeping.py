@@ -48,7 +48,12 @@ def reset(
         bool, option("--yes", "-y", group=COMMAND, help="Do not ask for confirmation.")
     ] = False,
 ) -> ExitCode:
-    """Delete everything that was published."""
+    """Delete everything that resumectl stored in its database.
+
+    Deletes all batches, deliveries, sweeps and their workflows. Keeps the tables themselves, the
+    workflows of other applications and the directory resumectl-kept. Refuses while a process of
+    resumectl uses the database.
+    """
     from resumectl.cli.flows import reset as flow
 
     settings = common.settings()

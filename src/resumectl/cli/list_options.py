@@ -40,8 +40,18 @@ class FilterOptions:
 class PageOptions:
     """How many workflows are listed, and in what order."""
 
-    limit: Annotated[int, option(group=COMMAND, metavar="N", help="Maximum number of rows.")] = 50
-    offset: Annotated[int, option(group=COMMAND, metavar="N", help="Number of rows to skip.")] = 0
+    limit: Annotated[
+        int,
+        option(
+            group=COMMAND,
+            metavar="N",
+            help="Maximum number of workflows to list; with --tree, of workflows without a parent.",
+        ),
+    ] = 50
+    offset: Annotated[
+        int,
+        option(group=COMMAND, metavar="N", help="Number of workflows to skip, for the next page."),
+    ] = 0
     tree: Annotated[
         bool,
         option("--tree", group=COMMAND, help="Indent child workflows under their parents."),

@@ -148,8 +148,9 @@ Promises = Annotated[
         "--promise",
         group=JUDGING,
         metavar="NAME=PROMISE",
-        help="Promise for an effect or a step: exactly-once, at-least-once or at-most-once; "
-        "repeatable.",
+        help="Promise for one effect, step or table, as in charge=exactly-once. PROMISE is "
+        "exactly-once, at-least-once or at-most-once; repeatable. [default: that of the Scenario, "
+        "else at-least-once in a step and exactly-once outside of steps]",
     ),
 ]
 

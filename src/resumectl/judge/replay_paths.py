@@ -48,7 +48,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Parting:
-    """Point where two runs continued differently from the same records.
+    """Point where two runs continued differently, although all steps before it returned the same.
 
     Attributes:
         number: Number of the step.

@@ -23,7 +23,7 @@ def other_paths(case: Case) -> Iterator[Finding | Exposure]:
 
 
 def other_arguments(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding where a step that runs again gets other arguments from the same records.
+    """Yield a finding where a step that runs again gets other arguments, after equal results.
 
     Values that differ between uninterrupted runs, such as random ids, must also be the same in all
     processes of a trial.

@@ -69,7 +69,10 @@ class OtherArguments:
 
 @dataclass(frozen=True, slots=True)
 class OtherPath:
-    """A workflow continues with another step from the same records. An empty name: it ends."""
+    """A workflow continues with another step, although all steps before it returned the same.
+
+    An empty name: the workflow ends.
+    """
 
     KIND: ClassVar[str] = "other-path"
     step: str
@@ -78,7 +81,7 @@ class OtherPath:
 
 @dataclass(frozen=True, slots=True)
 class OtherArgumentsAfterCrash:
-    """A step was called with other arguments in one process than in another, from the same records.
+    """A step was called with other arguments after a crash, although all steps before it returned the same.
 
     The values are left out: they differ in every trial, and `replay` shows them.
 

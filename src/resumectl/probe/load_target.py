@@ -200,10 +200,10 @@ def checked_counts(effects: object) -> dict[str, dict[str, int]]:
     Raises:
         TypeError: The result is not a mapping of effects to mappings of texts to counts.
     """
-    usage = 'effects() returns effect to what about to how often: {"charge": {"order-1": 1}}'
+    usage = 'effects() must return {EFFECT: {KEY: NUMBER}}, as in {"charge": {"order-1": 1}}'
     if not isinstance(effects, Mapping):
-        raise TypeError(f"{usage}, and not {stable_repr(effects)}")
+        raise TypeError(f"{usage}; it returned {stable_repr(effects)}")
     for name, times in effects.items():
         if not (isinstance(times, Mapping) and all(type(n) is int for n in times.values())):
-            raise TypeError(f"{usage}, and not {stable_repr(times)} for {name}")
+            raise TypeError(f"{usage}; it returned {stable_repr(times)} for {name}")
     return cast(dict[str, dict[str, int]], plain(effects))

@@ -16,7 +16,7 @@ _VERBS = {
 }
 # Names of the parts of a record, for people.
 _PARTS = {"deadline_ms": "deadline"}
-_DEPENDS = "Its body depends on something else"
+_DEPENDS = "The workflow's body depends on something that no step returned"
 _Counted = (
     e.TooFew | e.TooFewInWorkflow | e.TooMany | e.TooManyInWorkflow | e.TooManyInProcess
     | e.TooManyRecords
@@ -74,7 +74,7 @@ def _other_arguments(evidence: e.OtherArguments) -> str:
 def _other_path(evidence: e.OtherPath) -> str:
     return (
         f"the workflow {_continuation(evidence.step)}; in the baseline it "
-        f"{_continuation(evidence.usual)} from the same records. {_DEPENDS}"
+        f"{_continuation(evidence.usual)}, although all steps before it returned the same. {_DEPENDS}"
     )
 
 
@@ -85,8 +85,8 @@ def _continuation(step: str) -> str:
 def _other_arguments_after_crash(evidence: e.OtherArgumentsAfterCrash) -> str:
     return (
         f"was called with different arguments in processes {evidence.earlier_process} and "
-        f"{evidence.process}, from the same records. {_DEPENDS} (an idempotency key that is made "
-        "like this protects nothing)"
+        f"{evidence.process}, although all steps before it returned the same. {_DEPENDS} (an "
+        "idempotency key that is made like this protects nothing)"
     )
 
 

@@ -68,8 +68,8 @@ def trial_view(
     yield from _meaning(judgement, judged.shown)
     again = command_line(Command.REPLAY, spec, str(Path.cwd()), plan=trial.plan)
     if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):
+        yield Text("correct the program, then sweep again; to see how often this happens:")
         yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)
-        yield Text("shows how often this happens; correct the program, then sweep again")
 
 
 def _plan_text(trial: Observation) -> str:

@@ -1,4 +1,4 @@
-"""`reset`: delete everything that was published, unless a process is running."""
+"""`reset`: delete everything that resumectl stored in its database, unless a process is running."""
 
 from contextlib import closing
 
