@@ -21,9 +21,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import typer.main
+from evidence_examples import EXAMPLES
 from json_schemas import all_schemas
 from rich.console import Console
 from rich.text import Text
@@ -31,19 +32,20 @@ from rich.text import Text
 from resumectl.cli import app
 from resumectl.cli.help import COMMON, GroupedOptions, group_of
 from resumectl.errors import ExitCode
-from resumectl.model.evidence import Evidence
 from resumectl.model.verdict import Kind
-from resumectl.report.finding_text import MEANINGS
+from resumectl.report.finding_text import MEANINGS, evidence_text
 
 CHECKOUT = Path(__file__).parents[1]
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
 SHOP = DOCS / "tutorial" / "shop.py"
+FIXED_SHOP = DOCS / "tutorial" / "shop_fixed.py"
 PICTURE = DOCS / "sweep.svg"
 SCHEMAS = DOCS / "schemas"
 
 _CHECKOUT = """shop.py:checkout --args '["order-1"]' --promise charge=exactly-once"""
 SWEEP = f"resumectl sweep {_CHECKOUT}"
+SWEEP_FIXED = f"resumectl sweep {FIXED_SHOP.name}:paying"
 REPLAY = f"resumectl replay before:checkout-1/step-1 {_CHECKOUT}"
 FIVE_COMMANDS = (
     "resumectl publish --name alpha --count 3",
@@ -107,6 +109,11 @@ def replay() -> str:
     return _as_block(_experiment()[1:])
 
 
+def fixed_sweep() -> str:
+    """Return the sweep of the corrected program, which keeps its promise."""
+    return _as_block(_in_fresh_directory((SWEEP_FIXED, _USUAL)))
+
+
 @functools.cache
 def _experiment() -> tuple[str, ...]:
     lines = ((SWEEP, _USUAL), (REPLAY, _USUAL))
@@ -118,7 +125,7 @@ def _as_block(parts: tuple[str, ...]) -> str:
 
 
 def _in_fresh_directory(*lines: tuple[str, int], code: ExitCode = ExitCode.DONE) -> tuple[str, ...]:
-    """Return each command line with what it prints, in a directory that holds only shop.py.
+    """Return each command line with what it prints, in a directory that holds only the programs of the tutorial.
 
     Args:
         lines: Command line, and width of the terminal in columns.
@@ -135,7 +142,8 @@ def _in_fresh_directory(*lines: tuple[str, int], code: ExitCode = ExitCode.DONE)
 
 
 def _run(line: str, directory: str, code: ExitCode, more: Mapping[str, str]) -> str:
-    Path(directory, SHOP.name).write_text(SHOP.read_text())
+    for program in (SHOP, FIXED_SHOP):
+        Path(directory, program.name).write_text(program.read_text())
     environ = {k: v for k, v in os.environ.items() if "POSTGRES" not in k and "DBOS" not in k}
     is_colored = "FORCE_COLOR" in more  # then progress is shown on standard error as well
     ran = subprocess.run(
@@ -173,6 +181,11 @@ def picture() -> str:
 def shop() -> str:
     """Return the workflow that the sessions sweep."""
     return f"```python\n{SHOP.read_text()}```"
+
+
+def fixed_shop() -> str:
+    """Return the corrected program of the tutorial."""
+    return f"```python\n{FIXED_SHOP.read_text()}```"
 
 
 def exit_codes() -> str:
@@ -220,12 +233,14 @@ def schemas_table() -> str:
 
 
 def reasons() -> str:
-    """Return the table of evidence: the value of `reason` in JSON, and what it means."""
+    """Return the table of evidence: the value of `reason` in JSON, its meaning and an example."""
     rows = []
-    for kind in get_args(Evidence):
-        first = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
-        rows.append(f"| `{kind.KIND}` | {first} |")
-    return "| reason | meaning |\n| --- | --- |\n" + "\n".join(rows)
+    for kind, examples in EXAMPLES.items():
+        for example in examples:
+            first = " ".join((type(example).__doc__ or "").split("\n\n")[0].split())
+            cells = (f"`{kind}`", f"`{example.KIND}`", first, _prose(evidence_text(example)))
+            rows.append(f"| {' | '.join(cells)} |")
+    return "| kind | reason | meaning | example |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
 
 
 def meaning(kind: Kind) -> str:
@@ -337,6 +352,8 @@ PARTS = (
     Part("docs/tutorial/first-sweep.md", "shop", shop),
     Part("docs/tutorial/first-sweep.md", "sweep", sweep, is_session=True),
     Part("docs/tutorial/first-sweep.md", "replay", replay, is_session=True),
+    Part("docs/tutorial/first-sweep.md", "fixed-shop", fixed_shop),
+    Part("docs/tutorial/first-sweep.md", "fixed-sweep", fixed_sweep, is_session=True),
     Part("docs/reference/commands.md", "commands", commands),
     Part("docs/reference/exit-codes.md", "exit-codes", exit_codes),
     Part("docs/reference/json-output.md", "schemas", schemas_table),

@@ -4,12 +4,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import make_docs
 import pytest
 from conftest import CHECKOUT, DEADLINE_S, Ran, Workspace, swept
+from evidence_examples import EXAMPLES
 from make_docs import Part
+
+from resumectl.model.evidence import Evidence
 
 README = (CHECKOUT / "README.md").read_text()
 PAGES = {
@@ -48,6 +52,11 @@ def test_session_prints_what_the_page_shows(part: Part) -> None:
 @pytest.mark.parametrize("part", [part for part in make_docs.PARTS if not part.is_session], ids=str)
 def test_generated_part_is_up_to_date(part: Part) -> None:
     assert part.make() == make_docs.shown(part), HINT
+
+
+def test_every_kind_of_evidence_has_an_example() -> None:
+    shown_kinds = {type(each) for examples in EXAMPLES.values() for each in examples}
+    assert shown_kinds == set(get_args(Evidence))
 
 
 def test_schema_files_are_up_to_date() -> None:
