@@ -1,4 +1,4 @@
-"""resumectl: resumption experiments with DBOS.
+"""resumectl: test whether a DBOS program survives crashes.
 
 The public names are loaded when first used, for `import resumectl` alone must stay cheap.
 """

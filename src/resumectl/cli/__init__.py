@@ -25,7 +25,8 @@ from resumectl.text import literal
 
 _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
 _EXAMPLES = examples(
-    "publish --name alpha --count 20", "crash-after 7", "resume", "sweep shop.py:checkout"
+    """sweep shop.py:checkout --args '["order-1"]'""", "publish --name alpha --count 20",
+    "crash-after 7", "resume",
 )
 
 app = typer.Typer(
@@ -33,8 +34,8 @@ app = typer.Typer(
     cls=GroupedCommands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Crash and resumption experiments with DBOS: publish, kill the process, resume, see what "
-    "survived.",
+    help="Test whether a DBOS program survives crashes: kill it at every durable write, recover it, "
+    "and report what was lost, repeated or left stuck.",
     epilog=f"{_EXIT_CODES}\n\n{_EXAMPLES}",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
