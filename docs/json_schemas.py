@@ -247,7 +247,7 @@ _SWEEP_FINDING = _closed(
         "reason": _REASON,
         "trials": COUNT,
         "repeated": _REPEATED,
-        "follows_from": nullable(STRING),
+        "follows_from": nullable(COUNT),
     }
 )
 _SWEEP_EXPOSURE = _closed(
