@@ -1,6 +1,7 @@
 """The README and the docs are true: their sessions, commands, examples and generated parts."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from conftest import CHECKOUT, DEADLINE_S, Ran, Workspace, swept
 from evidence_examples import EXAMPLES
 from make_docs import Part
 
+from resumectl.errors import ExitCode
 from resumectl.model.evidence import Evidence
 
 README = (CHECKOUT / "README.md").read_text()
@@ -104,6 +106,20 @@ def test_library_example_prints_what_it_says(sqlite_workspace: Workspace) -> Non
     ran = run_python(sqlite_workspace, script)
     assert ran.code == 0, ran
     assert ran.out == "{'messages': 2, 'failed': []}\n"
+
+
+@pytest.mark.slow
+def test_deploy_of_the_docs_has_the_findings_that_the_page_names(
+    sqlite_workspace: Workspace,
+) -> None:
+    page = "docs/how-to/deploys.md"
+    (next_release,) = python_blocks(page)
+    (sqlite_workspace.directory / "shop_v1.py").write_text(make_docs.SHOP.read_text())
+    (sqlite_workspace.directory / "shop_v2.py").write_text(next_release)
+    lines = re.findall(r"```sh\nresumectl sweep (.*?)\n```", PAGES[page])
+    for line, kind in zip(lines, ("stuck", "failed"), strict=True):
+        found = swept(sqlite_workspace, *shlex.split(line), code=ExitCode.PROMISE_BROKEN)
+        assert {each["kind"] for each in found["findings"]} == {kind}
 
 
 @pytest.mark.slow
