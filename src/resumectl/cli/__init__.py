@@ -25,8 +25,10 @@ from resumectl.text import literal
 
 _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
 _EXAMPLES = examples(
-    """sweep shop.py:checkout --args '["order-1"]'""", "publish --name alpha --count 20",
-    "crash-after 7", "resume",
+    """sweep shop.py:checkout --args '["order-1"]'""",
+    "publish --name alpha --count 20",
+    "crash-after 7",
+    "resume",
 )
 
 app = typer.Typer(

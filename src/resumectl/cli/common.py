@@ -1,4 +1,4 @@
-"""Define the options of every command, and show refusals."""
+"""Define the options of every command, and show refusals. Opens no database."""
 
 import functools
 import inspect

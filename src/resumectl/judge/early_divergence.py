@@ -1,4 +1,4 @@
-"""Find out whether a trial had diverged before its first process was killed, so not by the crash."""
+"""Find what had diverged before the first process was killed: the crash did not cause it."""
 
 from resumectl.judge.baseline import MISSING, Baseline
 from resumectl.judge.fields import Field, FieldKind

@@ -1,4 +1,4 @@
-"""Distinguish findings that every repetition of a trial shows from those that depend on luck.
+"""Distinguish findings that every repetition of a trial shows from those that only some show.
 
 A finding is stable if some crash plan shows it each time that its trial is run, and unstable if every
 repeated plan shows it only sometimes. A trial with only unstable findings is UNSTABLE: neither BROKEN

@@ -1,4 +1,4 @@
-"""Compute once everything that the checks need of one run."""
+"""Compute the facts of one run that the checks need, each of them once."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence

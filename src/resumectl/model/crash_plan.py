@@ -1,4 +1,4 @@
-"""Crash points and crash plans as values: parse, print, match.
+"""Define crash points and crash plans: parse, print and match their texts.
 
     plan    = crash { "," crash }            the k-th crash is for the k-th process
     crash   = edge ":" pattern [ "#" n ] [ "=" method ] [ "+hold:" pattern "#" n ]

@@ -1,4 +1,4 @@
-"""Change every text in a dataclass, at any depth."""
+"""Return a copy of a dataclass in which every text, at any depth, is changed by a function."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What a target promises of an effect or a step. Standard library only."""
+"""Define the promises: how often an effect, a step or a row may happen. Standard library only."""
 
 from resumectl.errors import Refusal
 from resumectl.model.text_enum import TextEnum

@@ -1,7 +1,8 @@
-"""Let the client of a control run write only when nothing else makes progress, as a late client does.
+"""Hold the client of a control run back until nothing else makes progress, as a late client does.
 
-In a trial, waits for the clock end as soon as the process is back, and the client may call later.
-Without a hold, the two would race in the control run, and its outcome would be random.
+A control run is a run without a crash in which the clock is set ahead, as after a crash. In a trial,
+waits for the clock end as soon as the next process starts, and the client may call later. Without
+a hold, the two would race in the control run, and its outcome would be random.
 """
 
 import threading

@@ -1,9 +1,9 @@
 """Intercept the statements and commits of SQLAlchemy, and report the facts of each commit.
 
-Works on any DBOS program, for it uses no hook of DBOS's: it replaces the methods of SQLAlchemy's
-dialects that are documented as what executes and commits. Events would not do: there is none behind
-a commit, and a listener on every engine costs all statements, also those that only read (0.03 ms a
-transaction, of 0.4). Nothing is watched until `arm` is called, in the process that is to be watched.
+Works on any DBOS program, because it uses no hook of DBOS. It replaces the methods of SQLAlchemy's
+dialects that are documented as those that execute and commit. SQLAlchemy's events are not enough:
+none follows a commit, and a listener on every engine slows all statements, also those that only read
+(0.03 ms for a transaction of 0.4 ms). Nothing is watched until `arm` is called, in the process that is to be watched.
 """
 
 import functools

@@ -1,7 +1,8 @@
 """Notice, in the target process, that an uninterrupted run will not end, and where it hangs.
 
-A thread looks at the main thread twice a second. Before DBOS is launched it ends a process that
-serves or stands; later it records where the main thread stands, shortly before the time is up.
+A thread looks at the main thread twice a second. Before DBOS is launched, it ends a process that
+runs a server or stays at one line. Later it records the line of the main thread, shortly before the
+time is up.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Keep the Python process that imports this module inside the sandboxes' template.
+"""Contain a Python process of the `--prepare` command: it may write only to the template of sandboxes.
 
 Imported by a `sitecustomize` in each Python process that the user's `--prepare` command starts.
 """

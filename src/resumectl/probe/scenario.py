@@ -1,4 +1,4 @@
-"""`effect` and `Scenario`: the two names that a program under test may import from resumectl.
+"""Define `effect` and `Scenario`, the two names that a program under test may import from resumectl.
 
 Imports nothing but the standard library, so that they cost nothing outside a trial.
 """

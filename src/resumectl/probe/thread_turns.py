@@ -1,4 +1,4 @@
-"""Let other threads run before steps and writes, by a schedule."""
+"""Pause a thread before steps and writes, so that other threads run first, as a schedule says."""
 
 import random
 import sys

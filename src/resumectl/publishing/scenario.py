@@ -1,4 +1,4 @@
-"""The built-in scenario: resumectl's own publisher, under one of its four guarantees."""
+"""Define the built-in scenario: resumectl's own publisher, under one of its four guarantees."""
 
 import time
 from collections.abc import Mapping

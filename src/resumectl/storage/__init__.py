@@ -1,1 +1,1 @@
-"""Raw access to the databases of trials, for the target process and for the runner."""
+"""Connect to the databases of trials and read them, for the target process and for the runner."""

@@ -1,9 +1,9 @@
-"""Tell which processes are running, by a lock that ends with its process.
+"""Find out which processes are running, by a lock that ends with its process.
 
 A process holds one lock for its executor id. On SQLite the lock is `flock` on a file beside the
-database: the kernel releases it with the process. On PostgreSQL it is a session's advisory lock: the server releases it with the
-connection, so it works across hosts. A stopped process still holds its lock, as it should.
-No heartbeat, no guess by pid.
+database: the kernel releases it with the process. On PostgreSQL it is a session's advisory lock: the
+server releases it with the connection, so it works across hosts. A stopped process still holds its
+lock, as it should. There is no heartbeat, and no guess by pid.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Hold what survived as frozen values, and judge the guarantees of batches. Pure.
+"""Define what survived as frozen values, and judge the guarantees of batches. Pure.
 
 `records` reads these values from the database, and `report` shows them.
 """
