@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
-from command_server import CommandServer
+from command_server import CommandServer, Forked
 from postgres_keeper import shared_postgres
 
 from resumectl.database import open_engine
@@ -60,8 +60,25 @@ class Workspace:
     def url(self) -> str:
         return self.settings.secret_url
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start resumectl as a process of its own."""
+    def start(self, *arguments: str, **streams: int | IO[Any]) -> Forked:
+        """Start resumectl as a fork of one server.
+
+        Args:
+            arguments: What follows `resumectl`.
+            streams: As `CommandServer.start` takes them.
+        """
+        assert command_server().can_run(self.environ)
+        return command_server().start(
+            arguments, directory=self.directory, environ=self.environ, **streams
+        )
+
+    def start_interpreter(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start resumectl in an interpreter of its own, as a shell does.
+
+        Args:
+            arguments: What follows `resumectl`.
+            options: As `subprocess.Popen` takes them.
+        """
         return subprocess.Popen(
             [sys.executable, "-m", "resumectl", *arguments],
             cwd=self.directory,
@@ -74,18 +91,10 @@ class Workspace:
 
     def run(self, *arguments: str, stdin: str | None = None, timeout_s: float = DEADLINE_S) -> Ran:
         """Run resumectl to its end, where the environment allows it as a fork of one server."""
-        if command_server().can_run(self.environ):
-            ran = command_server().run(
-                arguments,
-                directory=self.directory,
-                environ=self.environ,
-                stdin=stdin,
-                timeout_s=timeout_s,
-            )
-            return Ran(*ran)
-        process = self.start(
-            *arguments, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL
-        )
+        is_forked = command_server().can_run(self.environ)
+        start = self.start if is_forked else self.start_interpreter
+        given = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+        process = start(*arguments, stdin=given)
         try:
             out, err = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:

@@ -1,14 +1,14 @@
 """Start a `worker`, and read the status of a batch."""
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from command_server import Forked
 from conftest import Workspace
 
 
 @contextmanager
-def worker(workspace: Workspace, *options: str) -> Iterator[subprocess.Popen[str]]:
+def worker(workspace: Workspace, *options: str) -> Iterator[Forked]:
     """A worker process, killed at the latest when the test is over."""
     process = workspace.start("worker", *options)
     try:

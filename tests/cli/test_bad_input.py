@@ -67,7 +67,7 @@ def batches(workspace: Workspace) -> dict[str, int]:
 
 def run_as(workspace: Workspace, before: Callable[[], None], *arguments: str) -> Ran:
     """Run resumectl in a process that is first made to be in some state."""
-    process = workspace.start(*arguments, stdin=subprocess.DEVNULL, preexec_fn=before)
+    process = workspace.start_interpreter(*arguments, stdin=subprocess.DEVNULL, preexec_fn=before)
     try:
         out, err = process.communicate(timeout=DEADLINE_S)
     except subprocess.TimeoutExpired:

@@ -15,7 +15,7 @@ def run_unread(workspace: Workspace, *arguments: str) -> Ran:
     """Run a command whose standard output is a pipe that nobody reads, as after `| head`."""
     reader, writer = os.pipe()
     os.close(reader)
-    process = workspace.start(*arguments, stdout=writer)
+    process = workspace.start_interpreter(*arguments, stdout=writer)
     os.close(writer)
     _, err = process.communicate(timeout=DEADLINE_S)
     return Ran(process.returncode, "", err)
@@ -41,7 +41,7 @@ def test_a_long_output_is_cut_off_quietly(sqlite_workspace: Workspace) -> None:
     """Longer than the buffer of a pipe: it is written while the reader is already gone."""
     sqlite_workspace.ok("publish", "--count", "2")
     sqlite_workspace.execute("UPDATE workflow_status SET name = hex(zeroblob(200000))")
-    process = sqlite_workspace.start("list-workflows")
+    process = sqlite_workspace.start_interpreter("list-workflows")
     assert process.stdout is not None
     process.stdout.read(1)
     process.stdout.close()
@@ -78,7 +78,7 @@ def test_closed_streams_are_no_failure_and_no_database_takes_their_place(
 def test_a_full_disk_behind_standard_output_is_told(sqlite_workspace: Workspace) -> None:
     for arguments in (("--help",), ("--version",), ("state",), ("state", "--json")):
         with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
-            process = sqlite_workspace.start(*arguments, stdout=full)
+            process = sqlite_workspace.start_interpreter(*arguments, stdout=full)
             _, err = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == ExitCode.MACHINE_FAILED
         assert len(err.splitlines()) == 2

@@ -37,7 +37,9 @@ def test_kills_at_random_moments_break_no_promise(
             else ()
         )
         # From before the first import is done to after everything has ended.
-        kill_after(workspace.start(command, *options), chance.uniform(0.3, 2.2) * slowness())
+        kill_after(
+            workspace.start_interpreter(command, *options), chance.uniform(0.3, 2.2) * slowness()
+        )
     workspace.ok("resume")
     state = workspace.document("state", "--check")
     batches = [batch for publisher in state["publishers"] for batch in publisher["batches"]]

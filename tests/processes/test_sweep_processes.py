@@ -62,7 +62,7 @@ def test_a_killed_sweep_leaves_no_process_no_directory_and_no_word(
     sqlite_workspace: Workspace, trials: int
 ) -> None:
     """A word of its fork servers would come after the prompt of the shell."""
-    sweep = sqlite_workspace.start("sweep", "--count", "5")
+    sweep = sqlite_workspace.start_interpreter("sweep", "--count", "5")
     wait_for("two fork servers, and a process", lambda: len(processes_below(sweep.pid)) > 2)
     wait_for_trials(sqlite_workspace, trials)
     below = processes_below(sweep.pid)
@@ -97,7 +97,7 @@ def test_a_fork_server_ends_quietly_where_nobody_read_its_answer(tmp_path: Path)
 @pytest.mark.slow
 def test_a_sweep_ends_with_its_reader(sqlite_workspace: Workspace) -> None:
     """As where a CI job is cancelled: nobody reads, and its threads are not to outlive it."""
-    sweep = sqlite_workspace.start("sweep", "--count", "5", "--json")
+    sweep = sqlite_workspace.start_interpreter("sweep", "--count", "5", "--json")
     assert sweep.stdout is not None
     assert sweep.stderr is not None
     wait_for_trials(sqlite_workspace, 1)
@@ -215,7 +215,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_workspace: Workspace) -> None
 def test_an_interrupted_sweep_ends_in_order_and_says_how_to_go_on(
     sqlite_workspace: Workspace,
 ) -> None:
-    sweep = sqlite_workspace.start("sweep", "--count", "1")
+    sweep = sqlite_workspace.start_interpreter("sweep", "--count", "1")
     wait_for_trials(sqlite_workspace, 3)
     sweep.send_signal(signal.SIGINT)
     _, err = sweep.communicate(timeout=DEADLINE_S)
@@ -363,7 +363,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspa
             connection.execute(f"DROP DATABASE {name}".encode())
     # A killed one neither.
     run_before = trials_kept(workspace)
-    sweep = workspace.start("sweep", "--on", "postgres", "--count", "2")
+    sweep = workspace.start_interpreter("sweep", "--on", "postgres", "--count", "2")
     wait_for_trials(workspace, run_before + 1)
     below = processes_below(sweep.pid)
     assert sandbox_databases(workspace) - others
@@ -379,7 +379,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspa
 def test_trials_on_a_server_of_their_own(sqlite_workspace: Workspace) -> None:
     found = swept(sqlite_workspace, "--on", "postgres", "--count", "1", "--only", "alpha-1-1/*")
     assert found["verdicts"]["KEPT"] == found["trials"] == found["reached"] > 5
-    sweep = sqlite_workspace.start("sweep", "--on", "postgres", "--count", "2")
+    sweep = sqlite_workspace.start_interpreter("sweep", "--on", "postgres", "--count", "2")
     wait_for_trials(sqlite_workspace, found["trials"] + 1)
     below = processes_below(sweep.pid)
     own = sandboxes_directory(below)

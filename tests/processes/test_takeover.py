@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from command_server import Forked
 from conftest import DEADLINE_S, MOSTLY_POSTGRES, MOSTLY_SQLITE, Workspace, wait_for
 
 from resumectl.database import open_engine
@@ -22,7 +23,7 @@ MESSAGES = 30
 SLOWLY = ("--count", str(MESSAGES), "--delay", "1", "--concurrency", "2")
 
 
-Publishing = Callable[..., subprocess.Popen[str]]
+Publishing = Callable[..., Forked]
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def publishing(workspace: Workspace) -> Publishing:
     """Start a process that publishes slowly; its batch is under way, as those of earlier ones."""
     workspace.ok("migrate")
 
-    def start(name: str, *options: str) -> subprocess.Popen[str]:
+    def start(name: str, *options: str) -> Forked:
         # However long this one takes to start, the earlier ones are still at it afterwards; its
         # own concurrency lets them go on.
         pace(workspace, 0)
