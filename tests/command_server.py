@@ -39,7 +39,7 @@ _LIBRARIES = {
 # Duration of the start of a forked fork server on a quiet machine, in seconds: see `probe.pace`.
 _FORKED_START_UP_S = 0.3
 # The interpreter, the C library and DBOS read these once, before a command could set them.
-_READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "DBOS")
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "DBOS__")
 _REQUEST_MAX = 1 << 20  # bytes; an environment is a few thousand
 
 
