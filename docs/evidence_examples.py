@@ -7,7 +7,7 @@ kind is left out.
 from collections.abc import Mapping
 
 from resumectl.model import evidence as e
-from resumectl.model.evidence import Evidence, Happening
+from resumectl.model.evidence import Evidence, Occurrence
 from resumectl.model.verdict import Kind
 
 _STUCK = e.WorkflowStuck(
@@ -16,7 +16,7 @@ _STUCK = e.WorkflowStuck(
 )  # fmt: skip
 _DATABASES = ("sqlite:///run-1.sqlite", "sqlite:///run-2.sqlite")
 _RAN_TWICE = e.TooMany(
-    Happening.EXECUTION, 2, 1, "exactly-once", payload_differs=False, is_outside_step=False
+    Occurrence.EXECUTION, 2, 1, "exactly-once", payload_differs=False, is_outside_step=False
 )
 
 # The examples, by the kind of finding that has such evidence.
@@ -34,7 +34,7 @@ EXAMPLES: Mapping[Kind, tuple[Evidence, ...]] = {
     ),
     Kind.LOST: (
         e.Missing(),
-        e.TooFew(Happening.EFFECT, 0, 1, "at-least-once"),
+        e.TooFew(Occurrence.EFFECT, 0, 1, "at-least-once"),
         e.TooFewInWorkflow(2, 3),
         e.CutOff(),
         e.RecordLost(),

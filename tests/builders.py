@@ -27,7 +27,7 @@ from resumectl.model.events import (
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.process_exit import ProcessExit
 from resumectl.model.promise import Promise
-from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, WorkflowRow
+from resumectl.model.snapshot import KeyedValueRow, Snapshot, StepRow, WorkflowRow
 from resumectl.model.target_error import NotAFunction, TargetError
 from resumectl.model.verdict import Judgement
 
@@ -62,8 +62,8 @@ def snapshot(
     workflows: Sequence[WorkflowRow] = (),
     steps: Sequence[StepRow] = (),
     *,
-    event: Sequence[SaidRow] = (),
-    inbox: Sequence[SaidRow] = (),
+    event: Sequence[KeyedValueRow] = (),
+    inbox: Sequence[KeyedValueRow] = (),
 ) -> Snapshot:
     return Snapshot(tuple(workflows), tuple(steps), tuple(event), (), tuple(inbox))
 

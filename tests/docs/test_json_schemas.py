@@ -7,10 +7,10 @@ import signal
 import make_docs
 import pytest
 from conftest import Workspace
-from json_documents import SCHEMAS, validate
 from jsonschema import Draft202012Validator, ValidationError
 from make_docs import app_commands
 from running_worker import worker
+from schema_validation import SCHEMAS, validate
 
 from resumectl.errors import ExitCode
 

@@ -15,7 +15,7 @@ from resumectl.cli.target_options import TargetOptions, TrialOptions, located, r
 from resumectl.errors import ExitCode, Refusal
 from resumectl.model.target import Target
 from resumectl.report.advice.advise import refusal_of
-from resumectl.runner.baseline_runs import BaselineRuns, SickTarget
+from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
 from resumectl.runner.trial_runner import TrialRunner
 
 
@@ -25,7 +25,7 @@ def refused(directory: Path, target: str, timeout_s: float, **given: Any) -> Ref
     path = str(directory / file) if file.endswith(".py") else file
     pool = shared_pool()
     runs = BaselineRuns.of(TrialRunner(pool, Target(entry=(path, name), **given)), {})
-    with pytest.raises(SickTarget) as error:
+    with pytest.raises(FailingBaseline) as error:
         runs.discover(timeout_s * pool.slowness)
     return refusal_of(error.value.run, error.value.target, str(Path.cwd()))
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from conftest import CHECKOUT, MOSTLY_SQLITE, Ran, Workspace, seconds, swept
-from json_documents import validate
+from schema_validation import validate
 
 from resumectl.errors import ExitCode
 from resumectl.judge.crash_points import sample

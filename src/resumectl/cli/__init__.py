@@ -20,7 +20,7 @@ from resumectl.cli import housekeeping, inspecting, publishing, streams, trials
 from resumectl.cli.common import command_names
 from resumectl.cli.help import GroupedCommands, examples
 from resumectl.errors import ExitCode
-from resumectl.report import machine
+from resumectl.report import json_documents
 from resumectl.text import literal
 
 _EXIT_CODES = "Exit codes:\n" + "\n".join(f"{c.value:5}  {c.meaning}" for c in ExitCode)
@@ -80,7 +80,7 @@ def _run() -> int:
         what, next_step = literal(explain()).rstrip("."), f"{path} --help"
         print(f"error: {what}\nnext:  {next_step}", file=sys.stderr)
         if "--json" in sys.argv:  # the parser has failed and cannot say
-            machine.show({"error": what, "next": next_step})
+            json_documents.show({"error": what, "next": next_step})
         return ExitCode.REFUSED
     return code if isinstance(code, int) else ExitCode.DONE
 

@@ -268,10 +268,10 @@ def _report(common: Common, refusal: Refusal) -> int:
     for line in (f"next:  {next_step}", *refusal.paste):
         common.say_line(line)
     if common.as_json:
-        from resumectl.report import machine
+        from resumectl.report import json_documents
 
         whole = "\n".join([next_step, *refusal.paste])
-        machine.show({**refusal.document, "error": refusal.what, "next": whole})
+        json_documents.show({**refusal.document, "error": refusal.what, "next": whole})
     return refusal.exit_code
 
 

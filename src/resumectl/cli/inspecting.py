@@ -49,7 +49,7 @@ def state(
     """Show what survived: deliveries and counters."""
     from resumectl.publishing.store import records, takeover
     from resumectl.publishing.store.state import State, broken_promises
-    from resumectl.report import console, machine
+    from resumectl.report import console, json_documents
     from resumectl.report import publishing as tables
 
     found = State(())
@@ -69,8 +69,11 @@ def state(
             f"there is no publisher {name}", next_step="resumectl state  shows all publishers"
         )
     if common.as_json:
-        machine.show(
-            {**machine.state_document(found), "next_steps": [*map(common.retyped, next_steps)]}
+        json_documents.show(
+            {
+                **json_documents.state_document(found),
+                "next_steps": [*map(common.retyped, next_steps)],
+            }
         )
     else:
         console.show(*tables.state_view(found))
@@ -92,7 +95,7 @@ def list_workflows(common: Common, wanted: FilterOptions, page: PageOptions) -> 
 def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
     """Show the steps of a workflow and which process ran them."""
     from resumectl.publishing.store import records, workflows
-    from resumectl.report import console, machine
+    from resumectl.report import console, json_documents
     from resumectl.report import publishing as tables
 
     with reading(common) as view:
@@ -101,10 +104,10 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
         processes = records.read_processes(view)
         found = workflows.list_steps(view.connection, workflow_id, processes)
     if common.as_json:
-        machine.show(
+        json_documents.show(
             {
-                "workflow": machine.workflow_document(workflow),
-                "steps": [machine.step_document(each) for each in found],
+                "workflow": json_documents.workflow_document(workflow),
+                "steps": [json_documents.step_document(each) for each in found],
             }
         )
         return ExitCode.DONE
@@ -217,12 +220,12 @@ def _existing(common: Common, view: "View | None", workflow_id: str) -> "Workflo
 
 
 def _show_one(common: Common, workflow_id: str, next_step: str) -> ExitCode:
-    from resumectl.report import console, machine
+    from resumectl.report import console, json_documents
     from resumectl.report import publishing as tables
 
     workflow = _look_up(common, workflow_id)
     if common.as_json:
-        machine.show({"workflows": [machine.workflow_document(workflow)]})
+        json_documents.show({"workflows": [json_documents.workflow_document(workflow)]})
     else:
         console.show(tables.workflows_sheet([workflow], depths=[0]))
     common.say_next(next_step)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from resumectl.model.evidence import Happening
+from resumectl.model.evidence import Occurrence
 from resumectl.model.snapshot import NO_TOPIC, StepRow
 from resumectl.model.text_enum import TextEnum
 
@@ -65,26 +65,26 @@ class Count(NamedTuple):
     """Counted thing.
 
     Attributes:
-        happening: Kind of the counted thing.
+        occurrence: Kind of the counted thing.
         name: Name of the effect, the step or the write.
         about: Identifying text: arguments of an effect, or location.
     """
 
-    happening: Happening
+    occurrence: Occurrence
     name: str
     about: str
 
     @property
     def subject(self) -> str:
         """Name in findings."""
-        if self.happening is Happening.EFFECT:
+        if self.occurrence is Occurrence.EFFECT:
             return f"{self.name}({self.about})"
         return f"{self.name}, {self.about}"
 
     def __str__(self) -> str:
-        if self.happening is Happening.EFFECT:
+        if self.occurrence is Occurrence.EFFECT:
             return f"effect {self.name}({self.about})"
-        if self.happening is Happening.EXECUTION:
+        if self.occurrence is Occurrence.EXECUTION:
             return f"executions of {self.name} {self.about}"
         return f"write {self.name} {self.about}"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from resumectl.judge.baseline import NEVER, Baseline, usual_of
 from resumectl.judge.fields import Count, Field, shortened, step_field
 from resumectl.judge.trial_view import TrialView, compared, steps_recorded
-from resumectl.model.evidence import AnsweredOtherwise, Happening
+from resumectl.model.evidence import AnsweredOtherwise, Occurrence
 from resumectl.model.snapshot import StepRow
 
 
@@ -122,6 +122,6 @@ def counts_by_name(workflow: str, view: TrialView, baseline: Baseline) -> Iterat
 
 
 def _is_step_of(workflow: str, key: Count) -> bool:
-    if key.happening is not Happening.EXECUTION:
+    if key.occurrence is not Occurrence.EXECUTION:
         return False
     return key.about.rpartition("/step-")[0] == workflow

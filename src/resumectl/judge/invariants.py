@@ -16,9 +16,9 @@ from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import Launched, StepStarted
 from resumectl.model.evidence import (
     CommittedAgain,
-    Happening,
     NeverCalled,
     NeverRecorded,
+    Occurrence,
     OtherDatabase,
     RanAgain,
     RecordChanged,
@@ -118,7 +118,7 @@ def unrecorded_steps(case: Case) -> Iterator[Finding | Exposure]:
     for number, process in enumerate(view.processes, start=1):
         for event in process.all(StepStarted):
             if not may_lack.record_of(event):
-                ran_in[Count(Happening.EXECUTION, event.step, str(event.site))].add(number)
+                ran_in[Count(Occurrence.EXECUTION, event.step, str(event.site))].add(number)
     for key, numbers in ran_in.items():
         if len(numbers) > 1:
             yield Finding(Kind.RERUN, key.subject, NeverRecorded(tuple(sorted(numbers))))

@@ -8,13 +8,13 @@ from resumectl.judge.baseline import Baseline
 from resumectl.judge.fields import Count
 from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import EffectHappened
-from resumectl.model.evidence import Happening
+from resumectl.model.evidence import Occurrence
 from resumectl.model.promise import Promise
 
 
 def promised_name(key: Count) -> str:
     """Return the name of an effect, a step or a table that promises use."""
-    return subject_of(key.name) if key.happening is Happening.WRITE else key.name
+    return subject_of(key.name) if key.occurrence is Occurrence.WRITE else key.name
 
 
 def default_promise(key: Count, event: EffectHappened | None) -> Promise:
@@ -28,7 +28,7 @@ def default_promise(key: Count, event: EffectHappened | None) -> Promise:
         event: Recorded event of an effect; None if there is none.
     """
     is_in_step = event is not None and event.site.is_in_step
-    is_at_least_once = key.happening is Happening.EXECUTION or is_in_step
+    is_at_least_once = key.occurrence is Occurrence.EXECUTION or is_in_step
     return Promise.AT_LEAST_ONCE if is_at_least_once else Promise.EXACTLY_ONCE
 
 

@@ -11,8 +11,8 @@ from resumectl.judge.promises import default_promise, promised_name
 from resumectl.model.events import EffectsCounted, StepStarted
 from resumectl.model.evidence import (
     BehindOtherAnswer,
-    Happening,
     NeverInBaseline,
+    Occurrence,
     RowsNotCompared,
     TooFew,
     TooFewInWorkflow,
@@ -49,7 +49,7 @@ def _usual_times(case: Case, key: Count) -> tuple[int, int]:
 
 def _site_of(case: Case, key: Count) -> str:
     """Return the location of a counted thing; what the Scenario counts is outside of any workflow."""
-    if key.happening is Happening.EXECUTION:
+    if key.occurrence is Occurrence.EXECUTION:
         return key.about
     event = case.view.effect_sites.get(key)
     return str(event.site) if event is not None else "outside of any workflow"
@@ -58,10 +58,10 @@ def _site_of(case: Case, key: Count) -> str:
 def _promise_given(case: Case, key: Count) -> Promise | None:
     """Return the explicit promise of a counted thing; None if it has none."""
     # A promise for a name that a step and an effect share is for the effect.
-    is_shadowed = key.happening is Happening.EXECUTION and any(
+    is_shadowed = key.occurrence is Occurrence.EXECUTION and any(
         other.name == key.name
         for other in case.baseline.counts
-        if other.happening is Happening.EFFECT
+        if other.occurrence is Occurrence.EFFECT
     )
     return None if is_shadowed else case.promises.get(promised_name(key))
 
@@ -70,7 +70,7 @@ def _too_many(case: Case, key: Count, times: int, most: int) -> Iterator[Finding
     event = case.view.effect_sites.get(key)
     promise = _promise_given(case, key) or default_promise(key, event)
     differs = len(case.view.payloads.get(key, ())) > 1
-    if most == 0 and key.happening is Happening.EFFECT:
+    if most == 0 and key.occurrence is Occurrence.EFFECT:
         yield Finding(Kind.UNEXPECTED, key.subject, NeverInBaseline(times))
     elif promise is Promise.AT_LEAST_ONCE:
         # A step that ran once after the crash, and never in the baseline, is no repetition.
@@ -78,9 +78,9 @@ def _too_many(case: Case, key: Count, times: int, most: int) -> Iterator[Finding
             yield Exposure(key.subject, times, differs)
     else:
         is_named = promised_name(key) in case.promises
-        is_outside = key.happening is Happening.WRITE or event is not None
+        is_outside = key.occurrence is Occurrence.WRITE or event is not None
         evidence = TooMany(
-            key.happening, times, most, str(promise), differs, is_outside and not is_named
+            key.occurrence, times, most, str(promise), differs, is_outside and not is_named
         )
         yield Finding(Kind.DUPLICATED, key.subject, evidence)
 
@@ -88,16 +88,16 @@ def _too_many(case: Case, key: Count, times: int, most: int) -> Iterator[Finding
 def _too_few(case: Case, key: Count, times: int, least: int) -> Iterator[Finding | Exposure]:
     counted = case.view.final.last(EffectsCounted)
     cannot_count = counted is not None and counted.error is not None
-    if key.happening is Happening.EFFECT and cannot_count:
+    if key.occurrence is Occurrence.EFFECT and cannot_count:
         return
     given = _promise_given(case, key)
     promise = given or default_promise(key, case.view.effect_sites.get(key))
     if promise is Promise.AT_MOST_ONCE:
         yield Exposure(key.subject, times)
-    elif key.happening is not Happening.WRITE:  # rows of a table are compared with `observe`
+    elif key.occurrence is not Occurrence.WRITE:  # rows of a table are compared with `observe`
         # A thing that did not happen in this trial has no location in it.
         promise_text = str(promise) if given or key in case.view.counts else ""
-        yield Finding(Kind.LOST, key.subject, TooFew(key.happening, times, least, promise_text))
+        yield Finding(Kind.LOST, key.subject, TooFew(key.occurrence, times, least, promise_text))
 
 
 def too_many_in_process(case: Case) -> Iterator[Finding | Exposure]:
@@ -108,7 +108,7 @@ def too_many_in_process(case: Case) -> Iterator[Finding | Exposure]:
     varying = case.baseline.not_compared.varying
     for number, process in enumerate(case.lasting.processes, start=1):
         begun = Counter(
-            Count(Happening.EXECUTION, event.step, str(event.site))
+            Count(Occurrence.EXECUTION, event.step, str(event.site))
             for event in process.all(StepStarted)
             # DBOS's retries are no second execution. Outside of any workflow nothing is
             # promised.
@@ -124,7 +124,7 @@ def too_many_in_process(case: Case) -> Iterator[Finding | Exposure]:
 def inserted_again(case: Case) -> Iterator[Finding | Exposure]:
     """Yield an exposure for each table that steps insert into more often than in uninterrupted runs."""
     usual = {each.name: each.times for each in case.baseline.transitions}
-    writes = (key for key in case.baseline.counts if key.happening is Happening.WRITE)
+    writes = (key for key in case.baseline.counts if key.occurrence is Occurrence.WRITE)
     by_bodies = {key.name for key in writes}
     for name, times in case.view.committed.items():
         is_insert = name.endswith("/inserted") and name not in by_bodies

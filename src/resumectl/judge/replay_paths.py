@@ -47,7 +47,7 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
+class Divergence:
     """Point where two runs continued differently, although all steps before it returned the same.
 
     Attributes:
@@ -75,7 +75,7 @@ def paths_of(process: ProcessRecord) -> dict[str, Path]:
     }
 
 
-def parting(here: Path, there: Path) -> Parting | None:
+def parting(here: Path, there: Path) -> Divergence | None:
     """Return the first point where two equal paths part; None if there is none.
 
     The comparison ends at a different result, because the next step may depend on it, and at a number
@@ -89,7 +89,7 @@ def parting(here: Path, there: Path) -> Parting | None:
         names = (step_here.name if step_here else "", step_there.name if step_there else "")
         if names[0] != names[1]:
             is_known = _is_known(here, number) and _is_known(there, number)
-            return Parting(number, *names) if is_known and _SLEEP not in names else None
+            return Divergence(number, *names) if is_known and _SLEEP not in names else None
         if (
             step_here is None
             or step_there is None
@@ -132,7 +132,7 @@ def _succeeded(process: ProcessRecord) -> set[str]:
     return {row.id for row in process.snapshot.workflows if row.status == SUCCESS}
 
 
-def first_parting(path: Path, others: Sequence[Path]) -> Parting | None:
+def first_parting(path: Path, others: Sequence[Path]) -> Divergence | None:
     """Return the first parting of a path from one of the others; None if it parts from none."""
     return next((found for other in others if (found := parting(path, other))), None)
 

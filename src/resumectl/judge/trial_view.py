@@ -25,7 +25,7 @@ from resumectl.model.events import (
     StepStarted,
     WorkflowRaised,
 )
-from resumectl.model.evidence import Happening
+from resumectl.model.evidence import Occurrence
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.snapshot import StepRow, WorkflowRow
 
@@ -116,18 +116,18 @@ class TrialView:
         counted = self.final.last(EffectsCounted)
         for name, times in (counted.counts if counted is not None else {}).items():
             for about, number in times.items():
-                found[Count(Happening.EFFECT, name, about)] += number
+                found[Count(Occurrence.EFFECT, name, about)] += number
         found += self.started
         for commit in self._all(Committed):
             for insert in commit.inserts:
-                found[Count(Happening.WRITE, insert.fact, insert.workflow)] += 1
+                found[Count(Occurrence.WRITE, insert.fact, insert.workflow)] += 1
         return dict(found)
 
     def effect_count(self, event: EffectHappened) -> Count:
         """Return the key under which an effect is counted."""
         is_by_site = event.name in self._effects_by_site
         about = str(event.site) if is_by_site else ", ".join(event.about)
-        return Count(Happening.EFFECT, event.name, about)
+        return Count(Occurrence.EFFECT, event.name, about)
 
     @cached_property
     def effect_sites(self) -> Mapping[Count, EffectHappened]:
@@ -300,7 +300,7 @@ def effects_by_site(runs: Sequence[Observation]) -> set[str]:
 
 
 def _execution(event: StepStarted | StepEnded) -> Count:
-    return Count(Happening.EXECUTION, event.step, str(event.site))
+    return Count(Occurrence.EXECUTION, event.step, str(event.site))
 
 
 def _flat(name: str, value: Plain) -> Iterator[tuple[Field, object]]:

@@ -26,7 +26,7 @@ from resumectl.model.events import (
 )
 from resumectl.model.map_texts import map_texts
 from resumectl.model.observation import Observation, ProcessRecord
-from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, WorkflowRow
+from resumectl.model.snapshot import KeyedValueRow, Snapshot, StepRow, WorkflowRow
 
 _CLIENT, _SCHEDULE = "the client", "the schedule"
 _SCHEDULED_PREFIX = "sched-"  # prefix of the ids that DBOS 3.4.0 makes (_scheduler.py)
@@ -48,7 +48,7 @@ _WITHOUT_IDS: Mapping[type, frozenset[str]] = {
 _SERIALIZED: Mapping[type, frozenset[str]] = {
     WorkflowRow: frozenset({"input", "output", "error"}),
     StepRow: frozenset({"output", "error"}),
-    SaidRow: frozenset({"value"}),
+    KeyedValueRow: frozenset({"value"}),
 }
 V = TypeVar("V")
 

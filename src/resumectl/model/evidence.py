@@ -9,7 +9,7 @@ from typing import ClassVar
 from resumectl.model.text_enum import TextEnum
 
 
-class Happening(TextEnum):
+class Occurrence(TextEnum):
     """Kind of a counted thing: an effect, an execution of a step's body, a write of a workflow's body."""
 
     EFFECT = "effect"
@@ -136,7 +136,7 @@ class TooFew:
     """Something happened less often. `promise`: its promise; empty if it has none."""
 
     KIND: ClassVar[str] = "too-few"
-    happening: Happening
+    occurrence: Occurrence
     times: int
     usual: int
     promise: str
@@ -173,7 +173,7 @@ class TooMany:
     """Something happened more often than promised.
 
     Attributes:
-        happening: Kind of the counted thing.
+        occurrence: Kind of the counted thing.
         times: Number of times that it happened.
         usual: Number of times that it happens in uninterrupted runs.
         promise: Its promise.
@@ -182,7 +182,7 @@ class TooMany:
     """
 
     KIND: ClassVar[str] = "too-many"
-    happening: Happening
+    occurrence: Occurrence
     times: int
     usual: int
     promise: str

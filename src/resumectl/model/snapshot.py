@@ -43,7 +43,7 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidRow:
+class KeyedValueRow:
     """Row of a value that a workflow published, or was sent, under a key; `value` is serialized."""
 
     workflow: str
@@ -65,12 +65,12 @@ class Snapshot:
 
     workflows: tuple[WorkflowRow, ...]
     steps: tuple[StepRow, ...]
-    event: tuple[SaidRow, ...]
-    stream: tuple[SaidRow, ...]
-    inbox: tuple[SaidRow, ...]
+    event: tuple[KeyedValueRow, ...]
+    stream: tuple[KeyedValueRow, ...]
+    inbox: tuple[KeyedValueRow, ...]
 
     @property
-    def said(self) -> Mapping[str, tuple[SaidRow, ...]]:
+    def said(self) -> Mapping[str, tuple[KeyedValueRow, ...]]:
         """Published values and unreceived messages, by kind."""
         return {"event": self.event, "stream": self.stream, "inbox": self.inbox}
 

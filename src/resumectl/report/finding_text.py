@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from resumectl.model import evidence as e
-from resumectl.model.evidence import Evidence, Happening, Note
+from resumectl.model.evidence import Evidence, Note, Occurrence
 from resumectl.model.verdict import Kind
 from resumectl.text import counted
 
 _LISTED_MAX = 5  # ids in one sentence
 _VERBS = {
-    Happening.EFFECT: "happened",
-    Happening.EXECUTION: "ran",
-    Happening.WRITE: "was committed",
+    Occurrence.EFFECT: "happened",
+    Occurrence.EXECUTION: "ran",
+    Occurrence.WRITE: "was committed",
 }
 # Names of the parts of a record, for people.
 _PARTS = {"deadline_ms": "deadline"}
@@ -110,7 +110,7 @@ def _broken_link(evidence: e.BrokenLink) -> str:
 
 
 def _too_few(evidence: e.TooFew) -> str:
-    return _counts(_VERBS[evidence.happening], evidence, evidence.promise)
+    return _counts(_VERBS[evidence.occurrence], evidence, evidence.promise)
 
 
 def _too_few_in_workflow(evidence: e.TooFewInWorkflow) -> str:
@@ -119,7 +119,7 @@ def _too_few_in_workflow(evidence: e.TooFewInWorkflow) -> str:
 
 def _too_many(evidence: e.TooMany) -> str:
     return _counts(
-        _VERBS[evidence.happening],
+        _VERBS[evidence.occurrence],
         evidence,
         evidence.promise + (" (it is outside of any step)" if evidence.is_outside_step else ""),
         where=", with different arguments" if evidence.payload_differs else "",

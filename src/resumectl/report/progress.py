@@ -36,7 +36,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-class Seen(NamedTuple):
+class WorkDone(NamedTuple):
     """The progress of some work."""
 
     said: str
@@ -44,16 +44,16 @@ class Seen(NamedTuple):
     total: int
 
 
-Look = Callable[[], Seen]
+ReadWorkDone = Callable[[], WorkDone]
 
 
 class Progress:
     """The progress bars of a command; without bars it does nothing."""
 
-    def __init__(self, bars: Bar | None, looks: Sequence[Look]) -> None:
+    def __init__(self, bars: Bar | None, looks: Sequence[ReadWorkDone]) -> None:
         self._bars = bars
         self._looks = looks
-        self._tasks: dict[Look, TaskID] = {}
+        self._tasks: dict[ReadWorkDone, TaskID] = {}
         self._looked_at = 0.0
 
     def poll(self, _statuses: object = None) -> None:
@@ -80,7 +80,7 @@ class Progress:
 
 
 @contextmanager
-def progress_bar(looks: Sequence[Look], *, hidden: bool = False) -> Iterator[Progress]:
+def progress_bar(looks: Sequence[ReadWorkDone], *, hidden: bool = False) -> Iterator[Progress]:
     """Show bars with rate and time left, until the end of the block.
 
     Args:

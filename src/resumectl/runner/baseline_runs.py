@@ -31,7 +31,7 @@ _BEYOND_BASELINE_S = 5.0
 _EXTENSIONS_MAX = 3
 
 
-class SickTarget(Exception):
+class FailingBaseline(Exception):
     """The program fails without a crash, so it cannot be tested.
 
     Attributes:
@@ -83,7 +83,7 @@ class BaselineRuns:
             on_run: Function to call before each run, with its number, from 1, and the number of runs.
 
         Raises:
-            SickTarget: A run has a problem.
+            FailingBaseline: A run has a problem.
             NothingProved: The program's file was changed between two runs.
             Refusal: A promise is for something that never happens.
         """
@@ -112,7 +112,7 @@ class BaselineRuns:
 
     def _refuse_sick(self, run: Observation, *, later: bool) -> None:
         if baseline_problem(run):
-            raise SickTarget(run, self.runner.target_of(later=later))
+            raise FailingBaseline(run, self.runner.target_of(later=later))
         if problem_beside(run, self._first(later=later)):
             raise NothingProved(CHANGED, next_step="begin again, and leave it as it is meanwhile")
 

@@ -67,7 +67,7 @@ def begin(
     return sweep_id
 
 
-def tend_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) -> None:
+def update_queues(settings: Settings, engine: sa.Engine, sweeps: Sequence[int]) -> None:
     """Make a queue for each of these sweeps, and delete the queues of ended sweeps.
 
     Args:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 from sqlalchemy.engine import make_url
 
 from resumectl.errors import MachineFailure
-from resumectl.model.snapshot import SaidRow, Snapshot, StepRow, UnfinishedRow, WorkflowRow
+from resumectl.model.snapshot import KeyedValueRow, Snapshot, StepRow, UnfinishedRow, WorkflowRow
 from resumectl.statuses import UNFINISHED
 from resumectl.storage.postgres import conninfo
 from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS
@@ -183,7 +183,8 @@ class SnapshotReader:
         """Return all rows as they are at one moment."""
         with self._snapshot():
             said_rows = {
-                kind: tuple(SaidRow(*row) for row in self._rows(sql)) for kind, sql in _SAID.items()
+                kind: tuple(KeyedValueRow(*row) for row in self._rows(sql))
+                for kind, sql in _SAID.items()
             }
             return Snapshot(
                 workflows=tuple(WorkflowRow(*row) for row in self._rows(_WORKFLOWS)),

@@ -23,7 +23,7 @@ from resumectl.judge.case import Check
 from resumectl.judge.checker import CHECKS
 from resumectl.model.events import StartedWorkflow, TargetImported
 from resumectl.model.evidence import BrokenLink, StartedByImport
-from resumectl.model.snapshot import SaidRow
+from resumectl.model.snapshot import KeyedValueRow
 from resumectl.model.verdict import Exposure, Finding, Kind, Verdict
 
 STEPS = [("charge", "ok")]
@@ -63,7 +63,7 @@ def test_finding_that_two_processes_show_is_told_once_and_all_are_sorted() -> No
 def test_message_that_is_sent_again_and_not_received_is_an_exposure() -> None:
     notified = committed(("w-1/notified", "paid"))
     usual = run(STEPS, events=[notified])
-    inbox = [SaidRow("w-1", "paid", "1")]
+    inbox = [KeyedValueRow("w-1", "paid", "1")]
     seen = trial(STEPS, events=[notified])
     first, last = seen.processes
     last = replace(last, snapshot=replace(last.snapshot, inbox=tuple(inbox)))
@@ -76,8 +76,10 @@ def test_message_that_is_sent_again_and_not_received_is_an_exposure() -> None:
 def test_two_things_that_carry_one_generated_value_are_compared_with_each_other() -> None:
     one, other = "5f0c9f3c6d1e", "9b33dd1b5c2a"
 
-    def said(key: str, paid_with: str) -> tuple[SaidRow, ...]:
-        return SaidRow("w-1", "key", f'"{key}"'), SaidRow("w-1", "paid with", f'"{paid_with}"')
+    def said(key: str, paid_with: str) -> tuple[KeyedValueRow, ...]:
+        return KeyedValueRow("w-1", "key", f'"{key}"'), KeyedValueRow(
+            "w-1", "paid with", f'"{paid_with}"'
+        )
 
     def ended(key: str, paid_with: str) -> object:
         seen = working(STEPS)

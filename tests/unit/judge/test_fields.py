@@ -3,7 +3,7 @@
 import pytest
 
 from resumectl.judge.fields import Count, Field, FieldKind, numbered_field, said_field, shortened
-from resumectl.model.evidence import Happening
+from resumectl.model.evidence import Occurrence
 from resumectl.model.snapshot import NO_TOPIC
 
 
@@ -29,13 +29,13 @@ def test_field_has_a_name_for_people_and_a_subject_for_findings(
 @pytest.mark.parametrize(
     ("key", "shown", "subject"),
     [
-        (Count(Happening.EFFECT, "paid", "1"), "effect paid(1)", "paid(1)"),
+        (Count(Occurrence.EFFECT, "paid", "1"), "effect paid(1)", "paid(1)"),
         (
-            Count(Happening.EXECUTION, "charge", "w-1/step-1"),
+            Count(Occurrence.EXECUTION, "charge", "w-1/step-1"),
             "executions of charge w-1/step-1",
             "charge, w-1/step-1",
         ),
-        (Count(Happening.WRITE, "a/inserted", "w-1"), "write a/inserted w-1", "a/inserted, w-1"),
+        (Count(Occurrence.WRITE, "a/inserted", "w-1"), "write a/inserted w-1", "a/inserted, w-1"),
     ],
 )
 def test_count_has_a_name_for_people_and_a_subject_for_findings(

@@ -23,7 +23,7 @@ from resumectl.judge.step_calls import broken_links
 from resumectl.judge.trial_view import TrialView
 from resumectl.model.events import Event, MessagesSent, StepStarted
 from resumectl.model.observation import Observation
-from resumectl.model.snapshot import SaidRow
+from resumectl.model.snapshot import KeyedValueRow
 
 A, B, C = "5f0c9f3c6d1e", "9b33dd1b5c2a", "4cc4df6b7857"
 
@@ -50,7 +50,7 @@ def run(
             step_row(1, "look", json.dumps(returned)),
             step_row(2, "DBOS.recv", json.dumps(received)),
         ],
-        event=[SaidRow("w-1", key, json.dumps(value)) for key, value in said.items()],
+        event=[KeyedValueRow("w-1", key, json.dumps(value)) for key, value in said.items()],
     )
     return observed(process(events, left))
 

@@ -4,7 +4,7 @@ import pytest
 
 from resumectl.judge.fields import Count, Field, FieldKind, numbered_field
 from resumectl.judge.not_compared import NotCompared, earliest
-from resumectl.model.evidence import Happening
+from resumectl.model.evidence import Occurrence
 
 STATUS = Field(FieldKind.WORKFLOW, "w-1", "status")
 WRITE = Field(FieldKind.WRITE, "orders/updated by w-1", "values", "w-1")
@@ -60,9 +60,9 @@ def test_what_is_not_compared_is_told_without_what_follows_from_it() -> None:
     varying: set[Field | Count] = {
         STATUS,
         numbered_field("w-1", 3, "output"),  # behind the open step
-        Count(Happening.EXECUTION, "charge", "w-1/step-1"),
-        Count(Happening.EXECUTION, "charge", "w-1/step-3"),
-        Count(Happening.EFFECT, "paid", "1"),
+        Count(Occurrence.EXECUTION, "charge", "w-1/step-1"),
+        Count(Occurrence.EXECUTION, "charge", "w-1/step-3"),
+        Count(Occurrence.EFFECT, "paid", "1"),
     }
     said = list(NotCompared(frozenset(varying), {"w-1": 2, "w-2": 0}).described())
     assert said == [

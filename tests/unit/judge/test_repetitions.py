@@ -18,8 +18,8 @@ from builders import (
 
 from resumectl.model.events import BodyInsert, Committed, EffectsCounted
 from resumectl.model.evidence import (
-    Happening,
     NeverInBaseline,
+    Occurrence,
     TooFew,
     TooMany,
     TooManyInProcess,
@@ -49,10 +49,10 @@ def test_step_may_run_again_by_default() -> None:
 @pytest.mark.parametrize("promise", [ONCE, AT_MOST])
 def test_stricter_promise_forbids_it(promise: Promise) -> None:
     judgement = repeated(charge=promise)
-    many = TooMany(Happening.EXECUTION, 2, 1, str(promise), False, is_outside_step=False)
+    many = TooMany(Occurrence.EXECUTION, 2, 1, str(promise), False, is_outside_step=False)
     assert judgement.findings == (Finding(Kind.DUPLICATED, STEP, many),)
     judgement = repeated(paid=promise)
-    many = TooMany(Happening.EFFECT, 2, 1, str(promise), False, is_outside_step=False)
+    many = TooMany(Occurrence.EFFECT, 2, 1, str(promise), False, is_outside_step=False)
     assert judgement.findings == (Finding(Kind.DUPLICATED, "paid(1)", many),)
 
 
@@ -62,7 +62,7 @@ def test_effect_outside_of_any_step_is_promised_once() -> None:
     judgement = checker_of([run(CHARGE, events=told)] * 2).check(
         crashed(first, working(CHARGE, events=told))
     )
-    many = TooMany(Happening.EFFECT, 2, 1, str(ONCE), False, is_outside_step=True)
+    many = TooMany(Occurrence.EFFECT, 2, 1, str(ONCE), False, is_outside_step=True)
     assert Finding(Kind.DUPLICATED, "paid(1)", many) in judgement.findings
 
 
@@ -79,7 +79,7 @@ def test_other_payload_is_told() -> None:
 def test_what_does_not_happen_is_lost(promise: Promise, is_finding: bool) -> None:
     usual = [run(CHARGE, events=[effect("paid", "1")])] * 2
     judgement = checker_of(usual, paid=promise).check(trial(CHARGE))
-    few = TooFew(Happening.EFFECT, 0, 1, str(promise))
+    few = TooFew(Occurrence.EFFECT, 0, 1, str(promise))
     expected = (Finding(Kind.LOST, "paid(1)", few),) if is_finding else ()
     assert judgement.findings == expected
     assert (Exposure("paid(1)", 0) in judgement.exposures) is not is_finding
@@ -115,6 +115,6 @@ def test_write_of_a_body_is_promised_once() -> None:
     judgement = checker_of([run(CHARGE, events=[insert])] * 2).check(
         crashed(first, working(CHARGE, events=[insert]))
     )
-    many = TooMany(Happening.WRITE, 2, 1, str(ONCE), False, is_outside_step=True)
+    many = TooMany(Occurrence.WRITE, 2, 1, str(ONCE), False, is_outside_step=True)
     subject = f"orders/inserted, {WORKFLOW}"
     assert Finding(Kind.DUPLICATED, subject, many) in judgement.findings

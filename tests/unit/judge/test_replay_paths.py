@@ -3,7 +3,7 @@
 import pytest
 from builders import process, replayed, snapshot, step_row, workflow_row
 
-from resumectl.judge.replay_paths import Parting, never_called, parting, paths_of
+from resumectl.judge.replay_paths import Divergence, never_called, parting, paths_of
 from resumectl.model.events import StepReplayed
 from resumectl.model.observation import ProcessRecord
 
@@ -17,7 +17,7 @@ def left(
     return process(replays, snapshot([workflow_row(status=status, input=given)], rows))
 
 
-def parted(here: ProcessRecord, there: ProcessRecord) -> Parting | None:
+def parted(here: ProcessRecord, there: ProcessRecord) -> Divergence | None:
     return parting(paths_of(here)["w-1"], paths_of(there)["w-1"])
 
 
@@ -28,9 +28,9 @@ CHARGE, SHIP, GIFT = (1, "charge", "1"), (2, "ship", "2"), (2, "wrap_gift", "2")
     ("here", "there", "found"),
     [
         ([CHARGE, SHIP], [CHARGE, SHIP], None),
-        ([CHARGE, SHIP], [CHARGE, GIFT], Parting(2, "ship", "wrap_gift")),
-        ([CHARGE], [CHARGE, GIFT], Parting(2, "", "wrap_gift")),
-        ([], [CHARGE], Parting(1, "", "charge")),
+        ([CHARGE, SHIP], [CHARGE, GIFT], Divergence(2, "ship", "wrap_gift")),
+        ([CHARGE], [CHARGE, GIFT], Divergence(2, "", "wrap_gift")),
+        ([], [CHARGE], Divergence(1, "", "charge")),
         # Another result: whatever comes next may depend on it.
         ([(1, "charge", "7"), SHIP], [CHARGE, GIFT], None),
         # What happened at a number without a record is not known.
@@ -41,12 +41,12 @@ CHARGE, SHIP, GIFT = (1, "charge", "1"), (2, "ship", "2"), (2, "wrap_gift", "2")
         (
             [(1, "DBOS.sleep", "7"), SHIP],
             [(1, "DBOS.sleep", "8"), GIFT],
-            Parting(2, "ship", "wrap_gift"),
+            Divergence(2, "ship", "wrap_gift"),
         ),
     ],
 )
 def test_paths_part_where_the_same_records_lead_elsewhere(
-    here: Steps, there: Steps, found: Parting | None
+    here: Steps, there: Steps, found: Divergence | None
 ) -> None:
     assert parted(left(here), left(there)) == found
 

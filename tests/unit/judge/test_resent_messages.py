@@ -8,12 +8,12 @@ from builders import baseline_of, committed, observed, process, snapshot
 from resumectl.judge.resent_messages import unread_repeats
 from resumectl.judge.trial_view import TrialView
 from resumectl.model.observation import ProcessRecord
-from resumectl.model.snapshot import NO_TOPIC, SaidRow
+from resumectl.model.snapshot import NO_TOPIC, KeyedValueRow
 
 
 def sending(*sent: tuple[str, str], inbox: Sequence[tuple[str, str]] = ()) -> ProcessRecord:
     """A process that committed these messages, as fact and topic, and left those, as topic and text."""
-    rows = [SaidRow("w-1", topic, text) for topic, text in inbox]
+    rows = [KeyedValueRow("w-1", topic, text) for topic, text in inbox]
     return process([committed(each) for each in sent], snapshot(inbox=rows))
 
 

@@ -22,17 +22,17 @@ from builders import (
 from resumectl.judge.fields import Count, Field, FieldKind, numbered_field
 from resumectl.judge.trial_view import TrialView, are_alike, effects_by_site, plain_values
 from resumectl.model.events import EffectsCounted
-from resumectl.model.evidence import Happening
-from resumectl.model.snapshot import SaidRow
+from resumectl.model.evidence import Occurrence
+from resumectl.model.snapshot import KeyedValueRow
 
-PAID = Count(Happening.EFFECT, "paid", "1")
+PAID = Count(Occurrence.EFFECT, "paid", "1")
 
 
 def test_fields_hold_what_dbos_recorded_and_what_the_client_got() -> None:
     left = snapshot(
         [workflow_row(output=json.dumps(1))],
         [step_row(1, "charge", json.dumps("ok")), step_row(2, "DBOS.sleep", json.dumps(99))],
-        event=[SaidRow("w-1", "key", json.dumps(2))],
+        event=[KeyedValueRow("w-1", "key", json.dumps(2))],
     )
     fields = TrialView(observed(process([started("charge", 1, argument("7"))], left))).fields
     assert fields[Field(FieldKind.WORKFLOW, "w-1", "output")] == "1"
@@ -45,7 +45,7 @@ def test_fields_hold_what_dbos_recorded_and_what_the_client_got() -> None:
 
 
 def test_messages_in_an_inbox_are_in_no_order_and_those_of_a_stream_are() -> None:
-    rows = tuple(SaidRow("w-1", "k", json.dumps(n)) for n in (2, 1))
+    rows = tuple(KeyedValueRow("w-1", "k", json.dumps(n)) for n in (2, 1))
     left = replace(snapshot(inbox=rows), stream=rows)
     fields = TrialView(observed(process(left=left))).fields
     assert fields[Field(FieldKind.INBOX, "inbox w-1 k", "", "w-1")] == ["1", "2"]
@@ -66,8 +66,8 @@ def test_counts_are_of_all_processes_and_of_what_the_scenario_counts() -> None:
     first = replace(first, events=(started("charge"), effect("paid", "1"), *first.events))
     counts = TrialView(replace(seen, processes=(first, last))).counts
     assert counts[PAID] == 2
-    assert counts[Count(Happening.EFFECT, "delivery", "1")] == 2
-    assert counts[Count(Happening.EXECUTION, "charge", "w-1/step-1")] == 2
+    assert counts[Count(Occurrence.EFFECT, "delivery", "1")] == 2
+    assert counts[Count(Occurrence.EXECUTION, "charge", "w-1/step-1")] == 2
 
 
 def test_transaction_that_is_undone_with_its_process_is_not_counted() -> None:
@@ -80,7 +80,7 @@ def test_effects_that_differ_between_runs_are_told_apart_by_where() -> None:
     runs = [run([("charge", "ok")], events=[effect("paid", each)]) for each in "ab"]
     assert effects_by_site(runs) == {"paid"}
     assert effects_by_site(runs[:1] * 2) == set()
-    assert Count(Happening.EFFECT, "paid", "w-1/step-1") in TrialView(runs[0], {"paid"}).counts
+    assert Count(Occurrence.EFFECT, "paid", "w-1/step-1") in TrialView(runs[0], {"paid"}).counts
 
 
 def test_view_without_a_workflow_has_no_trace_of_it() -> None:

@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 from typing import get_args
 
 from resumectl.model import evidence
-from resumectl.model.evidence import Evidence, Happening, Note
+from resumectl.model.evidence import Evidence, Note, Occurrence
 
 
 def test_every_dataclass_is_evidence_or_a_note_and_not_both() -> None:
@@ -21,4 +21,4 @@ def test_kind_is_its_class_in_words() -> None:
 
 
 def test_what_is_counted_is_an_effect_an_execution_or_a_write() -> None:
-    assert [str(happening) for happening in Happening] == ["effect", "execution", "write"]
+    assert [str(occurrence) for occurrence in Occurrence] == ["effect", "execution", "write"]

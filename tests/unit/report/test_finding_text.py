@@ -8,8 +8,8 @@ import pytest
 
 from resumectl.model.evidence import (
     Evidence,
-    Happening,
     Note,
+    Occurrence,
     WorkflowStuck,
 )
 from resumectl.model.verdict import Kind
@@ -19,7 +19,7 @@ STUCK = WorkflowStuck(
     status="PENDING", executor="local", queue="", version="", process_version="",
     process_executor="", is_time_up=False, deleted_children=(), logged="", waiting=(),
 )  # fmt: skip
-SAMPLES: dict[Any, Any] = {str: "text", int: 3, bool: True, Happening: Happening.EXECUTION}
+SAMPLES: dict[Any, Any] = {str: "text", int: 3, bool: True, Occurrence: Occurrence.EXECUTION}
 
 
 def sample(kind: Callable[..., Any]) -> Any:

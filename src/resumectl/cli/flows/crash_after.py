@@ -17,7 +17,7 @@ from resumectl.publishing.store.batches import Batch
 from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.publishing.store.state import Guarantee
 from resumectl.publishing.store.view import viewing
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report import publishing as tables
 from resumectl.runner.crash_process import CrashedProcess, run_crash_process
 from resumectl.settings import Settings
@@ -172,6 +172,6 @@ def _report(common: Common, batch: Batch, plan: CrashPlan, crashed: CrashedProce
             document=document,
         )
     if common.as_json:
-        machine.show(document)
+        json_documents.show(document)
     common.say_next("resumectl resume")
     return ExitCode.DONE

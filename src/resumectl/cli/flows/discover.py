@@ -9,7 +9,7 @@ from resumectl.model.events import Phase
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.activity import Activity
 from resumectl.report.advice.advise import refusal_of
-from resumectl.runner.baseline_runs import BaselineRuns, SickTarget
+from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
 from resumectl.runner.trial_pool import TrialPool, open_trial_pool
 
 
@@ -45,7 +45,7 @@ def discover(runs: BaselineRuns, spec: SweepSpec, doing: Activity) -> None:
     doing.say(f"importing {spec.target}")
     try:
         runs.discover(spec.timeout_s, on_run=on_run)
-    except SickTarget as error:
+    except FailingBaseline as error:
         raise refusal_of(error.run, error.target, str(Path.cwd())) from None
 
 

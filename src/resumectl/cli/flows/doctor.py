@@ -13,7 +13,7 @@ from resumectl.publishing.store.migration import ensure_own, is_migrated
 from resumectl.publishing.store.view import viewing
 from resumectl.publishing.store.workflows import WorkflowFilter
 from resumectl.release import dbos_release, require_dbos
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report.sheet import Sheet, sentences, words
 from resumectl.settings import OWN_URL_VARIABLE, URL_VARIABLES, Settings
 from resumectl.text import counted
@@ -59,7 +59,7 @@ def examine(common: Common) -> ExitCode:
         checks.append(HealthCheck("usable", f"no: {refusal.what}", refusal.next_step))
     checks = [replace(each, next_step=common.retyped(each.next_step)) for each in checks]
     if common.as_json:
-        machine.show(
+        json_documents.show(
             {
                 "checks": [{"what": f.what, "seen": f.seen, "next": f.next_step} for f in checks],
                 "healthy": failure is None,

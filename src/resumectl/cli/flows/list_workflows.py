@@ -14,7 +14,7 @@ from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing.store import workflows
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
 from resumectl.publishing.store.workflows import WorkflowFilter, WorkflowSeen
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report import publishing as tables
 from resumectl.statuses import ENDED, STATUSES
 from resumectl.text import natural_key, shell_word
@@ -45,7 +45,9 @@ def list_workflows(common: Common, wanted: FilterOptions, page: PageOptions) -> 
     conditions = _conditions(wanted, page)
     found = _read(common, conditions, page)
     if common.as_json:
-        machine.show({"workflows": [machine.workflow_document(each) for each in found.workflows]})
+        json_documents.show(
+            {"workflows": [json_documents.workflow_document(each) for each in found.workflows]}
+        )
         return ExitCode.DONE
     if found.workflows:
         console.show(tables.workflows_sheet(found.workflows, depths=found.depths))

@@ -6,7 +6,7 @@ from resumectl.cli.common import Common
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing.store import migration
-from resumectl.report import machine
+from resumectl.report import json_documents
 
 
 def migrate(common: Common, *, grant_to: str | None) -> ExitCode:
@@ -31,7 +31,7 @@ def migrate(common: Common, *, grant_to: str | None) -> ExitCode:
             migration.grant(settings, engine, grant_to)
     engine.dispose()
     if common.as_json:
-        machine.show({"database": settings.shown_url, "migrated": True})
+        json_documents.show({"database": settings.shown_url, "migrated": True})
     else:
         print(f"migrated: {settings.shown_url}")
     return ExitCode.DONE

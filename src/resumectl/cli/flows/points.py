@@ -10,7 +10,7 @@ from resumectl.cli.flows.discover import discover, opened
 from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.crash_points import crash_points, refuse_none
 from resumectl.model.sweep_spec import SweepSpec
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report.activity import Activity
 from resumectl.report.outside import outside_document, outside_lines
 from resumectl.report.replay_command import Command, command_line
@@ -54,7 +54,7 @@ def points(common: Common, spec: SweepSpec, doing: Activity) -> ExitCode:
         refusal.document = document
         raise
     if common.as_json:
-        machine.show(document)
+        json_documents.show(document)
         return ExitCode.DONE
     console.show(counted(len(plans), "crash point"))
     common.say("a sweep kills the process at each of them")

@@ -17,9 +17,9 @@ from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.publishing.store.state import State, broken_promises
 from resumectl.publishing.store.takeover import Survey
 from resumectl.publishing.store.view import viewing
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report import publishing as tables
-from resumectl.report.progress import Look, Progress, Seen, progress_bar
+from resumectl.report.progress import Progress, ReadWorkDone, WorkDone, progress_bar
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED
 
@@ -84,13 +84,13 @@ def batch_progress(
     return progress_bar([look(runtime.engine, ids)], hidden=common.verbose)
 
 
-def look(engine: "Engine", ids: Sequence[str]) -> Look:
+def look(engine: "Engine", ids: Sequence[str]) -> ReadWorkDone:
     """Return the function that a progress bar calls for the messages of batches."""
 
-    def seen() -> Seen:
+    def seen() -> WorkDone:
         with snapshot(engine) as connection:
             counts = records.read_counts(connection, ids)
-        return Seen("delivering", counts.delivered + counts.missing, counts.expected)
+        return WorkDone("delivering", counts.delivered + counts.missing, counts.expected)
 
     return seen
 
@@ -149,7 +149,7 @@ def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = 
     """Show batches and, below them, the resumed ones; judge all of them."""
     state = read(common.settings(), [*ids, *(resumed or [])])
     if common.as_json:
-        machine.show(batches_document(state, resumed or []))
+        json_documents.show(batches_document(state, resumed or []))
     else:
         own = [b for b in state.batches if b.id in ids]
         others = [b for b in state.batches if b.id not in ids]
@@ -174,4 +174,4 @@ def show_batches(common: Common, ids: list[str], *, resumed: list[str] | None = 
 
 def batches_document(state: State, resumed: list[str]) -> dict[str, object]:
     """Return the JSON document of `state` with the ids of the resumed batches."""
-    return {**machine.state_document(state), "resumed": resumed}
+    return {**json_documents.state_document(state), "resumed": resumed}

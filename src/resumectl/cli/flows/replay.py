@@ -12,7 +12,7 @@ from resumectl.model.crash_plan import CrashPlan, PlannedTrial
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Verdict, count_verdicts
-from resumectl.report import console, machine, story
+from resumectl.report import console, json_documents, replay_view
 from resumectl.report.activity import Activity
 from resumectl.report.replay_command import Command, command_line
 from resumectl.runner.baseline_runs import BaselineRuns
@@ -61,14 +61,14 @@ def _show_replay(
 ) -> ExitCode:
     outcomes = count_verdicts(judged.trials)
     if common.as_json:
-        document = story.judgement_document(judged.trials[0], judged.shown)
+        document = replay_view.judgement_document(judged.trials[0], judged.shown)
         document["observation"] = trials[0].as_plain()
         document["outcomes"] = outcomes
-        machine.show(document)
+        json_documents.show(document)
     elif len(trials) == 1:
-        console.show(*story.trial_view(trials[0], judged, spec, common.retyped))
+        console.show(*replay_view.trial_view(trials[0], judged, spec, common.retyped))
     else:
-        console.show(story.outcomes_sheet(judged.trials))
+        console.show(replay_view.outcomes_sheet(judged.trials))
     if spec.keep_in is not None and outcomes[Verdict.KEPT] < len(trials):
         common.say(f"its sandbox is kept in {spec.keep_in}")
     return exit_code(outcomes)

@@ -14,7 +14,7 @@ from resumectl.publishing.store.migration import is_migrated
 from resumectl.publishing.store.models import metadata
 from resumectl.publishing.store.processes import RESET, executor_locks
 from resumectl.publishing.store.view import viewing
-from resumectl.report import machine
+from resumectl.report import json_documents
 from resumectl.runner import sweep_workflow
 
 
@@ -30,7 +30,7 @@ def reset(common: Common) -> ExitCode:
     if not settings.is_sqlite or settings.sqlite_path.exists():
         deleted = _delete_everything(common)
     if common.as_json:
-        machine.show({"database": settings.shown_url, "deleted": deleted})
+        json_documents.show({"database": settings.shown_url, "deleted": deleted})
     else:
         print(
             f"deleted everything that resumectl stored in {settings.shown_url}"
@@ -60,7 +60,7 @@ def _delete_everything(common: Common) -> bool:
                 with engine.begin() as connection:
                     for table in reversed(metadata.sorted_tables):
                         connection.execute(sa.delete(table))
-                sweep_workflow.tend_queues(settings, engine, [])
+                sweep_workflow.update_queues(settings, engine, [])
             return True
     finally:
         engine.dispose()

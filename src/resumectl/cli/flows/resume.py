@@ -16,7 +16,7 @@ from resumectl.publishing.store.state import State, broken_promises
 from resumectl.publishing.store.takeover import Survey
 from resumectl.publishing.store.view import View, viewing
 from resumectl.publishing.store.workflows import WorkflowFilter, WorkflowSeen
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report import publishing as tables
 from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
@@ -60,7 +60,7 @@ def resume(common: Common, ids: Sequence[str], *, timeout_s: float | None) -> Ex
         if not wanted:
             engine.dispose()
             return _nothing(common, survey, named)
-        sweep_workflow.tend_queues(settings, engine, sweep_ids(wanted))
+        sweep_workflow.update_queues(settings, engine, sweep_ids(wanted))
     engine.dispose()
     in_time = _run(common, wanted, before, timeout_s=timeout_s)
     return _show(common, wanted, before, survey, late_after_s=None if in_time else timeout_s)
@@ -176,9 +176,9 @@ def _show(
     finally:
         engine.dispose()
     document = {
-        **machine.state_document(state),
-        "workflows": [machine.resumed_document(row) for row in rows],
-        "blocked": [machine.blocked_document(each) for each in survey.blocked],
+        **json_documents.state_document(state),
+        "workflows": [json_documents.resumed_document(row) for row in rows],
+        "blocked": [json_documents.blocked_document(each) for each in survey.blocked],
         "sweeps": [sweep_document(each) for each in sweeps],
     }
     if not common.as_json:
@@ -202,7 +202,7 @@ def _show(
             document=document,
         )
     if common.as_json:
-        machine.show(document)
+        json_documents.show(document)
     codes = [stored_sweeps.code_of(each) for each in sweeps]
     if any(broken_promises(batch) for batch in state.batches):
         codes.append(ExitCode.PROMISE_BROKEN)
@@ -212,11 +212,11 @@ def _show(
 def _nothing(common: Common, survey: Survey, named: Sequence[WorkflowSeen]) -> ExitCode:
     ended = [w for w in reversed(named) if w.status in ENDED]  # a batch comes before its messages
     if common.as_json:
-        machine.show(
+        json_documents.show(
             {
-                **machine.state_document(State(())),
+                **json_documents.state_document(State(())),
                 "workflows": [],
-                "blocked": [machine.blocked_document(each) for each in survey.blocked],
+                "blocked": [json_documents.blocked_document(each) for each in survey.blocked],
                 "sweeps": [],
             }
         )

@@ -13,9 +13,9 @@ from resumectl.model.crash_plan import PlannedTrial
 from resumectl.model.observation import Observation
 from resumectl.model.target import Target
 from resumectl.model.verdict import Judgement, Verdict
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report import selftest as tables
-from resumectl.report.progress import Seen, progress_bar
+from resumectl.report.progress import WorkDone, progress_bar
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.trial_pool import TrialPool, run_trials
 from resumectl.runner.trial_runner import TrialRunner
@@ -63,9 +63,11 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
         for scenario in (("mistake", "corrected") if each.finding else ("corrected",))
     ]
 
-    def look() -> Seen:
+    def look() -> WorkDone:
         right = sum(row.is_right for row in rows)
-        return Seen(f"as expected {right}, otherwise {len(rows) - right}", len(rows), len(cases))
+        return WorkDone(
+            f"as expected {right}, otherwise {len(rows) - right}", len(rows), len(cases)
+        )
 
     common.start_logging()
     with (
@@ -81,7 +83,7 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
         finally:
             threads.shutdown(cancel_futures=True)  # after Ctrl-C: those that have not begun
     if common.as_json:
-        machine.show(tables.selftest_document(rows))
+        json_documents.show(tables.selftest_document(rows))
     else:
         console.show(*tables.selftest_view(rows))
     return ExitCode.DONE if all(row.is_right for row in rows) else ExitCode.PROMISE_BROKEN

@@ -18,7 +18,7 @@ from resumectl.judge.stability import Judged, settled
 from resumectl.judge.target_settings import settings_of_target
 from resumectl.model.verdict import Verdict
 from resumectl.publishing.store.migration import ensure_migrated, is_readable
-from resumectl.report import console, machine
+from resumectl.report import console, json_documents
 from resumectl.report import sweep_tables as tables
 from resumectl.report.sweep_result import SweepResult
 from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
@@ -70,7 +70,7 @@ def code_of(result: SweepResult) -> ExitCode:
 def show(common: Common, result: SweepResult) -> ExitCode:
     """Show the result as tables or as a JSON document."""
     if common.as_json:
-        machine.show(tables.sweep_document(result))
+        json_documents.show(tables.sweep_document(result))
     else:
         console.show(*tables.sweep_view(result, common.retyped))
     kept_in = result.stored.spec.keep_in
@@ -107,7 +107,7 @@ def sweeps(common: Common) -> ExitCode:
     with _opened_to_read(common) as store:
         found = [] if store is None else store.stored()
     if common.as_json:
-        machine.show({"sweeps": [tables.stored_document(each) for each in found]})
+        json_documents.show({"sweeps": [tables.stored_document(each) for each in found]})
     else:
         console.show(tables.stored_sheet(found) if found else "nothing has been swept yet")
     return ExitCode.DONE

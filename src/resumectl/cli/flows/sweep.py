@@ -15,7 +15,7 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Runtime
 from resumectl.report.activity import Activity
-from resumectl.report.progress import Look, Seen, progress_bar
+from resumectl.report.progress import ReadWorkDone, WorkDone, progress_bar
 from resumectl.report.replay_command import Command, command_line
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
@@ -36,7 +36,7 @@ def sweep(common: Common, spec: SweepSpec, doing: Activity, *, jobs: int) -> Exi
         with opened_store(common) as engine:
             sweep_id = _begin(common, spec, worker, engine, doing)
             doing.stop()
-            sweep_workflow.tend_queues(settings, engine, [sweep_id])
+            sweep_workflow.update_queues(settings, engine, [sweep_id])
             _run(common, sweep_id, worker)
             result = result_of(worker.store, sweep_id)
             return show(common, replace(result, wall_seconds=seconds_since_start()))
@@ -87,12 +87,12 @@ def _run(common: Common, sweep_id: int, worker: SweepWorker) -> None:
         ) from None
 
 
-def look(store: SweepStore, sweep_id: int) -> Look:
+def look(store: SweepStore, sweep_id: int) -> ReadWorkDone:
     """Return the function that a progress bar calls for a sweep."""
 
-    def seen() -> Seen:
+    def seen() -> WorkDone:
         planned, found = store.verdicts(sweep_id)
         said = " ".join(f"{verdict} {n}" for verdict, n in sorted(found.items()))
-        return Seen(said or "sweeping", sum(found.values()), planned)
+        return WorkDone(said or "sweeping", sum(found.values()), planned)
 
     return seen

@@ -8,7 +8,7 @@ from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store.migration import ensure_migrated
-from resumectl.report import machine
+from resumectl.report import json_documents
 from resumectl.runner import sweep_workflow
 from resumectl.runner.sweep_worker import SweepWorker, sweep_ids
 
@@ -33,7 +33,7 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
             next_step="as in  --adopt-every 5",
         )
     common.start_logging()
-    _tend_queues(common)
+    _update_queues(common)
     worker = SweepWorker(common.settings())
     sweep_workflow.set_worker(worker)
     runtime = Runtime(common.settings(), "worker", queues=None, companion=worker)
@@ -46,11 +46,11 @@ def serve(common: Common, *, adopt_every_s: float | None) -> ExitCode:
     except KeyboardInterrupt:
         common.say("ended in order")
     if common.as_json:
-        machine.show({"executor": runtime.executor_id, "process": runtime.id})
+        json_documents.show({"executor": runtime.executor_id, "process": runtime.id})
     return ExitCode.DONE
 
 
-def _tend_queues(common: Common) -> None:
+def _update_queues(common: Common) -> None:
     """Register the queues of sweeps that were killed before they could do so."""
     settings = common.settings()
     engine = open_engine(settings)
@@ -59,7 +59,7 @@ def _tend_queues(common: Common) -> None:
             ensure_migrated(settings, engine)
             left = [each.workflow_id for each in survey_work(settings, engine).available]
             if sweep_ids(left):
-                sweep_workflow.tend_queues(settings, engine, sweep_ids(left))
+                sweep_workflow.update_queues(settings, engine, sweep_ids(left))
     finally:
         engine.dispose()
 
