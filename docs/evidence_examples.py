@@ -21,7 +21,10 @@ _RAN_TWICE = e.TooMany(
 
 # The examples, by the kind of finding that has such evidence.
 EXAMPLES: Mapping[Kind, tuple[Evidence, ...]] = {
-    Kind.FAILED: (e.EndedOtherwise("ERROR", "SUCCESS", "ValueError: no stock"),),
+    Kind.FAILED: (
+        e.EndedOtherwise("ERROR", "SUCCESS", "ValueError: no stock"),
+        e.ProcessEnded("exit status 9", "charge, checkout-1/step-1"),
+    ),
     Kind.DIVERGED: (
         e.CannotObserve("OperationalError: no such table: payments"),
         e.OtherValue("output", "'2 items'", "'3 items'"),

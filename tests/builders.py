@@ -63,9 +63,10 @@ def snapshot(
     steps: Sequence[StepRow] = (),
     *,
     event: Sequence[KeyedValueRow] = (),
+    stream: Sequence[KeyedValueRow] = (),
     inbox: Sequence[KeyedValueRow] = (),
 ) -> Snapshot:
-    return Snapshot(tuple(workflows), tuple(steps), tuple(event), (), tuple(inbox))
+    return Snapshot(tuple(workflows), tuple(steps), tuple(event), tuple(stream), tuple(inbox))
 
 
 # --- events

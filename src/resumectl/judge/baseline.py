@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from resumectl.judge.fields import Count, Field, FieldKind
-from resumectl.judge.linked_values import Link, linked_fields
+from resumectl.judge.linked_values import Links
 from resumectl.judge.not_compared import NotCompared, earliest
 from resumectl.judge.replay_paths import Path, distinct
 from resumectl.judge.transitions import Transition, transitions_of
@@ -56,7 +56,7 @@ class Baseline:
     ended: frozenset[Count]
     paths: Mapping[str, Sequence[Path]]
     received: Mapping[str, Mapping[int, str]]
-    links: frozenset[Link]
+    links: Links
     begun_anew: frozenset[str]
     not_compared: NotCompared
     left_running: int
@@ -83,7 +83,7 @@ class Baseline:
             ended=frozenset(set.intersection(*(set(view.ended) for view in views))),
             paths=distinct([view.paths for view in views]),
             received=views[0].received,
-            links=linked_fields(views),
+            links=Links.of(views),
             begun_anew=_begun_anew(transitions),
             not_compared=NotCompared(
                 varying=frozenset(varying_fields | varying_counts),
@@ -115,8 +115,8 @@ class Baseline:
             fields=fields,
             counts=counts,
             ended=self.ended & other.ended,
-            paths={},  # paths may differ where the program was edited
-            links=frozenset(),
+            paths=_of_both(self.paths, other.paths),
+            links=self.links.and_of(other.links),
             not_compared=self._not_compared_with(other),
             digests=(self.digests[0], other.digests[0]),
         )
@@ -158,8 +158,7 @@ class Baseline:
         Args:
             rule: Rule for this trial.
         """
-        links = {link for link in self.links if not any(map(rule.covers, link))}
-        return replace(self, not_compared=rule, links=frozenset(links))
+        return replace(self, not_compared=rule, links=self.links.comparing(rule))
 
     def ahead_of(self, name: str) -> str | None:
         """Return the previous transition of the same workflow, if each happens once; else None."""
@@ -180,6 +179,23 @@ class Baseline:
 
 def _either(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _of_both(
+    one: Mapping[str, Sequence[Path]], other: Mapping[str, Sequence[Path]]
+) -> dict[str, Sequence[Path]]:
+    """Return the paths of the workflows that call the same steps before and after an edit."""
+    return {
+        workflow: [*one[workflow], *other[workflow]]
+        for workflow in one.keys() & other.keys()
+        if _called(one[workflow]) == _called(other[workflow])
+    }
+
+
+def _called(paths: Sequence[Path]) -> set[tuple[tuple[int, str], ...]]:
+    return {
+        tuple(sorted((number, step.name) for number, step in path.steps.items())) for path in paths
+    }
 
 
 def _begun_anew(transitions: Sequence[Transition]) -> frozenset[str]:

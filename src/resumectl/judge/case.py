@@ -41,7 +41,7 @@ class Case:
     @cached_property
     def is_complete(self) -> bool:
         """Whether everything ended; an unfinished trial is not compared field by field."""
-        return self.view.final.has_settled
+        return self.view.final.has_settled and not self.view.final.has_failed
 
     @cached_property
     def unfinished(self) -> frozenset[str]:

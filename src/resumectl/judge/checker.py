@@ -27,6 +27,7 @@ from resumectl.judge.invariants import (
     steps_never_called,
     unrecorded_steps,
 )
+from resumectl.judge.process_ends import failed_process
 from resumectl.judge.repetitions import (
     counted_by_name,
     inserted_again,
@@ -47,6 +48,7 @@ from resumectl.model.promise import Promise
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 
 CHECKS: Sequence[Check] = (
+    failed_process,
     stuck_workflows,
     other_endings,
     unobservable_outside,

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 
 from resumectl.judge.case import Case
 from resumectl.judge.fields import Field
-from resumectl.judge.linked_values import carried_values
 from resumectl.judge.replay_paths import first_parting
 from resumectl.judge.trial_view import are_alike, steps_recorded
 from resumectl.model.events import StepStarted
@@ -60,13 +59,9 @@ def _is_known_before(
 
 def broken_links(case: Case) -> Iterator[Finding | Exposure]:
     """Yield a finding where two fields that share a generated value in every baseline run differ."""
-    links = case.baseline.links
-    carried = carried_values(case.lasting) if links else {}
     reported: set[Field] = set()
-    for one, other in sorted(links):
-        if other in reported or not carried.get(one) or not carried.get(other):
-            continue
-        if not carried[one] & carried[other]:
+    for one, other in case.baseline.links.broken_in(case.lasting):
+        if other not in reported:
             reported.add(other)
             yield Finding(Kind.DIVERGED, str(other), BrokenLink(str(one)))
 

@@ -44,6 +44,8 @@ def _why_not_killed(process: ProcessRecord, method: KillMethod) -> str:
 
 
 def _why_not_ended(process: ProcessRecord) -> str:
+    if process.has_failed:
+        return ""  # a finding
     if process.failure:
         return f"the last process {_failed(process)}"
     if process.has_settled and process.last(BecameQuiet) is None:

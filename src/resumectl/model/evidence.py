@@ -30,6 +30,20 @@ class EndedOtherwise:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A process that was not to be killed ended before its work; no uninterrupted run does.
+
+    Attributes:
+        how: Its exit, or the error with which it failed.
+        during: Step whose body it ran last; empty if none was running.
+    """
+
+    KIND: ClassVar[str] = "process-ended"
+    how: str
+    during: str
+
+
 # --- diverged
 
 
@@ -315,6 +329,7 @@ class OtherDatabase:
 
 Evidence = (
     EndedOtherwise
+    | ProcessEnded
     | CannotObserve
     | OtherValue
     | OtherArguments

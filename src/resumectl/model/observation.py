@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from resumectl.model.codec import Plain, SchemaError, from_plain, to_plain
+from resumectl.model.crash_plan import KillMethod
 from resumectl.model.events import (
     EVENT_SCHEMA,
     AccessRefused,
+    BecameQuiet,
     CrashPointReached,
     ErrorLogged,
     Event,
@@ -86,6 +88,22 @@ class ProcessRecord:
     def has_settled(self) -> bool:
         """Whether it exited in time, with all of its workflows ended."""
         return self.exit.in_time and not self.is_stranded
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the program ended it: it failed, or exited before its work.
+
+        A SIGKILL comes from outside, for example where memory is short, and a refused access or an
+        unreadable event is no failure of the program.
+        """
+        if (
+            self.unreadable
+            or self.last(AccessRefused) is not None
+            or self.exit.is_by(KillMethod.KILL)
+        ):
+            return False
+        is_early = self.has_settled and self.last(BecameQuiet) is None
+        return is_early or self.last(TargetFailed) is not None
 
     @property
     def digest(self) -> str | None:

@@ -36,7 +36,7 @@ MEANINGS: Mapping[Kind, str] = {
     Kind.STUCK: "it waits for ever, and so does everything that waits for it. Make sure that "
     "whatever the workflow needs exists at launch: class, instance, queue, application version.",
     Kind.FAILED: "a workflow that succeeds without a crash failed after one, and DBOS does not "
-    "run a failed workflow again.",
+    "run a failed workflow again; or the process that recovers ends itself, and so does the next.",
     Kind.UNEXPECTED: "something exists that the baseline does not have, for example a workflow "
     "that was started again with a new id.",
     Kind.RERUN: "a step ran again although its result was recorded, or its result was never "
@@ -60,6 +60,11 @@ def note_text(note: Note | None) -> str:
 def _ended_otherwise(evidence: e.EndedOtherwise) -> str:
     error = f". Its error: {evidence.error}" if evidence.error else ""
     return f"ended {evidence.status}; baseline: {evidence.usual}{error}"
+
+
+def _process_ended(evidence: e.ProcessEnded) -> str:
+    during = f", while it ran {evidence.during}" if evidence.during else ""
+    return f"ended before its work{during}: {evidence.how}; baseline: all work is done"
 
 
 def _other_value(evidence: e.OtherValue) -> str:
@@ -194,6 +199,7 @@ def _other_database(evidence: e.OtherDatabase) -> str:
 
 _TEXTS: Mapping[type, Callable[[Any], str]] = {
     e.EndedOtherwise: _ended_otherwise,
+    e.ProcessEnded: _process_ended,
     e.CannotObserve: lambda evidence: f"fails: {evidence.error}; baseline: no error",
     e.OtherValue: _other_value,
     e.OtherArguments: _other_arguments,

@@ -18,6 +18,7 @@ from builders import (
     workflow_row,
 )
 
+from resumectl.judge.baseline import Baseline
 from resumectl.judge.case import Case
 from resumectl.judge.step_calls import broken_links
 from resumectl.judge.trial_view import TrialView
@@ -134,6 +135,10 @@ def test_client_may_ask_for_two_workflows_with_another_value_each_time() -> None
         (("receipt_5f0c9f3c6d1e", "receipt_9b33dd1b5c2a"), True),
         (("1764079473123456789", "1764079499987654321"), True),  # to the nanosecond
         (("7c9e6679-7425-40de-944b-e07fc1f90ae7", "3827406b-96b4-4477-a8eb-32d02aa8c648"), True),
+        (("caa11030-1fc2-43c5-addc-542759386063", "1b8f2b9e-0001-4000-8000-000000000001"), True),
+        (("a76b2cf0-cd3d-11f0-8de9-0242ac120002", "b1c9d1a2-cd3d-11f0-8de9-0242ac120002"), True),
+        (("order-dGhp-c2lzYQ_x-3Zh", "order-bm90-aGVyMT_y-9Kq"), True),  # secrets.token_urlsafe
+        (("checkout-service-1764079473", "checkout-service-1764079499"), False),
     ],
 )
 def test_only_what_is_never_equal_by_chance_links(
@@ -142,6 +147,48 @@ def test_only_what_is_never_equal_by_chance_links(
     runs = [run({"one": each, "other": each}) for each in values]
     found = broken(*runs, trial=run({"one": values[0], "other": values[1]}))
     assert found == (["event w-1 other"] if is_generated else [])
+
+
+def test_run_whose_value_looks_like_a_time_breaks_no_link() -> None:
+    runs = [run({"one": each, "other": each}) for each in (A, "542759386063", B)]
+    assert broken(*runs, trial=run({"one": A, "other": C})) == ["event w-1 other"]
+
+
+def test_run_with_different_values_breaks_the_link() -> None:
+    runs = [run({"one": each, "other": each}) for each in (A, B)]
+    runs.append(run({"one": A, "other": B}))
+    assert broken(*runs, trial=run({"one": A, "other": C})) == []
+
+
+def test_constant_text_beside_a_generated_value_is_no_link() -> None:
+    texts = [f"checkout-service-{each}" for each in (A, B, C)]
+    runs = [run({"one": each, "other": each}) for each in texts[:2]]
+    found = broken(*runs, trial=run({"one": texts[0], "other": texts[2]}))
+    assert found == ["event w-1 other"]
+
+
+def streamed(*entries: str) -> Observation:
+    rows = [KeyedValueRow("w-1", "s", json.dumps(entry)) for entry in entries]
+    return observed(process((), snapshot([workflow_row()], [], stream=rows)))
+
+
+def test_entries_of_a_stream_are_linked_with_each_other() -> None:
+    runs = [streamed(f"{each} is opened", f"{each} is paid") for each in (A, B)]
+    assert broken(*runs, trial=streamed(f"{C} is opened", f"{C} is paid")) == []
+    found = broken(*runs, trial=streamed(f"{C} is opened", f"{A} is paid"))
+    assert found == ["stream w-1 s: entry 2 of 2"]
+    # A step writes its entry again after a crash: what was where is not known.
+    assert broken(*runs, trial=streamed(f"{C} is opened", f"{A} is paid", f"{A} is paid")) == []
+
+
+def test_links_of_a_deploy_are_those_of_both_programs() -> None:
+    def linked(*names: str) -> Baseline:
+        return baseline_of([run(dict.fromkeys(names, each)) for each in (A, B)])
+
+    deploy = linked("one", "other").or_as(linked("one", "other", "third"))
+    trial = run({"one": A, "other": C, "third": B})
+    found = [str(other) for _, other in deploy.links.broken_in(TrialView(trial))]
+    assert found == ["event w-1 other"]
 
 
 def test_what_is_the_same_in_every_run_is_compared_as_it_is() -> None:
