@@ -10,6 +10,7 @@ from shlex import quote
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
+_LINE_MAX = 500  # characters of an error's message
 NUMBER_DIGITS = 20  # the digits of the largest 64-bit number
 _NUMBER = re.compile("[0-9]+")
 
@@ -90,7 +91,9 @@ def between(start_ms: int | None, end_ms: int | None) -> str:
 def one_line(error: BaseException) -> str:
     """Return the class of an error and the first line of its message.
 
-    Only the first line: SQLAlchemy appends the statement and its parameters.
+    Only the first line: SQLAlchemy appends the statement and its parameters. It is cut off at 500
+    characters.
     """
     first, *_rest = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {first}"
+    shown = first if len(first) <= _LINE_MAX else f"{first[:_LINE_MAX]}…"
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__

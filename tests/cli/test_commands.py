@@ -533,6 +533,13 @@ def test_a_doctor_says_what_is_right_and_what_to_do(workspace: Workspace) -> Non
     assert seen(workspace, "state", "--check")["totals"]["delivered"] == 7
 
 
+def test_a_doctor_refuses_a_directory_that_is_not_there(sqlite_workspace: Workspace) -> None:
+    ran = sqlite_workspace.run("doctor", "--db-url", "sqlite:////nowhere/at/all.sqlite", "--json")
+    assert ran.code == ExitCode.MACHINE_FAILED
+    assert not ran.document["healthy"]
+    assert "/nowhere/at is not there" in ran.document["checks"][-1]["seen"]
+
+
 def test_a_doctor_of_nothing_creates_nothing(sqlite_workspace: Workspace) -> None:
     assert checks(sqlite_workspace)["reachable"] == (
         "not there yet",

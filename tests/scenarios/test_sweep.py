@@ -257,6 +257,7 @@ def test_a_sample_and_the_first_broken_promise_end_a_sweep_early(
         ("--args", "["),
         ("--env", "NAME"),
         ("--promise", "delivery=sometimes"),
+        ("--promise", "delivery=exactly-once", "--promise", "delivery=at-least-once"),
         ("--guarantee", "twice"),
         ("--edge", "beside"),
         ("--crashes", "3"),

@@ -394,10 +394,17 @@ def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
     """Return the promises that were given as `NAME=PROMISE`.
 
     Raises:
-        Refusal: A promise is unknown.
+        Refusal: A promise is unknown, or one thing has two.
     """
-    pairs = [_pair(each, "--promise", Promise.EXACTLY_ONCE) for each in given or ()]
-    return {name: Promise.named(promise, of=name) for name, promise in pairs}
+    found: dict[str, Promise] = {}
+    for name, text in (_pair(each, "--promise", Promise.EXACTLY_ONCE) for each in given or ()):
+        promise = Promise.named(text, of=name)
+        if found.setdefault(name, promise) is not promise:
+            raise Refusal(
+                f"two promises for {name}: {found[name]} and {promise}",
+                next_step=f"leave one of them out, as in  --promise {shell_word(f'{name}={promise}')}",
+            )
+    return found
 
 
 def read_spec(

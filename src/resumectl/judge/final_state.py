@@ -66,8 +66,15 @@ def missing_or_different(case: Case) -> Iterator[Finding | Exposure]:
         elif key.part in _GIVEN:
             yield from _other_arguments(key, fields[key], values)
         elif fields[key] not in values and key.part != "status":
-            evidence = OtherValue(key.part, shortened(fields[key]), shortened(usual_of(values)))
+            texts = (_shown(key, each) for each in (fields[key], usual_of(values)))
+            evidence = OtherValue(key.part, *texts)
             yield Finding(Kind.DIVERGED, key.subject, evidence)
+
+
+def _shown(key: Field, value: object) -> str:
+    """Return a value for evidence: a plain text in quotes, as recorded texts have them."""
+    is_plain_text = key.kind in (FieldKind.ANSWER, FieldKind.OBSERVED) and isinstance(value, str)
+    return shortened(repr(value) if is_plain_text else value)
 
 
 def unexpected_fields(case: Case) -> Iterator[Finding | Exposure]:

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from resumectl.judge.baseline import Baseline
 from resumectl.judge.judge import Judge
-from resumectl.judge.stability import Stability
+from resumectl.judge.stability import Stability, topic_of
 from resumectl.model.crash_plan import Crash, CrashPlan, Edge, Matches
 from resumectl.model.observation import LATER_BASELINE
 from resumectl.model.orders import Control
@@ -81,6 +81,33 @@ class FurtherRuns:
         """
         differing = {each.plan for each in judgements if _differs(each)}
         return sorted(differing - self.judge.controls.keys())
+
+    def plans_for_more_time(
+        self, judgements: Sequence[Judgement], repeated: Sequence[Judgement]
+    ) -> list[str]:
+        """Return the crash plans that need more runs in which time passes: those with unstable findings.
+
+        What has begun to wait when time passes differs from run to run.
+
+        Args:
+            judgements: Judgements of the trials.
+            repeated: Judgements of the repeated trials.
+        """
+        unstable = Stability(judgements, repeated).unstable
+        plans = {
+            each.plan
+            for each in (*judgements, *repeated)
+            if any(topic_of(f) in unstable and f.kind in _BY_COMPARISON for f in each.findings)
+        }
+        return sorted(
+            plan for plan in plans if 0 < self._controls(plan) <= self._first_controls(plan)
+        )
+
+    def _controls(self, plan: str) -> int:
+        return len(self.judge.controls.get(plan, ()))
+
+    def _first_controls(self, plan: str) -> int:
+        return len(self.where_time_passes(plan))
 
     def where_time_passes(self, plan: str) -> list[str | None]:
         """Return the crash points at which runs let the time of a trial pass; None for the beginning.

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 
 from resumectl.judge.case import Case
-from resumectl.model.events import StepEnded, StepStarted
 from resumectl.model.evidence import ProcessEnded
-from resumectl.model.observation import ProcessRecord
 from resumectl.model.verdict import Exposure, Finding, Kind
 
 
@@ -14,12 +12,5 @@ def failed_process(case: Case) -> Iterator[Finding | Exposure]:
     last = case.view.final
     if last.has_failed:
         subject = f"process {len(case.view.processes)}"
-        evidence = ProcessEnded(last.failure or str(last.exit), _running_step(last))
+        evidence = ProcessEnded(last.failure or str(last.exit), last.running_step)
         yield Finding(Kind.FAILED, subject, evidence)
-
-
-def _running_step(process: ProcessRecord) -> str:
-    """Return the step that began last and has not ended; empty if there is none."""
-    ended = {(event.step, event.site) for event in process.all(StepEnded)}
-    running = [e for e in process.all(StepStarted) if (e.step, e.site) not in ended]
-    return f"{running[-1].step}, {running[-1].site}" if running else ""

@@ -17,6 +17,8 @@ from resumectl.model.events import (
     LaunchStarted,
     ServiceContacted,
     Stalled,
+    StepEnded,
+    StepStarted,
     Stranded,
     TargetFailed,
 )
@@ -88,6 +90,13 @@ class ProcessRecord:
     def has_settled(self) -> bool:
         """Whether it exited in time, with all of its workflows ended."""
         return self.exit.in_time and not self.is_stranded
+
+    @property
+    def running_step(self) -> str:
+        """Step whose body began last and did not end, with its site; empty if there is none."""
+        ended = {(event.step, event.site) for event in self.all(StepEnded)}
+        running = [e for e in self.all(StepStarted) if (e.step, e.site) not in ended]
+        return f"{running[-1].step}, {running[-1].site}" if running else ""
 
     @property
     def has_failed(self) -> bool:

@@ -28,6 +28,7 @@ from resumectl.probe.user_code import innermost_in_traceback, is_user_file
 from resumectl.text import one_line
 
 _MESSAGE_MAX = 2_000
+_TRACEBACK_MAX = 50_000
 # An environment variable that the program reads without a default.
 _ASKED = re.compile(
     r"""(?:getenv|environ\.get)\(\s*["'](\w+)["']\s*\)|["'](\w+)["']\s+not\s+in\s+(?:os\.)?environ"""
@@ -68,7 +69,7 @@ def describe_error(error: BaseException, *, roots: Sequence[Path]) -> TargetErro
         type=f"{kind.__module__}.{kind.__qualname__}",
         message=str(error)[:_MESSAGE_MAX],
         where=_where(error, roots),
-        traceback="".join(traceback.format_exception(error)),
+        traceback="".join(traceback.format_exception(error))[-_TRACEBACK_MAX:],
         dbos_version=_version_of("dbos"),
         missing_module=_missing_module(error, roots),
         half_imported=_half_imported(error),

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -176,6 +177,8 @@ def plain(value: UserObject, within: tuple[int, ...] = ()) -> Plain:
         value: Object of the program.
         within: `id()` of each object that contains the value.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # JSON has no such number
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if all(hasattr(type(value), each) for each in _OF_A_HANDLE):

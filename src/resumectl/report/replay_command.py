@@ -4,6 +4,7 @@ One table lists every option, and the command line repeats all options that were
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -26,6 +27,14 @@ _WITH_TRIALS = frozenset({Command.SWEEP, Command.REPLAY})
 _SWEEP = frozenset({Command.SWEEP})
 
 _USUAL = SweepSpec(Target(), Target(), {})
+_SECRET_NAME = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+_URL_WITH_PASSWORD = re.compile(r"://[^/?#\s]*:[^/?#\s]*@|[?&;]password=", re.IGNORECASE)
+
+
+class _Quoted(str):
+    """A word that is quoted for a shell already."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,9 @@ class _Option:
     def words(self, spec: SweepSpec) -> list[str]:
         """Return the words to type for the option, quoted for a shell."""
         return [
-            self.name if value is None else f"{self.name} {shell_word(value)}"
+            self.name
+            if value is None
+            else f"{self.name} {value if isinstance(value, _Quoted) else shell_word(value)}"
             for value in self.values(spec)
         ]
 
@@ -86,6 +97,18 @@ def _pairs(pairs: Mapping[str, object]) -> list[str]:
     return [f"{name}={value}" for name, value in pairs.items()]
 
 
+def _environ(spec: SweepSpec) -> list[str]:
+    """Return the environment variables; one that holds a secret is left to the user's shell."""
+    return [
+        _Quoted(f'"{name}=${name}"') if _is_secret(name, value) else f"{name}={value}"
+        for name, value in spec.target.environ.items()
+    ]
+
+
+def _is_secret(name: str, value: str) -> bool:
+    return bool(_SECRET_NAME.search(name) or _URL_WITH_PASSWORD.search(value))
+
+
 # In the order of the help, with repeatable options at the end.
 _OPTIONS = (
     _Option("--args", _ALL, _json("args")),
@@ -115,7 +138,7 @@ _OPTIONS = (
     _Option("--crashes", _SWEEP, _of_spec("crashes")),
     _Option("--repeat", _SWEEP, _of_spec("repeat")),
     _Option("--fail-fast", _SWEEP, lambda s: [None] if s.fail_fast else []),
-    _Option("--env", _ALL, lambda s: _pairs(s.target.environ)),
+    _Option("--env", _ALL, _environ),
     _Option("--redirect", _ALL, lambda s: s.target.access.redirects),
     _Option("--allow-database", _ALL, lambda s: s.target.access.databases),
     _Option("--allow-host", _ALL, lambda s: s.target.access.hosts),

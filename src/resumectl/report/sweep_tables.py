@@ -163,9 +163,15 @@ def _sentence(result: SweepResult) -> Text:
             "but not in every repetition",
             style=VERDICT_STYLES["UNSTABLE"],
         )
-    if n[Verdict.VOID] or len(result.trials) < result.stored.planned:
+    if n[Verdict.VOID]:
         return Text(
             f"VOID: {n[Verdict.VOID]} of {counted(len(result.trials), 'trial')} proved nothing",
+            style=VERDICT_STYLES["VOID"],
+        )
+    if len(result.trials) < result.stored.planned:
+        return Text(
+            f"unfinished: {len(result.trials)} of {counted(result.stored.planned, 'trial')} "
+            "have been run",
             style=VERDICT_STYLES["VOID"],
         )
     part = "" if result.stored.planned >= result.stored.crash_points else (

@@ -3,9 +3,10 @@
 `judge.further_runs` decides which further runs are needed.
 """
 
+import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from resumectl.errors import NothingProved
@@ -29,6 +30,8 @@ _PATIENCE_S = (0.3, 1.5)
 _BEYOND_BASELINE_S = 5.0
 # Number of extensions, if the user sets no limit and the process continues to record events.
 _EXTENSIONS_MAX = 3
+# Number of runs in which time passes at a crash point whose finding is unstable, the first included.
+_TIMES_AGAIN = 5
 
 
 class FailingBaseline(Exception):
@@ -178,22 +181,47 @@ class BaselineRuns:
         with self._running:
             if not self.runner.downtime_s:
                 return False
-            further = self._further
-            plans = further.plans_for_time(judgements)
-            controls = {
-                plan: tuple(
-                    self.runner.time_control(CrashPlan.parse(plan), at)
-                    for at in further.where_time_passes(plan)
-                )
-                for plan in plans
-            }
-            # A run that was ended from outside cannot be compared.
-            healthy = {
-                plan: tuple(r for r in runs if r.final.has_settled and not r.final.failure)
-                for plan, runs in controls.items()
-            }
-            self.judge = self.judge.with_controls(healthy)
+            plans = self._further.plans_for_time(judgements)
+            self._let_time_pass_at({plan: self._time_controls(plan) for plan in plans})
             return bool(plans)
+
+    def let_more_time_pass(
+        self, judgements: Sequence[Judgement], repeated: Sequence[Judgement]
+    ) -> bool:
+        """Let time pass again where a finding is unstable, each time with another schedule of threads.
+
+        Args:
+            judgements: Judgements of the trials.
+            repeated: Judgements of the repeated trials.
+
+        Returns:
+            Whether any run was made.
+        """
+        with self._running:
+            plans = self._further.plans_for_more_time(judgements, repeated)
+            self._let_time_pass_at(
+                {
+                    plan: itertools.chain(
+                        self.judge.controls[plan],
+                        *(self._time_controls(plan, number) for number in range(1, _TIMES_AGAIN)),
+                    )
+                    for plan in plans
+                }
+            )
+            return bool(plans)
+
+    def _time_controls(self, plan: str, repetition: int = 0) -> Iterator[Observation]:
+        """Run the program uninterrupted, and let time pass at each crash point of a plan."""
+        for at in self._further.where_time_passes(plan):
+            yield self.runner.time_control(CrashPlan.parse(plan), at, repetition)
+
+    def _let_time_pass_at(self, controls: Mapping[str, Iterable[Observation]]) -> None:
+        # A run that was ended from outside cannot be compared.
+        healthy = {
+            plan: tuple(r for r in runs if r.final.has_settled and not r.final.failure)
+            for plan, runs in controls.items()
+        }
+        self.judge = self.judge.with_controls(healthy)
 
     def pause_where_different(self, judgements: Sequence[Judgement]) -> bool:
         """Make the runs of the second stage, if a difference needs them; return whether any was made.
@@ -260,6 +288,8 @@ class BaselineRuns:
                 for _ in range(REPETITIONS)
             )
             again.extend(map(self.runner.trial, checks))
+            found, repeated = judge_all()
+        if self.let_more_time_pass(found, repeated):
             found, repeated = judge_all()
         if self.repeat_often(found, repeated):
             found, repeated = judge_all()

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from resumectl import __version__
 from resumectl.database import Snapshot, snapshot
-from resumectl.errors import Refusal
+from resumectl.errors import MachineFailure, Refusal
 from resumectl.judge.stability import Judged, settled
 from resumectl.model.codec import Plain, SchemaError, from_plain, to_plain
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
@@ -28,6 +28,7 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Judgement, count_verdicts
 from resumectl.publishing.store.models import sweeps, trials
 
+_ID_MAX = 2**31 - 1  # of an INTEGER
 # A longer pause, such as that of a sweep that was killed, does not count as time of the sweep.
 _PAUSE_MIN_MS = 1_000
 # Round number of the trials that repeat others.
@@ -109,11 +110,17 @@ class SweepStore:
 
     @contextmanager
     def _reading(self) -> Iterator[Snapshot]:
-        if self._frozen is not None:
-            yield self._frozen
-            return
-        with snapshot(self._engine) as connection:
-            yield connection
+        try:
+            if self._frozen is not None:
+                yield self._frozen
+                return
+            with snapshot(self._engine) as connection:
+                yield connection
+        except json.JSONDecodeError as error:  # in a column of JSON
+            raise MachineFailure(
+                f"the stored sweeps are damaged: a row holds no JSON ({error})",
+                next_step="restore the database; or  resumectl reset  deletes everything in it",
+            ) from error
 
     # --- a sweep begins, is planned, and ends
 
@@ -248,7 +255,7 @@ class SweepStore:
         with self._reading() as connection:
             stored = connection.scalar(sa.select(_s.baselines).where(_s.id == sweep_id))
         assert stored is not None, "the sweep has no baselines yet"
-        return list(_read(sweep_id, stored))
+        return list(_read(sweep_id, stored, "a run without a crash"))
 
     def set_baselines(self, sweep_id: int, baselines: Sequence[Observation]) -> None:
         """Store the runs without a crash."""
@@ -329,12 +336,16 @@ class SweepStore:
         """
         query = (
             sa.select(_t.number, _t.observation)
-            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.observation.is_not(None))
+            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.ended_at_ms.is_not(None))
             .order_by(_t.number)
         )
         with self._reading() as connection:
             stored = connection.execute(query).all()
-        return ((number, each) for number, packed in stored for each in _read(sweep_id, packed))
+        return (
+            (number, each)
+            for number, packed in stored
+            for each in _read(sweep_id, packed, f"trial {number}")
+        )
 
     def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
         """Return the number of planned trials, and the number of trials with each verdict so far."""
@@ -365,6 +376,8 @@ class SweepStore:
             _s.verdicts,
         ).order_by(_s.id.desc())  # fmt: skip
         if sweep_id is not None:
+            if sweep_id > _ID_MAX:
+                raise no_sweep(sweep_id)
             query, rounds = query.where(_s.id == sweep_id), rounds.where(_t.sweep_id == sweep_id)
         with self._reading() as connection:
             counts = {
@@ -412,18 +425,26 @@ def _packed(observations: Sequence[Observation]) -> bytes:
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
 
 
-def _read(sweep_id: int, stored: bytes) -> Iterator[Observation]:
+def _read(sweep_id: int, stored: bytes | None, what: str) -> Iterator[Observation]:
+    """Yield stored observations; the spec of their sweep has the schema of this version."""
     try:
-        yield from map(observation_from_plain, json.loads(zlib.decompress(stored)))
-    except (SchemaError, AttributeError) as error:
-        raise _unreadable_sweep(sweep_id) from error
+        yield from map(observation_from_plain, json.loads(zlib.decompress(stored or b"")))
+    except (ValueError, TypeError, AttributeError, zlib.error) as error:
+        raise _damaged_sweep(sweep_id, what) from error
 
 
 def _read_judgement(sweep_id: int, stored: Plain) -> Judgement:
     try:
         return from_plain(Judgement, stored)
     except SchemaError as error:
-        raise _unreadable_sweep(sweep_id) from error
+        raise _damaged_sweep(sweep_id, "a judgement") from error
+
+
+def _damaged_sweep(sweep_id: int, what: str) -> MachineFailure:
+    return MachineFailure(
+        f"sweep {sweep_id} cannot be read: {what} is damaged",
+        next_step="restore the database, or sweep again",
+    )
 
 
 def _stored_spec(spec: SweepSpec) -> dict[str, Plain]:
@@ -440,12 +461,18 @@ def _read_spec(sweep_id: int, stored: Mapping[str, Plain]) -> SweepSpec:
         raise _unreadable_sweep(sweep_id, stored) from error
 
 
-def _unreadable_sweep(sweep_id: int, stored_spec: Mapping[str, Plain] | None = None) -> Refusal:
+def _unreadable_sweep(sweep_id: int, stored_spec: Mapping[str, Plain]) -> Refusal:
     """Return the refusal for a sweep that this version of resumectl cannot read."""
-    version = (stored_spec or {}).get("resumectl")
+    version = stored_spec.get("resumectl")
     by = f"resumectl {version}" if version else "an earlier resumectl"
+    is_other = version not in (None, __version__)
     return Refusal(
-        f"sweep {sweep_id} was stored by {by}, in a form that resumectl {__version__} cannot read",
-        next_step="sweep again; or read it with the version that stored it"
-        + (f":  pip install resumectl=={version}" if version else ""),
+        f"sweep {sweep_id} was stored by {by}, in a form that this resumectl, {__version__}, "
+        "cannot read",
+        next_step="sweep again"
+        + (
+            f"; or read it with the version that stored it:  pip install resumectl=={version}"
+            if is_other
+            else ""
+        ),
     )

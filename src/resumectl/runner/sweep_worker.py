@@ -6,7 +6,6 @@ workflows are in `sweep_workflow`.
 
 import json
 import os
-import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,27 +25,13 @@ from resumectl.model.verdict import Verdict
 from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.kept_sandboxes import keep_unless_kept
+from resumectl.runner.sweep_ids import queue_of, workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, SweepStore
 from resumectl.runner.trial_pool import TrialPool, open_trial_pool, run_trials
 from resumectl.runner.trial_runner import TrialRunner
 from resumectl.settings import Settings
 
 _DRAIN_S = 2.0  # time for running trials; then their processes are ended
-
-# No batch can have such an id: the name of a publisher contains no colon.
-PREFIX = "sweep:"
-_WORKFLOW_ID = re.compile(rf"({PREFIX}(\d+))(-\d+)*")
-
-
-def workflow_id_of(sweep_id: int) -> str:
-    """Return the id of a sweep's workflow, which is also the name of its queue."""
-    return f"{PREFIX}{sweep_id}"
-
-
-def sweep_ids(workflow_ids: Sequence[str]) -> list[int]:
-    """Return the numbers of the sweeps of workflows."""
-    found = map(_WORKFLOW_ID.fullmatch, workflow_ids)
-    return sorted({int(each[2]) for each in found if each})
 
 
 def chosen(spec: SweepSpec, every: Sequence[CrashPlan]) -> list[CrashPlan]:
@@ -117,8 +102,7 @@ class SweepWorker:
     @staticmethod
     def queue_of(workflow_id: str) -> str | None:
         """Return the queue of a sweep's workflow; None for any other workflow."""
-        found = _WORKFLOW_ID.fullmatch(workflow_id)
-        return found[1] if found else None
+        return queue_of(workflow_id)
 
     # --- as the workflows see it
 
@@ -259,6 +243,10 @@ class SweepWorker:
             self._judge_again(sweep_id)
         self._repeat(sweep_id)
         judged = self.store.judged(sweep_id, crashes)
+        if runs.let_more_time_pass(judged.trials, judged.repeated):
+            self.store.set_baselines(sweep_id, runs.judge.observed)
+            self._judge_again(sweep_id)
+            judged = self.store.judged(sweep_id, crashes)
         if runs.repeat_often(judged.trials, judged.repeated):
             self.store.set_baselines(sweep_id, runs.judge.observed)
             self._judge_again(sweep_id)

@@ -18,8 +18,9 @@ from resumectl.publishing import remote
 from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.publishing.store import workflows
 from resumectl.publishing.store.dbos_tables import SWEEP_CLASS
+from resumectl.runner.sweep_ids import PREFIX, workflow_id_of
 from resumectl.runner.sweep_store import SweepStore
-from resumectl.runner.sweep_worker import PREFIX, SweepWorker, chosen, workflow_id_of
+from resumectl.runner.sweep_worker import SweepWorker, chosen
 from resumectl.settings import Settings
 from resumectl.statuses import UNFINISHED
 

@@ -116,12 +116,13 @@ class TrialRunner:
         plan = LATER_BASELINE if later else BASELINE
         return self._observe(_Run(plan, [None], first_server=number % 2, control=control))
 
-    def time_control(self, plan: CrashPlan, at: str | None) -> Observation:
+    def time_control(self, plan: CrashPlan, at: str | None, repetition: int = 0) -> Observation:
         """Run the program uninterrupted, and let the time of a trial's outage pass.
 
         Args:
             plan: Crash plan of the trial that the run is compared with.
             at: Crash point at which time passes; None for before the start of the program.
+            repetition: Number of the run, from 0; each has another schedule of the threads.
         """
         jump_s = self.downtime_s * len(plan.crashes)
         control = Control(at, _EXPIRY_S * self.slowness, jump_s) if at is not None else None
@@ -131,6 +132,7 @@ class TrialRunner:
                 [None],
                 control=control,
                 clock_ahead_s=jump_s if control is None else 0.0,
+                schedule=schedule_of(repetition),
             ),
             is_kept=False,
         )

@@ -70,7 +70,7 @@ def test_answer_and_output_are_compared() -> None:
     seen = with_rows(trial(STEPS, answer="other"), output=json.dumps(2))
     judgement = judged(with_rows(run(STEPS), output=json.dumps(1)), seen)
     assert set(judgement.findings) == {
-        Finding(Kind.DIVERGED, "answer", OtherValue("", "other", "ok")),
+        Finding(Kind.DIVERGED, "answer", OtherValue("", "'other'", "'ok'")),
         Finding(Kind.DIVERGED, "w-1", OtherValue("output", "2", "1")),
     }
 

@@ -127,14 +127,15 @@ class Clocks(Runs):
 
     downtime_s = 3600.0
 
-    def __init__(self, control: Observation) -> None:
-        super().__init__(USUAL)
-        self._control = control
+    def __init__(self, *controls: Observation, **more: Sequence[Observation]) -> None:
+        super().__init__(USUAL, **more)
+        self._controls = controls
         self.passed_at: list[str | None] = []
 
-    def time_control(self, plan: CrashPlan, at: str | None) -> Observation:
+    def time_control(self, plan: CrashPlan, at: str | None, repetition: int) -> Observation:
         self.passed_at.append(at)
-        return replace(self._control, plan=f"{TIME_CONTROL}{plan}")
+        control = self._controls[min(repetition, len(self._controls) - 1)]
+        return replace(control, plan=f"{TIME_CONTROL}{plan}")
 
 
 def after_time(control: Observation, seen: Observation) -> Judgement:
@@ -164,6 +165,21 @@ def test_difference_that_the_passing_of_time_explains_is_no_finding() -> None:
     assert judgement.explained_by_time == ("answer", "w-1/step-1")
     other = after_time(run([("look", "other")], answer="other"), rare)
     assert {each.subject for each in other.findings} == {"answer", "w-1/step-1"}
+
+
+@pytest.mark.parametrize(
+    ("late_runs", "verdict"), [([0, 0, 0, 0], Verdict.KEPT), ([1, 1, 1, 1], Verdict.BROKEN)]
+)
+def test_more_time_passes_where_a_difference_is_unstable(
+    late_runs: Sequence[int], verdict: Verdict
+) -> None:
+    """What has begun to wait when time passes differs from run to run."""
+    kept, late = trial([("look", "usual")]), trial([("look", "rare")], answer="late")
+    again = [(kept, late)[is_late] for is_late in late_runs]
+    runner = Clocks(USUAL, run([("look", "rare")], answer="late"), again=again, often=[USUAL])
+    (judgement,) = known(runner).judged([late]).trials
+    assert judgement.verdict is verdict
+    assert len(runner.passed_at) == (10 if verdict is Verdict.KEPT else 2)
 
 
 def test_no_passing_of_time_excuses_another_path_from_the_same_records() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from builders import observed as observed_processes
-from builders import process, snapshot, step_row, workflow_row
+from builders import process, snapshot, started, step_row, workflow_row
 
 from resumectl.model.events import (
     Event,
@@ -208,6 +208,16 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
         observed(began("import"), exits("2", "parser.parse_args()", unset=("KEY",))),
         "importing flows.py ends the process: sys.exit at flows.py:12",
         "put what reads the command line, or exits, under",
+    ),
+    "exit in a step": (
+        observed(began("import"), began("request"), started("charge"), exits("3")),
+        "the step charge, w-1/step-1 ends its process: sys.exit at flows.py:12",
+        "raise an exception there instead",
+    ),
+    "end of the process after the request was made": (
+        observed(began("import"), began("request"), signal=11),
+        "the program ends its process: killed by SIGSEGV",
+        "python -X faulthandler flows.py",
     ),
     "exit since a variable is not set": (
         observed(began("import"), exits("no KEY", unset=("KEY",))),

@@ -118,3 +118,23 @@ def test_what_a_command_does_not_take_is_left_out(
     assert shown == "resumectl points shop.py:checkout --count 2"
     shown = command_line(Command.REPLAY, asked, str(tmp_path), plan="before:a/step-1")
     assert shown == "resumectl replay before:a/step-1 shop.py:checkout --count 2 --keep"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("DB_PASSWORD", "s3kret", True),
+        ("STRIPE_API_KEY", "s3kret", True),
+        ("SHOP_URL", "postgresql://bob:s3kret@db.example.com/shop", True),
+        ("SHOP_URL", "postgresql:///shop?user=bob&password=s3kret", True),
+        ("SHOP_URL", "postgresql://bob@db.example.com/shop", False),
+        ("KEYBOARD", "s3kret", False),
+    ],
+)
+def test_secret_is_left_to_the_environment_of_the_shell(
+    name: str, value: str, is_secret: bool
+) -> None:
+    asked = parsed(f"resumectl points --env '{name}={value}'")
+    line = command_line(Command.POINTS, asked, "/")
+    assert not (is_secret and "s3kret" in line)
+    assert line.endswith(f'--env "{name}=${name}"') == is_secret

@@ -1,12 +1,13 @@
 """`doctor`: check the database, and show the next step for each problem."""
 
+import os
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
 from resumectl.database import explain, failures_explained, open_engine
-from resumectl.errors import ExitCode, Refusal
+from resumectl.errors import ExitCode, MachineFailure, Refusal
 from resumectl.publishing.store import records, takeover, workflows
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
 from resumectl.publishing.store.migration import ensure_own, is_migrated
@@ -78,6 +79,12 @@ def examine(common: Common) -> ExitCode:
 
 def _look(settings: Settings) -> list[HealthCheck]:
     if settings.is_sqlite and not settings.sqlite_path.exists():
+        directory = settings.sqlite_path.absolute().parent
+        if not os.access(directory, os.W_OK):
+            raise MachineFailure(
+                f"{directory} is not there, or nothing can be written there",
+                next_step="create it, or name another file:  --db-url sqlite:///FILE",
+            )
         return [HealthCheck("reachable", "not there yet", "resumectl publish  creates it")]
     engine = open_engine(settings)
     try:

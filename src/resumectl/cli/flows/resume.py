@@ -22,8 +22,9 @@ from resumectl.report.progress import progress_bar
 from resumectl.report.publishing import Resumed
 from resumectl.report.sweep_tables import sweep_document, sweep_view
 from resumectl.runner import sweep_workflow
+from resumectl.runner.sweep_ids import sweep_ids, workflow_id_of
 from resumectl.runner.sweep_store import SweepStore
-from resumectl.runner.sweep_worker import SweepWorker, sweep_ids, workflow_id_of
+from resumectl.runner.sweep_worker import SweepWorker
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED, RESUMABLE_BY_ID, UNFINISHED
 from resumectl.text import natural_key

@@ -21,6 +21,7 @@ from resumectl.publishing.store.migration import ensure_migrated, is_readable
 from resumectl.report import console, json_documents
 from resumectl.report import sweep_tables as tables
 from resumectl.report.sweep_result import SweepResult
+from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
 from resumectl.settings import URL_VARIABLES
 
@@ -76,6 +77,8 @@ def show(common: Common, result: SweepResult) -> ExitCode:
     kept_in = result.stored.spec.keep_in
     if kept_in and result.verdicts[Verdict.KEPT] < len(result.trials):
         common.say(f"the sandboxes of these trials are kept in {kept_in}")
+    if len(result.trials) < result.stored.planned:
+        common.say_next(f"resumectl resume {workflow_id_of(result.stored.id)}  finishes it")
     return code_of(result)
 
 

@@ -19,8 +19,9 @@ from resumectl.report.progress import ReadWorkDone, WorkDone, progress_bar
 from resumectl.report.replay_command import Command, command_line
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import SweepStore
-from resumectl.runner.sweep_worker import SweepWorker, workflow_id_of
+from resumectl.runner.sweep_worker import SweepWorker
 from resumectl.runner.trial_runner import TrialRunner
 
 # A process that only sweeps must take up no messages: its executor id is not one of publishers.

@@ -10,7 +10,8 @@ from resumectl.publishing.runtime import Runtime
 from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.report import json_documents
 from resumectl.runner import sweep_workflow
-from resumectl.runner.sweep_worker import SweepWorker, sweep_ids
+from resumectl.runner.sweep_ids import sweep_ids
+from resumectl.runner.sweep_worker import SweepWorker
 
 # Interval between two checks that the worker can continue, in seconds.
 _CHECK_EVERY_S = 1.0

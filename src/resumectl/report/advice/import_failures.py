@@ -151,7 +151,7 @@ def circular_import(at: Situation) -> Advice | None:
 
 def import_exits(at: Situation) -> Advice | None:
     """Advise where the import calls `sys.exit`."""
-    if at.type != "builtins.SystemExit":
+    if at.type != "builtins.SystemExit" or at.phase not in BEFORE_REQUEST:
         return None
     location = at.location() or "a library"
     # With a number, the process prints the reason before; with a text, the text is the reason.
@@ -175,6 +175,19 @@ def workflow_called_at_import(at: Situation) -> Advice | None:
         "call it in a Scenario's request, as in  Scenario(request=lambda: checkout(...));  "
         f"or under  {MAIN}",
     )
+
+
+def program_exits(at: Situation) -> Advice | None:
+    """Advise where the program ends its process after the request was made, as in a step."""
+    is_exit = at.type == "builtins.SystemExit"
+    if at.has_answer or at.phase in BEFORE_REQUEST or (at.error and not is_exit):
+        return None
+    step, location = at.process.running_step, at.location()
+    how = f"sys.exit at {location}" if is_exit and location else str(at.process.exit)
+    what = f"the {f'step {step}' if step else 'program'} ends its process: {how}"
+    if at.process.exit.signal is not None:
+        return Advice(what, f"see what ends it:  python -X faulthandler {at.target[0]}")
+    return Advice(what, "raise an exception there instead")
 
 
 def process_ended(at: Situation) -> Advice | None:
