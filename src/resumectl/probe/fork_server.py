@@ -140,7 +140,7 @@ class ForkServer:
             return ""
         signal.signal(signal.SIGALRM, _too_long)
         signal.alarm(math.ceil(pace.stretched(_WARM_UP_MAX_S)))
-        config = dbos_config(request.database_url, "warm-up")
+        config = dbos_config(request.database_url, None)  # DBOS computes the version, as usual
         directory = Path(request.directory)
         try:
             queue = request.publisher_queue
