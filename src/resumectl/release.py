@@ -1,12 +1,17 @@
-"""Check that the installed release of dbos is supported, without loading it."""
+"""Check that a release of dbos is supported, without loading it."""
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from resumectl.errors import MachineFailure
+from resumectl.text import shell_word
 
-# The same as in pyproject.toml; a test compares the two.
+# The same as in pyproject.toml; a test compares the two. resumectl's own workflows need it.
 REQUIREMENT = "dbos>=3.4,<4"
-_FROM, _BELOW = (3, 4), (4,)
+_OWN_FROM, _OWN_BELOW = (3, 4), (4,)
+# Releases of dbos that a target may run with, from and below; and the same for people.
+_SUPPORTED = (((3, 4), (4,)),)
+SUPPORTED = "3.4 and later 3.x"
 
 
 def dbos_release() -> str:
@@ -18,15 +23,42 @@ def dbos_release() -> str:
 
 
 def require_dbos() -> None:
-    """Refuse an unsupported release of dbos, before the import of a moved name fails.
+    """Refuse a release of dbos that resumectl's own workflows cannot run with.
 
     Raises:
         MachineFailure: The installed release is not supported, or dbos is not installed.
     """
     found = dbos_release()
-    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
-    if not _FROM <= numbers < _BELOW:
+    if not _OWN_FROM <= _numbers(found) < _OWN_BELOW:
         raise MachineFailure(
             f"dbos {found} is not supported" if found else "dbos is not installed",
             next_step=f"pip install '{REQUIREMENT}'",
         )
+
+
+def require_supported(found: str, python: Path, source: str) -> None:
+    """Refuse a release of dbos that a target cannot be tested with.
+
+    Args:
+        found: Installed release; empty if dbos is not installed.
+        python: Interpreter that has it.
+        source: Origin of the interpreter's path, for people.
+
+    Raises:
+        MachineFailure: The release is not supported, or dbos is not installed.
+    """
+    if not found:
+        raise MachineFailure(
+            f"{python} (from {source}) has no dbos",
+            next_step="name the interpreter of the program:  --python PATH;  "
+            f"or  {shell_word(str(python))} -m pip install dbos",
+        )
+    if not any(first <= _numbers(found) < below for first, below in _SUPPORTED):
+        raise MachineFailure(
+            f"{python} (from {source}) has dbos {found}; supported are {SUPPORTED}",
+            next_step="name another interpreter:  --python PATH",
+        )
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".")[:2] if part.isdigit())

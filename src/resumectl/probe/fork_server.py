@@ -51,6 +51,7 @@ from resumectl.probe.warm_up import warm_up
 from resumectl.storage.owned_databases import drop_owned_by, stop_embedded
 from resumectl.text import one_line
 
+_MODULE = "resumectl.probe.fork_server"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 # DBOS retries for ever when the disk is full, and reports nothing.
 _WARM_UP_MAX_S = 30
@@ -170,7 +171,9 @@ class ForkServer:
                 file.write(to_json(request))
                 file.seek(0)
                 os.set_inheritable(file.fileno(), True)
-                command = [sys.executable, "-m", "resumectl.probe.entry", str(file.fileno())]
+                # As this process was started: with `-m`, or by start.py.
+                start = sys.orig_argv[1 : sys.orig_argv.index(_MODULE)]
+                command = [sys.executable, *start, "resumectl.probe.entry", str(file.fileno())]
                 os.execv(sys.executable, command)
         except BaseException:  # noqa: BLE001 (never back into the loop of `serve`)
             sys.excepthook(*sys.exc_info())

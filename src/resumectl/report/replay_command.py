@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from resumectl.model.interpreter import TYPED
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.text import shell_word
@@ -85,6 +86,12 @@ def _json(field: str) -> Callable[[SweepSpec], Sequence[str]]:
     return read
 
 
+def _python(spec: SweepSpec) -> list[str]:
+    interpreter = spec.interpreter
+    is_typed = interpreter is not None and interpreter.source == TYPED
+    return [interpreter.path] if is_typed and interpreter is not None else []
+
+
 def _name(target: Target) -> str:
     return _typed(target.entry)
 
@@ -113,6 +120,7 @@ def _is_secret(name: str, value: str) -> bool:
 _OPTIONS = (
     _Option("--args", _ALL, _json("args")),
     _Option("--kwargs", _ALL, _json("kwargs")),
+    _Option("--python", _ALL, _python),
     _Option("--count", _ALL, _of_target("count")),
     _Option("--guarantee", _ALL, _of_target("guarantee")),
     _Option("--concurrency", _ALL, _of_target("concurrency")),

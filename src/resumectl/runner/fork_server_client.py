@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -48,21 +47,17 @@ class ForkServerClient:
         root: Directory of all sandboxes; the fork server deletes it when it ends.
         hash_seed: PYTHONHASHSEED of the fork server: sets iterate in another order under another seed.
         isolation: `fork`, or `spawn` for a new interpreter for each process.
+        start: Command that starts a module of the probe, without the module's name.
     """
 
-    def __init__(self, root: Path, hash_seed: int, isolation: str = "fork") -> None:
+    def __init__(
+        self, root: Path, hash_seed: int, isolation: str, start: Sequence[str | Path]
+    ) -> None:
         self._control, theirs = socket.socketpair()
         environ = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
         with theirs:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    FORK_SERVER_MODULE,
-                    str(theirs.fileno()),
-                    str(root),
-                    isolation,
-                ],
+                [*start, FORK_SERVER_MODULE, str(theirs.fileno()), str(root), isolation],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 env=environ,

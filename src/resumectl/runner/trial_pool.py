@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from resumectl.errors import MachineFailure
 from resumectl.model.crash_plan import PlannedTrial
+from resumectl.model.interpreter import Interpreter
 from resumectl.model.observation import Observation
 from resumectl.model.process_exit import ENDED_WELL
 from resumectl.model.sweep_spec import SweepSpec
@@ -18,6 +19,7 @@ from resumectl.model.target import Target
 from resumectl.publishing.store.dbos_tables import QUEUE_NAME
 from resumectl.release import require_dbos
 from resumectl.runner.fork_server_client import ForkServerClient
+from resumectl.runner.interpreters import start_command
 from resumectl.runner.redirects import make_seed
 from resumectl.runner.sandbox import EMBEDDED, Sandboxes
 from resumectl.settings import Settings
@@ -36,6 +38,7 @@ class TrialPool:
         has_publisher: Whether every target is resumectl's own publisher. Another program may have
             classes of the same names, and DBOS accepts each name once.
         target: Target with the redirected databases and the `prepare` command of all targets.
+        interpreter: Interpreter of all targets; None for resumectl's own.
 
     Attributes:
         sandboxes: Sandboxes of the trials.
@@ -56,6 +59,7 @@ class TrialPool:
         jobs: int = 1,
         has_publisher: bool = False,
         target: Target | None = None,
+        interpreter: Interpreter | None = None,
     ) -> None:
         require_dbos()
         self._target = target or Target()
@@ -66,9 +70,10 @@ class TrialPool:
         self.cores = cores = tuple(sorted(os.sched_getaffinity(0)))
         for turn in range(os.getpid(), os.getpid() + jobs):  # other pools start with another core
             self._free_cores.put(cores[turn % len(cores)])
+        start = start_command(interpreter, self.sandboxes.root)
         # Two hash seeds: the order of a set after a restart is a classic cause of divergence.
         self.fork_servers = [
-            ForkServerClient(self.sandboxes.root, seed, isolation) for seed in (1, 2)
+            ForkServerClient(self.sandboxes.root, seed, isolation, start) for seed in (1, 2)
         ]
         self.slowness = 1.0
         self._has_publisher = has_publisher
@@ -173,6 +178,7 @@ def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialP
         jobs=jobs,
         has_publisher=spec.has_publisher,
         target=spec.target,
+        interpreter=spec.interpreter,
     )
 
 

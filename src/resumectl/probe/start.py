@@ -1,0 +1,17 @@
+"""Start a module of the probe in the application's interpreter.
+
+Run as `PYTHON start.py DIRECTORY MODULE ARGUMENT…`. The directory holds resumectl and nothing else, so
+that nothing else of resumectl's environment can be imported. It is put before the import path, in this
+process only: neither PYTHONPATH nor the environment is changed.
+"""
+
+import os
+import sys
+from runpy import run_module
+
+_directory, _module = sys.argv[1:3]
+del sys.argv[1:3]
+if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120
+    sys.path[0] = os.getcwd()  # noqa: PTH109 (as `python -m` has it; pathlib is not loaded yet)
+sys.path.insert(0, _directory)
+run_module(_module, run_name="__main__", alter_sys=True)
