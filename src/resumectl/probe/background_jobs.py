@@ -8,6 +8,7 @@ import threading
 from dbos._dbos import _get_dbos_instance
 
 from resumectl.probe import pace
+from resumectl.probe.dbos_features import Feature, has
 
 # The jobs take a hundredth of this, unless an open transaction blocks them.
 _PASS_MAX_S = 0.5
@@ -43,5 +44,6 @@ class BackgroundJobs:
 def _run_jobs() -> None:
     database = _get_dbos_instance()._sys_db
     database.transition_delayed_workflows()
-    while len(database.cancel_timed_out_workflows(_CANCELLED_MAX)) == _CANCELLED_MAX:
-        pass
+    if has(Feature.TIMEOUTS_BY_BACKGROUND_JOB):
+        while len(database.cancel_timed_out_workflows(_CANCELLED_MAX)) == _CANCELLED_MAX:
+            pass

@@ -3,19 +3,22 @@
 A DBOS release without one of these names is refused, and the refusal names it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 
+import dbos
 import dbos._core
 import dbos._dbos
 import dbos._queue
 import dbos._utils
 import dbos._workflow_commands
-from dbos import AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
-# Objects of DBOS 3.4.0 and the internal names that are looked up in them.
+from resumectl.probe.dbos_features import Feature, has
+
+# Objects of DBOS and the internal names that are looked up in them, in every supported release.
 _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._core.ActiveWorkflowById, "activeList"),
     (WorkflowHandleFuture, "get_result"),
@@ -26,7 +29,6 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._queue, "queue_worker_thread"),
     (dbos._utils.LoopAwareEvent, "wait_async"),
     (dbos._dbos, "_get_dbos_instance"),
-    (SystemDatabase, "cancel_timed_out_workflows"),
     (SystemDatabase, "transition_delayed_workflows"),
     (SystemDatabase, "await_workflow_result"),
     (SystemDatabase, "await_workflow_result_async"),
@@ -35,12 +37,18 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (SystemDatabase, "check_workflow_result"),
     (SystemDatabase, "_check_operation_execution_txn"),
     (SystemDatabase, "upsert_queue"),
-    (SystemDatabase, "_is_latest_version"),
     (SystemDatabase, "create_application_version"),
     (SystemDatabase, "update_application_version_timestamp"),
     (SQLAlchemyDatasource, "run_tx_step"),
     (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
 )
+# Those of a feature.
+_NAMES_OF: Mapping[Feature, tuple[type | ModuleType, str]] = {
+    Feature.MIGRATION_WITHOUT_LAUNCH: (DBOS, "migrate"),
+    Feature.STEP_RESERVATION: (dbos, "StepReservation"),
+    Feature.TIMEOUTS_BY_BACKGROUND_JOB: (SystemDatabase, "cancel_timed_out_workflows"),
+    Feature.LATEST_VERSION_ASKED_OFTEN: (SystemDatabase, "_is_latest_version"),
+}
 
 
 def check_names() -> None:
@@ -49,6 +57,7 @@ def check_names() -> None:
     Raises:
         LookupError: A name is missing.
     """
-    for owner, name in _NAMES:
+    of_features = (each for feature, each in _NAMES_OF.items() if has(feature))
+    for owner, name in (*_NAMES, *of_features):
         if not hasattr(owner, name):
             raise LookupError(f"this release of dbos has no {owner.__name__}.{name}")

@@ -18,6 +18,7 @@ from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
 from resumectl.probe import pace
+from resumectl.probe.dbos_features import Feature, has
 from resumectl.probe.dbos_state import serving
 from resumectl.probe.sql_facts import ENDED, Fact
 from resumectl.probe.user_objects import Function
@@ -173,7 +174,8 @@ class PollNotifier:
             _poll_often(name)
         self._notice_waits_in_process()
         self._notice_registrations()
-        _remember_the_version()
+        if has(Feature.LATEST_VERSION_ASKED_OFTEN):
+            _remember_the_version()
 
     def _notice_waits_in_process(self) -> None:
         """Note waits for a workflow that this process started, too: they do not poll."""

@@ -5,13 +5,15 @@ To be called in the target process, before the module under test is imported.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource, StepReservation
+import dbos
+from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
 from resumectl.probe.call_arguments import enclosed_values
+from resumectl.probe.dbos_features import Feature, has
 from resumectl.probe.user_objects import Function
 
 OnStart = Callable[[str, bool, tuple[object, ...], dict[str, object]], Callable[[], None]]
@@ -62,15 +64,19 @@ def watch_steps(on_start: OnStart) -> None:
         return lambda func: decorate(counted(func, options.get("name")))
 
     setattr(DBOS, "step", staticmethod(counted_step))  # noqa: B010 (not its type)
-    for owner, name in (
-        (DBOS, "run_step"),
-        (DBOS, "run_step_async"),
-        (StepReservation, "run"),
-        (StepReservation, "run_async"),
-        (SQLAlchemyDatasource, "run_tx_step"),
-        (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
-    ):
+    for owner, name in _runners():
         _report_bodies(owner, name, counted)
+
+
+def _runners() -> Iterator[tuple[type, str]]:
+    """Yield the methods that run a body, which they take after the options of the step."""
+    yield DBOS, "run_step"
+    yield DBOS, "run_step_async"
+    if has(Feature.STEP_RESERVATION):
+        yield dbos.StepReservation, "run"
+        yield dbos.StepReservation, "run_async"
+    yield SQLAlchemyDatasource, "run_tx_step"
+    yield AsyncSQLAlchemyDatasource, "run_tx_step_async"
 
 
 def _report_bodies(owner: type, name: str, counted: ReportBody) -> None:

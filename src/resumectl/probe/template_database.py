@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from dbos import DBOS, SQLAlchemyDatasource
 
 from resumectl.model.target import BUILTIN_MODULE
+from resumectl.probe.dbos_features import Feature, has
 from resumectl.storage.sqlite import set_up_sqlite
 
 
@@ -24,7 +25,7 @@ def make_template(database_url: str, *, has_publisher: bool) -> None:
     engine = sa.create_engine(url if is_file else url.set(drivername="postgresql+psycopg"))
     if is_file:
         set_up_sqlite(engine)
-    DBOS.migrate(database_url)
+    _migrate(database_url)
     SQLAlchemyDatasource.create(database_url, engine=engine)
     engine.dispose()
     if is_file:
@@ -34,3 +35,13 @@ def make_template(database_url: str, *, has_publisher: bool) -> None:
             file.execute("PRAGMA journal_mode=WAL")  # readers do not block the writer
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         file.close()
+
+
+def _migrate(database_url: str) -> None:
+    """Make DBOS's tables."""
+    if has(Feature.MIGRATION_WITHOUT_LAUNCH):
+        DBOS.migrate(database_url)
+        return
+    DBOS(config={"name": "template", "system_database_url": database_url, "log_level": "CRITICAL"})
+    DBOS.launch()
+    DBOS.destroy(destroy_registry=True)

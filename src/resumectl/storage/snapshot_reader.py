@@ -21,18 +21,25 @@ from resumectl.storage.postgres import conninfo
 from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS
 from resumectl.text import one_line
 
-# DBOS 3.4.0 stores the input and the output of a workflow in its row or in another table.
 _WORKFLOWS = """
-SELECT w.workflow_uuid, w.name, w.status, COALESCE(w.output, o.output), COALESCE(w.error, o.error),
+SELECT w.workflow_uuid, w.name, w.status, {output}, {error},
        w.queue_name, w.executor_id, w.application_version, w.recovery_attempts,
-       w.parent_workflow_id, COALESCE(w.inputs, i.inputs), w.workflow_deadline_epoch_ms,
+       w.parent_workflow_id, {inputs}, w.workflow_deadline_epoch_ms,
        w.priority, w.authenticated_user, w.authenticated_roles, w.workflow_timeout_ms,
        w.queue_partition_key
-FROM {p}workflow_status w
-LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid
-LEFT JOIN {p}workflow_input i ON i.workflow_uuid = w.workflow_uuid
+FROM {p}workflow_status w {joins}
 ORDER BY w.created_at, w.workflow_uuid
 """
+# Before 3.0, DBOS stores the input and the output of a workflow in its row.
+_IN_ONE_TABLE = {"output": "w.output", "error": "w.error", "inputs": "w.inputs", "joins": ""}
+# Since then, in its row or in another table.
+_IN_TABLES_OF_THEIR_OWN = {
+    "output": "COALESCE(w.output, o.output)",
+    "error": "COALESCE(w.error, o.error)",
+    "inputs": "COALESCE(w.inputs, i.inputs)",
+    "joins": "LEFT JOIN {p}workflow_output o ON o.workflow_uuid = w.workflow_uuid"
+    " LEFT JOIN {p}workflow_input i ON i.workflow_uuid = w.workflow_uuid",
+}
 _STEPS = """
 SELECT workflow_uuid, function_id, function_name, output, error, child_workflow_id
 FROM {p}operation_outputs ORDER BY workflow_uuid, function_id
@@ -187,10 +194,21 @@ class SnapshotReader:
                 for kind, sql in _SAID.items()
             }
             return Snapshot(
-                workflows=tuple(WorkflowRow(*row) for row in self._rows(_WORKFLOWS)),
+                workflows=tuple(WorkflowRow(*row) for row in self._rows(self._workflows)),
                 steps=tuple(StepRow(*row) for row in self._rows(_STEPS)),
                 **said_rows,
             )
+
+    @property
+    def _workflows(self) -> str:
+        columns = _IN_TABLES_OF_THEIR_OWN if self._has_table("workflow_output") else _IN_ONE_TABLE
+        return _WORKFLOWS.format(p="{p}", **columns)
+
+    def _has_table(self, name: str) -> bool:
+        if self._prefix:
+            return self._rows(f"SELECT to_regclass('{{p}}{name}')")[0][0] is not None
+        found = f"SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
+        return bool(self._rows(found))
 
     def unfinished(self) -> list[str]:
         """Return the ids of the workflows that have not ended."""

@@ -1,0 +1,24 @@
+"""Know what the release of DBOS in this interpreter has: one table, the first release of each feature.
+
+No other module of the probe asks for the release. Read from the sources of DBOS 2.29 to 3.4.
+"""
+
+from enum import Enum
+from importlib.metadata import version
+
+
+class Feature(Enum):
+    """Something that DBOS has since a release; the value is that release."""
+
+    MIGRATION_WITHOUT_LAUNCH = (3, 2)  # DBOS.migrate
+    STEP_RESERVATION = (3, 4)  # DBOS.reserve_step
+    TIMEOUTS_BY_BACKGROUND_JOB = (3, 1)  # before: by a thread for each workflow
+    LATEST_VERSION_ASKED_OFTEN = (3, 4)  # at each look at a queue
+
+
+RELEASE = tuple(int(part) for part in version("dbos").split(".")[:2])
+
+
+def has(feature: Feature) -> bool:
+    """Return whether this release of DBOS has a feature."""
+    return feature.value <= RELEASE
