@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from resumectl.judge.target_settings import TargetSettings
 from resumectl.model.evidence import Evidence
+from resumectl.model.interpreter import Interpreter
 from resumectl.model.observation import Observation
 from resumectl.model.verdict import Judgement, Kind, Verdict
 from resumectl.publishing.store.state import Counts
@@ -237,6 +238,7 @@ _OUTSIDE = _closed(
         "services": array(_closed({"service": STRING, "times": COUNT, "what": STRING})),
     }
 )
+_INTERPRETER = nullable(_derived(Interpreter))
 _SETTINGS = nullable(_derived(TargetSettings))
 _SWEEP_FINDING = _closed(
     {
@@ -339,6 +341,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
         "Output of `resumectl points --json`.",
         {
             "target": STRING,
+            "interpreter": _INTERPRETER,
             "transitions": array(
                 _closed({"name": STRING, "detail": STRING, "commit": INTEGER, "times": COUNT})
             ),
@@ -351,6 +354,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
         {
             "sweep": INTEGER,
             "target": STRING,
+            "interpreter": _INTERPRETER,
             "settings": _closed({"before_crash": _SETTINGS, "after_crash": _SETTINGS}),
             "crash_points": COUNT,
             "reached": COUNT,
@@ -383,6 +387,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "attempts": COUNT,
             "explained_by_time": array(STRING),
             "outcomes": _VERDICTS,
+            "interpreter": _INTERPRETER,
             "observation": {"$ref": "observation.json"},
         },
     ),

@@ -21,11 +21,10 @@ from resumectl.cli.help import (
 )
 from resumectl.errors import Refusal
 from resumectl.model.crash_plan import Edge
-from resumectl.model.interpreter import Interpreter
 from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import DOWNTIME_S, PREPARE_MAX_S, Access, Target, parse_target
-from resumectl.runner.interpreters import find_interpreter
+from resumectl.runner.interpreters import interpreter_of
 from resumectl.text import shell_word
 
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
@@ -465,7 +464,7 @@ def read_spec(
         on=checked_database(target.on),
         isolation=trial.isolation,
         downtime_s=_checked_downtime(trial.downtime),
-        interpreter=_interpreter_of(first, target.python),
+        interpreter=interpreter_of(first, target.python),
         edge=Edge(chosen.edge) if chosen.edge else None,
         only=chosen.only,
         trials_max=chosen.max_trials,
@@ -475,19 +474,6 @@ def read_spec(
         fail_fast=chosen.fail_fast,
         keep_in=str(Path(KEPT_DIRECTORY).absolute()) if trial.keep else None,
     )
-
-
-def _interpreter_of(target: Target, given: str | None) -> Interpreter | None:
-    """Return the interpreter of the target; None for the built-in publisher."""
-    if target.entry is None:
-        if given is not None:
-            raise Refusal(
-                "the built-in publisher runs in resumectl's own interpreter",
-                next_step="name a program:  --python PATH shop.py:checkout",
-            )
-        return None
-    module = target.entry[0]
-    return find_interpreter(given, Path(module) if module.endswith(".py") else Path.cwd())
 
 
 def _of_next_program(first: Target, next_entry: tuple[str, str] | None) -> tuple[str, str] | None:

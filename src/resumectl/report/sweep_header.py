@@ -11,6 +11,7 @@ from resumectl.text import literal
 
 if TYPE_CHECKING:
     from resumectl.judge.target_settings import TargetSettings
+    from resumectl.model.interpreter import Interpreter
     from resumectl.model.sweep_spec import SweepSpec
 
 
@@ -39,12 +40,26 @@ def settings_document(
     }
 
 
+def interpreter_text(interpreter: "Interpreter") -> str:
+    """Return which interpreter runs the target, with its versions."""
+    where = f"{interpreter.path}, {interpreter.source}"
+    where = "resumectl's own" if interpreter.is_own else where
+    return f"{where}: Python {interpreter.python}, DBOS {interpreter.dbos}"
+
+
+def interpreter_document(interpreter: "Interpreter | None") -> dict[str, Any] | None:
+    """Return the interpreter that runs the target as a part of a JSON document."""
+    return None if interpreter is None else to_plain(interpreter)
+
+
 def _lines(
     spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> Iterator[tuple[str, str]]:
     after = _after_the_crash(spec, first, later)
     if first is None or after is None:
         return
+    if spec.interpreter is not None:
+        yield "interpreter", interpreter_text(spec.interpreter)
     version = f"{first.app_version} ({_origin(first, spec.target.app_version)})"
     if after.app_version != first.app_version:
         origin = _origin(after, spec.later.app_version)

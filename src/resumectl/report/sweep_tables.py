@@ -15,7 +15,7 @@ from resumectl.report.finding_text import EXPLAINED_BY_TIME, evidence_text, note
 from resumectl.report.outside import outside_document, outside_lines
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, dates, ids, right, sentences, words
-from resumectl.report.sweep_header import header, settings_document
+from resumectl.report.sweep_header import header, interpreter_document, settings_document
 from resumectl.report.sweep_result import SeenExposure, SeenFinding, SweepResult
 from resumectl.text import clock, counted, duration, literal
 
@@ -189,6 +189,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
     return {
         "sweep": result.stored.id,
         "target": result.stored.target,
+        "interpreter": interpreter_document(result.stored.spec.interpreter),
         "settings": settings_document(result.stored.spec, *result.settings),
         "crash_points": result.stored.crash_points,
         "reached": result.reached,

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import resumectl
-from resumectl.errors import Refusal
+from resumectl.errors import NothingProved, Refusal
 from resumectl.model.interpreter import TYPED, Interpreter
+from resumectl.model.target import Target
 from resumectl.release import dbos_release, require_dbos, require_supported
 
 PYTHON_VARIABLE = "RESUMECTL_PYTHON"
@@ -70,6 +71,51 @@ def find_interpreter(
     if found.path.parent == Path(sys.executable).parent:
         return replace(own_interpreter(), source=found.source)
     return describe(found)
+
+
+def interpreter_of(target: Target, given: str | None) -> Interpreter | None:
+    """Return the interpreter that runs a target; None for the built-in publisher.
+
+    Args:
+        target: The target.
+        given: Path that the user typed; None for none.
+
+    Raises:
+        Refusal: The interpreter cannot run it, or the publisher was to run in another one.
+    """
+    if target.entry is None:
+        if given is not None:
+            raise Refusal(
+                "the built-in publisher runs in resumectl's own interpreter",
+                next_step="leave out  --python;  or name a program, as in  shop.py:checkout",
+            )
+        return None
+    module = target.entry[0]
+    return find_interpreter(given, Path(module) if module.endswith(".py") else Path.cwd())
+
+
+def interpreter_here(begun_with: Interpreter | None, target: Target) -> Interpreter | None:
+    """Return this machine's interpreter for a sweep that may have begun on another one.
+
+    Args:
+        begun_with: Interpreter with which the sweep began; None for the built-in publisher.
+        target: Target of the sweep.
+
+    Raises:
+        NothingProved: The interpreter here has another release of DBOS.
+        Refusal: The interpreter cannot run the target.
+    """
+    if begun_with is None:
+        return None
+    is_typed = begun_with.source == TYPED and Path(begun_with.path).is_file()
+    found = interpreter_of(target, begun_with.path if is_typed else None)
+    if found is not None and found.dbos != begun_with.dbos:
+        raise NothingProved(
+            f"the sweep began with DBOS {begun_with.dbos}, and {found.path} (from {found.source}) "
+            f"has {found.dbos}",
+            next_step=f"export {PYTHON_VARIABLE}=PATH  of an interpreter with that release",
+        )
+    return found
 
 
 def _candidates(

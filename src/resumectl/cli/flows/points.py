@@ -14,6 +14,7 @@ from resumectl.report import console, json_documents
 from resumectl.report.activity import Activity
 from resumectl.report.outside import outside_document, outside_lines
 from resumectl.report.replay_command import Command, command_line
+from resumectl.report.sweep_header import interpreter_document
 from resumectl.report.sweep_tables import transitions_sheet
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.trial_runner import TrialRunner
@@ -37,6 +38,7 @@ def points(common: Common, spec: SweepSpec, doing: Activity) -> ExitCode:
     plans = crash_points(transitions)
     document = {
         "target": str(spec.target),
+        "interpreter": interpreter_document(spec.interpreter),
         "transitions": [
             {"name": t.name, "detail": t.detail, "commit": t.commit, "times": t.times}
             for t in transitions

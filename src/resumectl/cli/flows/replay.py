@@ -15,6 +15,7 @@ from resumectl.model.verdict import Verdict, count_verdicts
 from resumectl.report import console, json_documents, replay_view
 from resumectl.report.activity import Activity
 from resumectl.report.replay_command import Command, command_line
+from resumectl.report.sweep_header import interpreter_document
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.kept_sandboxes import keep_unless_kept
 from resumectl.runner.trial_pool import run_trials
@@ -64,6 +65,7 @@ def _show_replay(
         document = replay_view.judgement_document(judged.trials[0], judged.shown)
         document["observation"] = trials[0].as_plain()
         document["outcomes"] = outcomes
+        document["interpreter"] = interpreter_document(spec.interpreter)
         json_documents.show(document)
     elif len(trials) == 1:
         console.show(*replay_view.trial_view(trials[0], judged, spec, common.retyped))
