@@ -24,7 +24,6 @@ from resumectl.model.crash_plan import Edge
 from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import DOWNTIME_S, PREPARE_MAX_S, Access, Target, parse_target
-from resumectl.runner.interpreters import interpreter_of
 from resumectl.text import shell_word
 
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
@@ -435,6 +434,8 @@ def read_spec(
     Raises:
         Refusal: An option has an invalid value.
     """
+    from resumectl.runner.interpreters import interpreter_of  # loads subprocess
+
     chosen = choice or ChoiceOptions()
     if chosen.edge is not None and chosen.edge not in set(Edge):
         raise Refusal(f"unknown edge {chosen.edge!r}", next_step="before or after")

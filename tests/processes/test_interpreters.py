@@ -1,0 +1,177 @@
+"""A target runs in the application's own interpreter, which has dbos and nothing of resumectl's."""
+
+import json
+import os
+import stat
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import make_docs
+import pytest
+from application_environment import make_environment
+from conftest import Workspace, swept
+
+from resumectl.errors import ExitCode
+
+# Further interpreters, of environments that hold dbos alone; the gate makes one for each release.
+PYTHONS = os.environ.get("RESUMECTL_TEST_PYTHONS", "").split()
+
+LOOKING = """
+import importlib
+import sys
+
+from dbos import DBOS
+from resumectl import Scenario, effect
+
+def found(name):
+    try:
+        return importlib.import_module(name).__file__
+    except ImportError:
+        return ""
+
+@DBOS.step()
+def look():
+    effect("looked")
+    return [found(name) for name in ("sqlalchemy", "psycopg", "dbos", "typer", "rich", "alembic")]
+
+@DBOS.workflow()
+def work():
+    return look()
+
+scenario = Scenario(request=lambda: [sys.prefix, *work()])
+"""
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment that holds dbos alone."""
+    return make_environment(tmp_path_factory.mktemp("application") / ".venv")
+
+
+def answer_of(workspace: Workspace, *options: str) -> Any:
+    """Return what a scenario of looking.py answered in the last process of a trial."""
+    document = workspace.document("replay", "before:work-1/step-1", "looking.py:scenario", *options)
+    events = document["observation"]["processes"][-1]["events"]
+    (ended,) = [each for each in events if each["kind"] == "request-ended"]
+    return ended["value"]
+
+
+@pytest.mark.parametrize("isolation", ["fork", "spawn"])
+def test_only_the_environment_of_the_application_is_visible(
+    sqlite_workspace: Workspace, environment: Path, isolation: str
+) -> None:
+    (sqlite_workspace.directory / "looking.py").write_text(LOOKING)
+    prefix, *files = answer_of(
+        sqlite_workspace, "--python", str(environment), "--isolation", isolation
+    )
+    assert Path(prefix) == environment.parents[1]
+    own, other = files[:3], files[3:]
+    assert all(each.startswith(f"{environment.parents[1]}/") for each in own), own
+    assert other == ["", "", ""]
+
+
+@pytest.mark.parametrize("python", PYTHONS or ["environment"])
+def test_verdicts_are_those_of_resumectls_own_interpreter(
+    request: pytest.FixtureRequest, sqlite_workspace: Workspace, python: str
+) -> None:
+    path = python if PYTHONS else str(request.getfixturevalue(python))
+    (sqlite_workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    found = swept(
+        sqlite_workspace, "shop.py:checkout", "--args", '["order-1"]', "--python", path,
+        "--promise", "charge=exactly-once", code=ExitCode.PROMISE_BROKEN,
+    )  # fmt: skip
+    assert found["interpreter"]["path"] == path
+    assert not found["interpreter"]["is_own"]
+    assert found["verdicts"]["BROKEN"] == 1
+    assert found["verdicts"]["KEPT"] == found["crash_points"] - 1 == 7
+    assert {each["plan"] for each in found["findings"]} == {"before:checkout-1/step-1"}
+
+
+def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) -> None:
+    """By the most explicit of what names one."""
+    usual = {k: v for k, v in sqlite_workspace.environ.items() if k != "VIRTUAL_ENV"}
+    workspace = replace(sqlite_workspace, environ=usual)
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+
+    def source(*options: str, **environ: str) -> str:
+        there = replace(workspace, environ={**usual, **environ})
+        document = there.document("points", "shop.py:checkout", "--args", '["order-1"]', *options)
+        found = document["interpreter"]
+        assert found["is_own"] == (Path(found["path"]) == Path(sys.executable))
+        return str(found["source"])
+
+    assert source() == "resumectl's own"
+    (workspace.directory / "pyproject.toml").touch()
+    (workspace.directory / ".venv").symlink_to(environment.parents[1])
+    assert source() == str(workspace.directory / ".venv")
+    active = {"VIRTUAL_ENV": str(environment.parents[1])}
+    assert source(**active) == "the active virtual environment"
+    named = {"RESUMECTL_PYTHON": str(environment)}
+    assert source(**active, **named) == "RESUMECTL_PYTHON"
+    assert source("--python", sys.executable, **active, **named) == "--python"
+
+
+BAD = {
+    "missing": (None, "does not exist"),
+    "no program": ("hello", "cannot be run"),
+    "no Python": ("#!/bin/sh\necho sorry >&2\nexit 3\n", "is no Python: sorry"),
+    "too old": (
+        '#!/bin/sh\necho \'{"python": "3.9.18", "prefix": "/"}\' >&$2\n',
+        "is Python 3.9.18, and 3.10 or later is needed",
+    ),
+    "no dbos": (
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "dbos": ""}\' >&$2\n',
+        "has no dbos",
+    ),
+    "another dbos": (
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "dbos": "1.13.0"}\' >&$2\n',
+        "has dbos 1.13.0; supported are 2.29 to 2.31, and 3.0 to 3.4",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "what"), BAD.values(), ids=list(BAD))
+def test_interpreter_that_cannot_run_a_target_is_refused(
+    sqlite_workspace: Workspace, text: str | None, what: str
+) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    python = workspace.directory / "bin" / "python"
+    python.parent.mkdir()
+    if text is not None:
+        python.write_text(text)
+        python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    ran = workspace.run("points", "shop.py:checkout", "--python", str(python))
+    assert ran.code in (ExitCode.REFUSED, ExitCode.MACHINE_FAILED), ran
+    assert f"{python} (from --python) {what}" in ran.err
+    assert "--python PATH" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_output_at_the_start_of_the_interpreter_is_no_answer(
+    sqlite_workspace: Workspace, environment: Path
+) -> None:
+    """As of a sitecustomize that greets."""
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (site,) = environment.parents[1].glob("lib/python3*/site-packages")
+    greeting = site / "greeting.pth"
+    greeting.write_text("import sys; print('hello'); print('hello', file=sys.stderr)\n")
+    try:
+        document = workspace.document(
+            "points", "shop.py:checkout", "--args", '["order-1"]', "--python", str(environment)
+        )
+    finally:
+        greeting.unlink()
+    assert len(document["crash_points"]) == 8
+
+
+def test_publisher_runs_in_resumectls_own_interpreter(
+    sqlite_workspace: Workspace, environment: Path
+) -> None:
+    ran = sqlite_workspace.run("points", "--python", str(environment), "--json")
+    assert ran.code == ExitCode.REFUSED
+    assert "the built-in publisher runs in resumectl's own interpreter" in ran.err
+    assert json.loads(ran.out)["error"]
