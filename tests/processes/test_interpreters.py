@@ -22,7 +22,7 @@ LOOKING = """
 import importlib
 import sys
 
-from dbos import DBOS
+from dbos import DBOS, SetWorkflowID
 from resumectl import Scenario, effect
 
 def found(name):
@@ -40,7 +40,11 @@ def look():
 def work():
     return look()
 
-scenario = Scenario(request=lambda: [sys.prefix, *work()])
+def request():
+    with SetWorkflowID("work-1"):
+        return [sys.prefix, *work()]
+
+scenario = Scenario(request=request)
 """
 
 
