@@ -5,6 +5,7 @@ command, its store and its start.
 """
 
 import atexit
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from pathlib import Path
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.stability import Judged
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
+from resumectl.model.interpreter import Interpreter
 from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.interpreters import PYTHON_VARIABLE, Candidate, describe
 from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
 
@@ -61,10 +64,16 @@ class Proved:
         return {each.plan for each in self.judgements if each.findings}
 
 
+def _interpreter() -> Interpreter | None:
+    """Return the interpreter that the environment names; None for resumectl's own."""
+    path = os.environ.get(PYTHON_VARIABLE)
+    return describe(Candidate(Path(path), PYTHON_VARIABLE)) if path else None
+
+
 @cache
 def shared_pool() -> TrialPool:
     """Return the fork servers and sandboxes of this test process."""
-    pool = TrialPool()
+    pool = TrialPool(interpreter=_interpreter())
     atexit.register(pool.close)
     pool.warm_up()
     return pool
