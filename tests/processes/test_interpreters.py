@@ -11,7 +11,7 @@ from typing import Any
 import make_docs
 import pytest
 from application_environment import make_environment
-from conftest import Workspace, swept
+from conftest import CHECKOUT, Workspace, swept
 
 from resumectl.errors import ExitCode
 
@@ -91,6 +91,38 @@ def test_verdicts_are_those_of_resumectls_own_interpreter(
     assert found["verdicts"]["BROKEN"] == 1
     assert found["verdicts"]["KEPT"] == found["crash_points"] - 1 == 7
     assert {each["plan"] for each in found["findings"]} == {"before:checkout-1/step-1"}
+    ran = sqlite_workspace.run(
+        "replay", "after:checkout-1/step-1", "shop.py:checkout", "--args", '["order-1"]',
+        "--python", path, "--json",
+    )  # fmt: skip
+    assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", PYTHONS or ["environment"])
+@pytest.mark.parametrize(
+    ("pitfall", "kind"),
+    [
+        ("state_in_memory", "diverged"),
+        ("fire_and_forget_thread", "lost"),
+        ("effect_in_the_workflow_body", "duplicated"),
+    ],
+)
+def test_mistake_is_found(
+    request: pytest.FixtureRequest,
+    sqlite_workspace: Workspace,
+    python: str,
+    pitfall: str,
+    kind: str,
+) -> None:
+    path = python if PYTHONS else str(request.getfixturevalue(python))
+    program = CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py"
+    for scenario, code in (("mistake", ExitCode.PROMISE_BROKEN), ("corrected", ExitCode.DONE)):
+        ran = sqlite_workspace.run("sweep", f"{program}:{scenario}", "--python", path, "--json")
+        assert ran.code == code, ran
+        assert (kind in {each["kind"] for each in ran.document["findings"]}) == (
+            scenario == "mistake"
+        )
 
 
 def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) -> None:

@@ -1,6 +1,7 @@
 """The command lines of "next" lines repeat everything that was asked for."""
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--args": ['["an order", 1]'],
     "--kwargs": ['{"it\'s": true}'],
     "--env": ["SHOP=the corner", "TWO=two\nlines"],
+    "--python": [sys.executable],
     "--count": ["7"],
     "--guarantee": ["idempotent"],
     "--concurrency": ["3"],

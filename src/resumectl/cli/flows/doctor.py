@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -16,6 +17,8 @@ from resumectl.publishing.store.workflows import WorkflowFilter
 from resumectl.release import dbos_release, require_dbos
 from resumectl.report import console, json_documents
 from resumectl.report.sheet import Sheet, sentences, words
+from resumectl.report.sweep_header import interpreter_text
+from resumectl.runner.interpreters import find_interpreter
 from resumectl.settings import OWN_URL_VARIABLE, URL_VARIABLES, Settings
 from resumectl.text import counted
 
@@ -54,6 +57,7 @@ def examine(common: Common) -> ExitCode:
     try:
         require_dbos()
         checks.append(HealthCheck("dbos", dbos_release()))
+        checks.append(_interpreter())
         checks.extend(_look(settings))
     except Refusal as refusal:
         failure = refusal
@@ -75,6 +79,15 @@ def examine(common: Common) -> ExitCode:
             )
         )
     return failure.exit_code if failure else ExitCode.DONE
+
+
+def _interpreter() -> HealthCheck:
+    """Return which interpreter runs a target of the working directory."""
+    try:
+        found = find_interpreter(None, Path.cwd())
+    except Refusal as refusal:
+        return HealthCheck("target's python", f"no: {refusal.what}", refusal.next_step)
+    return HealthCheck("target's python", interpreter_text(found))
 
 
 def _look(settings: Settings) -> list[HealthCheck]:
