@@ -158,11 +158,11 @@ BAD = {
         "is Python 3.9.18, and 3.10 or later is needed",
     ),
     "no dbos": (
-        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "dbos": ""}\' >&$2\n',
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": ""}\' >&$2\n',
         "has no dbos",
     ),
     "another dbos": (
-        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "dbos": "1.13.0"}\' >&$2\n',
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "1.13.0"}\' >&$2\n',
         "has dbos 1.13.0; supported are 2.29 to 2.31, and 3.0 to 3.4",
     ),
 }
@@ -202,6 +202,40 @@ def test_output_at_the_start_of_the_interpreter_is_no_answer(
     finally:
         greeting.unlink()
     assert len(document["crash_points"]) == 8
+
+
+def test_interpreter_that_cannot_import_dbos_is_refused(
+    sqlite_workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    python = make_environment(tmp_path / "broken")
+    (site,) = python.parents[1].glob("lib/python3*/site-packages")
+    (site / "dbos").unlink()
+    (site / "dbos").mkdir()
+    (site / "dbos" / "__init__.py").write_text("raise RuntimeError('out of order')\n")
+    ran = workspace.run("points", "shop.py:checkout", "--python", str(python))
+    assert ran.code == ExitCode.MACHINE_FAILED
+    assert ran.err == (
+        f"error: {python} cannot import dbos: RuntimeError: out of order\n"
+        f"next:  see why:  {python} -c 'import dbos'\n"
+    )
+
+
+def test_package_with_the_name_of_resumectl_is_refused(
+    sqlite_workspace: Workspace, environment: Path
+) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (site,) = environment.parents[1].glob("lib/python3*/site-packages")
+    other = site / "resumectl.py"
+    other.touch()
+    try:
+        ran = workspace.run("points", "shop.py:checkout", "--python", str(environment))
+    finally:
+        other.unlink()
+    assert ran.code == ExitCode.REFUSED, ran
+    assert f"{site}/resumectl has the name of resumectl's own package" in ran.err
 
 
 def test_publisher_runs_in_resumectls_own_interpreter(

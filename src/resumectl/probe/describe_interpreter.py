@@ -8,7 +8,12 @@ import json
 import os
 import sys
 
-about = {"python": ".".join(map(str, sys.version_info[:3])), "prefix": sys.prefix}
+about = {"python": ".".join(map(str, sys.version_info[:3])), "prefix": sys.prefix, "shadow": ""}
+for directory in [os.getcwd()] + sys.path[1:]:  # the first entry is the directory of this file
+    package = os.path.join(directory, "resumectl")
+    is_other = os.path.exists(package + ".py") or os.path.exists(package + "/__init__.py")
+    if is_other and not os.path.exists(package + "/probe"):
+        about["shadow"] = package
 try:
     from importlib.metadata import PackageNotFoundError, version
 except ImportError:  # before Python 3.8

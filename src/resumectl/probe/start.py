@@ -2,7 +2,8 @@
 
 Run as `PYTHON start.py DIRECTORY MODULE ARGUMENT…`. The directory holds resumectl and nothing else, so
 that nothing else of resumectl's environment can be imported. It is put before the import path, in this
-process only: neither PYTHONPATH nor the environment is changed.
+process only: neither PYTHONPATH nor the environment is changed. If dbos cannot be imported, the error is
+written to the file `import-error` in it.
 """
 
 import os
@@ -14,4 +15,10 @@ del sys.argv[1:3]
 if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):  # noqa: PTH100, PTH120
     sys.path[0] = os.getcwd()  # noqa: PTH109 (as `python -m` has it; pathlib is not loaded yet)
 sys.path.insert(0, _directory)
+try:
+    import dbos  # noqa: F401
+except BaseException as _error:  # noqa: BLE001 (the runner reports it)
+    with open(os.path.join(_directory, "import-error"), "w") as _file:  # noqa: PTH118, PTH123
+        _file.write(f"{type(_error).__name__}: {_error}")
+    sys.exit(1)
 run_module(_module, run_name="__main__", alter_sys=True)

@@ -35,8 +35,12 @@ from resumectl.model.orders import (
     WarmUp,
 )
 from resumectl.model.process_exit import ProcessExit
+from resumectl.text import shell_word
 
 FORK_SERVER_MODULE = "resumectl.probe.fork_server"
+# Directory below the root from which another interpreter imports resumectl, and the file in it with the
+# error if that interpreter cannot import dbos; see `probe.start`.
+IMPORT_PATH, IMPORT_ERROR = "import-path", "import-error"
 _END_MAX_S = 5.0
 
 
@@ -53,6 +57,7 @@ class ForkServerClient:
     def __init__(
         self, root: Path, hash_seed: int, isolation: str, start: Sequence[str | Path]
     ) -> None:
+        self._python, self._import_path = start[0], root / IMPORT_PATH
         self._control, theirs = socket.socketpair()
         environ = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
         with theirs:
@@ -220,6 +225,13 @@ class ForkServerClient:
             raise self._failure() from error
 
     def _failure(self) -> MachineFailure:
+        error = self._import_path / IMPORT_ERROR
+        if error.exists():
+            python = shell_word(str(self._python))
+            return MachineFailure(
+                f"{self._python} cannot import dbos: {error.read_text()}",
+                next_step=f"see why:  {python} -c 'import dbos'",
+            )
         try:
             ending = f"status {self._process.wait(_END_MAX_S)}"
         except subprocess.TimeoutExpired:

@@ -15,6 +15,7 @@ from resumectl.errors import NothingProved, Refusal
 from resumectl.model.interpreter import TYPED, Interpreter
 from resumectl.model.target import Target
 from resumectl.release import dbos_release, require_dbos, require_supported
+from resumectl.runner.fork_server_client import IMPORT_PATH
 
 PYTHON_VARIABLE = "RESUMECTL_PYTHON"
 PACKAGE = Path(resumectl.__file__).parent
@@ -157,6 +158,11 @@ def describe(candidate: Candidate) -> Interpreter:
             f"{path} (from {source}) is Python {python}, and 3.10 or later is needed",
             next_step=_OTHER,
         )
+    if about["shadow"]:
+        raise Refusal(
+            f"{about['shadow']} has the name of resumectl's own package, and would hide it",
+            next_step="run the command elsewhere, or give that another name",
+        )
     require_supported(about["dbos"], path, source)
     return Interpreter(
         path=str(path),
@@ -215,7 +221,7 @@ def start_command(interpreter: Interpreter | None, root: Path) -> list[str | Pat
     """
     if interpreter is None or interpreter.is_own:
         return [sys.executable, "-m"]
-    path = root / "import-path"
+    path = root / IMPORT_PATH
     path.mkdir()
     (path / PACKAGE.name).symlink_to(PACKAGE)
     return [interpreter.path, _START, path]
