@@ -10,8 +10,8 @@ from resumectl.text import shell_word
 REQUIREMENT = "dbos>=3.4,<4"
 _OWN_FROM, _OWN_BELOW = (3, 4), (4,)
 # Releases of dbos that a target may run with, from and below; and the same for people.
-_SUPPORTED = (((2, 29), (2, 32)), ((3, 0), (4,)))
-SUPPORTED = "2.29 to 2.31, and 3.0 to 3.4"
+_SUPPORTED = (((2, 20), (2, 32)), ((3, 0), (4,)))
+SUPPORTED = "2.20 to 2.31, and 3.0 to 3.4"
 
 
 def dbos_release() -> str:

@@ -1,6 +1,6 @@
 """Know what the release of DBOS in this interpreter has: one table, the first release of each feature.
 
-No other module of the probe asks for the release. Read from the sources of DBOS 2.29 to 3.4.
+No other module of the probe asks for the release. Read from the sources of DBOS 2.20 to 3.4.
 """
 
 from enum import Enum
@@ -10,6 +10,8 @@ from importlib.metadata import version
 class Feature(Enum):
     """Something that DBOS has since a release; the value is that release."""
 
+    DATASOURCES = (2, 22)  # SQLAlchemyDatasource and AsyncSQLAlchemyDatasource
+    LOOP_AWARE_EVENTS = (2, 28)  # for waits of `recv` and `get_event`; before: threading.Event
     MIGRATION_WITHOUT_LAUNCH = (3, 2)  # DBOS.migrate
     STEP_RESERVATION = (3, 4)  # DBOS.reserve_step
     TIMEOUTS_BY_BACKGROUND_JOB = (3, 1)  # before: by a thread for each workflow

@@ -12,7 +12,7 @@ import dbos._dbos
 import dbos._queue
 import dbos._utils
 import dbos._workflow_commands
-from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos import DBOS
 from dbos._core import WorkflowHandleAsyncTask, WorkflowHandleFuture
 from dbos._sys_db import SystemDatabase
 
@@ -27,7 +27,6 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._dbos, "queue_thread"),
     (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
-    (dbos._utils.LoopAwareEvent, "wait_async"),
     (dbos._dbos, "_get_dbos_instance"),
     (SystemDatabase, "transition_delayed_workflows"),
     (SystemDatabase, "await_workflow_result"),
@@ -39,11 +38,11 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (SystemDatabase, "upsert_queue"),
     (SystemDatabase, "create_application_version"),
     (SystemDatabase, "update_application_version_timestamp"),
-    (SQLAlchemyDatasource, "run_tx_step"),
-    (AsyncSQLAlchemyDatasource, "run_tx_step_async"),
 )
 # Those of a feature.
-_NAMES_OF: Mapping[Feature, tuple[type | ModuleType, str]] = {
+_NAMES_OF: Mapping[Feature, tuple[ModuleType | type, str]] = {
+    Feature.DATASOURCES: (dbos, "AsyncSQLAlchemyDatasource"),
+    Feature.LOOP_AWARE_EVENTS: (dbos._utils, "LoopAwareEvent"),
     Feature.MIGRATION_WITHOUT_LAUNCH: (DBOS, "migrate"),
     Feature.STEP_RESERVATION: (dbos, "StepReservation"),
     Feature.TIMEOUTS_BY_BACKGROUND_JOB: (SystemDatabase, "cancel_timed_out_workflows"),

@@ -5,13 +5,17 @@ To be called in the target process, before the program is imported.
 
 import functools
 import inspect
+import threading
 import time
+import types
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import dbos._sys_db
 import dbos._utils
 from dbos import DBOS
 
+from resumectl.probe.dbos_features import Feature, has
 from resumectl.probe.user_objects import Function
 
 _LOOK_EVERY_S = 0.02  # interval of looks at the clock, which may be set ahead
@@ -65,17 +69,18 @@ def _noted_pause(
 
 def let_waits_follow_the_clock() -> None:
     """Make the waits of `recv` and `get_event` end by the wall clock, as after a restart."""
+    if has(Feature.LOOP_AWARE_EVENTS):
+        _follow_in_loop_aware_events()
+    else:
+        _follow_in_events()
+
+
+def _follow_in_loop_aware_events() -> None:
     event = dbos._utils.LoopAwareEvent
     wait, wait_async = event.wait, event.wait_async
 
     def waited(self: dbos._utils.LoopAwareEvent, timeout: float | None = None) -> bool:
-        if timeout is None:
-            return wait(self)
-        until = time.time() + timeout
-        while not wait(self, min(max(0.0, until - time.time()), _LOOK_EVERY_S)):
-            if time.time() >= until:
-                return False
-        return True
+        return _follow(lambda seconds: wait(self, seconds), timeout)
 
     async def waited_async(self: dbos._utils.LoopAwareEvent, timeout: float) -> bool:
         until = time.time() + timeout
@@ -86,3 +91,28 @@ def let_waits_follow_the_clock() -> None:
 
     setattr(event, "wait", waited)  # noqa: B010
     setattr(event, "wait_async", waited_async)  # noqa: B010
+
+
+def _follow_in_events() -> None:
+    """Replace the events that DBOS's database module makes; it makes them for such waits only."""
+
+    class Following(threading.Event):
+        """Event whose wait ends by the wall clock."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            return _follow(super().wait, timeout)
+
+    followed = types.ModuleType(threading.__name__)
+    followed.__dict__.update(vars(threading), Event=Following)
+    setattr(dbos._sys_db, "threading", followed)  # noqa: B010
+
+
+def _follow(wait: Callable[[float | None], bool], timeout: float | None) -> bool:
+    """Wait in short parts until the wall clock has passed the timeout."""
+    if timeout is None:
+        return wait(None)
+    until = time.time() + timeout
+    while not wait(min(max(0.0, until - time.time()), _LOOK_EVERY_S)):
+        if time.time() >= until:
+            return False
+    return True

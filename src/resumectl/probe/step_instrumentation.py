@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 
 import dbos
-from dbos import DBOS, AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
+from dbos import DBOS
 from dbos._error import DBOSUnexpectedStepError
 from dbos._sys_db import SystemDatabase
 
@@ -75,13 +75,14 @@ def _runners() -> Iterator[tuple[type, str]]:
     if has(Feature.STEP_RESERVATION):
         yield dbos.StepReservation, "run"
         yield dbos.StepReservation, "run_async"
-    yield SQLAlchemyDatasource, "run_tx_step"
-    yield AsyncSQLAlchemyDatasource, "run_tx_step_async"
+    if has(Feature.DATASOURCES):
+        yield dbos.SQLAlchemyDatasource, "run_tx_step"
+        yield dbos.AsyncSQLAlchemyDatasource, "run_tx_step_async"
 
 
 def _report_bodies(owner: type, name: str, counted: ReportBody) -> None:
     """Report the bodies that are passed to a method whose first arguments are options and function."""
-    is_transaction = owner in (SQLAlchemyDatasource, AsyncSQLAlchemyDatasource)
+    is_transaction = name.startswith("run_tx_step")
     original = inspect.getattr_static(owner, name)
     is_class_method = isinstance(original, classmethod)
     inner = original.__func__ if is_class_method else original

@@ -3,8 +3,9 @@
 import importlib
 import sqlite3
 
+import dbos
 import sqlalchemy as sa
-from dbos import DBOS, SQLAlchemyDatasource
+from dbos import DBOS
 
 from resumectl.model.target import BUILTIN_MODULE
 from resumectl.probe.dbos_features import Feature, has
@@ -26,7 +27,8 @@ def make_template(database_url: str, *, has_publisher: bool) -> None:
     if is_file:
         set_up_sqlite(engine)
     _migrate(database_url)
-    SQLAlchemyDatasource.create(database_url, engine=engine)
+    if has(Feature.DATASOURCES):
+        dbos.SQLAlchemyDatasource.create(database_url, engine=engine)
     engine.dispose()
     if is_file:
         # It is copied while no connection is open: everything must be in the one file.

@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
+import dbos
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID, SQLAlchemyDatasource
+from dbos import DBOS, DBOSConfig, SetWorkflowID
 from sqlalchemy import event
 
 from resumectl.probe import pace
+from resumectl.probe.dbos_features import Feature, has
 from resumectl.storage.sqlite import SQLITE_POOL_SIZE, set_up_sqlite
 
 _THREADS_MAX_S = 10.0
@@ -61,7 +63,22 @@ def shared_engine(database_url: str) -> sa.Engine:
     return _engine
 
 
-def _small_program(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
+def _transaction(database_url: str, engine: sa.Engine) -> Callable[[int], object]:
+    """Return a function that runs a transaction; one that does nothing where DBOS has no datasources."""
+    if not has(Feature.DATASOURCES):
+        return lambda _number: None
+    datasource = dbos.SQLAlchemyDatasource.create(database_url, engine=engine)
+
+    def transact(number: int) -> object:
+        query = sa.select(sa.literal(number))
+        return datasource.run_tx_step(
+            {"name": "look"}, lambda: datasource.sql_session().scalar(query)
+        )
+
+    return transact
+
+
+def _small_program(transact: Callable[[int], object]) -> Callable[[], int]:
     """Return a workflow that starts and enqueues children, with a step and a transaction each."""
 
     @DBOS.step()
@@ -70,8 +87,7 @@ def _small_program(datasource: SQLAlchemyDatasource) -> Callable[[], int]:
 
     @DBOS.workflow()
     def child(number: int) -> int:
-        query = sa.select(sa.literal(number))
-        datasource.run_tx_step({"name": "look"}, lambda: datasource.sql_session().scalar(query))
+        transact(number)
         return step(number)
 
     @DBOS.workflow()
@@ -103,7 +119,7 @@ def warm_up(
         RuntimeError: A thread is left, so that forking would be unsafe.
     """
     engine = shared_engine(database_url)
-    parent = _small_program(SQLAlchemyDatasource.create(database_url, engine=engine))
+    parent = _small_program(_transaction(database_url, engine))
 
     # A queue that exists before a launch is served at once; DBOS looks for others once a second.
     with _launched(directory, database_url, config):
