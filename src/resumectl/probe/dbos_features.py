@@ -12,6 +12,7 @@ class Feature(Enum):
 
     DATASOURCES = (2, 22)  # SQLAlchemyDatasource and AsyncSQLAlchemyDatasource
     LOOP_AWARE_EVENTS = (2, 28)  # for waits of `recv` and `get_event`; before: threading.Event
+    ONE_DATABASE = (3, 0)  # before: a second one, with the rows and records of transactions
     MIGRATION_WITHOUT_LAUNCH = (3, 2)  # DBOS.migrate
     STEP_RESERVATION = (3, 4)  # DBOS.reserve_step
     TIMEOUTS_BY_BACKGROUND_JOB = (3, 1)  # before: by a thread for each workflow

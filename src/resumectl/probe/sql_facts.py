@@ -215,6 +215,11 @@ def _transaction(row: Parameters) -> Fact:
     return _fact(row["workflow_id"], "transaction", f"transaction-{row['step_id']}")
 
 
+def _decorated_transaction(row: Parameters) -> Fact:
+    number = row["function_id"]
+    return _fact(row["workflow_uuid"], "transaction", f"transaction-{number}")
+
+
 def _delivered(row: Parameters) -> Fact:
     return _fact(row["workflow_id"], "delivered")
 
@@ -225,6 +230,7 @@ _ROW_EXTRACTORS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
     "notifications": ("destination_uuid", _notified),
     "operation_outputs": ("function_id", _step),
     "datasource_outputs": ("step_id", _transaction),
+    "transaction_outputs": ("function_id", _decorated_transaction),  # DBOS 2
     "deliveries": ("workflow_id", _delivered),
 }
 
@@ -273,7 +279,9 @@ DBOS_TABLES = frozenset(
     }
 )  # fmt: skip
 # DBOS's tables beside the program's own, in any schema and database.
-_DATASOURCE_TABLES = frozenset({"datasource_outputs", "dbos_datasource_migrations"})
+_DATASOURCE_TABLES = frozenset(
+    {"datasource_outputs", "dbos_datasource_migrations", "transaction_outputs"}
+)
 _PUBLISHER_TABLES = frozenset(
     {"batches", "deliveries", "failures", "messages", "processes", "publishers"}
 )

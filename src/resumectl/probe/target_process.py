@@ -58,6 +58,7 @@ from resumectl.probe.commit_watch import CommitWatch, Listeners, WatchedDatabase
 from resumectl.probe.containment import Containment
 from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.probe.dbos_errors import report_errors
+from resumectl.probe.dbos_features import Feature, has
 from resumectl.probe.dbos_internals import check_names
 from resumectl.probe.error_facts import describe_error
 from resumectl.probe.event_log import EventLog, open_event_log
@@ -396,8 +397,10 @@ def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]
         app_version: Application version; None for the program's own.
     """
     version = {} if app_version is None else {"application_version": app_version}
+    second = {} if has(Feature.ONE_DATABASE) else {"application_database_url": database_url}
     return {
         **version,
+        **second,
         "system_database_url": database_url,
         "dbos_system_schema": "dbos",
         "notification_listener_polling_interval_sec": LISTENER_POLL_S,

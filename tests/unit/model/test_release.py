@@ -1,6 +1,7 @@
 """Another release of DBOS than resumectl was made for is refused, whatever fails first."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from conftest import CHECKOUT
@@ -26,3 +27,20 @@ def test_another_release_is_refused(monkeypatch: pytest.MonkeyPatch, found: str)
 def test_a_release_that_is_supported_is_not(monkeypatch: pytest.MonkeyPatch, found: str) -> None:
     monkeypatch.setattr(release, "dbos_release", lambda: found)
     release.require_dbos()
+
+
+PYTHON = Path("/srv/shop/.venv/bin/python")
+
+
+@pytest.mark.parametrize("found", ["2.20.0", "2.31.1", "3.0.0", "3.4.0", "3.10.1rc2"])
+def test_release_of_a_target_is_accepted(found: str) -> None:
+    release.require_supported(found, PYTHON, "--python")
+
+
+@pytest.mark.parametrize("found", ["1.13.2", "2.19.0", "2.32.0", "4.0.0", ""])
+def test_other_release_of_a_target_is_refused(found: str) -> None:
+    with pytest.raises(MachineFailure) as refused:
+        release.require_supported(found, PYTHON, "--python")
+    assert str(PYTHON) in refused.value.what
+    assert (release.SUPPORTED if found else "has no dbos") in refused.value.what
+    assert "--python PATH" in refused.value.next_step
