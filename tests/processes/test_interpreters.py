@@ -98,6 +98,35 @@ def test_verdicts_are_those_of_resumectls_own_interpreter(
     assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
 
 
+CHILD = """
+import uuid
+from dbos import DBOS, SetWorkflowID
+
+@DBOS.workflow()
+def child():
+    return "done"
+
+@DBOS.workflow()
+def parent():
+    with SetWorkflowID(str(uuid.uuid4())):
+        return DBOS.start_workflow(child).get_result()
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS or ["environment"])
+def test_child_that_an_older_dbos_starts_twice_is_a_finding(
+    request: pytest.FixtureRequest, sqlite_workspace: Workspace, python: str
+) -> None:
+    """Up to 3.3, the start of a child and its parent's record of it are two commits."""
+    path = python if PYTHONS else str(request.getfixturevalue(python))
+    (sqlite_workspace.directory / "shop.py").write_text(CHILD)
+    ran = sqlite_workspace.run("sweep", "shop.py:parent", "--python", path, "--json")
+    is_older = not ran.document["interpreter"]["dbos"].startswith("3.4")
+    assert ran.code == (ExitCode.PROMISE_BROKEN if is_older else ExitCode.DONE), ran
+    kinds = {each["kind"] for each in ran.document["findings"]}
+    assert kinds == ({"unexpected"} if is_older else set())
+
+
 TRANSACTION = """
 import os
 import sqlalchemy as sa
