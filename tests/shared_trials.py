@@ -15,7 +15,6 @@ from pathlib import Path
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.stability import Judged
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
-from resumectl.model.interpreter import Interpreter
 from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
@@ -64,16 +63,17 @@ class Proved:
         return {each.plan for each in self.judgements if each.findings}
 
 
-def _interpreter() -> Interpreter | None:
-    """Return the interpreter that the environment names; None for resumectl's own."""
-    path = os.environ.get(PYTHON_VARIABLE)
-    return describe(Candidate(Path(path), PYTHON_VARIABLE)) if path else None
-
-
 @cache
-def shared_pool() -> TrialPool:
-    """Return the fork servers and sandboxes of this test process."""
-    pool = TrialPool(interpreter=_interpreter())
+def shared_pool(python: str | None = None) -> TrialPool:
+    """Return the fork servers and sandboxes of this test process.
+
+    Args:
+        python: Interpreter of the targets; None for the one that RESUMECTL_PYTHON names, or
+            resumectl's own.
+    """
+    path = python or os.environ.get(PYTHON_VARIABLE)
+    interpreter = describe(Candidate(Path(path), PYTHON_VARIABLE)) if path else None
+    pool = TrialPool(interpreter=interpreter)
     atexit.register(pool.close)
     pool.warm_up()
     return pool
@@ -93,6 +93,7 @@ def prove(
     downtime_s: float = DOWNTIME_S,
     timeout_s: float | None = None,
     until: Collection[str] = (),
+    python: str | None = None,
 ) -> Proved:
     """Run a trial for each crash point of a target, and judge them as a sweep does.
 
@@ -107,8 +108,9 @@ def prove(
             baseline.
         until: Kinds of findings. The first trial that is BROKEN with one of these, with its
             repetitions, is the last; none for all crash points.
+        python: As `shared_pool` takes it.
     """
-    pool = shared_pool()
+    pool = shared_pool(python)
     version = "1" if next_path is not None else None
     target = Target(entry=(str(path), name), environ=environ or {}, app_version=version)
     later = Target(entry=(str(next_path), name), app_version=version) if next_path else None

@@ -12,8 +12,10 @@ import make_docs
 import pytest
 from application_environment import make_environment
 from conftest import CHECKOUT, Workspace, swept
+from shared_trials import prove
 
 from resumectl.errors import ExitCode
+from resumectl.runner.interpreters import Candidate, describe
 
 # Further interpreters, of environments that hold dbos alone; the gate makes one for each release.
 PYTHONS = os.environ.get("RESUMECTL_TEST_PYTHONS", "").split()
@@ -113,20 +115,6 @@ def parent():
 """
 
 
-@pytest.mark.parametrize("python", PYTHONS or ["environment"])
-def test_child_that_an_older_dbos_starts_twice_is_a_finding(
-    request: pytest.FixtureRequest, sqlite_workspace: Workspace, python: str
-) -> None:
-    """Up to 3.0, the start of a child and its parent's record of it are two commits."""
-    path = python if PYTHONS else str(request.getfixturevalue(python))
-    (sqlite_workspace.directory / "shop.py").write_text(CHILD)
-    ran = sqlite_workspace.run("sweep", "shop.py:parent", "--python", path, "--json")
-    is_older = ran.document["interpreter"]["dbos"].startswith(("2.", "3.0."))
-    assert ran.code == (ExitCode.PROMISE_BROKEN if is_older else ExitCode.DONE), ran
-    kinds = {each["kind"] for each in ran.document["findings"]}
-    assert kinds == ({"unexpected"} if is_older else set())
-
-
 TRANSACTION = """
 import os
 import sqlalchemy as sa
@@ -160,45 +148,39 @@ scenario = Scenario(request=request, prepare=prepare, observe=observe)
 """
 
 
-@pytest.mark.parametrize("python", [each for each in PYTHONS if "dbos-2." in each])
-def test_decorated_transaction_is_a_crash_point_and_happens_once(
-    sqlite_workspace: Workspace, python: str
-) -> None:
-    """`@DBOS.transaction` is of DBOS 2; its rows and its record share one commit."""
-    (sqlite_workspace.directory / "shop.py").write_text(TRANSACTION)
-    target = ("shop.py:scenario", "--env", "DB={database_url}", "--python", python)
-    points = sqlite_workspace.document("points", *target)
-    commits = {each["name"]: each["commit"] for each in points["transitions"]}
-    assert commits["checkout-1/transaction-1"] == commits["orders/inserted"]
-    found = swept(sqlite_workspace, *target)
-    assert found["verdicts"]["KEPT"] == found["crash_points"] == 8
+PITFALLS = {
+    "state_in_memory": "diverged",
+    "fire_and_forget_thread": "lost",
+    "effect_in_the_workflow_body": "duplicated",
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS or ["environment"])
-@pytest.mark.parametrize(
-    ("pitfall", "kind"),
-    [
-        ("state_in_memory", "diverged"),
-        ("fire_and_forget_thread", "lost"),
-        ("effect_in_the_workflow_body", "duplicated"),
-    ],
-)
-def test_mistake_is_found(
-    request: pytest.FixtureRequest,
-    sqlite_workspace: Workspace,
-    python: str,
-    pitfall: str,
-    kind: str,
+def test_programs_are_judged_under_every_release(
+    request: pytest.FixtureRequest, tmp_path: Path, python: str
 ) -> None:
     path = python if PYTHONS else str(request.getfixturevalue(python))
-    program = CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py"
-    for scenario, code in (("mistake", ExitCode.PROMISE_BROKEN), ("corrected", ExitCode.DONE)):
-        ran = sqlite_workspace.run("sweep", f"{program}:{scenario}", "--python", path, "--json")
-        assert ran.code == code, ran
-        assert (kind in {each["kind"] for each in ran.document["findings"]}) == (
-            scenario == "mistake"
-        )
+    for pitfall, kind in PITFALLS.items():
+        program = CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py"
+        assert kind in prove(program, "mistake", until={kind}, python=path).kinds
+        assert prove(program, "corrected", python=path).is_kept
+    release = describe(Candidate(Path(path), "--python")).dbos
+    program = tmp_path / "family.py"
+    program.write_text(CHILD)
+    # Up to 3.0, the start of a child and its parent's record of it are two commits.
+    is_older = release.startswith(("2.", "3.0."))
+    kinds = prove(program, "parent", python=path, until={"unexpected"}).kinds
+    assert kinds == ({"unexpected"} if is_older else set())
+    if release.startswith("2."):
+        program = tmp_path / "shop.py"
+        program.write_text(TRANSACTION)
+        proved = prove(program, "scenario", environ={"DB": "{database_url}"}, python=path)
+        assert proved.is_kept
+        # `@DBOS.transaction` is of DBOS 2: its rows and its record share one commit.
+        names = {plan.partition(":")[2] for plan in proved.crash_points}
+        assert names & {"orders/inserted", "checkout-1/transaction-1"}
+        assert len(proved.crash_points) == 8
 
 
 def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) -> None:
