@@ -60,6 +60,7 @@ from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.probe.dbos_errors import report_errors
 from resumectl.probe.dbos_features import Feature, has
 from resumectl.probe.dbos_internals import check_names
+from resumectl.probe.dbos_migrations import skip_migrations
 from resumectl.probe.error_facts import describe_error
 from resumectl.probe.event_log import EventLog, open_event_log
 from resumectl.probe.execution_context import (
@@ -159,6 +160,7 @@ class TargetProcess:
         order = self._order
         event.listen(sa.Engine, "handle_error", _end_if_disk_full)
         check_names()
+        skip_migrations()
         follow_threads()
         config = dbos_config(order.database_url, self._target.app_version)
         config["system_database_engine"] = shared_engine(order.database_url)

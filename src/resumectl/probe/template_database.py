@@ -2,10 +2,11 @@
 
 import importlib
 import sqlite3
+from typing import cast
 
 import dbos
 import sqlalchemy as sa
-from dbos import DBOS
+from dbos import DBOS, DBOSConfig
 
 from resumectl.model.target import BUILTIN_MODULE
 from resumectl.probe.dbos_features import Feature, has
@@ -44,6 +45,8 @@ def _migrate(database_url: str) -> None:
     if has(Feature.MIGRATION_WITHOUT_LAUNCH):
         DBOS.migrate(database_url)
         return
-    DBOS(config={"name": "template", "system_database_url": database_url, "log_level": "CRITICAL"})
+    second = {} if has(Feature.ONE_DATABASE) else {"application_database_url": database_url}
+    config = {"name": "template", "system_database_url": database_url, "log_level": "CRITICAL"}
+    DBOS(config=cast(DBOSConfig, {**config, **second}))
     DBOS.launch()
     DBOS.destroy(destroy_registry=True)

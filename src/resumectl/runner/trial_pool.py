@@ -133,7 +133,10 @@ class TrialPool:
 
     def _failure(self, what: str) -> MachineFailure:
         where = self.sandboxes.root.parent
-        return MachineFailure(what, next_step=f"see that {where} has space, and the server is up")
+        return MachineFailure(
+            what,
+            next_step=f"see the error above; {where} needs space, and the server must be up",
+        )
 
     def __enter__(self) -> Self:
         try:
