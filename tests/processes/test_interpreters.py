@@ -14,8 +14,8 @@ from application_environment import make_environment
 from conftest import CHECKOUT, Workspace, swept
 from shared_trials import prove
 
-from resumectl.errors import ExitCode
-from resumectl.runner.interpreters import Candidate, describe
+from resumectl.errors import ExitCode, Refusal
+from resumectl.runner.interpreters import Candidate, describe, find_interpreter
 
 # Further interpreters, of environments that hold dbos alone; the gate makes one for each release.
 PYTHONS = os.environ.get("RESUMECTL_TEST_PYTHONS", "").split()
@@ -212,15 +212,15 @@ BAD = {
     "no program": ("hello", "cannot be run"),
     "no Python": ("#!/bin/sh\necho sorry >&2\nexit 3\n", "is no Python: sorry"),
     "too old": (
-        '#!/bin/sh\necho \'{"python": "3.9.18", "prefix": "/"}\' >&$2\n',
+        '#!/bin/sh\necho \'{"python": "3.9.18", "prefix": "/"}\' >/proc/self/fd/$2\n',
         "is Python 3.9.18, and 3.10 or later is needed",
     ),
     "no dbos": (
-        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": ""}\' >&$2\n',
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": ""}\' >/proc/self/fd/$2\n',
         "has no dbos",
     ),
     "another dbos": (
-        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "1.13.0"}\' >&$2\n',
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "1.13.0"}\' >/proc/self/fd/$2\n',
         "has dbos 1.13.0; supported are 2.20 to 2.31, and 3.0 or a later 3.x",
     ),
 }
@@ -242,6 +242,20 @@ def test_interpreter_that_cannot_run_a_target_is_refused(
     assert f"{python} (from --python) {what}" in ran.err
     assert "--python PATH" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_other_python_of_the_same_directory_is_another_interpreter(tmp_path: Path) -> None:
+    """As /usr/bin has several, all with the prefix /usr."""
+    python = tmp_path / "python"
+    about = {"python": "3.12.99", "prefix": sys.prefix, "shadow": "", "dbos": "3.4.0"}
+    python.write_text(
+        f"#!/bin/sh\necho '{json.dumps({**about, 'sqlalchemy': '2.1'})}' >/proc/self/fd/$2\n"
+    )
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    assert not describe(Candidate(python, "--python")).is_own
+    missing = Path(sys.executable).with_name("no-such-python")
+    with pytest.raises(Refusal, match="does not exist"):
+        find_interpreter(str(missing), tmp_path, {})
 
 
 def test_output_at_the_start_of_the_interpreter_is_no_answer(

@@ -1,7 +1,7 @@
 """Find pairs of fields that share a value which a workflow's body generates.
 
 Such a value differs in each run, so no run shows the expected one. But two fields that share a value in
-every uninterrupted run must share a value after a crash too.
+uninterrupted runs must share a value after a crash too.
 """
 
 import re

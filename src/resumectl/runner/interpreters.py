@@ -44,10 +44,14 @@ def own_interpreter() -> Interpreter:
         path=sys.executable,
         source="resumectl's own",
         is_own=True,
-        python=".".join(map(str, sys.version_info[:3])),
+        python=_own_python(),
         dbos=dbos_release(),
         sqlalchemy=version("sqlalchemy"),
     )
+
+
+def _own_python() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
 
 
 def find_interpreter(
@@ -69,7 +73,9 @@ def find_interpreter(
     found = next(_candidates(given, program, environ), None)
     if found is None:
         return own_interpreter()
-    if found.path.parent == Path(sys.executable).parent:
+    own = Path(sys.executable)
+    # Both are links to one file where another environment has the same Python.
+    if found.path.parent == own.parent and found.path.resolve() == own.resolve():
         return replace(own_interpreter(), source=found.source)
     return describe(found)
 
@@ -167,7 +173,8 @@ def describe(candidate: Candidate) -> Interpreter:
     return Interpreter(
         path=str(path),
         source=source,
-        is_own=about["prefix"] == sys.prefix,
+        # Two releases of Python may have one prefix, such as /usr.
+        is_own=about["prefix"] == sys.prefix and python == _own_python(),
         python=python,
         dbos=about["dbos"],
         sqlalchemy=about["sqlalchemy"],
