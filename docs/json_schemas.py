@@ -342,6 +342,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
         {
             "target": STRING,
             "interpreter": _INTERPRETER,
+            "interpreter_after_crash": _INTERPRETER,
             "transitions": array(
                 _closed({"name": STRING, "detail": STRING, "commit": INTEGER, "times": COUNT})
             ),
@@ -355,6 +356,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "sweep": INTEGER,
             "target": STRING,
             "interpreter": _INTERPRETER,
+            "interpreter_after_crash": _INTERPRETER,
             "settings": _closed({"before_crash": _SETTINGS, "after_crash": _SETTINGS}),
             "crash_points": COUNT,
             "reached": COUNT,
@@ -388,6 +390,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "explained_by_time": array(STRING),
             "outcomes": _VERDICTS,
             "interpreter": _INTERPRETER,
+            "interpreter_after_crash": _INTERPRETER,
             "observation": {"$ref": "observation.json"},
         },
     ),

@@ -15,6 +15,7 @@ from pathlib import Path
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.stability import Judged
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
+from resumectl.model.interpreter import Interpreters
 from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
@@ -73,7 +74,7 @@ def shared_pool(python: str | None = None) -> TrialPool:
     """
     path = python or os.environ.get(PYTHON_VARIABLE)
     interpreter = describe(Candidate(Path(path), PYTHON_VARIABLE)) if path else None
-    pool = TrialPool(interpreter=interpreter)
+    pool = TrialPool(interpreters=Interpreters(interpreter, interpreter) if interpreter else None)
     atexit.register(pool.close)
     pool.warm_up()
     return pool

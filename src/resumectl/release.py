@@ -1,10 +1,8 @@
 """Check that a release of dbos is supported, without loading it."""
 
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from resumectl.errors import MachineFailure
-from resumectl.text import shell_word
 
 # The same as in pyproject.toml; a test compares the two. resumectl's own workflows need it.
 REQUIREMENT = "dbos>=3.4,<4"
@@ -36,28 +34,13 @@ def require_dbos() -> None:
         )
 
 
-def require_supported(found: str, python: Path, source: str) -> None:
-    """Refuse a release of dbos that a target cannot be tested with.
+def is_supported(found: str) -> bool:
+    """Return whether a target can be tested with a release of dbos.
 
     Args:
-        found: Installed release; empty if dbos is not installed.
-        python: Interpreter that has it.
-        source: Origin of the interpreter's path, for people.
-
-    Raises:
-        MachineFailure: The release is not supported, or dbos is not installed.
+        found: The release, such as `2.31.1`.
     """
-    if not found:
-        raise MachineFailure(
-            f"{python} (from {source}) has no dbos",
-            next_step="name the interpreter of the program:  --python PATH;  "
-            f"or  {shell_word(str(python))} -m pip install dbos",
-        )
-    if not any(first <= _numbers(found) < below for first, below in _SUPPORTED):
-        raise MachineFailure(
-            f"{python} (from {source}) has dbos {found}; supported are {SUPPORTED}",
-            next_step="name another interpreter:  --python PATH",
-        )
+    return any(first <= _numbers(found) < below for first, below in _SUPPORTED)
 
 
 def _numbers(release: str) -> tuple[int, ...]:

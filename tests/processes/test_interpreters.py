@@ -12,6 +12,7 @@ import make_docs
 import pytest
 from application_environment import make_environment
 from conftest import CHECKOUT, Workspace, swept
+from killed_sweep import kill_sweep_after
 from shared_trials import prove
 
 from resumectl.errors import ExitCode, Refusal
@@ -98,6 +99,46 @@ def test_verdicts_are_those_of_resumectls_own_interpreter(
         "--python", path, "--json",
     )  # fmt: skip
     assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
+
+
+@pytest.mark.parametrize("python", PYTHONS or ["environment"])
+def test_processes_after_the_kill_have_an_interpreter_of_their_own(
+    request: pytest.FixtureRequest, sqlite_workspace: Workspace, python: str
+) -> None:
+    """As in an upgrade of DBOS, which migrates the database at its next launch."""
+    path = python if PYTHONS else str(request.getfixturevalue(python))
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    found = swept(
+        workspace, "shop.py:checkout", "--args", '["order-1"]', "--app-version", "1",
+        "--python", path, "--resume-python", sys.executable,
+        "--promise", "charge=exactly-once", code=ExitCode.PROMISE_BROKEN,
+    )  # fmt: skip
+    before, after = found["interpreter"], found["interpreter_after_crash"]
+    assert (before["path"], after["path"]) == (path, sys.executable)
+    assert (before["is_own"], after["is_own"]) == (False, True)
+    assert (found["reached"], found["verdicts"]["KEPT"]) == (8, 7)
+    assert {each["plan"] for each in found["findings"]} == {"before:checkout-1/step-1"}
+    ran = workspace.run(
+        "replay", "after:checkout-1/step-1", "shop.py:checkout", "--args", '["order-1"]',
+        "--app-version", "1", "--python", path, "--resume-python", sys.executable, "--json",
+    )  # fmt: skip
+    assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
+    # A migration is no transition of the program.
+    observed = ran.document["observation"]["processes"][1]["events"]
+    names = [f["name"] for e in observed if e["kind"] == "committed" for f in e["facts"]]
+    assert names
+    assert all(name.startswith("checkout-1/") for name in names)
+
+
+def test_only_the_processes_after_the_kill_run_in_the_other_interpreter(
+    sqlite_workspace: Workspace, environment: Path
+) -> None:
+    (sqlite_workspace.directory / "looking.py").write_text(LOOKING)
+    prefix = answer_of(sqlite_workspace, "--resume-python", str(environment))[0]
+    assert Path(prefix) == environment.parents[1]
+    options = ("--python", str(environment), "--resume-python", sys.executable)
+    assert answer_of(sqlite_workspace, *options)[0] == sys.prefix
 
 
 CHILD = """
@@ -207,6 +248,35 @@ def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) ->
     assert source("--python", sys.executable, **active, **named) == "--python"
 
 
+def test_each_process_of_a_sweep_asks_its_own_machine_for_the_interpreter(
+    sqlite_workspace: Workspace, tmp_path: Path
+) -> None:
+    usual = {k: v for k, v in sqlite_workspace.environ.items() if k != "VIRTUAL_ENV"}
+    workspace = replace(sqlite_workspace, environ=usual)
+    python = make_environment(tmp_path / "application")
+    there = replace(workspace, environ={**usual, "VIRTUAL_ENV": str(python.parents[1])})
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    kill_sweep_after(there, "keep", 1, "shop.py:checkout", "--args", '["order-1"]')
+
+    (site,) = python.parents[1].glob("lib/python3*/site-packages")
+    (described,) = site.glob("dbos-*.dist-info")
+    release = described.name.removeprefix("dbos-").removesuffix(".dist-info")
+    described.unlink()
+    (site / "dbos-3.0.1.dist-info").mkdir()
+    (site / "dbos-3.0.1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: dbos\nVersion: 3.0.1\n"
+    )
+    refused = there.run("resume")
+    assert refused.code == ExitCode.NOTHING_PROVED, refused
+    began = f"the sweep began with DBOS {release}, and {python} (from the active virtual environment) has 3.0.1"
+    assert began in refused.err
+    assert "export RESUMECTL_PYTHON=PATH" in refused.err
+
+    (found,) = workspace.document("resume")["sweeps"]
+    assert found["verdicts"] == {"KEPT": 8, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
+    assert found["interpreter"]["source"] == "the active virtual environment"  # where it began
+
+
 BAD = {
     "missing": (None, "does not exist"),
     "no program": ("hello", "cannot be run"),
@@ -226,9 +296,10 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("option", ["--python", "--resume-python"])
 @pytest.mark.parametrize(("text", "what"), BAD.values(), ids=list(BAD))
 def test_interpreter_that_cannot_run_a_target_is_refused(
-    sqlite_workspace: Workspace, text: str | None, what: str
+    sqlite_workspace: Workspace, text: str | None, what: str, option: str
 ) -> None:
     workspace = sqlite_workspace
     (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
@@ -237,10 +308,10 @@ def test_interpreter_that_cannot_run_a_target_is_refused(
     if text is not None:
         python.write_text(text)
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    ran = workspace.run("points", "shop.py:checkout", "--python", str(python))
+    ran = workspace.run("sweep", "shop.py:checkout", option, str(python))
     assert ran.code in (ExitCode.REFUSED, ExitCode.MACHINE_FAILED), ran
-    assert f"{python} (from --python) {what}" in ran.err
-    assert "--python PATH" in ran.err
+    assert f"{python} (from {option}) {what}" in ran.err
+    assert f"name another one:  {option} PATH" in ran.err
     assert "Traceback" not in ran.err
 
 
@@ -315,5 +386,6 @@ def test_publisher_runs_in_resumectls_own_interpreter(
 ) -> None:
     ran = sqlite_workspace.run("points", "--python", str(environment), "--json")
     assert ran.code == ExitCode.REFUSED
+    assert "leave out  --python" in ran.err
     assert "the built-in publisher runs in resumectl's own interpreter" in ran.err
     assert json.loads(ran.out)["error"]

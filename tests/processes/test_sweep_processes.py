@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import DEADLINE_S, Workspace, swept, wait_for
+from killed_sweep import kill_sweep_after
 from sqlalchemy.exc import SQLAlchemyError
 
 from resumectl.errors import ExitCode
@@ -118,38 +119,6 @@ def trials_kept(workspace: Workspace) -> int:
 
 def wait_for_trials(workspace: Workspace, number: int) -> None:
     wait_for(f"{number} trials", lambda: trials_kept(workspace) >= number)
-
-
-# Kills itself by SIGKILL as soon as a method of its store has been called so many times.
-KILLED = """
-import itertools, os, signal, sys
-from resumectl.runner.sweep_store import SweepStore
-
-method, times = sys.argv.pop(1), int(sys.argv.pop(1))
-original, calls = getattr(SweepStore, method), itertools.count(1)
-
-def and_be_killed(*arguments):
-    original(*arguments)
-    if next(calls) == times:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-setattr(SweepStore, method, and_be_killed)
-
-from resumectl.cli import main
-main()
-"""
-
-
-def kill_sweep_after(workspace: Workspace, method: str, times: int, *arguments: str) -> None:
-    """Run a sweep that is killed when this method of its store has returned so many times."""
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, method, str(times), "sweep", *arguments],
-        cwd=workspace.directory,
-        env=workspace.environ,
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed
 
 
 _POINTS = 28  # of two messages, at least once

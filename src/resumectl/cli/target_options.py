@@ -186,6 +186,15 @@ class TrialOptions:
             help="Application version of the processes after the kill. [default: the same]",
         ),
     ] = None
+    resume_python: Annotated[
+        str | None,
+        option(
+            group=NEXT_RELEASE,
+            metavar="PATH",
+            help="Python interpreter of the processes after the kill, such as one with the next "
+            "release of DBOS. [default: the same]",
+        ),
+    ] = None
     downtime: Annotated[
         float,
         option(
@@ -434,7 +443,7 @@ def read_spec(
     Raises:
         Refusal: An option has an invalid value.
     """
-    from resumectl.runner.interpreters import interpreter_of  # loads subprocess
+    from resumectl.runner.interpreters import interpreters_of  # loads subprocess
 
     chosen = choice or ChoiceOptions()
     if chosen.edge is not None and chosen.edge not in set(Edge):
@@ -465,7 +474,7 @@ def read_spec(
         on=checked_database(target.on),
         isolation=trial.isolation,
         downtime_s=_checked_downtime(trial.downtime),
-        interpreter=interpreter_of(first, target.python),
+        interpreters=interpreters_of(first, target.python, trial.resume_python),
         edge=Edge(chosen.edge) if chosen.edge else None,
         only=chosen.only,
         trials_max=chosen.max_trials,

@@ -1,8 +1,9 @@
-"""Define the Python interpreter that runs the target: where it was found, and what it has."""
+"""Define the Python interpreters that run the target: where they were found, and what they have."""
 
 from dataclasses import dataclass
 
-TYPED = "--python"  # origin of a path that the user typed
+# Origins of a path that the user typed: for all processes, and for those after the kill.
+TYPED, TYPED_LATER = "--python", "--resume-python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,26 @@ class Interpreter:
     python: str
     dbos: str
     sqlalchemy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreters:
+    """The interpreters of a trial, usually one.
+
+    Attributes:
+        first: Interpreter of the first process.
+        later: Interpreter of the processes after it.
+    """
+
+    first: Interpreter
+    later: Interpreter
+
+    @property
+    def are_two(self) -> bool:
+        """Whether the processes after the first one have another interpreter."""
+        return self.later.path != self.first.path
+
+    @property
+    def migrates(self) -> bool:
+        """Whether the processes after the first one find a database of another release of DBOS."""
+        return self.later.dbos != self.first.dbos

@@ -63,6 +63,7 @@ class ProcessOrder:
         patience_s: Time without a commit after which the process checks whether it can do more, in
             seconds.
         clock_ahead_s: Offset of its clock from the machine's, in seconds.
+        migrates: Whether DBOS migrates the database at launch, since another release has made it.
         control: Pause of an uninterrupted run; None for none.
         time_limit_s: Maximum duration of the process, in seconds, if it reports what it waits for;
             else None.
@@ -81,6 +82,7 @@ class ProcessOrder:
     reports_libraries: bool
     patience_s: float
     clock_ahead_s: float
+    migrates: bool
     control: Control | None
     time_limit_s: float | None
 
@@ -182,6 +184,7 @@ class WarmUp:
         database_url: URL of a copy of the template, with its password.
         directory: Working directory during the warm-up.
         publisher_queue: Queue of resumectl's publisher, if the publisher runs too; else None.
+        migrates: Whether DBOS migrates the database at launch, since another release has made it.
     """
 
     KIND: ClassVar[str] = "warm-up"
@@ -189,6 +192,7 @@ class WarmUp:
     database_url: str
     directory: str
     publisher_queue: str | None
+    migrates: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from resumectl.model.crash_plan import Edge
-from resumectl.model.interpreter import Interpreter
+from resumectl.model.interpreter import Interpreters
 from resumectl.model.promise import Promise
 from resumectl.model.target import DOWNTIME_S, Target
 
@@ -32,7 +32,7 @@ class SweepSpec:
         fail_fast: Whether to end at the first broken promise.
         keep_in: Directory for the sandboxes of trials that are not KEPT; None to keep none.
         downtime_s: Offset of the clock of each process from that of the process before it, in seconds.
-        interpreter: Interpreter of the target; None for the built-in publisher.
+        interpreters: Interpreters of the target; None for the built-in publisher.
     """
 
     target: Target
@@ -50,7 +50,7 @@ class SweepSpec:
     fail_fast: bool = False
     keep_in: str | None = None
     downtime_s: float = DOWNTIME_S
-    interpreter: Interpreter | None = None
+    interpreters: Interpreters | None = None
 
     @property
     def has_publisher(self) -> bool:

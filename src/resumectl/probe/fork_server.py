@@ -141,7 +141,8 @@ class ForkServer:
             return ""
         signal.signal(signal.SIGALRM, _too_long)
         signal.alarm(math.ceil(pace.stretched(_WARM_UP_MAX_S)))
-        config = dbos_config(request.database_url, None)  # DBOS computes the version, as usual
+        # DBOS computes the version, as usual.
+        config = dbos_config(request.database_url, None, migrates=request.migrates)
         directory = Path(request.directory)
         try:
             queue = request.publisher_queue

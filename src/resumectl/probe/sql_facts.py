@@ -269,13 +269,14 @@ _CONDITION_EXTRACTORS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fac
 }
 
 # Tables whose writes are no transitions: an event or a stream entry shares the commit of its step,
-# and the rest is bookkeeping (DBOS 3.4.0).
+# and the rest is bookkeeping; SQLite keeps a copy of one during a migration (DBOS 3.4.0).
 DBOS_TABLES = frozenset(
     {
         "application_versions", "datasource_outputs", "dbos_datasource_migrations",
-        "dbos_migrations", "notifications", "operation_outputs", "queues", "streams",
-        "workflow_events", "workflow_events_history", "workflow_input", "workflow_output",
-        "workflow_schedules", "workflow_status",
+        "dbos_migrations", "event_dispatch_kv", "notifications", "operation_outputs",
+        "operation_outputs_new", "queues", "streams", "workflow_events",
+        "workflow_events_history", "workflow_input", "workflow_output", "workflow_schedules",
+        "workflow_status",
     }
 )  # fmt: skip
 # DBOS's tables beside the program's own, in any schema and database.

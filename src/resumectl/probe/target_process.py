@@ -160,9 +160,10 @@ class TargetProcess:
         order = self._order
         event.listen(sa.Engine, "handle_error", _end_if_disk_full)
         check_names()
-        skip_migrations()
+        if not order.migrates:
+            skip_migrations()
         follow_threads()
-        config = dbos_config(order.database_url, self._target.app_version)
+        config = dbos_config(order.database_url, self._target.app_version, migrates=order.migrates)
         config["system_database_engine"] = shared_engine(order.database_url)
         dbos_state.configure(config)
         self._notifier.install()
@@ -388,7 +389,7 @@ class TargetProcess:
             self._event_log.write(EffectHappened(now_us(), name, site, texts))
 
 
-def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]:
+def dbos_config(database_url: str, app_version: str | None, *, migrates: bool) -> dict[str, object]:
     """Return the DBOS settings of a trial, which replace the application's.
 
     The executor id stays the program's own, and so does the application version unless one is
@@ -397,6 +398,7 @@ def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]
     Args:
         database_url: URL of the trial's database, with its password.
         app_version: Application version; None for the program's own.
+        migrates: Whether DBOS migrates the database at launch; else it is one that is migrated.
     """
     version = {} if app_version is None else {"application_version": app_version}
     second = {} if has(Feature.ONE_DATABASE) else {"application_database_url": database_url}
@@ -406,7 +408,7 @@ def dbos_config(database_url: str, app_version: str | None) -> dict[str, object]
         "system_database_url": database_url,
         "dbos_system_schema": "dbos",
         "notification_listener_polling_interval_sec": LISTENER_POLL_S,
-        "run_migrations": False,  # the database is a copy of a migrated one
+        "run_migrations": migrates,
         "log_level": "WARNING",
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from resumectl.model.interpreter import TYPED
+from resumectl.model.interpreter import TYPED, TYPED_LATER
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.text import shell_word
@@ -87,9 +87,13 @@ def _json(field: str) -> Callable[[SweepSpec], Sequence[str]]:
 
 
 def _python(spec: SweepSpec) -> list[str]:
-    interpreter = spec.interpreter
-    is_typed = interpreter is not None and interpreter.source == TYPED
-    return [interpreter.path] if is_typed and interpreter is not None else []
+    found = spec.interpreters
+    return [found.first.path] if found is not None and found.first.source == TYPED else []
+
+
+def _later_python(spec: SweepSpec) -> list[str]:
+    found = spec.interpreters
+    return [found.later.path] if found is not None and found.later.source == TYPED_LATER else []
 
 
 def _name(target: Target) -> str:
@@ -120,7 +124,7 @@ def _is_secret(name: str, value: str) -> bool:
 _OPTIONS = (
     _Option("--args", _ALL, _json("args")),
     _Option("--kwargs", _ALL, _json("kwargs")),
-    _Option("--python", _ALL, _python),
+    _Option(TYPED, _ALL, _python),
     _Option("--count", _ALL, _of_target("count")),
     _Option("--guarantee", _ALL, _of_target("guarantee")),
     _Option("--concurrency", _ALL, _of_target("concurrency")),
@@ -133,6 +137,7 @@ _OPTIONS = (
         _WITH_TRIALS,
         lambda s: _unless(s.later.app_version, s.target.app_version),
     ),
+    _Option(TYPED_LATER, _WITH_TRIALS, _later_python),
     _Option("--prepare", _ALL, lambda s: _unless(s.target.access.prepare, None)),
     _Option("--downtime", _WITH_TRIALS, _of_spec("downtime_s")),
     _Option("--timeout", _ALL, _of_spec("timeout_s")),

@@ -11,7 +11,7 @@ from resumectl.text import literal
 
 if TYPE_CHECKING:
     from resumectl.judge.target_settings import TargetSettings
-    from resumectl.model.interpreter import Interpreter
+    from resumectl.model.interpreter import Interpreter, Interpreters
     from resumectl.model.sweep_spec import SweepSpec
 
 
@@ -47,9 +47,11 @@ def interpreter_text(interpreter: "Interpreter") -> str:
     return f"{where}: Python {interpreter.python}, DBOS {interpreter.dbos}"
 
 
-def interpreter_document(interpreter: "Interpreter | None") -> dict[str, Any] | None:
-    """Return the interpreter that runs the target as a part of a JSON document."""
-    return None if interpreter is None else to_plain(interpreter)
+def interpreter_document(found: "Interpreters | None") -> dict[str, Any]:
+    """Return the interpreters that run the target as a part of a JSON document."""
+    if found is None:
+        return {"interpreter": None, "interpreter_after_crash": None}
+    return {"interpreter": to_plain(found.first), "interpreter_after_crash": to_plain(found.later)}
 
 
 def _lines(
@@ -58,8 +60,9 @@ def _lines(
     after = _after_the_crash(spec, first, later)
     if first is None or after is None:
         return
-    if spec.interpreter is not None:
-        yield "interpreter", interpreter_text(spec.interpreter)
+    if (found := spec.interpreters) is not None:
+        then = f"; after the crash {interpreter_text(found.later)}" if found.are_two else ""
+        yield "interpreter", interpreter_text(found.first) + then
     version = f"{first.app_version} ({_origin(first, spec.target.app_version)})"
     if after.app_version != first.app_version:
         origin = _origin(after, spec.later.app_version)

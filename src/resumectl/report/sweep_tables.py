@@ -189,7 +189,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
     return {
         "sweep": result.stored.id,
         "target": result.stored.target,
-        "interpreter": interpreter_document(result.stored.spec.interpreter),
+        **interpreter_document(result.stored.spec.interpreters),
         "settings": settings_document(result.stored.spec, *result.settings),
         "crash_points": result.stored.crash_points,
         "reached": result.reached,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -38,31 +39,40 @@ from resumectl.model.process_exit import ProcessExit
 from resumectl.text import shell_word
 
 FORK_SERVER_MODULE = "resumectl.probe.fork_server"
-# Directory below the root from which another interpreter imports resumectl, and the file in it with the
-# error if that interpreter cannot import dbos; see `probe.start`.
-IMPORT_PATH, IMPORT_ERROR = "import-path", "import-error"
 _END_MAX_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStart:
+    """How an interpreter starts a module of the probe.
+
+    Attributes:
+        command: Command without the module's name; its first word is the interpreter.
+        import_error: File to which an interpreter that cannot import dbos writes the error; None for
+            resumectl's own interpreter.
+    """
+
+    command: Sequence[str]
+    import_error: Path | None
 
 
 class ForkServerClient:
     """Client of one fork server.
 
     Args:
+        start: How its interpreter starts a module of the probe.
         root: Directory of all sandboxes; the fork server deletes it when it ends.
         hash_seed: PYTHONHASHSEED of the fork server: sets iterate in another order under another seed.
         isolation: `fork`, or `spawn` for a new interpreter for each process.
-        start: Command that starts a module of the probe, without the module's name.
     """
 
-    def __init__(
-        self, root: Path, hash_seed: int, isolation: str, start: Sequence[str | Path]
-    ) -> None:
-        self._python, self._import_path = start[0], root / IMPORT_PATH
+    def __init__(self, start: ProbeStart, root: Path, hash_seed: int, isolation: str) -> None:
+        self._start = start
         self._control, theirs = socket.socketpair()
         environ = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
         with theirs:
             self._process = subprocess.Popen(
-                [*start, FORK_SERVER_MODULE, str(theirs.fileno()), str(root), isolation],
+                [*start.command, FORK_SERVER_MODULE, str(theirs.fileno()), str(root), isolation],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 env=environ,
@@ -159,7 +169,7 @@ class ForkServerClient:
         )
 
     def warm_up(
-        self, database_url: str, directory: Path, *, publisher_queue: str | None
+        self, database_url: str, directory: Path, *, publisher_queue: str | None, migrates: bool
     ) -> Callable[[], str]:
         """Make the fork server run small workflows itself, before any target process.
 
@@ -167,12 +177,13 @@ class ForkServerClient:
             database_url: URL of a copy of the template, with its password.
             directory: Working directory during the warm-up.
             publisher_queue: Queue of resumectl's publisher, if the publisher runs too; else None.
+            migrates: Whether DBOS migrates the database, since another release has made it.
 
         Returns:
             A function that waits for the end of the warm-up and returns its error; empty for none.
         """
         _, future = self._request(
-            lambda number: WarmUp(number, database_url, str(directory), publisher_queue)
+            lambda number: WarmUp(number, database_url, str(directory), publisher_queue, migrates)
         )
         return lambda: cast(WarmedUp, future.result()).error
 
@@ -225,12 +236,12 @@ class ForkServerClient:
             raise self._failure() from error
 
     def _failure(self) -> MachineFailure:
-        error = self._import_path / IMPORT_ERROR
-        if error.exists():
-            python = shell_word(str(self._python))
+        error = self._start.import_error
+        if error is not None and error.exists():
+            python = self._start.command[0]
             return MachineFailure(
-                f"{self._python} cannot import dbos: {error.read_text()}",
-                next_step=f"see why:  {python} -c 'import dbos'",
+                f"{python} cannot import dbos: {error.read_text()}",
+                next_step=f"see why:  {shell_word(python)} -c 'import dbos'",
             )
         try:
             ending = f"status {self._process.wait(_END_MAX_S)}"

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import resumectl
-from resumectl.errors import NothingProved, Refusal
-from resumectl.model.interpreter import TYPED, Interpreter
+from resumectl.errors import MachineFailure, NothingProved, Refusal
+from resumectl.model.interpreter import TYPED, TYPED_LATER, Interpreter, Interpreters
 from resumectl.model.target import Target
-from resumectl.release import dbos_release, require_dbos, require_supported
-from resumectl.runner.fork_server_client import IMPORT_PATH
+from resumectl.release import SUPPORTED, dbos_release, is_supported, require_dbos
+from resumectl.runner.fork_server_client import ProbeStart
+from resumectl.text import shell_word
 
 PYTHON_VARIABLE = "RESUMECTL_PYTHON"
 PACKAGE = Path(resumectl.__file__).parent
@@ -23,7 +24,6 @@ _START = PACKAGE / "probe" / "start.py"
 _DESCRIBE = PACKAGE / "probe" / "describe_interpreter.py"
 _PYTHON_MIN = (3, 10)
 _ANSWER_MAX_S = 60.0
-_OTHER = "name another one:  --python PATH"
 
 
 class Candidate(NamedTuple):
@@ -31,6 +31,15 @@ class Candidate(NamedTuple):
 
     path: Path
     source: str
+
+    def __str__(self) -> str:
+        return f"{self.path} (from {self.source})"
+
+    @property
+    def another(self) -> str:
+        """Next step that names another interpreter in place of this one."""
+        option = TYPED_LATER if self.source == TYPED_LATER else TYPED
+        return f"name another one:  {option} PATH"
 
 
 def own_interpreter() -> Interpreter:
@@ -73,6 +82,10 @@ def find_interpreter(
     found = next(_candidates(given, program, environ), None)
     if found is None:
         return own_interpreter()
+    return _described(found)
+
+
+def _described(found: Candidate) -> Interpreter:
     own = Path(sys.executable)
     # Both are links to one file where another environment has the same Python.
     if found.path.parent == own.parent and found.path.resolve() == own.resolve():
@@ -80,49 +93,67 @@ def find_interpreter(
     return describe(found)
 
 
-def interpreter_of(target: Target, given: str | None) -> Interpreter | None:
-    """Return the interpreter that runs a target; None for the built-in publisher.
+def interpreters_of(
+    target: Target, given: str | None, given_later: str | None
+) -> Interpreters | None:
+    """Return the interpreters that run a target; None for the built-in publisher.
 
     Args:
         target: The target.
-        given: Path that the user typed; None for none.
+        given: Path that the user typed for all processes; None for none.
+        given_later: Path for the processes after the kill; None for the same.
 
     Raises:
-        Refusal: The interpreter cannot run it, or the publisher was to run in another one.
+        Refusal: One cannot run the target, or the publisher was to run in another one.
     """
     if target.entry is None:
-        if given is not None:
+        if given is not None or given_later is not None:
             raise Refusal(
                 "the built-in publisher runs in resumectl's own interpreter",
-                next_step="leave out  --python;  or name a program, as in  shop.py:checkout",
+                next_step=f"leave out  {TYPED if given_later is None else TYPED_LATER};  "
+                "or name a program, as in  shop.py:checkout",
             )
         return None
     module = target.entry[0]
-    return find_interpreter(given, Path(module) if module.endswith(".py") else Path.cwd())
+    first = find_interpreter(given, Path(module) if module.endswith(".py") else Path.cwd())
+    if given_later is None:
+        return Interpreters(first, first)
+    return Interpreters(first, _described(Candidate(Path(given_later).absolute(), TYPED_LATER)))
 
 
-def interpreter_here(begun_with: Interpreter | None, target: Target) -> Interpreter | None:
-    """Return this machine's interpreter for a sweep that may have begun on another one.
+def interpreters_here(begun_with: Interpreters | None, target: Target) -> Interpreters | None:
+    """Return this machine's interpreters for a sweep that may have begun on another one.
 
     Args:
-        begun_with: Interpreter with which the sweep began; None for the built-in publisher.
+        begun_with: Interpreters with which the sweep began; None for the built-in publisher.
         target: Target of the sweep.
 
     Raises:
-        NothingProved: The interpreter here has another release of DBOS.
-        Refusal: The interpreter cannot run the target.
+        NothingProved: An interpreter here has another release of DBOS.
+        Refusal: An interpreter cannot run the target.
     """
     if begun_with is None:
         return None
-    is_typed = begun_with.source == TYPED and Path(begun_with.path).is_file()
-    found = interpreter_of(target, begun_with.path if is_typed else None)
-    if found is not None and found.dbos != begun_with.dbos:
+    first, later = begun_with.first, begun_with.later
+    is_typed = first.source == TYPED and Path(first.path).is_file()
+    found = interpreters_of(
+        target,
+        first.path if is_typed else None,
+        later.path if later.source == TYPED_LATER else None,
+    )
+    if found is not None:
+        _refuse_other_release(first, found.first)
+        _refuse_other_release(later, found.later)
+    return found
+
+
+def _refuse_other_release(begun_with: Interpreter, here: Interpreter) -> None:
+    if here.dbos != begun_with.dbos:
         raise NothingProved(
-            f"the sweep began with DBOS {begun_with.dbos}, and {found.path} (from {found.source}) "
-            f"has {found.dbos}",
+            f"the sweep began with DBOS {begun_with.dbos}, and {here.path} (from {here.source}) "
+            f"has {here.dbos}",
             next_step=f"export {PYTHON_VARIABLE}=PATH  of an interpreter with that release",
         )
-    return found
 
 
 def _candidates(
@@ -156,23 +187,31 @@ def describe(candidate: Candidate) -> Interpreter:
     Raises:
         Refusal: It does not run, or cannot run a target.
     """
-    path, source = candidate
-    about = _answer_of(path, source)
+    about = _answer_of(candidate)
     python = str(about["python"])
     if tuple(map(int, python.split(".")[:2])) < _PYTHON_MIN:
         raise Refusal(
-            f"{path} (from {source}) is Python {python}, and 3.10 or later is needed",
-            next_step=_OTHER,
+            f"{candidate} is Python {python}, and 3.10 or later is needed",
+            next_step=candidate.another,
         )
     if about["shadow"]:
         raise Refusal(
             f"{about['shadow']} has the name of resumectl's own package, and would hide it",
             next_step="run the command elsewhere, or give that another name",
         )
-    require_supported(about["dbos"], path, source)
+    if not about["dbos"]:
+        install = f"{shell_word(str(candidate.path))} -m pip install dbos"
+        raise MachineFailure(
+            f"{candidate} has no dbos", next_step=f"{candidate.another};  or  {install}"
+        )
+    if not is_supported(about["dbos"]):
+        raise MachineFailure(
+            f"{candidate} has dbos {about['dbos']}; supported are {SUPPORTED}",
+            next_step=candidate.another,
+        )
     return Interpreter(
-        path=str(path),
-        source=source,
+        path=str(candidate.path),
+        source=candidate.source,
         # Two releases of Python may have one prefix, such as /usr.
         is_own=about["prefix"] == sys.prefix and python == _own_python(),
         python=python,
@@ -181,10 +220,11 @@ def describe(candidate: Candidate) -> Interpreter:
     )
 
 
-def _answer_of(path: Path, source: str) -> dict[str, str]:
+def _answer_of(candidate: Candidate) -> dict[str, str]:
+    path = candidate.path
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
-        raise Refusal(f"{path} (from {source}) {what}", next_step=_OTHER)
+        raise Refusal(f"{candidate} {what}", next_step=candidate.another)
     reader, writer = os.pipe()
     with os.fdopen(reader) as answer:
         try:
@@ -199,12 +239,12 @@ def _answer_of(path: Path, source: str) -> dict[str, str]:
             )
         except OSError as error:  # no program, or one for another machine
             raise Refusal(
-                f"{path} (from {source}) cannot be run: {error.strerror}", next_step=_OTHER
+                f"{candidate} cannot be run: {error.strerror}", next_step=candidate.another
             ) from None
         except subprocess.TimeoutExpired:
             raise Refusal(
-                f"{path} (from {source}) does not answer within {_ANSWER_MAX_S:.0f} s",
-                next_step=_OTHER,
+                f"{candidate} does not answer within {_ANSWER_MAX_S:.0f} s",
+                next_step=candidate.another,
             ) from None
         finally:
             os.close(writer)
@@ -214,21 +254,21 @@ def _answer_of(path: Path, source: str) -> dict[str, str]:
     except json.JSONDecodeError:
         said = ended.stderr.decode(errors="replace").strip().splitlines()
         why = said[-1] if said else f"exit status {ended.returncode}"
-        raise Refusal(f"{path} (from {source}) is no Python: {why}", next_step=_OTHER) from None
+        raise Refusal(f"{candidate} is no Python: {why}", next_step=candidate.another) from None
     return about
 
 
-def start_command(interpreter: Interpreter | None, root: Path) -> list[str | Path]:
-    """Return the command that starts a module of the probe, without the module's name.
+def probe_start(interpreter: Interpreter | None, directory: Path) -> ProbeStart:
+    """Return how an interpreter starts a module of the probe.
 
     Args:
-        interpreter: Interpreter of the target; None for resumectl's own.
-        root: Directory of all sandboxes. It gets a directory from which another interpreter imports
-            resumectl, and nothing else of resumectl's environment.
+        interpreter: The interpreter; None for resumectl's own.
+        directory: Directory to make, from which another interpreter imports resumectl, and nothing
+            else of resumectl's environment.
     """
     if interpreter is None or interpreter.is_own:
-        return [sys.executable, "-m"]
-    path = root / IMPORT_PATH
-    path.mkdir()
-    (path / PACKAGE.name).symlink_to(PACKAGE)
-    return [interpreter.path, _START, path]
+        return ProbeStart([sys.executable, "-m"], import_error=None)
+    directory.mkdir()
+    (directory / PACKAGE.name).symlink_to(PACKAGE)
+    command = [interpreter.path, str(_START), str(directory)]
+    return ProbeStart(command, import_error=directory / "import-error")

@@ -24,7 +24,7 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Verdict
 from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.runner.baseline_runs import BaselineRuns
-from resumectl.runner.interpreters import interpreter_here
+from resumectl.runner.interpreters import interpreters_here
 from resumectl.runner.kept_sandboxes import keep_unless_kept
 from resumectl.runner.sweep_ids import queue_of, workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, SweepStore
@@ -148,8 +148,8 @@ class SweepWorker:
             if self._is_ending:
                 raise RuntimeEnding
             programs = (replace(each, args=(), kwargs={}) for each in (spec.target, spec.later))
-            path = spec.interpreter.path if spec.interpreter is not None else ""
-            key = json.dumps([spec.on, spec.isolation, path, *map(to_plain, programs)])
+            interpreters = to_plain(spec.interpreters) if spec.interpreters else None
+            key = json.dumps([spec.on, spec.isolation, interpreters, *map(to_plain, programs)])
             if key not in self._pools:
                 self._pools[key] = open_trial_pool(self._settings, spec, jobs=self._jobs)
             pool = self._pools[key]
@@ -176,8 +176,8 @@ class SweepWorker:
 
     def _load(self, sweep_id: int) -> _Swept:
         stored = self.store.spec(sweep_id)
-        interpreter = interpreter_here(stored.interpreter, stored.target)
-        spec = replace(stored, interpreter=interpreter)
+        interpreters = interpreters_here(stored.interpreters, stored.target)
+        spec = replace(stored, interpreters=interpreters)
         runner = TrialRunner(self.pool(spec), spec.target, spec.later, spec.downtime_s)
         judge = Judge.of_observed(spec.promises, self.store.baselines(sweep_id))
         runs = BaselineRuns(runner, judge)

@@ -1,8 +1,9 @@
 """Manage the fork servers and sandboxes in which trials run, any number at the same time."""
 
+import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
@@ -11,7 +12,7 @@ from typing import Protocol, Self
 
 from resumectl.errors import MachineFailure
 from resumectl.model.crash_plan import PlannedTrial
-from resumectl.model.interpreter import Interpreter
+from resumectl.model.interpreter import Interpreter, Interpreters
 from resumectl.model.observation import Observation
 from resumectl.model.process_exit import ENDED_WELL
 from resumectl.model.sweep_spec import SweepSpec
@@ -19,7 +20,7 @@ from resumectl.model.target import Target
 from resumectl.publishing.store.dbos_tables import QUEUE_NAME
 from resumectl.release import require_dbos
 from resumectl.runner.fork_server_client import ForkServerClient
-from resumectl.runner.interpreters import start_command
+from resumectl.runner.interpreters import probe_start
 from resumectl.runner.redirects import make_seed
 from resumectl.runner.sandbox import EMBEDDED, Sandboxes
 from resumectl.settings import Settings
@@ -38,12 +39,10 @@ class TrialPool:
         has_publisher: Whether every target is resumectl's own publisher. Another program may have
             classes of the same names, and DBOS accepts each name once.
         target: Target with the redirected databases and the `prepare` command of all targets.
-        interpreter: Interpreter of all targets; None for resumectl's own.
+        interpreters: Interpreters of all targets; None for resumectl's own.
 
     Attributes:
         sandboxes: Sandboxes of the trials.
-        fork_servers: Fork servers; the first runs the first process of each trial, the second the
-            later ones.
         cores: Numbers of all cores.
         slowness: Factor by which everything takes longer here than on a quiet machine.
 
@@ -59,7 +58,7 @@ class TrialPool:
         jobs: int = 1,
         has_publisher: bool = False,
         target: Target | None = None,
-        interpreter: Interpreter | None = None,
+        interpreters: Interpreters | None = None,
     ) -> None:
         require_dbos()
         self._target = target or Target()
@@ -70,15 +69,52 @@ class TrialPool:
         self.cores = cores = tuple(sorted(os.sched_getaffinity(0)))
         for turn in range(os.getpid(), os.getpid() + jobs):  # other pools start with another core
             self._free_cores.put(cores[turn % len(cores)])
-        start = start_command(interpreter, self.sandboxes.root)
-        # Two hash seeds: the order of a set after a restart is a classic cause of divergence.
-        self.fork_servers = [
-            ForkServerClient(self.sandboxes.root, seed, isolation, start) for seed in (1, 2)
-        ]
+        self._isolation = isolation
+        self._interpreters = interpreters
+        first = self._start_fork_servers(interpreters.first if interpreters else None, "probe")
+        later = first
+        if interpreters is not None and interpreters.are_two:
+            later = self._start_fork_servers(interpreters.later, "later-probe")
+        self._fork_servers = (first, later)
         self.slowness = 1.0
         self._has_publisher = has_publisher
         self._is_warm = False
         self._warming = threading.Lock()
+
+    def _start_fork_servers(
+        self, interpreter: Interpreter | None, directory: str
+    ) -> Sequence[ForkServerClient]:
+        root = self.sandboxes.root
+        start = probe_start(interpreter, root / directory)
+        # Two hash seeds: the order of a set after a restart is a classic cause of divergence.
+        return [ForkServerClient(start, root, seed, self._isolation) for seed in (1, 2)]
+
+    def fork_server(self, number: int, *, later: bool) -> ForkServerClient:
+        """Return the fork server for a process.
+
+        Args:
+            number: Number of its hash seed, 0 or 1.
+            later: Whether it runs as the processes after the first one.
+        """
+        return self._fork_servers[later][number]
+
+    @property
+    def fork_servers(self) -> Sequence[ForkServerClient]:
+        """All fork servers; the first one makes the template."""
+        return list(dict.fromkeys(itertools.chain(*self._fork_servers)))
+
+    @property
+    def has_two_interpreters(self) -> bool:
+        """Whether the processes after the first one have another interpreter."""
+        return self._interpreters is not None and self._interpreters.are_two
+
+    def migrates(self, *, later: bool) -> bool:
+        """Return whether a process has another release of DBOS than the template's.
+
+        Args:
+            later: Whether it runs as the processes after the first one.
+        """
+        return later and self._interpreters is not None and self._interpreters.migrates
 
     @contextmanager
     def core(self) -> Iterator[int]:
@@ -123,8 +159,14 @@ class TrialPool:
             ends = []
             for server in self.fork_servers:
                 sandbox = stack.enter_context(self.sandboxes.sandbox())
+                is_later = server not in self._fork_servers[0]
                 ends.append(
-                    server.warm_up(sandbox.database_url, sandbox.directory, publisher_queue=queue)
+                    server.warm_up(
+                        sandbox.database_url,
+                        sandbox.directory,
+                        publisher_queue=queue,
+                        migrates=self.migrates(later=is_later),
+                    )
                 )
             for end in ends:
                 error = end()
@@ -181,7 +223,7 @@ def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialP
         jobs=jobs,
         has_publisher=spec.has_publisher,
         target=spec.target,
-        interpreter=spec.interpreter,
+        interpreters=spec.interpreters,
     )
 
 

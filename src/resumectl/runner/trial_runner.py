@@ -64,6 +64,10 @@ class _Run:
     clock_ahead_s: float = 0.0
     schedule: Schedule = _USUAL_SCHEDULE
 
+    def is_later(self, number: int) -> bool:
+        """Return whether a process, by its number from 1, runs as the processes after a kill."""
+        return number > 1 or self.plan == LATER_BASELINE
+
 
 class TrialRunner:
     """Runner of the trials of one target, any number at the same time.
@@ -160,9 +164,10 @@ class TrialRunner:
 
     @property
     def is_edited(self) -> bool:
-        """Whether the later processes run another program, not only another version number."""
+        """Whether the later processes run another program, or another release of what it uses."""
         first, later = self._targets
-        return replace(later, app_version=first.app_version) != first
+        is_same = replace(later, app_version=first.app_version) == first
+        return not is_same or self._pool.has_two_interpreters
 
     def preload(self, run: Observation) -> None:
         """Make the fork servers import the libraries that a run has imported.
@@ -205,8 +210,10 @@ class TrialRunner:
             began = time.monotonic()
             with self._pool.sandboxes.sandbox() as sandbox:
                 for number, crash in enumerate(run.crashes, start=1):
-                    server = self._pool.fork_servers[run.first_server if number == 1 else 1]
                     order = self._order(run, number, sandbox, core)
+                    server = self._pool.fork_server(
+                        run.first_server if order.is_first else 1, later=run.is_later(number)
+                    )
                     processes.append(self._run_process(server, order))
                     if crash is not None and processes[-1].reached is None:
                         break  # it was not killed as planned, so there is no recovery
@@ -236,7 +243,7 @@ class TrialRunner:
             sandbox=str(sandbox.directory),
             database_url=sandbox.database_url,
             event_file=str(sandbox.event_file(number)),
-            target=self._targets[number > 1 or run.plan == LATER_BASELINE],
+            target=self._targets[run.is_later(number)],
             deployed_as=first.entry[0] if first.entry is not None else None,
             crash=run.crashes[number - 1],
             cores=(core,) if run.schedule.is_on_one_core else self._pool.cores,
@@ -246,6 +253,7 @@ class TrialRunner:
             reports_libraries=run.plan == BASELINE and run.control is None,
             patience_s=self.patience_s,
             clock_ahead_s=run.clock_ahead_s + self.downtime_s * (number - 1),
+            migrates=self._pool.migrates(later=run.is_later(number)),
             control=run.control,
             time_limit_s=self.timeout_s if is_uninterrupted else None,
         )

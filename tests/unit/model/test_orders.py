@@ -26,7 +26,7 @@ ORDER = ProcessOrder(
     sandbox="/sandbox", database_url="sqlite:////sandbox/app.sqlite", event_file="/sandbox/events",
     target=Target(("/shop.py", "checkout"), args=(1, {"a": [None]})), deployed_as=None,
     crash="after:w-1/step-1", cores=(0, 1), schedule=schedule_of(1), is_first=True,
-    delays_client=False, reports_libraries=True, patience_s=2.5, clock_ahead_s=0.0,
+    delays_client=False, reports_libraries=True, patience_s=2.5, clock_ahead_s=0.0, migrates=False,
     control=Control("after:w-1/step-1", 0.0, 3_600.0), time_limit_s=None,
 )  # fmt: skip
 

@@ -38,6 +38,7 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--promise": ["charge=exactly-once", "ship it=at-most-once"],
     "--resume-with": ["edited shop.py:checkout"],
     "--resume-version": ["2; rm -rf x"],
+    "--resume-python": [sys.executable],
     "--isolation": ["spawn"],
     "--keep": [None],
     "--edge": ["before"],

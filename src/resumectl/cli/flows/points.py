@@ -38,7 +38,7 @@ def points(common: Common, spec: SweepSpec, doing: Activity) -> ExitCode:
     plans = crash_points(transitions)
     document = {
         "target": str(spec.target),
-        "interpreter": interpreter_document(spec.interpreter),
+        **interpreter_document(spec.interpreters),
         "transitions": [
             {"name": t.name, "detail": t.detail, "commit": t.commit, "times": t.times}
             for t in transitions

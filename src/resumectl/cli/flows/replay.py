@@ -65,7 +65,7 @@ def _show_replay(
         document = replay_view.judgement_document(judged.trials[0], judged.shown)
         document["observation"] = trials[0].as_plain()
         document["outcomes"] = outcomes
-        document["interpreter"] = interpreter_document(spec.interpreter)
+        document.update(interpreter_document(spec.interpreters))
         json_documents.show(document)
     elif len(trials) == 1:
         console.show(*replay_view.trial_view(trials[0], judged, spec, common.retyped))
