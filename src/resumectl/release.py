@@ -8,8 +8,8 @@ from resumectl.errors import MachineFailure
 REQUIREMENT = "dbos>=3.4,<4"
 _OWN_FROM, _OWN_BELOW = (3, 4), (4,)
 # Releases of dbos that a target may run with, from and below; and the same for people.
-_SUPPORTED = (((2, 20), (2, 32)), ((3, 0), (4,)))
-SUPPORTED = "2.20 to 2.31, and 3.0 or a later 3.x"
+_SUPPORTED = (((2, 13), (2, 32)), ((3, 0), (4,)))
+SUPPORTED = "2.13 to 2.31, and 3.0 or a later 3.x"
 
 
 def dbos_release() -> str:

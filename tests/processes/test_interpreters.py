@@ -189,6 +189,49 @@ scenario = Scenario(request=request, prepare=prepare, observe=observe)
 """
 
 
+# What a program of DBOS 2 has that DBOS 3 has not, and what both have.
+WIDE = """
+import asyncio
+from dbos import DBOS, Queue, SetWorkflowID
+from resumectl import Scenario, effect
+
+queue = Queue("orders", concurrency=2)
+
+@DBOS.step()
+async def pack(order):
+    effect("pack", order)
+    return f"{order} is packed"
+
+@DBOS.workflow()
+async def packing(order):
+    return await pack(order)
+
+@DBOS.workflow()
+def shipping(order):
+    DBOS.write_stream("log", order)
+    DBOS.set_event("state", "shipped")
+    return order
+
+@DBOS.workflow()
+def checkout(order):
+    with SetWorkflowID(f"{order}-shipping"):
+        handle = queue.enqueue(shipping, order)
+    shipped = handle.get_result()
+    return [shipped, DBOS.get_event(f"{order}-shipping", "state")]
+
+def check_out():
+    with SetWorkflowID("checkout-1"):
+        return checkout("order-1")
+
+async def request():
+    shipped = await asyncio.to_thread(check_out)
+    with SetWorkflowID("packing-1"):
+        return [shipped, await packing("order-1")]
+
+scenario = Scenario(request=request)
+"""
+
+
 PITFALLS = {
     "state_in_memory": "diverged",
     "fire_and_forget_thread": "lost",
@@ -214,6 +257,9 @@ def test_programs_are_judged_under_every_release(
     kinds = prove(program, "parent", python=path, until={"unexpected"}).kinds
     assert kinds == ({"unexpected"} if is_older else set())
     if release.startswith("2."):
+        program = tmp_path / "wide.py"
+        program.write_text(WIDE)
+        assert prove(program, "scenario", python=path).is_kept
         program = tmp_path / "shop.py"
         program.write_text(TRANSACTION)
         proved = prove(program, "scenario", environ={"DB": "{database_url}"}, python=path)
@@ -291,7 +337,7 @@ BAD = {
     ),
     "another dbos": (
         '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "1.13.0"}\' >/proc/self/fd/$2\n',
-        "has dbos 1.13.0; supported are 2.20 to 2.31, and 3.0 or a later 3.x",
+        "has dbos 1.13.0; supported are 2.13 to 2.31, and 3.0 or a later 3.x",
     ),
 }
 

@@ -43,7 +43,8 @@ class BackgroundJobs:
 
 def _run_jobs() -> None:
     database = _get_dbos_instance()._sys_db
-    database.transition_delayed_workflows()
+    if has(Feature.DELAYED_WORKFLOWS):
+        database.transition_delayed_workflows()
     if has(Feature.TIMEOUTS_BY_BACKGROUND_JOB):
         while len(database.cancel_timed_out_workflows(_CANCELLED_MAX)) == _CANCELLED_MAX:
             pass

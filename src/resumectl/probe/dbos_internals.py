@@ -28,25 +28,29 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
     (dbos._dbos, "_get_dbos_instance"),
-    (SystemDatabase, "transition_delayed_workflows"),
     (SystemDatabase, "await_workflow_result"),
-    (SystemDatabase, "await_workflow_result_async"),
-    (SystemDatabase, "await_first_workflow_id"),
-    (SystemDatabase, "await_first_workflow_id_async"),
-    (SystemDatabase, "check_workflow_result"),
     (SystemDatabase, "_check_operation_execution_txn"),
-    (SystemDatabase, "upsert_queue"),
-    (SystemDatabase, "create_application_version"),
-    (SystemDatabase, "update_application_version_timestamp"),
 )
 # Those of a feature.
-_NAMES_OF: Mapping[Feature, tuple[ModuleType | type, str]] = {
-    Feature.DATASOURCES: (dbos, "AsyncSQLAlchemyDatasource"),
-    Feature.LOOP_AWARE_EVENTS: (dbos._utils, "LoopAwareEvent"),
-    Feature.MIGRATION_WITHOUT_LAUNCH: (DBOS, "migrate"),
-    Feature.STEP_RESERVATION: (dbos, "StepReservation"),
-    Feature.TIMEOUTS_BY_BACKGROUND_JOB: (SystemDatabase, "cancel_timed_out_workflows"),
-    Feature.LATEST_VERSION_ASKED_OFTEN: (SystemDatabase, "_is_latest_version"),
+_NAMES_OF: Mapping[Feature, Sequence[tuple[ModuleType | type, str]]] = {
+    Feature.RESULT_CHECKS: (
+        (SystemDatabase, "check_workflow_result"),
+        (SystemDatabase, "await_workflow_result_async"),
+        (SystemDatabase, "await_first_workflow_id"),
+        (SystemDatabase, "await_first_workflow_id_async"),
+    ),
+    Feature.DELAYED_WORKFLOWS: ((SystemDatabase, "transition_delayed_workflows"),),
+    Feature.STORED_QUEUES: ((SystemDatabase, "upsert_queue"),),
+    Feature.DATASOURCES: ((dbos, "AsyncSQLAlchemyDatasource"),),
+    Feature.LOOP_AWARE_EVENTS: ((dbos._utils, "LoopAwareEvent"),),
+    Feature.MIGRATION_WITHOUT_LAUNCH: ((DBOS, "migrate"),),
+    Feature.STEP_RESERVATION: ((dbos, "StepReservation"),),
+    Feature.TIMEOUTS_BY_BACKGROUND_JOB: ((SystemDatabase, "cancel_timed_out_workflows"),),
+    Feature.LATEST_VERSION_ASKED_OFTEN: (
+        (SystemDatabase, "_is_latest_version"),
+        (SystemDatabase, "create_application_version"),
+        (SystemDatabase, "update_application_version_timestamp"),
+    ),
 }
 
 
@@ -56,7 +60,7 @@ def check_names() -> None:
     Raises:
         LookupError: A name is missing.
     """
-    of_features = (each for feature, each in _NAMES_OF.items() if has(feature))
+    of_features = (each for feature, names in _NAMES_OF.items() if has(feature) for each in names)
     for owner, name in (*_NAMES, *of_features):
         if not hasattr(owner, name):
             raise LookupError(f"this release of dbos has no {owner.__name__}.{name}")

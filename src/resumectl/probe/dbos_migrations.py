@@ -8,7 +8,7 @@ from importlib import import_module
 
 from resumectl.probe.dbos_features import Feature, has
 
-# Modules of DBOS 2 (2.20 to 2.31) and the classes in them that migrate a database.
+# Modules of DBOS 2 (2.13 to 2.31) and the classes in them that migrate a database.
 _MIGRATING = (
     ("dbos._sys_db_sqlite", "SQLiteSystemDatabase"),
     ("dbos._sys_db_postgres", "PostgresSystemDatabase"),

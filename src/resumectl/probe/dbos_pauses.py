@@ -72,7 +72,7 @@ def let_waits_follow_the_clock() -> None:
     if has(Feature.LOOP_AWARE_EVENTS):
         _follow_in_loop_aware_events()
     else:
-        _follow_in_events()
+        _follow_in_database_module()
 
 
 def _follow_in_loop_aware_events() -> None:
@@ -93,17 +93,27 @@ def _follow_in_loop_aware_events() -> None:
     setattr(event, "wait_async", waited_async)  # noqa: B010
 
 
-def _follow_in_events() -> None:
-    """Replace the events that DBOS's database module makes; it makes them for such waits only."""
+class _FollowingEvent(threading.Event):
+    """Event whose wait ends by the wall clock."""
 
-    class Following(threading.Event):
-        """Event whose wait ends by the wall clock."""
+    def wait(self, timeout: float | None = None) -> bool:
+        return _follow(super().wait, timeout)
 
-        def wait(self, timeout: float | None = None) -> bool:
-            return _follow(super().wait, timeout)
 
+class _FollowingCondition(threading.Condition):
+    """Condition whose wait ends by the wall clock."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return _follow(super().wait, timeout)
+
+
+def _follow_in_database_module() -> None:
+    """Replace the events and conditions that DBOS's database module makes, for such waits only.
+
+    Before 2.14 it makes conditions, then events.
+    """
     followed = types.ModuleType(threading.__name__)
-    followed.__dict__.update(vars(threading), Event=Following)
+    followed.__dict__.update(vars(threading), Event=_FollowingEvent, Condition=_FollowingCondition)
     setattr(dbos._sys_db, "threading", followed)  # noqa: B010
 
 

@@ -144,6 +144,21 @@ class PollNotifier:
             awake = _Stop(stop, self.wait_for_queue)
             manage(cast(threading.Event, awake), owner)
 
+        setattr(dbos._queue, "queue_worker_thread", serve_awake)  # noqa: B010 (not its type)
+        setattr(dbos._dbos, "queue_thread", manage_awake)  # noqa: B010
+        if has(Feature.RESULT_CHECKS):
+            self._notice_results()
+        else:
+            self._poll_results_often()
+        self._notice_waits_in_process()
+        if has(Feature.STORED_QUEUES):
+            self._notice_registrations()
+        if has(Feature.LATEST_VERSION_ASKED_OFTEN):
+            _remember_the_version()
+
+    def _notice_results(self) -> None:
+        """Replace the polls for a result by a wait for the commit that makes it durable."""
+
         def await_result(
             system: SystemDatabase, workflow_id: str, polling_interval: float, **more: object
         ) -> object:
@@ -166,16 +181,22 @@ class PollNotifier:
             with self._waits(workflow_id):
                 return await await_result_async(system, workflow_id, often_s, **more)
 
-        setattr(dbos._queue, "queue_worker_thread", serve_awake)  # noqa: B010 (not its type)
-        setattr(dbos._dbos, "queue_thread", manage_awake)  # noqa: B010
         setattr(SystemDatabase, "await_workflow_result", await_result)  # noqa: B010
         setattr(SystemDatabase, "await_workflow_result_async", await_result_often)  # noqa: B010
         for name in ("await_first_workflow_id", "await_first_workflow_id_async"):
             _poll_often(name)
-        self._notice_waits_in_process()
-        self._notice_registrations()
-        if has(Feature.LATEST_VERSION_ASKED_OFTEN):
-            _remember_the_version()
+
+    def _poll_results_often(self) -> None:
+        """Shorten the polls for a result, where DBOS has no method that looks once."""
+        poll: Function = SystemDatabase.await_workflow_result
+
+        def await_result(
+            system: SystemDatabase, workflow_id: str, polling_interval: float
+        ) -> object:
+            with self._waits(workflow_id):
+                return poll(system, workflow_id, min(polling_interval, _SHORT_POLL_S))
+
+        setattr(SystemDatabase, "await_workflow_result", await_result)  # noqa: B010
 
     def _notice_waits_in_process(self) -> None:
         """Note waits for a workflow that this process started, too: they do not poll."""

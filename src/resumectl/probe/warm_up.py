@@ -15,7 +15,7 @@ from typing import cast
 
 import dbos
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, Queue, SetWorkflowID, WorkflowHandle
 from sqlalchemy import event
 
 from resumectl.probe import pace
@@ -28,6 +28,9 @@ _url = sa.make_url("sqlite://")
 # Queue name to concurrency limit: DBOS claims work with another statement under a limit.
 _QUEUES = {"warm-up": None, "warm-up-limited": 2}
 POLL_S = 0.01
+
+Register = Callable[..., object]  # a queue, by its name and options
+Enqueue = Callable[..., WorkflowHandle[int]]  # by the name of a queue, a workflow and its arguments
 
 
 def shared_engine(database_url: str) -> sa.Engine:
@@ -78,7 +81,19 @@ def _transaction(database_url: str, engine: sa.Engine) -> Callable[[int], object
     return transact
 
 
-def _small_program(transact: Callable[[int], object]) -> Callable[[], int]:
+def _queues() -> tuple[Register, Enqueue]:
+    """Return how this release of DBOS registers a queue, and enqueues a workflow on one."""
+    if has(Feature.STORED_QUEUES):
+        return DBOS.register_queue, DBOS.enqueue_workflow
+    declared: dict[str, Queue] = {}
+
+    def register(name: str, **options: object) -> None:
+        declared[name] = Queue(name, **options)  # type: ignore[arg-type]
+
+    return register, lambda queue, *call: declared[queue].enqueue(*call)
+
+
+def _small_program(transact: Callable[[int], object], enqueue: Enqueue) -> Callable[[], int]:
     """Return a workflow that starts and enqueues children, with a step and a transaction each."""
 
     @DBOS.step()
@@ -92,7 +107,7 @@ def _small_program(transact: Callable[[int], object]) -> Callable[[], int]:
 
     @DBOS.workflow()
     def parent() -> int:
-        handles = [DBOS.enqueue_workflow(queue, child, 1) for queue in _QUEUES]
+        handles = [enqueue(queue, child, 1) for queue in _QUEUES]
         with SetWorkflowID("warm-up-child"):
             handles.append(DBOS.start_workflow(child, 2))
         DBOS.set_event("state", "done")
@@ -119,19 +134,20 @@ def warm_up(
         RuntimeError: A thread is left, so that forking would be unsafe.
     """
     engine = shared_engine(database_url)
-    parent = _small_program(_transaction(database_url, engine))
+    register, enqueue = _queues()
+    parent = _small_program(_transaction(database_url, engine), enqueue)
 
     # A queue that exists before a launch is served at once; DBOS looks for others once a second.
     with _launched(directory, database_url, config):
         for name, limit in _QUEUES.items():
-            DBOS.register_queue(name, worker_concurrency=limit, polling_interval_sec=POLL_S)
+            register(name, worker_concurrency=limit, polling_interval_sec=POLL_S)
         for name in queues:
-            DBOS.register_queue(name, polling_interval_sec=POLL_S)
+            register(name, polling_interval_sec=POLL_S)
 
     def request() -> None:
         # Enqueued: DBOS recovers a started workflow on a queue that it polls once a second.
         with SetWorkflowID("warm-up"):
-            handle = DBOS.enqueue_workflow(next(iter(_QUEUES)), parent)
+            handle = enqueue(next(iter(_QUEUES)), parent)
         handle.get_result(polling_interval_sec=POLL_S)
 
     launch_twice(directory, database_url, config, request, "warm-up")

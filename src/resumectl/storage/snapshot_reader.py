@@ -50,7 +50,7 @@ _SAID = {
     "event": "SELECT workflow_uuid, key, value FROM {p}workflow_events ORDER BY 1, 2",
     "stream": 'SELECT workflow_uuid, key, value FROM {p}streams ORDER BY 1, 2, "offset"',
     "inbox": "SELECT destination_uuid, topic, message FROM {p}notifications"
-    " WHERE NOT consumed ORDER BY 1, 2, created_at_epoch_ms",
+    " {unconsumed} ORDER BY 1, 2, created_at_epoch_ms",
 }
 # Other connections to the trial's database: of the process that was killed, and of its children.
 _OTHERS = """
@@ -189,8 +189,14 @@ class SnapshotReader:
     def read(self) -> Snapshot:
         """Return all rows as they are at one moment."""
         with self._snapshot():
+            # Before 2.14, DBOS deletes a message that is received; since then it marks it.
+            has_mark = self._has_column("notifications", "consumed")
+            unconsumed = "WHERE NOT consumed" if has_mark else ""
             said_rows = {
-                kind: tuple(KeyedValueRow(*row) for row in self._rows(sql))
+                kind: tuple(
+                    KeyedValueRow(*row)
+                    for row in self._rows(sql.replace("{unconsumed}", unconsumed))
+                )
                 for kind, sql in _SAID.items()
             }
             return Snapshot(
@@ -208,6 +214,16 @@ class SnapshotReader:
         if self._prefix:
             return self._rows(f"SELECT to_regclass('{{p}}{name}')")[0][0] is not None
         found = f"SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{name}'"
+        return bool(self._rows(found))
+
+    def _has_column(self, table: str, name: str) -> bool:
+        if self._prefix:
+            found = (
+                f"SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('{{p}}{table}')"
+                f" AND attname = '{name}'"
+            )
+        else:
+            found = f"SELECT 1 FROM pragma_table_info('{table}') WHERE name = '{name}'"
         return bool(self._rows(found))
 
     def unfinished(self) -> list[str]:
@@ -231,6 +247,8 @@ class SnapshotReader:
 
     def unregistered(self) -> list[tuple[str, str]]:
         """Return the enqueued workflows whose queue is not registered, each with its queue."""
+        if not self._has_table("queues"):  # before 2.20, when no queue is stored
+            return []
         return [(row[0], row[1]) for row in self._rows(_UNREGISTERED)]
 
     def with_a_deadline(self) -> frozenset[str]:

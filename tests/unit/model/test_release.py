@@ -28,11 +28,11 @@ def test_a_release_that_is_supported_is_not(monkeypatch: pytest.MonkeyPatch, fou
     release.require_dbos()
 
 
-@pytest.mark.parametrize("found", ["2.20.0", "2.31.1", "3.0.0", "3.4.0", "3.10.1rc2"])
+@pytest.mark.parametrize("found", ["2.13.0", "2.31.1", "3.0.0", "3.4.0", "3.10.1rc2"])
 def test_release_of_a_target_is_supported(found: str) -> None:
     assert release.is_supported(found)
 
 
-@pytest.mark.parametrize("found", ["1.13.2", "2.19.0", "2.32.0", "4.0.0", ""])
+@pytest.mark.parametrize("found", ["1.13.2", "2.12.0", "2.32.0", "4.0.0", ""])
 def test_other_release_of_a_target_is_not_supported(found: str) -> None:
     assert not release.is_supported(found)
