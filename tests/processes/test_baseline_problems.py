@@ -54,7 +54,7 @@ def delayed():
 
 @DBOS.workflow()
 def unasked():
-    return DBOS.recv(timeout_seconds=3600)
+    return DBOS.recv(timeout_seconds=1800)
 
 def request():
     DBOS.register_queue("one", concurrency=1)
@@ -89,7 +89,7 @@ own_queue = Scenario(request=request)
         pytest.param(
             "unasked",
             "before the time limit; unasked-1 is still PENDING waiting for a message or an event",
-            "in a Scenario's request; or give it more time:  --timeout 4500",
+            "in a Scenario's request; or give it more time:  --timeout 2400",
             marks=pytest.mark.long,
         ),
         pytest.param(

@@ -23,7 +23,14 @@ from resumectl.errors import Refusal
 from resumectl.model.crash_plan import Edge
 from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
-from resumectl.model.target import DOWNTIME_S, PREPARE_MAX_S, Access, Target, parse_target
+from resumectl.model.target import (
+    DOWNTIME_S,
+    PREPARE_MAX_S,
+    TIMEOUT_MAX_S,
+    Access,
+    Target,
+    parse_target,
+)
 from resumectl.text import shell_word
 
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
@@ -535,9 +542,9 @@ def _checked_downtime(seconds: float) -> float:
 
 
 def _checked_seconds(seconds: float | None, option: str, example: str) -> float | None:
-    if seconds is not None and not 0 < seconds <= 3_600:
+    if seconds is not None and not 0 < seconds <= TIMEOUT_MAX_S:
         raise Refusal(
-            f"{option} {seconds} is not above 0 and at most 3600",
+            f"{option} {seconds} is not above 0 and at most {TIMEOUT_MAX_S}",
             next_step=f"as in  {option} {example}",
         )
     return seconds

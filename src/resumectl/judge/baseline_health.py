@@ -14,6 +14,7 @@ from resumectl.model.events import (
 )
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.snapshot import StepRow, WorkflowRow
+from resumectl.model.target import TIMEOUT_MAX_S
 from resumectl.statuses import UNFINISHED
 
 CHANGED = "its file was changed since the first run"
@@ -84,7 +85,9 @@ def suggested_fix(run: Observation) -> str:
     process = run.final
     if process.has_settled:
         return "correct the Scenario's observe, or its effects"
-    return f"{_first_fix(process)}; or give it more time:  --timeout {_enough_s(run)}"
+    enough_s = _enough_s(run)
+    more_time = f"; or give it more time:  --timeout {enough_s}"
+    return _first_fix(process) + (more_time if enough_s <= TIMEOUT_MAX_S else "")
 
 
 def _first_fix(process: ProcessRecord) -> str:

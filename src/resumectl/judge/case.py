@@ -7,6 +7,7 @@ from functools import cached_property
 from resumectl.judge.baseline import Baseline
 from resumectl.judge.fields import Field
 from resumectl.judge.interrupted_steps import OtherAnswer
+from resumectl.judge.other_values import OtherValues
 from resumectl.judge.resent_messages import unread_repeats
 from resumectl.judge.trial_view import TrialView
 from resumectl.model.events import Launched
@@ -48,6 +49,11 @@ class Case:
         """The workflows that have not ended."""
         rows = self.view.final.snapshot.workflows
         return frozenset(row.id for row in rows if row.status in UNFINISHED)
+
+    @cached_property
+    def other_values(self) -> OtherValues:
+        """Numbers and ids that interrupted steps returned in place of the usual ones."""
+        return OtherValues.of(self.other_answers)
 
     @cached_property
     def unread_repeats(self) -> Mapping[Field, int]:

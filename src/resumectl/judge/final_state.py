@@ -64,8 +64,10 @@ def missing_or_different(case: Case) -> Iterator[Finding | Exposure]:
             if MISSING not in values and key.part in _PRESENCE:
                 yield Finding(Kind.LOST, key.subject, Missing())
         elif key.part in _GIVEN:
-            yield from _other_arguments(key, fields[key], values)
-        elif fields[key] not in values and key.part != "status":
+            yield from _other_arguments(case, key, fields[key], values)
+        elif key.part != "status" and not (
+            fields[key] in values or case.other_values.explain(key, fields[key], values)
+        ):
             texts = (_shown(key, each) for each in (fields[key], usual_of(values)))
             evidence = OtherValue(key.part, *texts)
             yield Finding(Kind.DIVERGED, key.subject, evidence)
@@ -138,10 +140,12 @@ class _Judged:
         return not is_consequence and not self._rule.covers(key)
 
 
-def _other_arguments(key: Field, given: object, values: tuple[object, ...]) -> Iterator[Finding]:
+def _other_arguments(
+    case: Case, key: Field, given: object, values: tuple[object, ...]
+) -> Iterator[Finding]:
     usual = {text for value in values if isinstance(value, tuple) for text in value}
     for text in texts_of(given):
-        if text not in usual:
+        if text not in usual and not case.other_values.explain(key, text, usual):
             evidence = OtherArguments(
                 key.part == "values", shortened(text), shortened(" or ".join(sorted(usual)))
             )

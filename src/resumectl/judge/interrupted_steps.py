@@ -2,7 +2,8 @@
 
 A step whose first run was not recorded may correctly return another result: a lease with a time to live
 is taken in the first run, and still held in the second. The next steps of the workflow may then have
-other numbers, names and results. Its outcome, and how often each step runs by name, must not differ.
+other numbers, names and results. Its outcome, and how often each step runs by name, must not differ,
+apart from a number or an id that the step returned: see `other_values`.
 """
 
 from collections import Counter
@@ -39,7 +40,7 @@ class OtherAnswer:
     @property
     def note(self) -> AnsweredOtherwise:
         """Note of an exposure."""
-        return AnsweredOtherwise(self.answer, self.usual)
+        return AnsweredOtherwise(shortened(self.answer), shortened(self.usual))
 
 
 def other_answers(view: TrialView, baseline: Baseline) -> Iterator[OtherAnswer]:
@@ -82,7 +83,8 @@ def _other_answer(row: StepRow, baseline: Baseline) -> OtherAnswer | None:
 def _answer_text(answer: Mapping[str, object]) -> str:
     """Return the error of a step if it raised one, else its output."""
     error = answer.get("error")
-    return shortened(answer.get("output") if error is None else error)
+    value = answer.get("output") if error is None else error
+    return value if isinstance(value, str) else repr(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from resumectl.model.codec import Plain
 # minutes or hours.
 DOWNTIME_S = 3_600.0
 PREPARE_MAX_S = 120.0
+TIMEOUT_MAX_S = 3_600  # largest time limit that a user can set for a process, in seconds
 # Module of the built-in scenario. The target process loads it only by this name, so the probe does not
 # depend on resumectl's publisher.
 BUILTIN_MODULE = "resumectl.publishing.scenario"

@@ -20,6 +20,7 @@ from resumectl.model.events import (
     EffectsCounted,
     ErrorLogged,
     Event,
+    Launched,
     LaunchStarted,
     OutsideObserved,
     RequestEnded,
@@ -29,6 +30,7 @@ from resumectl.model.observation import Observation
 from resumectl.model.target_error import NotAFunction, TargetError
 
 LAUNCH = LaunchStarted(1, {}, "d")
+LAUNCHED = Launched(2, "1", False, "local", 0, (), "")
 HEALTHY = observed(working([("charge", "ok")]))
 
 
@@ -116,3 +118,13 @@ def test_changed_file_is_a_problem_beside_the_first_run() -> None:
     assert problem_beside(HEALTHY, HEALTHY) == ""
     failed = replace(HEALTHY, processes=(process([target_failed("boom")]),))
     assert problem_beside(failed, HEALTHY) == "boom"
+
+
+@pytest.mark.parametrize(("wait_s", "limit"), [(1_800.0, "--timeout 2400"), (3_600.0, None)])
+def test_more_time_is_suggested_as_far_as_a_user_can_set_it(
+    wait_s: float, limit: str | None
+) -> None:
+    waiting = step_row(2, "DBOS.sleep", str(wait_s))
+    fix = suggested_fix(late(pending(), steps=(waiting,), events=(LAUNCH, LAUNCHED)))
+    assert fix.startswith("send it what it waits for")
+    assert fix.partition("give it more time:  ")[2] == (limit or "")
