@@ -361,6 +361,41 @@ def test_interpreter_that_cannot_run_a_target_is_refused(
     assert "Traceback" not in ran.err
 
 
+def test_environment_whose_python_was_removed_is_not_passed_over(
+    sqlite_workspace: Workspace,
+) -> None:
+    usual = {k: v for k, v in sqlite_workspace.environ.items() if k != "VIRTUAL_ENV"}
+    workspace = replace(sqlite_workspace, environ=usual)
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (workspace.directory / "pyproject.toml").touch()
+    environment = workspace.directory / ".venv"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "pyvenv.cfg").touch()
+    ran = workspace.run("points", "shop.py:checkout")
+    assert ran.code == ExitCode.REFUSED
+    assert f"{environment}/bin/python (from {environment}) does not exist" in ran.err
+    (environment / "bin" / "python").symlink_to("/removed/python3")
+    ran = workspace.run("points", "shop.py:checkout")
+    assert ran.code == ExitCode.REFUSED
+    assert "is a link to /removed/python3, which leads to no file" in ran.err
+
+
+def test_variable_for_the_home_of_another_python_is_named(
+    sqlite_workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace = replace(
+        sqlite_workspace, environ={**sqlite_workspace.environ, "PYTHONHOME": sys.base_prefix}
+    )
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'Fatal Python error: no codec' >&2\necho bye >&2\nexit 1\n")
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    ran = workspace.run("points", "shop.py:checkout", "--python", str(python))
+    assert ran.code == ExitCode.REFUSED
+    assert "does not start where PYTHONHOME is set: Fatal Python error: no codec" in ran.err
+    assert "unset PYTHONHOME" in ran.err
+
+
 def test_other_python_of_the_same_directory_is_another_interpreter(tmp_path: Path) -> None:
     """As /usr/bin has several, all with the prefix /usr."""
     python = tmp_path / "python"

@@ -23,6 +23,7 @@ PACKAGE = Path(resumectl.__file__).parent
 _START = PACKAGE / "probe" / "start.py"
 _DESCRIBE = PACKAGE / "probe" / "describe_interpreter.py"
 _PYTHON_MIN = (3, 10)
+_HOME_VARIABLE = "PYTHONHOME"
 _ANSWER_MAX_S = 60.0
 
 
@@ -168,9 +169,9 @@ def _candidates(
         yield Candidate(_python_of(Path(environ["VIRTUAL_ENV"])), "the active virtual environment")
     for directory in (program, *program.parents):
         if (directory / "pyproject.toml").is_file():
-            python = _python_of(directory / ".venv")
-            if python.exists():
-                yield Candidate(python, f"{directory / '.venv'}")
+            environment = directory / ".venv"
+            if (environment / "pyvenv.cfg").is_file():
+                yield Candidate(_python_of(environment), str(environment))
             return
 
 
@@ -224,6 +225,8 @@ def _answer_of(candidate: Candidate) -> dict[str, str]:
     path = candidate.path
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "does not exist"
+        if path.is_symlink() and not path.exists():
+            what = f"is a link to {path.readlink()}, which leads to no file"
         raise Refusal(f"{candidate} {what}", next_step=candidate.another)
     reader, writer = os.pipe()
     with os.fdopen(reader) as answer:
@@ -253,7 +256,13 @@ def _answer_of(candidate: Candidate) -> dict[str, str]:
         about: dict[str, str] = json.loads(text)
     except json.JSONDecodeError:
         said = ended.stderr.decode(errors="replace").strip().splitlines()
+        said = [line for line in said if "error" in line.lower()] or said
         why = said[-1] if said else f"exit status {ended.returncode}"
+        if _HOME_VARIABLE in os.environ:
+            raise Refusal(
+                f"{candidate} does not start where {_HOME_VARIABLE} is set: {why}",
+                next_step=f"unset {_HOME_VARIABLE},  which names the files of another Python",
+            ) from None
         raise Refusal(f"{candidate} is no Python: {why}", next_step=candidate.another) from None
     return about
 
