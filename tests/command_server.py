@@ -3,9 +3,11 @@
 Importing DBOS, SQLAlchemy, typer and rich is most of what a short command costs. The commands of
 a test are still processes of their own: resumectl's own modules are imported anew in each, its
 environment, directory and streams are its own, and it ends as an interpreter ends. The fork servers
-that such a command starts are forked in the same way, from one process for each hash seed.
+that such a command starts are forked in the same way, from one process for each hash seed, which is
+warmed up already for trials on SQLite.
 
-Run as a script, this file is such a server. It imports nothing of resumectl before it forks.
+Run as a script, this file is such a server. One for commands imports nothing of resumectl before it
+forks.
 """
 
 import gc
@@ -18,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -339,11 +342,38 @@ def _take_streams(descriptors: Sequence[int]) -> None:
         os.close(descriptor)
 
 
+def _warm_up() -> None:
+    """Warm up for all fork servers that are forked from this process.
+
+    One whose trials are on PostgreSQL, or run the publisher, is still warmed up itself.
+    """
+    # The names are looked up when a fork server starts: after this.
+    from resumectl.probe import target_process, template_database, warm_up
+
+    original = warm_up.warm_up
+    with tempfile.TemporaryDirectory() as directory:
+        url = f"sqlite:///{directory}/warm-up.sqlite"
+        template_database.make_template(url, has_publisher=False)
+        config = target_process.dbos_config(url, None, migrates=False)
+        original(Path(directory), url, config)
+
+    def warm_up_for(
+        directory: Path, url: str, config: Mapping[str, object], *, queues: Sequence[str] = ()
+    ) -> None:
+        if queues or not url.startswith("sqlite"):
+            warm_up._engine = None
+            original(directory, url, config, queues=queues)
+
+    setattr(warm_up, "warm_up", warm_up_for)  # noqa: B010
+
+
 def main() -> None:
     """Import the libraries, serve, and become the ordered module in each fork."""
     module, control = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
     for library in _LIBRARIES[module]:
         importlib.import_module(library)
+    if module == FORK_SERVER:
+        _warm_up()
     gc.freeze()  # what is here stays; a fork's collections need not look at it
     order = _serve(control, _Seeds() if module == COMMAND else None)
     if module == COMMAND:

@@ -106,7 +106,7 @@ def test_verdicts_are_those_of_resumectls_own_interpreter(
     assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
 
 
-@pytest.mark.parametrize("python", [*PYTHONS, "environment"])
+@pytest.mark.parametrize("python", PYTHONS[1:2] or ["environment"])  # the newest DBOS 2
 def test_processes_after_the_kill_have_an_interpreter_of_their_own(
     request: pytest.FixtureRequest, sqlite_workspace: Workspace, python: str
 ) -> None:
@@ -140,8 +140,6 @@ def test_only_the_processes_after_the_kill_run_in_the_other_interpreter(
     sqlite_workspace: Workspace, environment: Path
 ) -> None:
     (sqlite_workspace.directory / "looking.py").write_text(LOOKING)
-    prefix = answer_of(sqlite_workspace, "--resume-python", str(environment))[0]
-    assert Path(prefix) == environment.parents[1]
     options = ("--python", str(environment), "--resume-python", sys.executable)
     assert answer_of(sqlite_workspace, *options)[0] == sys.prefix
 
