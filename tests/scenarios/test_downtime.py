@@ -56,6 +56,33 @@ def test_an_outage_that_is_shorter_than_the_deadline_shows_nothing(shop: Path) -
     assert prove(shop, "dispatch", downtime_s=0).is_kept
 
 
+WAITING = """
+import time
+from dbos import DBOS
+
+@DBOS.step()
+def work():
+    time.sleep(0.5)
+
+@DBOS.workflow()
+def sender(to):
+    work()
+    DBOS.send(to, "hello")
+
+@DBOS.workflow()
+def checkout():
+    DBOS.start_workflow(sender, DBOS.workflow_id)
+    return DBOS.recv(timeout_seconds=10)
+"""
+
+
+@pytest.mark.slow
+def test_message_that_comes_too_late_after_an_outage_is_no_finding(shop: Path) -> None:
+    """Time may pass while a step runs: the wait of another workflow then ends without a message."""
+    shop.write_text(WAITING)
+    assert prove(shop, "checkout").is_kept
+
+
 TIMED = """
 from dbos import DBOS, SetWorkflowID, SetWorkflowTimeout
 from resumectl import Scenario

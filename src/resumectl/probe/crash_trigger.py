@@ -25,11 +25,15 @@ class CrashTrigger:
     """
 
     def __init__(
-        self, crash: Crash, note: Callable[[str], None], pause: Callable[[], None] | None = None
+        self,
+        crash: Crash,
+        note: Callable[[str], None],
+        pause: Callable[[], None] | None = None,
     ) -> None:
         self.crash = crash
         self._note = note
         self._pause = pause
+        self._has_paused = False
         self._matched = 0
 
     def matching(self, facts: Sequence[Fact]) -> list[Fact]:
@@ -44,12 +48,28 @@ class CrashTrigger:
             edge: Side of the commit.
             matching: Facts of the commit that the crash matches.
         """
+        self._fire_at(edge, [fact.name for fact in matching])
+
+    def pause_in_step(self, transition: str) -> None:
+        """Pause at the end of a step's body, if the pause is before the commit of its record.
+
+        Later, in the transaction, a database such as SQLite lets no other thread write meanwhile.
+
+        Args:
+            transition: Name of the transition that the record makes durable.
+        """
+        if self._pause is not None and self.crash.at.covers(transition):
+            self._fire_at(Edge.BEFORE, [transition])
+
+    def _fire_at(self, edge: Edge, transitions: Sequence[str]) -> None:
         index = self.crash.at.n - 1 - self._matched
-        if self.crash.edge is edge and 0 <= index < len(matching):
-            self._note(f"{edge}:{matching[index].name}")
-            if self._pause is None:
-                end_process(self.crash.method)
-            self._pause()
+        if self._has_paused or self.crash.edge is not edge or not 0 <= index < len(transitions):
+            return
+        self._note(f"{edge}:{transitions[index]}")
+        if self._pause is None:
+            end_process(self.crash.method)
+        self._has_paused = True
+        self._pause()
 
     def count(self, matching: Sequence[Fact]) -> None:
         """Count facts that the crash matches and that have just been committed."""

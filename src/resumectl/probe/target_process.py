@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy import event
 
-from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.crash_plan import Crash, CrashPlan, transition_name
 from resumectl.model.events import (
     BecameQuiet,
     Committed,
@@ -142,6 +142,7 @@ class TargetProcess:
         self._standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
         self._notifier = PollNotifier(self._backlog, self._standstill.wait)
         self._hold: ClientHold | None = None
+        self._pause_in_step: Callable[[str], None] | None = None
         self._watch = self._commit_watch()
 
     def run(self) -> None:
@@ -185,9 +186,11 @@ class TargetProcess:
         if control is not None:
             self._hold = self._client_hold() if control.jump_s else None
             pause = functools.partial(_pause, control, self._hold, _jobs_of(control))
-            trigger = _trigger_at(control.at, self._on_control, pause)
+            trigger = CrashTrigger(_crash_at(control.at), self._on_control, pause)
+            # Where time passes, waits of other threads may end, and are then recorded.
+            self._pause_in_step = trigger.pause_in_step if control.jump_s else None
         elif order.crash is not None:
-            trigger = _trigger_at(order.crash, self._on_crash_point)
+            trigger = CrashTrigger(_crash_at(order.crash), self._on_crash_point)
         return CommitWatch(
             WatchedDatabase(order.database_url, has_publisher=self._target.entry is None),
             trigger,
@@ -376,7 +379,13 @@ class TargetProcess:
                 StepStarted(now_us(), step, site, is_transaction, is_retry, arguments)
             )
         self._turns.give()
-        return lambda: self._event_log.write(StepEnded(now_us(), step, site, is_transaction))
+
+        def end() -> None:
+            self._event_log.write(StepEnded(now_us(), step, site, is_transaction))
+            if self._pause_in_step is not None and site.workflow and not is_transaction:
+                self._pause_in_step(transition_name(site.workflow, f"step-{site.step_number}"))
+
+        return end
 
     def _on_replay(self, workflow_id: str, number: int, step: str, recorded: str) -> None:
         site = Site(workflow_id, number, None)
@@ -438,10 +447,8 @@ def _enter_sandbox(order: ProcessOrder, event_log: EventLog) -> None:
     ).install()
 
 
-def _trigger_at(
-    crash: str, note: Callable[[str], None], pause: Callable[[], None] | None = None
-) -> CrashTrigger:
-    return CrashTrigger(CrashPlan.parse(crash).crashes[0], note, pause)
+def _crash_at(crash: str) -> Crash:
+    return CrashPlan.parse(crash).crashes[0]
 
 
 def _jobs_of(control: Control) -> BackgroundJobs | None:
