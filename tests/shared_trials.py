@@ -20,7 +20,7 @@ from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 from resumectl.runner.baseline_runs import BaselineRuns
-from resumectl.runner.interpreters import PYTHON_VARIABLE, Candidate, describe
+from resumectl.runner.interpreter_description import PYTHON_VARIABLE, Candidate, describe
 from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
 

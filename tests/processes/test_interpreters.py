@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import signal
 import stat
 import sys
 from dataclasses import replace
@@ -15,8 +17,11 @@ from conftest import CHECKOUT, Workspace, swept
 from killed_sweep import kill_sweep_after
 from shared_trials import prove
 
-from resumectl.errors import ExitCode, Refusal
-from resumectl.runner.interpreters import Candidate, describe, find_interpreter
+from resumectl.errors import ExitCode, NothingProved, Refusal
+from resumectl.model.interpreter import Interpreters
+from resumectl.model.target import Target
+from resumectl.runner.interpreter_description import Candidate, describe
+from resumectl.runner.interpreters import find_interpreter, interpreters_here
 
 # Further interpreters, of environments that hold dbos alone; the gate makes one for each release.
 PYTHONS = os.environ.get("RESUMECTL_TEST_PYTHONS", "").split()
@@ -319,29 +324,103 @@ def test_each_process_of_a_sweep_asks_its_own_machine_for_the_interpreter(
     )
     refused = there.run("resume")
     assert refused.code == ExitCode.NOTHING_PROVED, refused
-    began = f"the sweep began with DBOS {release}, and {python} (from the active virtual environment) has 3.0.1"
-    assert began in refused.err
-    assert "export RESUMECTL_PYTHON=PATH" in refused.err
+    here = f"{python} (from the active virtual environment) has Python"
+    assert here in refused.err
+    assert f"DBOS {release}, SQLAlchemy" in refused.err
+    assert "DBOS 3.0.1, SQLAlchemy" in refused.err
+    assert "install these releases there again" in refused.err
 
+    # On a machine that has no such path.
+    shutil.rmtree(python.parents[1])
     (found,) = workspace.document("resume")["sweeps"]
     assert found["verdicts"] == {"KEPT": 8, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
     assert found["interpreter"]["source"] == "the active virtual environment"  # where it began
 
 
+def test_sweep_goes_on_in_the_environment_in_which_it_began(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("VIRTUAL_ENV", "RESUMECTL_PYTHON"):
+        monkeypatch.delenv(variable, raising=False)
+    begun = describe(Candidate(environment, "the active virtual environment"))
+    target = Target(entry=(str(tmp_path / "shop.py"), "checkout"))
+    assert interpreters_here(Interpreters(begun, begun), target) == Interpreters(begun, begun)
+    removed = replace(begun, path="/removed/python", source="--python")
+    with pytest.raises(
+        NothingProved, match=r"/removed/python .from --python., which does not exist"
+    ):
+        interpreters_here(Interpreters(removed, begun), target)
+    later = replace(begun, path="/removed/python", source="--resume-python")
+    with pytest.raises(Refusal, match=r"/removed/python .from --resume-python. does not exist"):
+        interpreters_here(Interpreters(begun, later), target)
+    other = replace(begun, sqlalchemy="2.0.1")
+    with pytest.raises(NothingProved, match=r"SQLAlchemy 2\.0\.1, and .* has Python"):
+        interpreters_here(Interpreters(other, other), target)
+    monkeypatch.setenv("RESUMECTL_PYTHON", str(environment))
+    found = interpreters_here(Interpreters(removed, removed), target)
+    assert found is not None
+    assert found.first.path == found.later.path == str(environment)
+
+
+def test_script_around_the_own_interpreter_is_run(tmp_path: Path) -> None:
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    assert not describe(Candidate(script, "--python")).is_own
+
+
+def test_process_that_an_interpreter_leaves_behind_is_not_waited_for(
+    environment: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    left = tmp_path / "left"
+    script.write_text(f'#!/bin/sh\nsleep 600 & echo $! >{left}\nexec {environment} "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    try:
+        assert describe(Candidate(script, "--python")).dbos
+    finally:
+        os.kill(int(left.read_text()), signal.SIGKILL)
+
+
+def test_command_and_home_directory_name_an_interpreter(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(environment.parent))
+    monkeypatch.setenv("HOME", str(environment.parent))
+    for given in ("python3", "~/python3"):
+        found = find_interpreter(given, tmp_path, {})
+        assert found.path == str(environment.with_name("python3"))
+
+
+def test_environment_of_a_workspace_is_found_above_a_member(
+    environment: Path, tmp_path: Path
+) -> None:
+    member = tmp_path / "member"
+    member.mkdir()
+    for directory in (tmp_path, member):
+        (directory / "pyproject.toml").touch()
+    (tmp_path / ".venv").symlink_to(environment.parents[1])
+    assert find_interpreter(None, member / "shop.py", {}).source == str(tmp_path / ".venv")
+
+
 BAD = {
     "missing": (None, "does not exist"),
     "no program": ("hello", "cannot be run"),
-    "no Python": ("#!/bin/sh\necho sorry >&2\nexit 3\n", "is no Python: sorry"),
+    "no Python": ("#!/bin/sh\necho sorry >&2\nexit 3\n", "does not run as Python: sorry"),
     "too old": (
         '#!/bin/sh\necho \'{"python": "3.9.18", "prefix": "/"}\' >/proc/self/fd/$2\n',
         "is Python 3.9.18, and 3.10 or later is needed",
     ),
     "no dbos": (
-        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": ""}\' >/proc/self/fd/$2\n',
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "sqlalchemy": "", "dbos": ""}\' >/proc/self/fd/$2\n',
         "has no dbos",
     ),
+    "old SQLAlchemy": (
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "2.20.0", "sqlalchemy": "1.4.5"}\' >/proc/self/fd/$2\n',
+        "has SQLAlchemy 1.4.5, and 2.0 or later is needed",
+    ),
     "another dbos": (
-        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "dbos": "1.13.0"}\' >/proc/self/fd/$2\n',
+        '#!/bin/sh\necho \'{"python": "3.12.1", "prefix": "/", "shadow": "", "sqlalchemy": "2.0.1", "dbos": "1.13.0"}\' >/proc/self/fd/$2\n',
         "has dbos 1.13.0; supported are 2.13 to 2.31, and 3.0 or a later 3.x",
     ),
 }

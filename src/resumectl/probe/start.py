@@ -3,7 +3,8 @@
 Run as `PYTHON start.py DIRECTORY MODULE ARGUMENT…`. The directory holds resumectl and nothing else, so
 that nothing else of resumectl's environment can be imported. It is put before the import path, in this
 process only: neither PYTHONPATH nor the environment is changed. If dbos cannot be imported, the error is
-written to the file `import-error` in it.
+written to the file `import-error` in it, with the file of the working directory that raised it, which may
+have the name of a library.
 """
 
 import os
@@ -18,7 +19,12 @@ sys.path.insert(0, _directory)
 try:
     import dbos  # noqa: F401
 except BaseException as _error:  # noqa: BLE001 (the runner reports it)
+    _trace, _where = _error.__traceback__, ""
+    while _trace is not None:
+        if _trace.tb_frame.f_code.co_filename.startswith(os.getcwd() + os.sep):  # noqa: PTH109
+            _where = f" (in {_trace.tb_frame.f_code.co_filename})"
+        _trace = _trace.tb_next
     with open(os.path.join(_directory, "import-error"), "w") as _file:  # noqa: PTH118, PTH123
-        _file.write(f"{type(_error).__name__}: {_error}")
+        _file.write(f"{type(_error).__name__}: {_error}{_where}")
     sys.exit(1)
 run_module(_module, run_name="__main__", alter_sys=True)

@@ -87,8 +87,11 @@ def _json(field: str) -> Callable[[SweepSpec], Sequence[str]]:
 
 
 def _python(spec: SweepSpec) -> list[str]:
-    found = spec.interpreters
-    return [found.first.path] if found is not None and found.first.source == TYPED else []
+    """Return the interpreter, unless the same command finds it again in another shell."""
+    first = spec.interpreters.first if spec.interpreters is not None else None
+    if first is None or first.source.startswith("/"):  # the path of the program's .venv
+        return []
+    return [first.path] if first.source == TYPED or not first.is_own else []
 
 
 def _later_python(spec: SweepSpec) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
+from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.evidence import Note
 from resumectl.model.verdict import Finding, Judgement, Kind, count_verdicts
 from resumectl.text import natural_key
@@ -137,6 +138,15 @@ class SweepResult:
     def tried_again(self) -> list[tuple[str, int]]:
         """Plan and number of attempts of each trial that was not killed at its first attempt."""
         return [(each.plan, each.attempts) for each in self.trials if each.attempts > 1]
+
+    @property
+    def not_reached(self) -> frozenset[str]:
+        """The plans whose crash points no attempt reached."""
+        return frozenset(
+            each.plan
+            for each in self.trials
+            if each.crashes_reached < len(CrashPlan.parse(each.plan).crashes)
+        )
 
     @property
     def has_one_order(self) -> bool:

@@ -77,9 +77,7 @@ def sweep_view(
             ]
         ],
     )  # fmt: skip
-    if result.tried_again:
-        tried = [f"{plan} ({attempts})" for plan, attempts in result.tried_again]
-        yield _list("reached only after several attempts: ", tried)
+    yield from _attempts(result)
     if result.has_one_order:
         yield Text(
             "several threads or workflows ran at the same time, and each crash point was tried in "
@@ -91,6 +89,20 @@ def sweep_view(
     if result.not_compared:
         yield _list("not compared, since it varies in the baseline: ", result.not_compared)
     yield _sentence(result)
+
+
+def _attempts(result: SweepResult) -> Iterator[Text]:
+    for title, is_reached in (
+        ("reached only after several attempts: ", True),
+        ("not reached in several attempts: ", False),
+    ):
+        tried = [
+            f"{plan} ({attempts})"
+            for plan, attempts in result.tried_again
+            if (plan not in result.not_reached) == is_reached
+        ]
+        if tried:
+            yield _list(title, tried)
 
 
 def _list(what: str, names: Sequence[str]) -> Text:

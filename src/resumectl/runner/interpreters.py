@@ -1,46 +1,23 @@
-"""Find the interpreter that runs the target, and ask it what it is. Imports nothing of the program."""
+"""Find the interpreters that run the target, and say how they start the probe."""
 
-import json
 import os
-import subprocess
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
 import resumectl
-from resumectl.errors import MachineFailure, NothingProved, Refusal
+from resumectl.errors import NothingProved, Refusal
 from resumectl.model.interpreter import TYPED, TYPED_LATER, Interpreter, Interpreters
 from resumectl.model.target import Target
-from resumectl.release import SUPPORTED, dbos_release, is_supported, require_dbos
+from resumectl.release import dbos_release, require_dbos
 from resumectl.runner.fork_server_client import ProbeStart
-from resumectl.text import shell_word
+from resumectl.runner.interpreter_description import ACTIVE, PYTHON_VARIABLE, Candidate, describe
 
-PYTHON_VARIABLE = "RESUMECTL_PYTHON"
 PACKAGE = Path(resumectl.__file__).parent
 _START = PACKAGE / "probe" / "start.py"
-_DESCRIBE = PACKAGE / "probe" / "describe_interpreter.py"
-_PYTHON_MIN = (3, 10)
-_HOME_VARIABLE = "PYTHONHOME"
-_ANSWER_MAX_S = 60.0
-
-
-class Candidate(NamedTuple):
-    """An interpreter that may run the target: its path, and where that comes from."""
-
-    path: Path
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.path} (from {self.source})"
-
-    @property
-    def another(self) -> str:
-        """Next step that names another interpreter in place of this one."""
-        option = TYPED_LATER if self.source == TYPED_LATER else TYPED
-        return f"name another one:  {option} PATH"
 
 
 def own_interpreter() -> Interpreter:
@@ -54,14 +31,10 @@ def own_interpreter() -> Interpreter:
         path=sys.executable,
         source="resumectl's own",
         is_own=True,
-        python=_own_python(),
+        python=".".join(map(str, sys.version_info[:3])),
         dbos=dbos_release(),
         sqlalchemy=version("sqlalchemy"),
     )
-
-
-def _own_python() -> str:
-    return ".".join(map(str, sys.version_info[:3]))
 
 
 def find_interpreter(
@@ -115,46 +88,65 @@ def interpreters_of(
                 "or name a program, as in  shop.py:checkout",
             )
         return None
-    module = target.entry[0]
-    first = find_interpreter(given, Path(module) if module.endswith(".py") else Path.cwd())
+    first = find_interpreter(given, _program_of(target))
     if given_later is None:
         return Interpreters(first, first)
-    return Interpreters(first, _described(Candidate(Path(given_later).absolute(), TYPED_LATER)))
+    return Interpreters(first, _described(Candidate(_path_of(given_later), TYPED_LATER)))
 
 
 def interpreters_here(begun_with: Interpreters | None, target: Target) -> Interpreters | None:
     """Return this machine's interpreters for a sweep that may have begun on another one.
+
+    An interpreter is the one at the path with which the sweep began. On a machine without that path it is
+    the one that a sweep here would begin with.
 
     Args:
         begun_with: Interpreters with which the sweep began; None for the built-in publisher.
         target: Target of the sweep.
 
     Raises:
-        NothingProved: An interpreter here has another release of DBOS.
+        NothingProved: An interpreter here has other releases.
         Refusal: An interpreter cannot run the target.
     """
     if begun_with is None:
         return None
-    first, later = begun_with.first, begun_with.later
-    is_typed = first.source == TYPED and Path(first.path).is_file()
-    found = interpreters_of(
-        target,
-        first.path if is_typed else None,
-        later.path if later.source == TYPED_LATER else None,
-    )
-    if found is not None:
-        _refuse_other_release(first, found.first)
-        _refuse_other_release(later, found.later)
+    first = _interpreter_here(begun_with.first, target)
+    if not begun_with.are_two:
+        return Interpreters(first, first)
+    return Interpreters(first, _interpreter_here(begun_with.later, target))
+
+
+def _interpreter_here(begun_with: Interpreter, target: Target) -> Interpreter:
+    path = Path(begun_with.path)
+    is_here = path.is_file()
+    if is_here or begun_with.source == TYPED_LATER:
+        found = _described(Candidate(path, begun_with.source))
+    elif begun_with.source == TYPED and not os.environ.get(PYTHON_VARIABLE):
+        raise NothingProved(
+            f"the sweep began with {path} (from {TYPED}), which does not exist here",
+            next_step=f"export {PYTHON_VARIABLE}=PATH  of the same environment on this machine",
+        )
+    else:
+        found = find_interpreter(None, _program_of(target))
+    mine, theirs = _releases_of(found), _releases_of(begun_with)
+    if mine != theirs:
+        raise NothingProved(
+            f"the sweep began with {theirs}, and {found.path} (from {found.source}) has {mine}",
+            next_step="install these releases there again"
+            if is_here
+            else f"export {PYTHON_VARIABLE}=PATH  of an interpreter with these releases",
+        )
     return found
 
 
-def _refuse_other_release(begun_with: Interpreter, here: Interpreter) -> None:
-    if here.dbos != begun_with.dbos:
-        raise NothingProved(
-            f"the sweep began with DBOS {begun_with.dbos}, and {here.path} (from {here.source}) "
-            f"has {here.dbos}",
-            next_step=f"export {PYTHON_VARIABLE}=PATH  of an interpreter with that release",
-        )
+def _releases_of(interpreter: Interpreter) -> str:
+    python = ".".join(interpreter.python.split(".")[:2])
+    return f"Python {python}, DBOS {interpreter.dbos}, SQLAlchemy {interpreter.sqlalchemy}"
+
+
+def _program_of(target: Target) -> Path:
+    module = target.entry[0] if target.entry is not None else ""
+    return Path(module) if module.endswith(".py") else Path.cwd()
 
 
 def _candidates(
@@ -162,109 +154,26 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Yield the interpreters that may be meant, the most explicit first."""
     if given is not None:
-        yield Candidate(Path(given).absolute(), TYPED)
+        yield Candidate(_path_of(given), TYPED)
     if environ.get(PYTHON_VARIABLE):
-        yield Candidate(Path(environ[PYTHON_VARIABLE]).absolute(), PYTHON_VARIABLE)
+        yield Candidate(_path_of(environ[PYTHON_VARIABLE]), PYTHON_VARIABLE)
     if environ.get("VIRTUAL_ENV"):
-        yield Candidate(_python_of(Path(environ["VIRTUAL_ENV"])), "the active virtual environment")
+        yield Candidate(_python_of(Path(environ["VIRTUAL_ENV"])), ACTIVE)
     for directory in (program, *program.parents):
-        if (directory / "pyproject.toml").is_file():
-            environment = directory / ".venv"
-            if (environment / "pyvenv.cfg").is_file():
-                yield Candidate(_python_of(environment), str(environment))
-            return
+        environment = directory / ".venv"
+        if (directory / "pyproject.toml").is_file() and (environment / "pyvenv.cfg").is_file():
+            yield Candidate(_python_of(environment), str(environment))
+
+
+def _path_of(given: str) -> Path:
+    """Return the path of an interpreter that a user named; a name without a directory is a command."""
+    path = Path(given).expanduser()
+    command = None if os.sep in given or path.is_file() else shutil.which(given)
+    return Path(command or path).absolute()
 
 
 def _python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
-
-
-def describe(candidate: Candidate) -> Interpreter:
-    """Return an interpreter, as it describes itself.
-
-    Args:
-        candidate: The interpreter.
-
-    Raises:
-        Refusal: It does not run, or cannot run a target.
-    """
-    about = _answer_of(candidate)
-    python = str(about["python"])
-    if tuple(map(int, python.split(".")[:2])) < _PYTHON_MIN:
-        raise Refusal(
-            f"{candidate} is Python {python}, and 3.10 or later is needed",
-            next_step=candidate.another,
-        )
-    if about["shadow"]:
-        raise Refusal(
-            f"{about['shadow']} has the name of resumectl's own package, and would hide it",
-            next_step="run the command elsewhere, or give that another name",
-        )
-    if not about["dbos"]:
-        install = f"{shell_word(str(candidate.path))} -m pip install dbos"
-        raise MachineFailure(
-            f"{candidate} has no dbos", next_step=f"{candidate.another};  or  {install}"
-        )
-    if not is_supported(about["dbos"]):
-        raise MachineFailure(
-            f"{candidate} has dbos {about['dbos']}; supported are {SUPPORTED}",
-            next_step=candidate.another,
-        )
-    return Interpreter(
-        path=str(candidate.path),
-        source=candidate.source,
-        # Two releases of Python may have one prefix, such as /usr.
-        is_own=about["prefix"] == sys.prefix and python == _own_python(),
-        python=python,
-        dbos=about["dbos"],
-        sqlalchemy=about["sqlalchemy"],
-    )
-
-
-def _answer_of(candidate: Candidate) -> dict[str, str]:
-    path = candidate.path
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        if path.is_symlink() and not path.exists():
-            what = f"is a link to {path.readlink()}, which leads to no file"
-        raise Refusal(f"{candidate} {what}", next_step=candidate.another)
-    reader, writer = os.pipe()
-    with os.fdopen(reader) as answer:
-        try:
-            ended = subprocess.run(
-                [path, _DESCRIBE, str(writer)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(writer,),
-                timeout=_ANSWER_MAX_S,
-                check=False,
-            )
-        except OSError as error:  # no program, or one for another machine
-            raise Refusal(
-                f"{candidate} cannot be run: {error.strerror}", next_step=candidate.another
-            ) from None
-        except subprocess.TimeoutExpired:
-            raise Refusal(
-                f"{candidate} does not answer within {_ANSWER_MAX_S:.0f} s",
-                next_step=candidate.another,
-            ) from None
-        finally:
-            os.close(writer)
-        text = answer.read()
-    try:
-        about: dict[str, str] = json.loads(text)
-    except json.JSONDecodeError:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        said = [line for line in said if "error" in line.lower()] or said
-        why = said[-1] if said else f"exit status {ended.returncode}"
-        if _HOME_VARIABLE in os.environ:
-            raise Refusal(
-                f"{candidate} does not start where {_HOME_VARIABLE} is set: {why}",
-                next_step=f"unset {_HOME_VARIABLE},  which names the files of another Python",
-            ) from None
-        raise Refusal(f"{candidate} is no Python: {why}", next_step=candidate.another) from None
-    return about
 
 
 def probe_start(interpreter: Interpreter | None, directory: Path) -> ProbeStart:

@@ -108,6 +108,10 @@ class TrialPool:
         """Whether the processes after the first one have another interpreter."""
         return self._interpreters is not None and self._interpreters.are_two
 
+    @property
+    def _is_dbos_2(self) -> bool:
+        return self._interpreters is not None and self._interpreters.first.dbos.startswith("2.")
+
     def migrates(self, *, later: bool) -> bool:
         """Return whether a process has another release of DBOS than the template's.
 
@@ -150,7 +154,14 @@ class TrialPool:
             has_publisher=self._has_publisher,
         )
         if process_exit.exit_status != ENDED_WELL:
-            raise self._failure(f"no database could be made: {process_exit}")
+            what = f"no database could be made: {process_exit}"
+            if databases.owned is not None and self._is_dbos_2:
+                raise MachineFailure(
+                    what,
+                    next_step="see the error above; DBOS 2 needs a server with the extension uuid-ossp: "
+                    "name one with  --db-url",
+                )
+            raise self._failure(what)
         make_seed(self._target, self.sandboxes.seed, databases.template_url)
 
     def _warm_up_fork_servers(self) -> None:
@@ -170,6 +181,11 @@ class TrialPool:
                 )
             for end in ends:
                 error = end()
+                if error and "threads are left" in error:
+                    raise MachineFailure(
+                        f"the interpreter runs threads of its own, and cannot be forked: {error}",
+                        next_step="start each process with a fresh interpreter:  --isolation spawn",
+                    )
                 if error:
                     raise self._failure(f"the warm-up failed: {error}")
 
