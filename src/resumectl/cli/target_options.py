@@ -76,7 +76,7 @@ class TargetOptions:
             group=TARGET,
             metavar="PATH",
             help="Python interpreter of the program, with its own DBOS. [default: $RESUMECTL_PYTHON, "
-            "the active virtual environment, .venv beside the program's pyproject.toml, then "
+            "the active virtual environment, the nearest .venv beside a pyproject.toml, then "
             "resumectl's own]",
         ),
     ] = None
