@@ -17,6 +17,14 @@ from resumectl.cli.target_options import (
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.replay_command import Command, command_line
 
+
+@pytest.fixture(autouse=True)
+def no_active_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave resumectl's own interpreter, wherever these tests run."""
+    for variable in ("VIRTUAL_ENV", "RESUMECTL_PYTHON"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 # A value for each option of these commands that is not its default; an option without one fails.
 EXAMPLES: dict[str, list[str | None]] = {
     "--args": ['["an order", 1]'],
@@ -141,3 +149,17 @@ def test_secret_is_left_to_the_environment_of_the_shell(
     line = command_line(Command.POINTS, asked, "/")
     assert not (is_secret and "s3kret" in line)
     assert line.endswith(f'--env "{name}=${name}"') == is_secret
+
+
+def test_interpreter_of_this_shell_alone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another shell, the same words would find another one."""
+    monkeypatch.chdir(tmp_path)
+    Path("shop.py").touch()
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("RESUMECTL_PYTHON", str(script))
+    shown = command_line(Command.POINTS, parsed("resumectl sweep shop.py:checkout"), str(tmp_path))
+    assert shown == f"resumectl points shop.py:checkout --python {script}"
