@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from resumectl.cli.target_options import (
     TrialOptions,
     read_spec,
 )
+from resumectl.model.interpreter import Interpreter, Interpreters
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.replay_command import Command, command_line
 
@@ -151,15 +153,21 @@ def test_secret_is_left_to_the_environment_of_the_shell(
     assert line.endswith(f'--env "{name}=${name}"') == is_secret
 
 
-def test_interpreter_of_this_shell_alone_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("source", "is_own", "is_named"),
+    [
+        ("RESUMECTL_PYTHON", False, True),
+        ("the active virtual environment", False, True),
+        ("the active virtual environment", True, False),
+        ("resumectl's own", True, False),
+        ("--python", True, True),
+        ("/srv/shop/.venv", False, False),  # found again
+    ],
+)
+def test_interpreter_that_another_shell_would_not_find_is_named(
+    source: str, is_own: bool, is_named: bool
 ) -> None:
-    """In another shell, the same words would find another one."""
-    monkeypatch.chdir(tmp_path)
-    Path("shop.py").touch()
-    script = tmp_path / "python"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("RESUMECTL_PYTHON", str(script))
-    shown = command_line(Command.POINTS, parsed("resumectl sweep shop.py:checkout"), str(tmp_path))
-    assert shown == f"resumectl points shop.py:checkout --python {script}"
+    found = Interpreter("/srv/python", source, is_own, "3.12.1", "3.4.0", "2.1.9")
+    asked = replace(parsed("resumectl sweep"), interpreters=Interpreters(found, found))
+    named = " --python /srv/python" if is_named else ""
+    assert command_line(Command.POINTS, asked, "/") == f"resumectl points{named}"
