@@ -15,12 +15,12 @@ from pathlib import Path
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.stability import Judged
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
-from resumectl.model.interpreter import Interpreters
+from resumectl.model.interpreter import Interpreters, Source
 from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 from resumectl.runner.baseline_runs import BaselineRuns
-from resumectl.runner.interpreter_description import PYTHON_VARIABLE, Candidate, describe
+from resumectl.runner.interpreter_description import Candidate, describe
 from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
 
@@ -72,9 +72,9 @@ def shared_pool(python: str | None = None) -> TrialPool:
         python: Interpreter of the targets; None for the one that RESUMECTL_PYTHON names, or
             resumectl's own.
     """
-    path = python or os.environ.get(PYTHON_VARIABLE)
-    interpreter = describe(Candidate(Path(path), PYTHON_VARIABLE)) if path else None
-    pool = TrialPool(interpreters=Interpreters(interpreter, interpreter) if interpreter else None)
+    path = python or os.environ.get(Source.VARIABLE)
+    interpreter = describe(Candidate(Path(path), Source.VARIABLE)) if path else None
+    pool = TrialPool(interpreters=Interpreters.alike(interpreter) if interpreter else None)
     atexit.register(pool.close)
     pool.warm_up()
     return pool

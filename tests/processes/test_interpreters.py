@@ -18,7 +18,7 @@ from killed_sweep import kill_sweep_after
 from shared_trials import prove
 
 from resumectl.errors import ExitCode, NothingProved, Refusal
-from resumectl.model.interpreter import Interpreters
+from resumectl.model.interpreter import Interpreters, Source
 from resumectl.model.target import Target
 from resumectl.runner.interpreter_description import Candidate, describe
 from resumectl.runner.interpreters import find_interpreter, interpreters_here
@@ -259,7 +259,7 @@ def test_programs_are_judged_under_every_release(
         program = CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py"
         assert kind in prove(program, "mistake", until={kind}, python=path).kinds
     assert prove(program, "corrected", python=path).is_kept
-    release = describe(Candidate(Path(path), "--python")).dbos
+    release = describe(Candidate(Path(path), Source.OPTION)).dbos
     program = tmp_path / "family.py"
     program.write_text(CHILD)
     # Up to 3.0, the start of a child and its parent's record of it are two commits.
@@ -296,7 +296,7 @@ def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) ->
     assert source() == "resumectl's own"
     (workspace.directory / "pyproject.toml").touch()
     (workspace.directory / ".venv").symlink_to(environment.parents[1])
-    assert source() == str(workspace.directory / ".venv")
+    assert source() == "the program's .venv"
     active = {"VIRTUAL_ENV": str(environment.parents[1])}
     assert source(**active) == "the active virtual environment"
     named = {"RESUMECTL_PYTHON": str(environment)}
@@ -342,22 +342,22 @@ def test_sweep_goes_on_in_the_environment_in_which_it_began(
 ) -> None:
     for variable in ("VIRTUAL_ENV", "RESUMECTL_PYTHON"):
         monkeypatch.delenv(variable, raising=False)
-    begun = describe(Candidate(environment, "the active virtual environment"))
+    begun = describe(Candidate(environment, Source.ACTIVE))
     target = Target(entry=(str(tmp_path / "shop.py"), "checkout"))
-    assert interpreters_here(Interpreters(begun, begun), target) == Interpreters(begun, begun)
-    removed = replace(begun, path="/removed/python", source="--python")
+    assert interpreters_here(Interpreters.alike(begun), target) == Interpreters.alike(begun)
+    removed = replace(begun, path="/removed/python", source=Source.OPTION)
     with pytest.raises(
         NothingProved, match=r"/removed/python .from --python., which does not exist"
     ):
         interpreters_here(Interpreters(removed, begun), target)
-    later = replace(begun, path="/removed/python", source="--resume-python")
+    later = replace(begun, path="/removed/python", source=Source.LATER_OPTION)
     with pytest.raises(Refusal, match=r"/removed/python .from --resume-python. does not exist"):
         interpreters_here(Interpreters(begun, later), target)
     other = replace(begun, sqlalchemy="2.0.1")
     with pytest.raises(NothingProved, match=r"SQLAlchemy 2\.0\.1, and .* has Python"):
-        interpreters_here(Interpreters(other, other), target)
+        interpreters_here(Interpreters.alike(other), target)
     monkeypatch.setenv("RESUMECTL_PYTHON", str(environment))
-    found = interpreters_here(Interpreters(removed, removed), target)
+    found = interpreters_here(Interpreters.alike(removed), target)
     assert found is not None
     assert found.first.path == found.later.path == str(environment)
 
@@ -366,7 +366,7 @@ def test_script_around_the_own_interpreter_is_run(tmp_path: Path) -> None:
     script = tmp_path / "python"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    assert not describe(Candidate(script, "--python")).is_own
+    assert not describe(Candidate(script, Source.OPTION)).is_own
 
 
 def test_process_that_an_interpreter_leaves_behind_is_not_waited_for(
@@ -377,7 +377,7 @@ def test_process_that_an_interpreter_leaves_behind_is_not_waited_for(
     script.write_text(f'#!/bin/sh\nsleep 600 & echo $! >{left}\nexec {environment} "$@"\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     try:
-        assert describe(Candidate(script, "--python")).dbos
+        assert describe(Candidate(script, Source.OPTION)).dbos
     finally:
         os.kill(int(left.read_text()), signal.SIGKILL)
 
@@ -400,7 +400,8 @@ def test_environment_of_a_workspace_is_found_above_a_member(
     for directory in (tmp_path, member):
         (directory / "pyproject.toml").touch()
     (tmp_path / ".venv").symlink_to(environment.parents[1])
-    assert find_interpreter(None, member / "shop.py", {}).source == str(tmp_path / ".venv")
+    found = find_interpreter(None, member / "shop.py", {})
+    assert (found.path, found.source) == (str(tmp_path / ".venv/bin/python"), Source.PROJECT)
 
 
 BAD = {
@@ -457,7 +458,7 @@ def test_environment_whose_python_was_removed_is_not_passed_over(
     (environment / "pyvenv.cfg").touch()
     ran = workspace.run("points", "shop.py:checkout")
     assert ran.code == ExitCode.REFUSED
-    assert f"{environment}/bin/python (from {environment}) does not exist" in ran.err
+    assert f"{environment}/bin/python (from the program's .venv) does not exist" in ran.err
     (environment / "bin" / "python").symlink_to("/removed/python3")
     ran = workspace.run("points", "shop.py:checkout")
     assert ran.code == ExitCode.REFUSED
@@ -488,7 +489,7 @@ def test_other_python_of_the_same_directory_is_another_interpreter(tmp_path: Pat
         f"#!/bin/sh\necho '{json.dumps({**about, 'sqlalchemy': '2.1'})}' >/proc/self/fd/$2\n"
     )
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    assert not describe(Candidate(python, "--python")).is_own
+    assert not describe(Candidate(python, Source.OPTION)).is_own
     missing = Path(sys.executable).with_name("no-such-python")
     with pytest.raises(Refusal, match="does not exist"):
         find_interpreter(str(missing), tmp_path, {})

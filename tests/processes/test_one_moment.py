@@ -130,8 +130,8 @@ def test_what_a_trial_left_is_of_one_moment(scene: Scene) -> None:
     let: tuple[int, Callable[[], None]] = 0, scene.end
 
     class Interrupted(SnapshotReader):
-        def _rows(self, sql: str) -> list[Sequence[Any]]:
-            rows = super()._rows(sql)
+        def _rows(self, sql: str, **parts: str) -> list[Sequence[Any]]:
+            rows = super()._rows(sql, **parts)
             statements.append(sql)
             if len(statements) == let[0]:
                 let[1]()

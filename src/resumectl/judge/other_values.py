@@ -5,7 +5,7 @@ returns that number, it is right that the rest of the trial has it too.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resumectl.judge.fields import Field, FieldKind
@@ -55,8 +55,4 @@ def _differences(usual: str, other: str) -> set[tuple[str, str]] | None:
     words, others = _WORDS.split(usual), _WORDS.split(other)
     if len(words) != len(others) or words[::2] != others[::2]:
         return None
-    return set(_unequal(words[1::2], others[1::2]))
-
-
-def _unequal(words: Iterable[str], others: Iterable[str]) -> Iterator[tuple[str, str]]:
-    return (pair for pair in zip(words, others, strict=True) if pair[0] != pair[1])
+    return {pair for pair in zip(words[1::2], others[1::2], strict=True) if pair[0] != pair[1]}

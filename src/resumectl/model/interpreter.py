@@ -2,8 +2,18 @@
 
 from dataclasses import dataclass
 
-# Origins of a path that the user typed: for all processes, and for those after the kill.
-TYPED, TYPED_LATER = "--python", "--resume-python"
+from resumectl.model.text_enum import TextEnum
+
+
+class Source(TextEnum):
+    """Where the path of an interpreter comes from, for people."""
+
+    OPTION = "--python"
+    LATER_OPTION = "--resume-python"
+    VARIABLE = "RESUMECTL_PYTHON"
+    ACTIVE = "the active virtual environment"
+    PROJECT = "the program's .venv"
+    OWN = "resumectl's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +22,7 @@ class Interpreter:
 
     Attributes:
         path: Its path, as the user or the machine names it; a symbolic link is kept.
-        source: Where the path comes from, for people.
+        source: Where the path comes from.
         is_own: Whether it is the interpreter of resumectl itself.
         python: Its version of Python, such as `3.11.7`.
         dbos: Its release of DBOS.
@@ -20,7 +30,7 @@ class Interpreter:
     """
 
     path: str
-    source: str
+    source: Source
     is_own: bool
     python: str
     dbos: str
@@ -38,6 +48,11 @@ class Interpreters:
 
     first: Interpreter
     later: Interpreter
+
+    @classmethod
+    def alike(cls, interpreter: Interpreter) -> "Interpreters":
+        """Return the same interpreter for all processes."""
+        return cls(interpreter, interpreter)
 
     @property
     def are_two(self) -> bool:

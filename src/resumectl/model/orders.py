@@ -271,11 +271,17 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class WarmedUp:
-    """`error`: error of the warm-up; empty if it succeeded."""
+    """The warm-up has ended.
+
+    Attributes:
+        error: Its error; empty if it succeeded.
+        threads: Names of threads that are left, so that the fork server cannot fork.
+    """
 
     KIND: ClassVar[str] = "warmed-up"
     number: int
     error: str
+    threads: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

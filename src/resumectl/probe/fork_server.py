@@ -47,7 +47,7 @@ from resumectl.probe import pace
 from resumectl.probe.entry import run_request
 from resumectl.probe.preload import preload
 from resumectl.probe.target_process import dbos_config
-from resumectl.probe.warm_up import warm_up
+from resumectl.probe.warm_up import ThreadsLeft, warm_up
 from resumectl.storage.owned_databases import drop_owned_by, stop_embedded
 from resumectl.text import one_line
 
@@ -119,7 +119,7 @@ class ForkServer:
                 preload(request.modules, request.environ)
             self._reply(Preloaded(request.number))
         elif isinstance(request, WarmUp):
-            self._reply(WarmedUp(request.number, self._warm_up(request)))
+            self._reply(self._warmed_up(request))
         else:
             self._start_child(request)
 
@@ -135,10 +135,10 @@ class ForkServer:
         self._children[pid] = request.number
         self._reply(Started(request.number, pid))
 
-    def _warm_up(self, request: WarmUp) -> str:
-        """Run the warm-up and return its error, empty for none; this process must end after one."""
+    def _warmed_up(self, request: WarmUp) -> WarmedUp:
+        """Run the warm-up; this process must end after an error."""
         if not self._is_forking:
-            return ""
+            return WarmedUp(request.number, error="", threads=())
         signal.signal(signal.SIGALRM, _too_long)
         signal.alarm(math.ceil(pace.stretched(_WARM_UP_MAX_S)))
         # DBOS computes the version, as usual.
@@ -151,13 +151,15 @@ class ForkServer:
                 # This registers the publisher with DBOS; a target may have a class of its name.
                 builtin = importlib.import_module(BUILTIN_MODULE)
                 builtin.warm_up_publisher(directory, request.database_url, config)
+        except ThreadsLeft as error:
+            return WarmedUp(request.number, error="", threads=error.names)
         except Exception as error:  # noqa: BLE001 (reported by the runner)
-            return one_line(error)
+            return WarmedUp(request.number, error=one_line(error), threads=())
         finally:
             signal.alarm(0)
         gc.collect()
         gc.freeze()  # a child's garbage collector must not touch, and so copy, the shared objects
-        return ""
+        return WarmedUp(request.number, error="", threads=())
 
     def _be_child(self, request: ChildRequest) -> NoReturn:
         try:

@@ -9,6 +9,7 @@ have the name of a library.
 
 import os
 import sys
+import traceback
 from runpy import run_module
 
 _directory, _module = sys.argv[1:3]
@@ -19,11 +20,9 @@ sys.path.insert(0, _directory)
 try:
     import dbos  # noqa: F401
 except BaseException as _error:  # noqa: BLE001 (the runner reports it)
-    _trace, _where = _error.__traceback__, ""
-    while _trace is not None:
-        if _trace.tb_frame.f_code.co_filename.startswith(os.getcwd() + os.sep):  # noqa: PTH109
-            _where = f" (in {_trace.tb_frame.f_code.co_filename})"
-        _trace = _trace.tb_next
+    _files = [_frame.filename for _frame in traceback.extract_tb(_error.__traceback__)]
+    _here = [each for each in _files if each.startswith(os.getcwd() + os.sep)]  # noqa: PTH109
+    _where = f" (in {_here[-1]})" if _here else ""
     with open(os.path.join(_directory, "import-error"), "w") as _file:  # noqa: PTH118, PTH123
         _file.write(f"{type(_error).__name__}: {_error}{_where}")
     sys.exit(1)

@@ -94,8 +94,8 @@ from resumectl.storage.postgres import advance_sequences
 from resumectl.storage.snapshot_reader import SnapshotReader
 from resumectl.text import one_line
 
-# How long to wait for threads and tasks that a workflow has left running when it ended.
 T = TypeVar("T")
+# How long to wait for threads and tasks that a workflow has left running when it ended.
 _BACKGROUND_WORK_MAX_S = 2.0
 _QUIET_POLL_S = 0.02
 

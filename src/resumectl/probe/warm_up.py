@@ -33,6 +33,18 @@ Register = Callable[..., object]  # a queue, by its name and options
 Enqueue = Callable[..., WorkflowHandle[int]]  # by the name of a queue, a workflow and its arguments
 
 
+class ThreadsLeft(Exception):
+    """Threads other than the main one run after the warm-up.
+
+    Attributes:
+        names: Their names.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"threads are left: {', '.join(names)}")
+        self.names = tuple(names)
+
+
 def shared_engine(database_url: str) -> sa.Engine:
     """Return the one engine of this process and of those forked from it.
 
@@ -131,7 +143,7 @@ def warm_up(
         queues: More queues to register.
 
     Raises:
-        RuntimeError: A thread is left, so that forking would be unsafe.
+        ThreadsLeft: Forking would be unsafe.
     """
     engine = shared_engine(database_url)
     register, enqueue = _queues()
@@ -172,7 +184,7 @@ def launch_twice(
         workflow_id: Id of the workflow that the second launch recovers.
 
     Raises:
-        RuntimeError: A thread is left.
+        ThreadsLeft: Forking would be unsafe.
     """
     engine = shared_engine(database_url)
     prefix = "" if engine.dialect.name == "sqlite" else "dbos."
@@ -214,5 +226,5 @@ def _refuse_threads() -> None:
         if thread is not threading.current_thread():
             thread.join(max(0.0, deadline - time.monotonic()))
     if threading.active_count() > 1:
-        left = [each.name for each in threading.enumerate()]
-        raise RuntimeError(f"threads are left: {', '.join(left)}")
+        main = threading.current_thread()
+        raise ThreadsLeft([each.name for each in threading.enumerate() if each is not main])

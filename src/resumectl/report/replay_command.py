@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from resumectl.model.interpreter import TYPED, TYPED_LATER
+from resumectl.model.interpreter import Source
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.text import shell_word
@@ -89,14 +89,18 @@ def _json(field: str) -> Callable[[SweepSpec], Sequence[str]]:
 def _python(spec: SweepSpec) -> list[str]:
     """Return the interpreter, unless the same command finds it again in another shell."""
     first = spec.interpreters.first if spec.interpreters is not None else None
-    if first is None or first.source.startswith("/"):  # the path of the program's .venv
+    if first is None or first.source is Source.PROJECT:
         return []
-    return [first.path] if first.source == TYPED or not first.is_own else []
+    return [first.path] if first.source is Source.OPTION or not first.is_own else []
 
 
 def _later_python(spec: SweepSpec) -> list[str]:
     found = spec.interpreters
-    return [found.later.path] if found is not None and found.later.source == TYPED_LATER else []
+    return (
+        [found.later.path]
+        if found is not None and found.later.source is Source.LATER_OPTION
+        else []
+    )
 
 
 def _name(target: Target) -> str:
@@ -127,7 +131,7 @@ def _is_secret(name: str, value: str) -> bool:
 _OPTIONS = (
     _Option("--args", _ALL, _json("args")),
     _Option("--kwargs", _ALL, _json("kwargs")),
-    _Option(TYPED, _ALL, _python),
+    _Option(Source.OPTION, _ALL, _python),
     _Option("--count", _ALL, _of_target("count")),
     _Option("--guarantee", _ALL, _of_target("guarantee")),
     _Option("--concurrency", _ALL, _of_target("concurrency")),
@@ -140,7 +144,7 @@ _OPTIONS = (
         _WITH_TRIALS,
         lambda s: _unless(s.later.app_version, s.target.app_version),
     ),
-    _Option(TYPED_LATER, _WITH_TRIALS, _later_python),
+    _Option(Source.LATER_OPTION, _WITH_TRIALS, _later_python),
     _Option("--prepare", _ALL, lambda s: _unless(s.target.access.prepare, None)),
     _Option("--downtime", _WITH_TRIALS, _of_spec("downtime_s")),
     _Option("--timeout", _ALL, _of_spec("timeout_s")),

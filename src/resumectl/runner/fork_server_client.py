@@ -170,7 +170,7 @@ class ForkServerClient:
 
     def warm_up(
         self, database_url: str, directory: Path, *, publisher_queue: str | None, migrates: bool
-    ) -> Callable[[], str]:
+    ) -> Callable[[], WarmedUp]:
         """Make the fork server run small workflows itself, before any target process.
 
         Args:
@@ -180,12 +180,12 @@ class ForkServerClient:
             migrates: Whether DBOS migrates the database, since another release has made it.
 
         Returns:
-            A function that waits for the end of the warm-up and returns its error; empty for none.
+            A function that waits for the end of the warm-up, and returns how it ended.
         """
         _, future = self._request(
             lambda number: WarmUp(number, database_url, str(directory), publisher_queue, migrates)
         )
-        return lambda: cast(WarmedUp, future.result()).error
+        return lambda: cast(WarmedUp, future.result())
 
     def slowness(self) -> float:
         """Wait until the fork server has started; return the factor by which that took longer than usual."""

@@ -6,27 +6,33 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from resumectl.errors import MachineFailure, Refusal
-from resumectl.model.interpreter import TYPED, TYPED_LATER, Interpreter
+from resumectl.model.interpreter import Interpreter, Source
 from resumectl.release import SUPPORTED, is_supported
 from resumectl.text import shell_word
 
-PYTHON_VARIABLE = "RESUMECTL_PYTHON"
-ACTIVE = "the active virtual environment"
 _DESCRIBE = Path(__file__).parents[1] / "probe" / "describe_interpreter.py"
 _PYTHON_MIN = (3, 10)
 _HOME_VARIABLE = "PYTHONHOME"
 _ANSWER_MAX_S = 60.0
+# How to name another interpreter, where no option names this one.
+_ANOTHER: Mapping[Source, str] = {
+    Source.VARIABLE: f"set {Source.VARIABLE} to another one, or unset it",
+    Source.ACTIVE: "activate another environment, or unset VIRTUAL_ENV",
+    Source.PROJECT: f"make the environment again, or  export {Source.VARIABLE}=PATH  of another one",
+    Source.OWN: f"export {Source.VARIABLE}=PATH  of another one",
+}
 
 
 class Candidate(NamedTuple):
     """An interpreter that may run the target: its path, and where that comes from."""
 
     path: Path
-    source: str
+    source: Source
 
     def __str__(self) -> str:
         return f"{self.path} (from {self.source})"
@@ -34,13 +40,7 @@ class Candidate(NamedTuple):
     @property
     def another(self) -> str:
         """Next step that names another interpreter in place of this one."""
-        if self.source == PYTHON_VARIABLE:
-            return f"set {PYTHON_VARIABLE} to another one, or unset it"
-        if self.source == ACTIVE:
-            return "activate another environment, or unset VIRTUAL_ENV"
-        if self.source in (TYPED, TYPED_LATER):
-            return f"name another one:  {self.source} PATH"
-        return f"make the environment again, or  export {PYTHON_VARIABLE}=PATH  of another one"
+        return _ANOTHER.get(self.source, f"name another one:  {self.source} PATH")
 
 
 def describe(candidate: Candidate) -> Interpreter:

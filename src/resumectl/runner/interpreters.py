@@ -10,11 +10,11 @@ from pathlib import Path
 
 import resumectl
 from resumectl.errors import NothingProved, Refusal
-from resumectl.model.interpreter import TYPED, TYPED_LATER, Interpreter, Interpreters
+from resumectl.model.interpreter import Interpreter, Interpreters, Source
 from resumectl.model.target import Target
 from resumectl.release import dbos_release, require_dbos
 from resumectl.runner.fork_server_client import ProbeStart
-from resumectl.runner.interpreter_description import ACTIVE, PYTHON_VARIABLE, Candidate, describe
+from resumectl.runner.interpreter_description import Candidate, describe
 
 PACKAGE = Path(resumectl.__file__).parent
 _START = PACKAGE / "probe" / "start.py"
@@ -29,7 +29,7 @@ def own_interpreter() -> Interpreter:
     require_dbos()
     return Interpreter(
         path=sys.executable,
-        source="resumectl's own",
+        source=Source.OWN,
         is_own=True,
         python=".".join(map(str, sys.version_info[:3])),
         dbos=dbos_release(),
@@ -43,7 +43,7 @@ def find_interpreter(
     """Return the interpreter that runs a program.
 
     It is the one of `--python`, else of RESUMECTL_PYTHON, else of the active virtual environment, else
-    of the directory `.venv` beside the program's pyproject.toml, else resumectl's own.
+    of the nearest `.venv` beside a pyproject.toml, from the program upwards, else resumectl's own.
 
     Args:
         given: Path that the user typed; None for none.
@@ -84,14 +84,14 @@ def interpreters_of(
         if given is not None or given_later is not None:
             raise Refusal(
                 "the built-in publisher runs in resumectl's own interpreter",
-                next_step=f"leave out  {TYPED if given_later is None else TYPED_LATER};  "
+                next_step=f"leave out  {Source.OPTION if given_later is None else Source.LATER_OPTION};  "
                 "or name a program, as in  shop.py:checkout",
             )
         return None
     first = find_interpreter(given, _program_of(target))
     if given_later is None:
-        return Interpreters(first, first)
-    return Interpreters(first, _described(Candidate(_path_of(given_later), TYPED_LATER)))
+        return Interpreters.alike(first)
+    return Interpreters(first, _described(Candidate(_path_of(given_later), Source.LATER_OPTION)))
 
 
 def interpreters_here(begun_with: Interpreters | None, target: Target) -> Interpreters | None:
@@ -112,19 +112,19 @@ def interpreters_here(begun_with: Interpreters | None, target: Target) -> Interp
         return None
     first = _interpreter_here(begun_with.first, target)
     if not begun_with.are_two:
-        return Interpreters(first, first)
+        return Interpreters.alike(first)
     return Interpreters(first, _interpreter_here(begun_with.later, target))
 
 
 def _interpreter_here(begun_with: Interpreter, target: Target) -> Interpreter:
     path = Path(begun_with.path)
     is_here = path.is_file()
-    if is_here or begun_with.source == TYPED_LATER:
+    if is_here or begun_with.source is Source.LATER_OPTION:
         found = _described(Candidate(path, begun_with.source))
-    elif begun_with.source == TYPED and not os.environ.get(PYTHON_VARIABLE):
+    elif begun_with.source is Source.OPTION and not os.environ.get(Source.VARIABLE):
         raise NothingProved(
-            f"the sweep began with {path} (from {TYPED}), which does not exist here",
-            next_step=f"export {PYTHON_VARIABLE}=PATH  of the same environment on this machine",
+            f"the sweep began with {path} (from {Source.OPTION}), which does not exist here",
+            next_step=f"export {Source.VARIABLE}=PATH  of the same environment on this machine",
         )
     else:
         found = find_interpreter(None, _program_of(target))
@@ -134,7 +134,7 @@ def _interpreter_here(begun_with: Interpreter, target: Target) -> Interpreter:
             f"the sweep began with {theirs}, and {found.path} (from {found.source}) has {mine}",
             next_step="install these releases there again"
             if is_here
-            else f"export {PYTHON_VARIABLE}=PATH  of an interpreter with these releases",
+            else f"export {Source.VARIABLE}=PATH  of an interpreter with these releases",
         )
     return found
 
@@ -154,15 +154,15 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Yield the interpreters that may be meant, the most explicit first."""
     if given is not None:
-        yield Candidate(_path_of(given), TYPED)
-    if environ.get(PYTHON_VARIABLE):
-        yield Candidate(_path_of(environ[PYTHON_VARIABLE]), PYTHON_VARIABLE)
+        yield Candidate(_path_of(given), Source.OPTION)
+    if environ.get(Source.VARIABLE):
+        yield Candidate(_path_of(environ[Source.VARIABLE]), Source.VARIABLE)
     if environ.get("VIRTUAL_ENV"):
-        yield Candidate(_python_of(Path(environ["VIRTUAL_ENV"])), ACTIVE)
+        yield Candidate(_python_of(Path(environ["VIRTUAL_ENV"])), Source.ACTIVE)
     for directory in (program, *program.parents):
         environment = directory / ".venv"
         if (directory / "pyproject.toml").is_file() and (environment / "pyvenv.cfg").is_file():
-            yield Candidate(_python_of(environment), str(environment))
+            yield Candidate(_python_of(environment), Source.PROJECT)
 
 
 def _path_of(given: str) -> Path:
@@ -176,15 +176,15 @@ def _python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
-def probe_start(interpreter: Interpreter | None, directory: Path) -> ProbeStart:
+def probe_start(interpreter: Interpreter, directory: Path) -> ProbeStart:
     """Return how an interpreter starts a module of the probe.
 
     Args:
-        interpreter: The interpreter; None for resumectl's own.
+        interpreter: The interpreter.
         directory: Directory to make, from which another interpreter imports resumectl, and nothing
             else of resumectl's environment.
     """
-    if interpreter is None or interpreter.is_own:
+    if interpreter.is_own:
         return ProbeStart([sys.executable, "-m"], import_error=None)
     directory.mkdir()
     (directory / PACKAGE.name).symlink_to(PACKAGE)

@@ -20,7 +20,7 @@ from resumectl.model.target import Target
 from resumectl.publishing.store.dbos_tables import QUEUE_NAME
 from resumectl.release import require_dbos
 from resumectl.runner.fork_server_client import ForkServerClient
-from resumectl.runner.interpreters import probe_start
+from resumectl.runner.interpreters import own_interpreter, probe_start
 from resumectl.runner.redirects import make_seed
 from resumectl.runner.sandbox import EMBEDDED, Sandboxes
 from resumectl.settings import Settings
@@ -70,11 +70,11 @@ class TrialPool:
         for turn in range(os.getpid(), os.getpid() + jobs):  # other pools start with another core
             self._free_cores.put(cores[turn % len(cores)])
         self._isolation = isolation
-        self._interpreters = interpreters
-        first = self._start_fork_servers(interpreters.first if interpreters else None, "probe")
+        self._interpreters = interpreters or Interpreters.alike(own_interpreter())
+        first = self._start_fork_servers(self._interpreters.first, "probe")
         later = first
-        if interpreters is not None and interpreters.are_two:
-            later = self._start_fork_servers(interpreters.later, "later-probe")
+        if self.has_two_interpreters:
+            later = self._start_fork_servers(self._interpreters.later, "later-probe")
         self._fork_servers = (first, later)
         self.slowness = 1.0
         self._has_publisher = has_publisher
@@ -82,7 +82,7 @@ class TrialPool:
         self._warming = threading.Lock()
 
     def _start_fork_servers(
-        self, interpreter: Interpreter | None, directory: str
+        self, interpreter: Interpreter, directory: str
     ) -> Sequence[ForkServerClient]:
         root = self.sandboxes.root
         start = probe_start(interpreter, root / directory)
@@ -106,11 +106,7 @@ class TrialPool:
     @property
     def has_two_interpreters(self) -> bool:
         """Whether the processes after the first one have another interpreter."""
-        return self._interpreters is not None and self._interpreters.are_two
-
-    @property
-    def _is_dbos_2(self) -> bool:
-        return self._interpreters is not None and self._interpreters.first.dbos.startswith("2.")
+        return self._interpreters.are_two
 
     def migrates(self, *, later: bool) -> bool:
         """Return whether a process has another release of DBOS than the template's.
@@ -118,7 +114,7 @@ class TrialPool:
         Args:
             later: Whether it runs as the processes after the first one.
         """
-        return later and self._interpreters is not None and self._interpreters.migrates
+        return later and self._interpreters.migrates
 
     @contextmanager
     def core(self) -> Iterator[int]:
@@ -154,14 +150,7 @@ class TrialPool:
             has_publisher=self._has_publisher,
         )
         if process_exit.exit_status != ENDED_WELL:
-            what = f"no database could be made: {process_exit}"
-            if databases.owned is not None and self._is_dbos_2:
-                raise MachineFailure(
-                    what,
-                    next_step="see the error above; DBOS 2 needs a server with the extension uuid-ossp: "
-                    "name one with  --db-url",
-                )
-            raise self._failure(what)
+            raise self._failure(f"no database could be made: {process_exit}")
         make_seed(self._target, self.sandboxes.seed, databases.template_url)
 
     def _warm_up_fork_servers(self) -> None:
@@ -180,21 +169,23 @@ class TrialPool:
                     )
                 )
             for end in ends:
-                error = end()
-                if error and "threads are left" in error:
+                warmed_up = end()
+                if warmed_up.threads:
                     raise MachineFailure(
-                        f"the interpreter runs threads of its own, and cannot be forked: {error}",
+                        "the interpreter cannot be forked, since it runs threads: "
+                        + ", ".join(warmed_up.threads),
                         next_step="start each process with a fresh interpreter:  --isolation spawn",
                     )
-                if error:
-                    raise self._failure(f"the warm-up failed: {error}")
+                if warmed_up.error:
+                    raise self._failure(f"the warm-up failed: {warmed_up.error}")
 
     def _failure(self, what: str) -> MachineFailure:
-        where = self.sandboxes.root.parent
-        return MachineFailure(
-            what,
-            next_step=f"see the error above; {where} needs space, and the server must be up",
-        )
+        needs = [f"{self.sandboxes.root.parent} needs space"]
+        if self.sandboxes.databases.owned is not None:
+            is_dbos_2 = self._interpreters.first.dbos.startswith("2.")
+            extension = ", with the extension uuid-ossp for DBOS 2" if is_dbos_2 else ""
+            needs.append(f"the server must be up{extension}")
+        return MachineFailure(what, next_step=f"see the error above; {' and '.join(needs)}")
 
     def __enter__(self) -> Self:
         try:

@@ -182,9 +182,9 @@ class SnapshotReader:
             with self._connection.transaction():
                 yield
 
-    def _rows(self, sql: str) -> list[Row]:
+    def _rows(self, sql: str, **parts: str) -> list[Row]:
         with self._explained():
-            return list(self._connection.execute(sql.format(p=self._prefix)).fetchall())
+            return list(self._connection.execute(sql.format(p=self._prefix, **parts)).fetchall())
 
     def read(self) -> Snapshot:
         """Return all rows as they are at one moment."""
@@ -193,10 +193,7 @@ class SnapshotReader:
             has_mark = self._has_column("notifications", "consumed")
             unconsumed = "WHERE NOT consumed" if has_mark else ""
             said_rows = {
-                kind: tuple(
-                    KeyedValueRow(*row)
-                    for row in self._rows(sql.replace("{unconsumed}", unconsumed))
-                )
+                kind: tuple(KeyedValueRow(*row) for row in self._rows(sql, unconsumed=unconsumed))
                 for kind, sql in _SAID.items()
             }
             return Snapshot(

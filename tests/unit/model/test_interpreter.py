@@ -3,15 +3,17 @@
 from dataclasses import replace
 
 from resumectl.model.codec import from_plain, to_plain
-from resumectl.model.interpreter import Interpreter, Interpreters
+from resumectl.model.interpreter import Interpreter, Interpreters, Source
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 
-FOUND = Interpreter("/srv/shop/.venv/bin/python", "--python", False, "3.10.13", "2.31.1", "2.0.43")
+FOUND = Interpreter(
+    "/srv/shop/.venv/bin/python", Source.OPTION, False, "3.10.13", "2.31.1", "2.0.43"
+)
 
 
 def test_interpreters_are_stored_with_the_spec() -> None:
-    spec = replace(SweepSpec(Target(), Target(), {}), interpreters=Interpreters(FOUND, FOUND))
+    spec = replace(SweepSpec(Target(), Target(), {}), interpreters=Interpreters.alike(FOUND))
     assert from_plain(SweepSpec, to_plain(spec)) == spec
 
 

@@ -15,7 +15,7 @@ from resumectl.cli.target_options import (
     TrialOptions,
     read_spec,
 )
-from resumectl.model.interpreter import Interpreter, Interpreters
+from resumectl.model.interpreter import Interpreter, Interpreters, Source
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.replay_command import Command, command_line
 
@@ -156,18 +156,18 @@ def test_secret_is_left_to_the_environment_of_the_shell(
 @pytest.mark.parametrize(
     ("source", "is_own", "is_named"),
     [
-        ("RESUMECTL_PYTHON", False, True),
-        ("the active virtual environment", False, True),
-        ("the active virtual environment", True, False),
-        ("resumectl's own", True, False),
-        ("--python", True, True),
-        ("/srv/shop/.venv", False, False),  # found again
+        (Source.VARIABLE, False, True),
+        (Source.ACTIVE, False, True),
+        (Source.ACTIVE, True, False),
+        (Source.OWN, True, False),
+        (Source.OPTION, True, True),
+        (Source.PROJECT, False, False),  # found again
     ],
 )
 def test_interpreter_that_another_shell_would_not_find_is_named(
-    source: str, is_own: bool, is_named: bool
+    source: Source, is_own: bool, is_named: bool
 ) -> None:
     found = Interpreter("/srv/python", source, is_own, "3.12.1", "3.4.0", "2.1.9")
-    asked = replace(parsed("resumectl sweep"), interpreters=Interpreters(found, found))
+    asked = replace(parsed("resumectl sweep"), interpreters=Interpreters.alike(found))
     named = " --python /srv/python" if is_named else ""
     assert command_line(Command.POINTS, asked, "/") == f"resumectl points{named}"
