@@ -11,7 +11,8 @@ import pytest
 from conftest import Workspace, swept
 from shared_trials import shared_pool
 
-from resumectl.cli.target_options import TargetOptions, TrialOptions, located, read_spec
+from resumectl.cli.spec_from_options import located, read_spec
+from resumectl.cli.target_options import TargetOptions, TrialOptions
 from resumectl.errors import ExitCode, Refusal
 from resumectl.model.target import Target
 from resumectl.report.advice.advise import refusal_of

@@ -7,14 +7,8 @@ import typer
 
 from resumectl.cli.common import Common, command, ends_in_order
 from resumectl.cli.help import EXPERIMENT, TRIALS, option
-from resumectl.cli.target_options import (
-    ChoiceOptions,
-    Promises,
-    TargetOptions,
-    TrialOptions,
-    checked_jobs,
-    read_spec,
-)
+from resumectl.cli.spec_from_options import checked_jobs, read_spec
+from resumectl.cli.target_options import ChoiceOptions, Promises, TargetOptions, TrialOptions
 from resumectl.errors import ExitCode
 
 Jobs = Annotated[

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from resumectl.cli import app, help
-from resumectl.cli.target_options import GUARANTEES
+from resumectl.cli.spec_from_options import GUARANTEES
 from resumectl.settings import DEFAULT_APP_VERSION
 
 ROOT: Any = typer.main.get_command(app)

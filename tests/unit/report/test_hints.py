@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from resumectl.cli.target_options import TargetOptions, TrialOptions, read_spec
+from resumectl.cli.spec_from_options import read_spec
+from resumectl.cli.target_options import TargetOptions, TrialOptions
 from resumectl.errors import Refusal
 from resumectl.judge.crash_points import refuse_none
 from resumectl.judge.transitions import Transition

@@ -9,11 +9,11 @@ import pytest
 import typer
 
 from resumectl.cli import app
+from resumectl.cli.spec_from_options import read_spec
 from resumectl.cli.target_options import (
     ChoiceOptions,
     TargetOptions,
     TrialOptions,
-    read_spec,
 )
 from resumectl.model.interpreter import Interpreter, Interpreters, Source
 from resumectl.model.sweep_spec import SweepSpec

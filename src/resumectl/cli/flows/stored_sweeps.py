@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.replay import exit_code
-from resumectl.cli.target_options import read_promises
+from resumectl.cli.spec_from_options import read_promises
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
 from resumectl.judge.concurrency import is_concurrent
