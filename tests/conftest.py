@@ -17,6 +17,7 @@ from typing import IO, Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from application_environment import make_environment
 from command_server import CommandServer, Forked
 from postgres_keeper import shared_postgres
 
@@ -259,3 +260,9 @@ def workspace(request: pytest.FixtureRequest) -> Workspace:
     """Return a workspace, once on each database."""
     found: Workspace = request.getfixturevalue(f"{request.param}_workspace")
     return found
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment that holds dbos alone."""
+    return make_environment(tmp_path_factory.mktemp("application") / ".venv")

@@ -54,8 +54,8 @@ class TargetOptions:
             group=TARGET,
             metavar="PATH",
             help="Python interpreter of the program, with its own DBOS. [default: $RESUMECTL_PYTHON, "
-            "the active virtual environment, the nearest .venv beside a pyproject.toml, then "
-            "resumectl's own]",
+            "the active virtual environment, .venv next to a pyproject.toml in the program's "
+            "directory or above it, resumectl's own]",
         ),
     ] = None
     redirect: Annotated[

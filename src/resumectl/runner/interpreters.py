@@ -43,7 +43,8 @@ def find_interpreter(
     """Return the interpreter that runs a program.
 
     It is the one of `--python`, else of RESUMECTL_PYTHON, else of the active virtual environment, else
-    of the nearest `.venv` beside a pyproject.toml, from the program upwards, else resumectl's own.
+    of the directory `.venv` next to a pyproject.toml, in the program's directory or in one above it, else
+    resumectl's own.
 
     Args:
         given: Path that the user typed; None for none.
