@@ -152,12 +152,14 @@ class MakeTemplate:
     Attributes:
         database_url: URL of the database, with its password.
         has_publisher: Whether it gets the publisher's tables.
+        error_file: Path of the file to which an error is written.
     """
 
     KIND: ClassVar[str] = "make-template"
     number: int
     database_url: str
     has_publisher: bool
+    error_file: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ file of that descriptor holds the request.
 import json
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from resumectl.model.codec import any_of
@@ -41,7 +43,9 @@ def _make_template(request: MakeTemplate) -> NoReturn:
     try:
         make_template(request.database_url, has_publisher=request.has_publisher)
     except Exception as error:  # noqa: BLE001 (reported by the runner)
-        print(one_line(error), file=sys.stderr, flush=True)
+        # The directory is gone if the runner has ended meanwhile: then nobody reads the error.
+        with suppress(FileNotFoundError):
+            Path(request.error_file).write_text(one_line(error), encoding="utf-8")
         os._exit(TARGET_FAILED)
     os._exit(ENDED_WELL)
 

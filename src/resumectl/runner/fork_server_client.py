@@ -124,7 +124,7 @@ class ForkServerClient:
         return self._run_child(lambda number: StartProcess(number, order), timeout_s, has_more_time)
 
     def make_template(
-        self, database_url: str, timeout_s: float, *, has_publisher: bool
+        self, database_url: str, timeout_s: float, *, has_publisher: bool, error_file: Path
     ) -> ProcessExit:
         """Migrate an empty database in a child process, and wait until the child has ended.
 
@@ -132,12 +132,13 @@ class ForkServerClient:
             database_url: URL of the database, with its password.
             timeout_s: Maximum duration, in seconds.
             has_publisher: Whether it gets the publisher's tables.
+            error_file: Path of the file to which the child writes its error.
 
         Raises:
             MachineFailure: The fork server has exited.
         """
         return self._run_child(
-            lambda number: MakeTemplate(number, database_url, has_publisher),
+            lambda number: MakeTemplate(number, database_url, has_publisher, str(error_file)),
             timeout_s,
             lambda: False,
         )

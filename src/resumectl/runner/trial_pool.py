@@ -144,13 +144,16 @@ class TrialPool:
             for server in self.fork_servers:
                 server.own_databases(databases.owned)
         self.slowness = max([server.slowness() for server in self.fork_servers])
+        error_file = self.sandboxes.root / "template-error"
         process_exit = self.fork_servers[0].make_template(
             databases.template_url,
             TEMPLATE_TIMEOUT_S * self.slowness,
             has_publisher=self._has_publisher,
+            error_file=error_file,
         )
         if process_exit.exit_status != ENDED_WELL:
-            raise self._failure(f"no database could be made: {process_exit}")
+            error = error_file.read_text(encoding="utf-8") if error_file.exists() else process_exit
+            raise self._failure(f"no database could be made: {error}")
         make_seed(self._target, self.sandboxes.seed, databases.template_url)
 
     def _warm_up_fork_servers(self) -> None:
@@ -185,7 +188,7 @@ class TrialPool:
             is_dbos_2 = self._interpreters.first.dbos.startswith("2.")
             extension = ", with the extension uuid-ossp for DBOS 2" if is_dbos_2 else ""
             needs.append(f"the server must be up{extension}")
-        return MachineFailure(what, next_step=f"see the error above; {' and '.join(needs)}")
+        return MachineFailure(what, next_step=" and ".join(needs))
 
     def __enter__(self) -> Self:
         try:
