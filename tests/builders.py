@@ -10,6 +10,7 @@ from resumectl.judge.trial_view import TrialView, effects_by_site
 from resumectl.model.events import (
     Argument,
     BecameQuiet,
+    ClientStarted,
     Committed,
     CommittedFact,
     CrashPointReached,
@@ -30,6 +31,7 @@ from resumectl.model.promise import Promise
 from resumectl.model.snapshot import KeyedValueRow, Snapshot, StepRow, WorkflowRow
 from resumectl.model.target_error import NotAFunction, TargetError
 from resumectl.model.verdict import Judgement
+from resumectl.model.workflow_names import is_generated
 
 Steps = Sequence[tuple[str, str]]  # name and output
 WORKFLOW = "w-1"
@@ -106,6 +108,11 @@ def committed(*facts: str | tuple[str, str]) -> Committed:
 
 def sent(*messages: str, number: int = 1) -> MessagesSent:
     return MessagesSent(1, WORKFLOW, number, messages)
+
+
+def client_started(workflow: str, function: str = "checkout", **more: Any) -> ClientStarted:
+    start = ClientStarted(1, workflow, function, is_generated(workflow), "('a',)", turn=1)
+    return replace(start, **more)
 
 
 def target_failed(summary: str = "boom") -> TargetFailed:

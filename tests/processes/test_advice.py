@@ -194,8 +194,8 @@ def case(  # a row of the table below
              "scenario = Scenario(request=request)", LONG),
         case(SHOP, "shop.py:charge", "charge is a step, not a workflow (shop.py:19)",
              "shop.py:checkout;  or", LONG),
-        case(SHOP, "shop.py:handler", "handler is a plain function, not a workflow (shop.py:28)",
-             "return handler(order_id=...)"),
+        case(SHOP, "shop.py:handler", "do not fit handler(order_id): missing a required argument",
+             """as in  --args '["…"]'"""),
         case(SHOP, "shop.py:Publisher", "Publisher is a class, not a workflow",
              "shop.py:alpha.publish", LONG),
         case(SHOP, "shop.py:Publisher.publish", "is a method of the class Publisher",
@@ -250,7 +250,7 @@ def test_broken_program_is_told_what_is_wrong_and_what_to_type(
     ("target", "given", "code"),
     [
         ("shop.py:nowhere", {}, ExitCode.REFUSED),
-        ("shop.py:handler", {}, ExitCode.REFUSED),
+        ("shop.py:charge", {}, ExitCode.REFUSED),
         ("shop.py:work", {"args": (1, 2)}, ExitCode.REFUSED),
         ("no.such.module:work", {}, ExitCode.REFUSED),
         ("shop.py:fails", {}, ExitCode.NOTHING_PROVED),
@@ -262,7 +262,7 @@ def test_what_was_mistyped_has_the_exit_code_of_a_mistake(
 ) -> None:
     (tmp_path / "shop.py").write_text(
         "from dbos import DBOS\n"
-        "def handler():\n    return 1\n"
+        "@DBOS.step()\ndef charge():\n    return 1\n"
         "@DBOS.workflow()\ndef work():\n    return 1\n"
         "@DBOS.workflow()\ndef fails():\n    raise ValueError('no')\n"
     )
@@ -295,9 +295,9 @@ def test_what_names_no_module_is_refused(
 
 def test_lines_to_paste_are_shown_as_lines(sqlite_workspace: Workspace) -> None:
     (sqlite_workspace.directory / "shop.py").write_text(SHOP)
-    ran = sqlite_workspace.run("points", "shop.py:handler")
+    ran = sqlite_workspace.run("points", "shop.py:charge")
     assert ran.code == ExitCode.REFUSED
-    assert "\n    from shop import handler\n\n\n    def request():\n" in ran.err
+    assert "\n    from shop import charge\n\n\n    def request():\n" in ran.err
 
 
 @pytest.mark.slow

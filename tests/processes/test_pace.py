@@ -52,7 +52,7 @@ def test_limits_of_later_processes_grow_beyond_the_baseline() -> None:
     runners = []
     for slowness in (1, 20):
         runs = baseline_runs(slowness)
-        runs.set_limits(None)
+        runs.set_up_runner(None)
         runners.append(runs.runner)
     quiet, slow = runners
     assert (quiet.timeout_s, slow.timeout_s) == (5 + 10, 20 * 5 + 10)
@@ -61,7 +61,7 @@ def test_limits_of_later_processes_grow_beyond_the_baseline() -> None:
 
 def test_limit_of_the_user_is_kept() -> None:
     runs = baseline_runs(20)
-    runs.set_limits(3)
+    runs.set_up_runner(3)
     assert runs.runner.timeout_s == 3
 
 

@@ -16,6 +16,7 @@ from resumectl.model.target import (
     PREPARE_MAX_S,
     TIMEOUT_MAX_S,
     Access,
+    Client,
     Target,
     parse_target,
 )
@@ -63,7 +64,14 @@ def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
         if given.after_launch
         else None,
         access=_read_access(given),
+        client=_read_client(given.client),
     )
+
+
+def _read_client(given: str | None) -> Client | None:
+    if given is not None and given not in set(Client):
+        raise Refusal(f"unknown client {given!r}", next_step=f"--client {' or '.join(Client)}")
+    return Client(given) if given is not None else None
 
 
 def _environ(given: Sequence[str]) -> dict[str, str]:

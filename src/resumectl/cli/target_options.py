@@ -58,6 +58,16 @@ class TargetOptions:
             "directory or above it, resumectl's own]",
         ),
     ] = None
+    client: Annotated[
+        str | None,
+        option(
+            group=TARGET,
+            metavar="retries|gives-up",
+            help="What the client does after a crash: it asks again, or only if no workflow of its "
+            "request was accepted. [default: retries if the request fixes the workflow ids, else "
+            "gives-up]",
+        ),
+    ] = None
     redirect: Annotated[
         list[str] | None,
         option(

@@ -42,6 +42,7 @@ class Baseline:
         paths: Workflow to the different paths that it took.
         received: Workflow to step number to the received message, in the first run.
         links: Pairs of fields that share a generated value, which differs in each run.
+        client_starts: Workflows that the client starts.
         begun_anew: Workflows that the program deletes, or cancels and runs again.
         not_compared: Rule for what is not compared.
         left_running: Maximum number of threads and tasks that still ran at the end.
@@ -57,6 +58,7 @@ class Baseline:
     paths: Mapping[str, Sequence[Path]]
     received: Mapping[str, Mapping[int, str]]
     links: Links
+    client_starts: frozenset[str]
     begun_anew: frozenset[str]
     not_compared: NotCompared
     left_running: int
@@ -84,6 +86,7 @@ class Baseline:
             paths=distinct([view.paths for view in views]),
             received=views[0].received,
             links=Links.of(views),
+            client_starts=frozenset.intersection(*(view.client_starts for view in views)),
             begun_anew=_begun_anew(transitions),
             not_compared=NotCompared(
                 varying=frozenset(varying_fields | varying_counts),

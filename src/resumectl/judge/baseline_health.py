@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-from resumectl.judge.serialized_values import readable
 from resumectl.model.events import (
     EffectsCounted,
     Launched,
@@ -13,6 +12,7 @@ from resumectl.model.events import (
     Stranded,
 )
 from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.serialized_values import readable
 from resumectl.model.snapshot import StepRow, WorkflowRow
 from resumectl.model.target import TIMEOUT_MAX_S
 from resumectl.statuses import UNFINISHED

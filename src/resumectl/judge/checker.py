@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from resumectl.judge.baseline import Baseline
 from resumectl.judge.case import Case, Check, timed_out
+from resumectl.judge.client import has_no_answer, never_started, not_started, with_descendants
 from resumectl.judge.early_divergence import diverged_before_crash
 from resumectl.judge.fields import FieldKind
 from resumectl.judge.final_state import (
@@ -71,6 +72,7 @@ CHECKS: Sequence[Check] = (
     recorded_again,
     counted_by_name,
     new_names,
+    not_started,
 )
 
 
@@ -131,12 +133,15 @@ class Checker:
         view = TrialView(trial, self.effects_by_site).without(again | scheduled)
         answers = tuple(other_answers(view, self.baseline))
         cancelled = timed_out(view)
+        left_out = never_started(view, self.baseline)
         absent = frozenset(filter(is_scheduled, known - present))
         rule = replace(
             self.baseline.not_compared.opened_at(
                 _open_steps(view, self.baseline, answers, cancelled)
             ),
-            absent=absent,
+            absent=absent | with_descendants(left_out, self.baseline),
+            has_no_answer=has_no_answer(view),
+            is_partial=bool(left_out),
         )
         baseline = self.baseline.comparing(rule)
         diverged = diverged_before_crash(view.without(baseline.begun_anew), baseline)

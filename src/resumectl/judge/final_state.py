@@ -1,6 +1,6 @@
 """Compare the final state of a trial with that of uninterrupted runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from resumectl.judge.baseline import MISSING, usual_of
 from resumectl.judge.case import Case
@@ -80,18 +80,35 @@ def _shown(key: Field, value: object) -> str:
 
 
 def unexpected_fields(case: Case) -> Iterator[Finding | Exposure]:
-    """Yield a finding for each thing that no uninterrupted run has."""
+    """Yield a finding for each thing that no uninterrupted run has.
+
+    A new workflow is one finding, together with everything in it and below it.
+    """
     if not _is_compared(case):
         return
     baseline = case.baseline
     known_keys = (*baseline.fields, *varying_fields(baseline.not_compared.varying))
     known = {(key.kind, key.name) for key in known_keys}
     judged = _Judged(case)
+    inside = _inside_new_workflows(case, {name for _, name in known})
     for key in sorted({key._replace(part="") for key in case.view.fields}):
         # The values of a body's write are compared, but not whether the write is new.
         is_new = (key.kind, key.name) not in known and key.kind is not FieldKind.WRITE
-        if is_new and judged.contains(key):
+        if is_new and not inside(key) and judged.contains(key):
             yield Finding(Kind.UNEXPECTED, key.subject, NotInBaseline())
+
+
+def _inside_new_workflows(case: Case, known: Collection[str]) -> Callable[[Field], bool]:
+    """Return the function that tells whether a field belongs to a new workflow, or to one below it."""
+    parents = {row.id: row.parent for row in case.view.final.snapshot.workflows}
+    new = parents.keys() - known
+
+    def is_inside(key: Field) -> bool:
+        if key.kind is FieldKind.WORKFLOW:
+            return parents.get(key.name) in new
+        return key.workflow in new
+
+    return is_inside
 
 
 def _is_compared(case: Case) -> bool:
@@ -133,7 +150,7 @@ class _Judged:
         if key in self._repeated:
             return False
         if key.kind in _OF_SCENARIO:
-            return self._can_observe
+            return self._can_observe and not self._rule.is_partial
         # Other fields of a workflow with another status are a consequence, and so is the answer.
         is_answer = bool(self._other_statuses) and key.kind is FieldKind.ANSWER
         is_consequence = is_answer or key.owner in self._other_statuses

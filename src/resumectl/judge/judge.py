@@ -13,13 +13,31 @@ from functools import cached_property
 from resumectl.judge.baseline import Baseline
 from resumectl.judge.baseline_health import problem_beside
 from resumectl.judge.checker import Checker
+from resumectl.judge.client import started_by_retry
+from resumectl.judge.client_names import named, named_workflows, names_of
 from resumectl.judge.stability import topic_of
 from resumectl.judge.trial_view import TrialView, effects_by_site
 from resumectl.judge.workflow_aliases import aliased, stable_ids
+from resumectl.model.crash_plan import (
+    STARTED,
+    Crash,
+    CrashPlan,
+    Edge,
+    Matches,
+    subject_of,
+)
 from resumectl.model.events import LaunchStarted
-from resumectl.model.observation import BASELINE, LATER_BASELINE, TIME_CONTROL, Observation
+from resumectl.model.observation import (
+    BASELINE,
+    CLIENT_RETRIES,
+    LATER_BASELINE,
+    TIME_CONTROL,
+    Observation,
+)
 from resumectl.model.promise import Promise
-from resumectl.model.verdict import Judgement, Verdict
+from resumectl.model.target import Client
+from resumectl.model.verdict import Exposure, Judgement, Verdict
+from resumectl.model.workflow_names import WorkflowNames
 
 
 @dataclass(frozen=True)
@@ -30,11 +48,13 @@ class Judge:
         promises: Effect, step or table to promise, from the command line.
         runs: Uninterrupted runs.
         controls: Crash plan to uninterrupted runs in which time passes at its crash point.
+        retried: Trial whose client asks again although its request fixes no id; None if none was run.
     """
 
     promises: Mapping[str, Promise]
     runs: tuple[Observation, ...] = ()
     controls: Mapping[str, tuple[Observation, ...]] = field(default_factory=dict)
+    retried: Observation | None = None
 
     @classmethod
     def of_observed(
@@ -43,17 +63,21 @@ class Judge:
         """Return the judge of stored runs without a crash; see `observed`."""
         runs: list[Observation] = []
         controls: defaultdict[str, tuple[Observation, ...]] = defaultdict(tuple)
+        retried: Observation | None = None
         for each in observed:
-            if each.plan.startswith(TIME_CONTROL):
+            if each.plan.startswith(CLIENT_RETRIES):
+                retried = each
+            elif each.plan.startswith(TIME_CONTROL):
                 controls[each.plan.removeprefix(TIME_CONTROL)] += (each,)
             else:
                 runs.append(each)
-        return cls(promises, tuple(runs), dict(controls))
+        return cls(promises, tuple(runs), dict(controls), retried)
 
     @property
     def observed(self) -> tuple[Observation, ...]:
-        """All runs without a crash, in the order in which they are stored."""
-        return (*self.runs, *itertools.chain.from_iterable(self.controls.values()))
+        """All runs that are compared with trials, in the order in which they are stored."""
+        retried = () if self.retried is None else (self.retried,)
+        return (*self.runs, *itertools.chain.from_iterable(self.controls.values()), *retried)
 
     def with_run(self, run: Observation) -> "Judge":
         """Return a judge with one more uninterrupted run."""
@@ -64,6 +88,16 @@ class Judge:
         return replace(self, controls={**self.controls, **controls})
 
     # --- facts of the runs
+
+    @cached_property
+    def names(self) -> WorkflowNames:
+        """Names of the workflows that the client starts without an id."""
+        first = {run.plan: run for run in reversed(self.runs)}
+        return names_of([first[plan] for plan in (BASELINE, LATER_BASELINE) if plan in first])
+
+    def named(self, run: Observation) -> Observation:
+        """Return a run with names for the workflows that the client starts without an id."""
+        return named(run, self.names)
 
     @cached_property
     def _stable(self) -> set[str]:
@@ -88,7 +122,8 @@ class Judge:
     def _comparable(self, plan: str) -> list[Observation]:
         """Return the runs of a program that can be compared: those that did not fail."""
         own = [run for run in self.runs if run.plan == plan]
-        return [run for run in own if run is own[0] or not problem_beside(run, own[0])]
+        comparable = (run for run in own if run is own[0] or not problem_beside(run, own[0]))
+        return list(map(self.named, comparable))
 
     @property
     def _declared(self) -> dict[str, Promise]:
@@ -119,8 +154,38 @@ class Judge:
         return judgement
 
     def renamed(self, trial: Observation) -> Observation:
-        """Return a trial with aliases for the workflows whose ids vary."""
-        return aliased(trial, self._stable)
+        """Return a trial with names and aliases for the workflows whose ids vary."""
+        run = self.named(trial)
+        return aliased(run, self._stable | named_workflows(run))
+
+    @property
+    def usual_client(self) -> Client:
+        """What the client does after a crash by default: it gives up if its request fixes no id."""
+        return Client.GIVES_UP if self.names.starts else Client.RETRIES
+
+    @property
+    def plan_for_retry(self) -> CrashPlan | None:
+        """Crash plan of the trial whose client asks again; None if every request fixes its ids."""
+        if not self.names.starts:
+            return None
+        accepted = (
+            each.name
+            for each in self.baseline.transitions
+            if each.fact in STARTED and subject_of(each.name) in self.baseline.client_starts
+        )
+        name = next(accepted, None)
+        return CrashPlan((Crash(Edge.AFTER, Matches(name)),)) if name is not None else None
+
+    @property
+    def retry_exposure(self) -> tuple[Exposure, str] | None:
+        """What a client that asks again starts once more, and the crash plan; None if nothing."""
+        if self.retried is None:
+            return None
+        view = TrialView(self.renamed(self.retried), self._checker.effects_by_site)
+        plan = self.retried.plan.removeprefix(CLIENT_RETRIES)
+        workflow = subject_of(CrashPlan.parse(plan).crashes[0].at.pattern)
+        exposure = started_by_retry(view, self.baseline, workflow)
+        return (exposure, plan) if exposure is not None else None
 
     def _checker_after_time(self, control: Observation) -> Checker:
         """Return a checker for which this run is the only uninterrupted one.

@@ -18,6 +18,9 @@ class NotCompared:
        such steps start, and for the writes of the workflow's body.
     3. Its workflow was started by a schedule, in the baseline and not in the trial.
     4. The trial had diverged before the crash: then nothing is compared.
+    5. The client gave up: then its answer is not compared, nor are the workflows that it had not started
+       and everything below them. If there are such workflows, neither is what the Scenario observes, nor
+       how few effects there are.
 
     A part that is not compared must still keep the promises, and must be the same in all processes of
     one trial.
@@ -25,14 +28,18 @@ class NotCompared:
     Attributes:
         varying: Fields and counts on which uninterrupted runs do not agree.
         open_steps: Workflow to the number of its first open step; all later steps are behind it.
-        absent: Workflows that a schedule started only in the baseline.
+        absent: Workflows that a schedule or the client started only in the baseline.
         is_everything: Whether nothing is compared.
+        has_no_answer: Whether the client gave up before it got an answer.
+        is_partial: Whether the client gave up before it had started every workflow.
     """
 
     varying: frozenset[Field | Count]
     open_steps: Mapping[str, int]
     absent: frozenset[str] = frozenset()
     is_everything: bool = False
+    has_no_answer: bool = False
+    is_partial: bool = False
 
     def opened_at(self, steps: Mapping[str, int]) -> "NotCompared":
         """Return the rule with further open steps.
@@ -43,9 +50,11 @@ class NotCompared:
         return replace(self, open_steps=earliest(self.open_steps, steps))
 
     def covers(self, key: Field) -> bool:
-        """Return whether a field is not compared because of its location (2, 3, 4)."""
+        """Return whether a field is not compared because of its location (2, 3, 4, 5)."""
         if self.is_everything or (key.workflow or key.name) in self.absent:
             return True
+        if key.kind is FieldKind.ANSWER:
+            return self.has_no_answer
         if key.kind is FieldKind.WRITE:
             return key.workflow in self.open_steps  # it has no step number
         if self._is_open_child(key.workflow or key.name):
@@ -53,10 +62,10 @@ class NotCompared:
         return key.number > self.open_steps.get(key.workflow, key.number)
 
     def covers_site(self, site: str) -> bool:
-        """Return whether events of a step are not compared because of its location (2, 3, 4).
+        """Return whether events of a step are not compared because of its location (2, 3, 4, 5).
 
         Args:
-            site: Location such as `checkout-1/step-2`; outside of a step only 3 and 4 apply.
+            site: Location such as `checkout-1/step-2`; outside of a step only 3, 4 and 5 apply.
         """
         workflow, _, number = site.rpartition("/step-")
         if self.is_everything or workflow in self.absent:

@@ -42,8 +42,11 @@ def too_many_or_few(case: Case) -> Iterator[Finding | Exposure]:
 
 def _usual_times(case: Case, key: Count) -> tuple[int, int]:
     least, most = case.baseline.counts.get(key, NEVER)
-    if case.baseline.not_compared.covers_site(_site_of(case, key)):
+    rule = case.baseline.not_compared
+    if rule.covers_site(_site_of(case, key)):
         return 0, max(most, 1)
+    if rule.is_partial and key.occurrence is Occurrence.EFFECT:
+        return 0, most
     return least, most
 
 

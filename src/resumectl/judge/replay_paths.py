@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from resumectl.judge.serialized_values import readable
 from resumectl.model.events import StepReplayed, StepStarted
 from resumectl.model.observation import ProcessRecord
+from resumectl.model.serialized_values import readable
 from resumectl.model.snapshot import StepRow
 from resumectl.statuses import SUCCESS
 

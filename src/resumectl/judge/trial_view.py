@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from resumectl.judge.fields import Count, Field, FieldKind, numbered_field, said_field, step_field
 from resumectl.judge.replay_paths import Path, paths_of
-from resumectl.judge.serialized_values import readable
 from resumectl.model.codec import Plain
 from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import (
     Argument,
+    ClientGaveUp,
+    ClientStarted,
     Committed,
     EffectHappened,
     EffectsCounted,
@@ -27,6 +28,7 @@ from resumectl.model.events import (
 )
 from resumectl.model.evidence import Occurrence
 from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.serialized_values import readable
 from resumectl.model.snapshot import StepRow, WorkflowRow
 
 # Steps of DBOS's own (3.4.0) whose records vary: the time of waking, which no body sees; which of
@@ -89,6 +91,18 @@ class TrialView:
     def final(self) -> ProcessRecord:
         """Its last process."""
         return self.observation.final
+
+    # --- its client
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the client does not ask again in the last process."""
+        return self.final.last(ClientGaveUp) is not None
+
+    @cached_property
+    def client_starts(self) -> frozenset[str]:
+        """Workflows that the client started, in all processes."""
+        return frozenset(start.workflow for start in self._all(ClientStarted))
 
     # --- what it did
 
@@ -223,9 +237,13 @@ class TrialView:
 
     def _answer_fields(self) -> Iterator[tuple[Field, object]]:
         """Yield the client's answer, and what the Scenario observes."""
-        answer = self.final.last(RequestEnded)
+        answers = list(
+            self._all(RequestEnded) if self.has_given_up else self.final.all(RequestEnded)
+        )
+        answer = answers[-1] if answers else None
         if answer is None:
-            yield Field(FieldKind.ANSWER, ""), None
+            if not self.has_given_up:
+                yield Field(FieldKind.ANSWER, ""), None
         else:
             error = answer.error
             yield Field(FieldKind.ANSWER, ""), answer.value if error is None else error.summary

@@ -4,53 +4,16 @@ A child with a random id has another id in each run. Its alias contains its name
 that started it, such as `~child of parent-1 by step 3`.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
-from urllib.parse import quote
+from collections.abc import Sequence
 
-from resumectl.judge.serialized_values import readable
-from resumectl.model.crash_plan import encoded, subject_of
-from resumectl.model.events import (
-    Committed,
-    EffectHappened,
-    Launched,
-    LaunchStarted,
-    StartedWorkflow,
-    StepEnded,
-    StepReplayed,
-    StepStarted,
-    TargetImported,
-)
-from resumectl.model.map_texts import map_texts
+from resumectl.judge.renaming import renamed
+from resumectl.model.crash_plan import SCHEDULED_PREFIX, subject_of
+from resumectl.model.events import Committed, TargetImported
 from resumectl.model.observation import Observation, ProcessRecord
-from resumectl.model.snapshot import KeyedValueRow, Snapshot, StepRow, WorkflowRow
+from resumectl.model.snapshot import WorkflowRow
 
 _CLIENT, _SCHEDULE = "the client", "the schedule"
-_SCHEDULED_PREFIX = "sched-"  # prefix of the ids that DBOS 3.4.0 makes (_scheduler.py)
-# Minimum length of an id that is replaced anywhere, such as in `receipt_0b0f…`. A shorter id, which
-# may be a part of other words, is replaced only as a whole word.
-_LONG = 16
-# Fields that cannot contain a workflow id.
-_WITHOUT_IDS: Mapping[type, frozenset[str]] = {
-    LaunchStarted: frozenset({"promises", "digest"}),
-    Launched: frozenset({"app_version"}),
-    StepStarted: frozenset({"step"}),
-    StepEnded: frozenset({"step"}),
-    StepReplayed: frozenset({"step"}),
-    EffectHappened: frozenset({"name"}),
-    StartedWorkflow: frozenset({"name"}),
-    WorkflowRow: frozenset({"name"}),
-    StepRow: frozenset({"name"}),
-}
-_SERIALIZED: Mapping[type, frozenset[str]] = {
-    WorkflowRow: frozenset({"input", "output", "error"}),
-    StepRow: frozenset({"output", "error"}),
-    KeyedValueRow: frozenset({"value"}),
-}
-V = TypeVar("V")
 
 
 def is_alias(subject: str) -> bool:
@@ -91,71 +54,7 @@ def aliased(run: Observation, stable: set[str]) -> Observation:
         run: Observation of a run.
         stable: Ids of the workflows that keep their ids.
     """
-    aliases = _aliases(run, stable)
-    if not aliases:
-        return run
-    renamer = _Renamer(aliases)
-    processes = tuple(
-        replace(
-            process,
-            events=tuple(map(renamer.renamed, process.events)),
-            snapshot=_renamed_snapshot(process.snapshot, renamer),
-        )
-        for process in run.processes
-    )
-    return replace(run, processes=processes)
-
-
-def _renamed_snapshot(snapshot: Snapshot, renamer: "_Renamer") -> Snapshot:
-    return Snapshot(
-        workflows=tuple(map(renamer.renamed, snapshot.workflows)),
-        steps=tuple(map(renamer.renamed, snapshot.steps)),
-        event=tuple(map(renamer.renamed, snapshot.event)),
-        stream=tuple(map(renamer.renamed, snapshot.stream)),
-        inbox=tuple(map(renamer.renamed, snapshot.inbox)),
-    )
-
-
-class _Renamer:
-    """Replaces ids by aliases, also in the encodings of plans and URLs."""
-
-    def __init__(self, aliases: Mapping[str, str]) -> None:
-        self._alias_of: dict[str, str] = {}
-        for workflow_id, alias in aliases.items():
-            forms = (workflow_id, encoded(workflow_id), quote(workflow_id))
-            self._alias_of |= dict.fromkeys(forms, alias)
-        # The longest first: one id may be a prefix of another, such as a parent's of its child's.
-        longest_first = sorted(self._alias_of, key=len, reverse=True)
-        self._pattern = re.compile(
-            "|".join(
-                re.escape(form) if len(form) >= _LONG else rf"(?<![\w-]){re.escape(form)}(?![\w-])"
-                for form in longest_first
-            )
-        )
-
-    def text(self, text: str) -> str:
-        """Replace the ids in a text by aliases."""
-        return self._pattern.sub(lambda match: self._alias_of[match[0]], text)
-
-    def renamed(self, value: V) -> V:
-        """Replace the ids in an event or a row by aliases."""
-        return map_texts(value, self.text, self._override)
-
-    def _override(self, kind: type, name: str) -> Callable[[object], object] | None:
-        if name in _WITHOUT_IDS.get(kind, ()):
-            return _unchanged
-        return self._serialized if name in _SERIALIZED.get(kind, ()) else None
-
-    def _serialized(self, stored: object) -> object:
-        """Return a stored value as text if it contains an id, and unchanged otherwise."""
-        if not isinstance(stored, str):
-            return stored  # None: there is no value
-        text = readable(stored, self.text)
-        return text if text != readable(stored) else stored
-
-
-def _unchanged(value: object) -> object:
-    return value
+    return renamed(run, _aliases(run, stable))
 
 
 def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
@@ -175,7 +74,7 @@ def _aliases(run: Observation, stable: set[str]) -> dict[str, str]:
             return workflow_id
         if workflow_id not in found:
             row = rows[workflow_id]
-            starter = _SCHEDULE if workflow_id.startswith(_SCHEDULED_PREFIX) else _CLIENT
+            starter = _SCHEDULE if workflow_id.startswith(SCHEDULED_PREFIX) else _CLIENT
             whose = f"~{row.name} of {alias_of(row.parent) if row.parent else starter}"
             if workflow_id in started_by:
                 found[workflow_id] = f"{whose} by step {started_by[workflow_id]}"

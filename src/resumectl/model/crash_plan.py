@@ -37,6 +37,11 @@ class KillMethod(TextEnum):
     EXIT = "exit"  # os._exit: no handlers, no flushed buffers, as in hand-written crash scripts
 
 
+# Last parts of the transitions that start a workflow.
+STARTED = frozenset({"accepted", "enqueued"})
+SCHEDULED_PREFIX = (
+    "sched-"  # of the ids of workflows that a schedule starts (DBOS 3.4.0, _scheduler.py)
+)
 # The exit status of the method "exit"; neither Python nor a shell nor resumectl itself uses it.
 EXIT_STATUS = 86
 

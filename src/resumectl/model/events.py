@@ -14,7 +14,7 @@ from resumectl.model.codec import Plain
 from resumectl.model.target_error import CodeLine, SetupCode, TargetError
 from resumectl.model.text_enum import TextEnum
 
-EVENT_SCHEMA = 8
+EVENT_SCHEMA = 9
 
 
 class Phase(TextEnum):
@@ -139,6 +139,36 @@ class RequestStarted:
 
     KIND: ClassVar[str] = "request-started"
     at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGaveUp:
+    """The client makes no request in this process: an earlier process has accepted a workflow of it."""
+
+    KIND: ClassVar[str] = "client-gave-up"
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStarted:
+    """The client's request has started a workflow.
+
+    Attributes:
+        workflow: Id of the workflow.
+        function: Name of the workflow function, as DBOS stores it.
+        is_id_generated: Whether the id is a random UUID, as DBOS makes it for a workflow without an id.
+        arguments: Text by which later runs recognize its arguments.
+        turn: Place among the starts that the main thread makes, or hands to another thread; None for a
+            start that another thread decides on.
+    """
+
+    KIND: ClassVar[str] = "client-started"
+    at_us: int
+    workflow: str
+    function: str
+    is_id_generated: bool
+    arguments: str
+    turn: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,6 +534,8 @@ Event = (
     | LaunchStarted
     | Launched
     | RequestStarted
+    | ClientGaveUp
+    | ClientStarted
     | RequestEnded
     | BecameQuiet
     | LibrariesImported

@@ -398,4 +398,35 @@ class AnsweredOtherwise:
     usual: str
 
 
-Note = RowsNotCompared | BehindOtherAnswer | StartedByImport | TimedOut | AnsweredOtherwise
+@dataclass(frozen=True, slots=True)
+class NeverStarted:
+    """The client gave up before it had started the workflow."""
+
+    KIND: ClassVar[str] = "never-started"
+
+
+@dataclass(frozen=True, slots=True)
+class StartedByRetry:
+    """A client that asks again starts more workflows, since its request fixes no id.
+
+    Attributes:
+        workflows: Names of the further workflows.
+        steps: Steps that run in them.
+        effects: Effects that then happen more often.
+    """
+
+    KIND: ClassVar[str] = "started-by-retry"
+    workflows: tuple[str, ...]
+    steps: tuple[str, ...]
+    effects: tuple[str, ...]
+
+
+Note = (
+    RowsNotCompared
+    | BehindOtherAnswer
+    | StartedByImport
+    | TimedOut
+    | AnsweredOtherwise
+    | NeverStarted
+    | StartedByRetry
+)

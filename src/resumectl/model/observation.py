@@ -30,6 +30,9 @@ BASELINE, LATER_BASELINE = "", "later"
 # Plan prefix of an uninterrupted run in which time passes at a crash point of a trial.
 TIME_CONTROL = "time passes "
 
+# Plan prefix of a trial whose client asks again, although its request fixes no id.
+CLIENT_RETRIES = "client retries "
+
 E = TypeVar("E")
 
 

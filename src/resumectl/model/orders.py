@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar, get_args
 
 from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.events import ClientStarted
 from resumectl.model.schedule import Schedule
 from resumectl.model.target import Access, Target
+from resumectl.model.workflow_names import WorkflowNames
 
 # Directory inside a sandbox for the program's temporary files.
 TEMPORARY_DIRECTORY = ".tmp"
@@ -58,6 +60,9 @@ class ProcessOrder:
         cores: Numbers of the cores on which its threads run.
         schedule: Schedule of its threads.
         is_first: Whether no process of this trial precedes it.
+        names: Starts of workflows without an id in the first run without a crash.
+        starts: Starts of workflows by the client in the earlier processes of this trial.
+        has_request: Whether the client makes its request in this process; else it has given up.
         delays_client: Whether the client retries only when the recovery can do no more.
         reports_libraries: Whether to report the libraries that the program has imported.
         patience_s: Time without a commit after which the process checks whether it can do more, in
@@ -78,6 +83,9 @@ class ProcessOrder:
     cores: tuple[int, ...]
     schedule: Schedule
     is_first: bool
+    names: WorkflowNames
+    starts: tuple[ClientStarted, ...]
+    has_request: bool
     delays_client: bool
     reports_libraries: bool
     patience_s: float

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from resumectl.errors import Refusal
 from resumectl.model.codec import Plain
+from resumectl.model.text_enum import TextEnum
 
 # Default duration of the outage between two processes by their clocks, in seconds: real outages last
 # minutes or hours.
@@ -14,6 +15,13 @@ TIMEOUT_MAX_S = 3_600  # largest time limit that a user can set for a process, i
 # Module of the built-in scenario. The target process loads it only by this name, so the probe does not
 # depend on resumectl's publisher.
 BUILTIN_MODULE = "resumectl.publishing.scenario"
+
+
+class Client(TextEnum):
+    """What the client does after a crash."""
+
+    RETRIES = "retries"  # it makes its request again
+    GIVES_UP = "gives-up"  # it does so only if no workflow of the request was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,8 @@ class Target:
         after_launch: Module (or absolute path of a file) and function to call in each process
             after DBOS is launched; None for none.
         access: Access to the outside of its sandbox.
+        client: What the client does after a crash; None to retry if the request fixes the ids of its
+            workflows, and to give up otherwise.
     """
 
     entry: tuple[str, str] | None = None
@@ -69,6 +79,7 @@ class Target:
     max_sleep_s: float | None = None
     after_launch: tuple[str, str] | None = None
     access: Access = field(default_factory=Access)
+    client: Client | None = None
 
     def environ_in(
         self, directory: str, database_url: str, usual: Mapping[str, str]

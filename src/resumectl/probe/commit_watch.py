@@ -16,11 +16,18 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
-from resumectl.model.crash_plan import Edge
+from resumectl.model.crash_plan import STARTED, Edge
 from resumectl.probe.commit_gate import Gate, Hold
 from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.probe.driver_semantics import changed_nothing, commits_by_itself
-from resumectl.probe.sql_facts import NOTIFIED, Fact, fact_extractors, no_body, writes
+from resumectl.probe.sql_facts import (
+    GIVEN,
+    NOTIFIED,
+    Fact,
+    fact_extractors,
+    no_body,
+    writes,
+)
 from resumectl.probe.user_objects import Function
 
 _EndTransaction = Callable[[sa.PoolProxiedConnection], object]
@@ -65,6 +72,7 @@ class Listeners:
     """Functions to call while this process writes.
 
     Attributes:
+        before_commit: Takes the facts of each transaction, before any crash point is looked for in them.
         on_commit: Takes the facts of each commit, as soon as they are durable.
         on_survived: Takes the same facts again, when no kill can follow them any more. Threads that
             wait for a commit are woken here: woken earlier, they could go on before the kill.
@@ -72,6 +80,7 @@ class Listeners:
         body: Returns the id of the workflow whose body this thread runs, outside of any step, or None.
     """
 
+    before_commit: Callable[[Sequence[Fact]], None] = _nothing
     on_commit: Callable[[Sequence[Fact]], None] = _nothing
     on_survived: Callable[[Sequence[Fact]], None] = _nothing
     before_write: Callable[[], None] = no_wait
@@ -258,6 +267,11 @@ class CommitWatch:
             self._forget(driver)
             return
         facts = _merge_facts(written.facts)
+        if not facts:  # the arguments of a workflow that exists already
+            commit(connection)
+            self._forget(driver)
+            return
+        self._listeners.before_commit(facts)
         trigger, matching = self._trigger, self._matching(facts)
         if trigger is not None and matching:
             with self._gate.alone():
@@ -336,12 +350,29 @@ def _parameter_sets(parameters: object) -> list[dict[str, object]]:
 
 
 def _merge_facts(facts: list[Fact]) -> list[Fact]:
+    """Return the facts of one commit, with those that are a part of another fact merged into it."""
+    if len(facts) == 1 and facts[0].kind != GIVEN:
+        return facts
+    kinds = {fact.kind for fact in facts}
+    if GIVEN in kinds:
+        facts = _with_arguments(facts)
     # A message that a workflow sends is one of its steps.
-    if len(facts) == 1 or not any(fact.kind == "step" for fact in facts):
+    if NOTIFIED not in kinds or "step" not in kinds:
         return facts
     sent = tuple(message for fact in facts for message in fact.sent)
     return [
         fact._replace(sent=sent) if fact.kind == "step" else fact
         for fact in facts
         if fact.kind != NOTIFIED
+    ]
+
+
+def _with_arguments(facts: list[Fact]) -> list[Fact]:
+    given = {fact.workflow_id: fact.arguments for fact in facts if fact.kind == GIVEN}
+    return [
+        fact._replace(arguments=given.get(fact.workflow_id, fact.arguments))
+        if fact.kind in STARTED
+        else fact
+        for fact in facts
+        if fact.kind != GIVEN
     ]

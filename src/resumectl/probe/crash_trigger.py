@@ -14,6 +14,10 @@ from resumectl.model.crash_plan import EXIT_STATUS, Crash, Edge, KillMethod
 from resumectl.probe.sql_facts import Fact
 
 
+def _unchanged(transition: str) -> str:
+    return transition
+
+
 class CrashTrigger:
     """Ends this process at one crash point, or pauses it there.
 
@@ -22,6 +26,7 @@ class CrashTrigger:
         note: Records the crash point, as in `after:alpha-1-7/step-1`, before the kill; must be one
             system call on a descriptor that is already open.
         pause: Function to call at the crash point instead of ending the process; None to end it.
+        named: Function that returns the name that plans have for a transition.
     """
 
     def __init__(
@@ -29,17 +34,19 @@ class CrashTrigger:
         crash: Crash,
         note: Callable[[str], None],
         pause: Callable[[], None] | None = None,
+        named: Callable[[str], str] = _unchanged,
     ) -> None:
         self.crash = crash
         self._note = note
         self._pause = pause
+        self._named = named
         self._has_paused = False
         self._matched = 0
 
     def matching(self, facts: Sequence[Fact]) -> list[Fact]:
         """Return the facts that the crash matches."""
         covers = self.crash.at.covers
-        return [fact for fact in facts if covers(fact.name)]
+        return [fact for fact in facts if covers(self._named(fact.name))]
 
     def fire_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
         """End the process if the crash is at this edge of one of these facts.
@@ -48,7 +55,7 @@ class CrashTrigger:
             edge: Side of the commit.
             matching: Facts of the commit that the crash matches.
         """
-        self._fire_at(edge, [fact.name for fact in matching])
+        self._fire_at(edge, [self._named(fact.name) for fact in matching])
 
     def pause_in_step(self, transition: str) -> None:
         """Pause at the end of a step's body, if the pause is before the commit of its record.
@@ -58,8 +65,9 @@ class CrashTrigger:
         Args:
             transition: Name of the transition that the record makes durable.
         """
-        if self._pause is not None and self.crash.at.covers(transition):
-            self._fire_at(Edge.BEFORE, [transition])
+        named = self._named(transition)
+        if self._pause is not None and self.crash.at.covers(named):
+            self._fire_at(Edge.BEFORE, [named])
 
     def _fire_at(self, edge: Edge, transitions: Sequence[str]) -> None:
         index = self.crash.at.n - 1 - self._matched

@@ -6,6 +6,7 @@ is noted here. DBOS does not see it. To be called in the target process, before 
 
 import asyncio
 import functools
+import itertools
 import sys
 import threading
 import time
@@ -23,6 +24,8 @@ Context = tuple[str | None, int | None]
 
 OUTSIDE: Context = (None, None)
 _ATTRIBUTE = "_resumectl_begun_in"
+_TURN = "_resumectl_turn"
+_turns = itertools.count(1)
 _job = threading.local()
 
 BackgroundWork = threading.Thread | Future[object] | asyncio.Task[object]
@@ -41,6 +44,22 @@ def here() -> Context:
     return at or OUTSIDE
 
 
+def turn_here() -> int | None:
+    """Return the place of this work among that which the main thread does, or hands to another thread.
+
+    The main thread decides on its order, however the threads race. None for work that another thread has
+    begun.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return next(_turns)
+    turn: int | None = getattr(_job, "turn", None)
+    return turn or getattr(threading.current_thread(), _TURN, None)
+
+
+def _turn_of_new_work() -> int | None:
+    return next(_turns) if threading.current_thread() is threading.main_thread() else None
+
+
 def follow_threads() -> None:
     """Note from now on in which workflow and step threads, jobs of pools and tasks are started."""
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
@@ -50,6 +69,7 @@ def follow_threads() -> None:
     def started(thread: threading.Thread) -> None:
         at = here()
         setattr(thread, _ATTRIBUTE, at)
+        setattr(thread, _TURN, _turn_of_new_work())
         # A pool keeps its thread for the next job: only the jobs are counted.
         if getattr(_job, "is_submitting", False):
             start(thread)
@@ -61,14 +81,14 @@ def follow_threads() -> None:
     def submitted(
         pool: ThreadPoolExecutor, job: Function, /, *a: object, **k: object
     ) -> Future[object]:
-        at = here()
+        at, turn = here(), _turn_of_new_work()
 
         def placed() -> object:
-            _job.at = at
+            _job.at, _job.turn = at, turn
             try:
                 return job(*a, **k)
             finally:
-                _job.at = None
+                _job.at = _job.turn = None
 
         _look_for_concurrency(at)
         _job.is_submitting = True

@@ -1,4 +1,4 @@
-"""Load the program under test: a workflow function, a Scenario, or the built-in publisher.
+"""Load the program under test: a workflow, a client's function, a Scenario, or the built-in publisher.
 
 Runs in the target process, the only process that loads code of the program.
 """
@@ -30,7 +30,8 @@ from resumectl.probe.stable_repr import stable_repr
 from resumectl.probe.target_candidates import (
     arguments_of,
     file_of,
-    refuse_what_is_no_workflow,
+    is_client,
+    refuse_what_cannot_be_run,
     workflow_names,
 )
 from resumectl.probe.user_objects import Function, UserObject
@@ -48,7 +49,7 @@ def load_target(target: Target, database_url: str, deployed_as: str | None = Non
 
     Raises:
         LookupError: There is no such file or module.
-        Unrunnable: The target is neither a workflow nor a Scenario, or its arguments do not fit.
+        Unrunnable: The target can be neither started nor called, or its arguments do not fit.
     """
     if target.entry is None:
         builtin = importlib.import_module(BUILTIN_MODULE)
@@ -63,8 +64,10 @@ def load_target(target: Target, database_url: str, deployed_as: str | None = Non
         for each, promise in found.promises.items():
             Promise.named(promise, of=each)
         return found
-    refuse_what_is_no_workflow(target, module, owner, found)
+    refuse_what_cannot_be_run(target, module, owner, found)
     args, kwargs = arguments_of(found, target, module)
+    if is_client(owner, found):
+        return Scenario(request=functools.partial(found, *args, **kwargs))
     workflow_id = f"{name.rpartition('.')[2]}-1"
     return Scenario(request=functools.partial(_start_and_wait, found, workflow_id, args, kwargs))
 

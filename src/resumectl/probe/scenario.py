@@ -51,8 +51,9 @@ class Scenario:
 
     Args:
         request: Function that acts as the client: it starts, enqueues, sends or waits, and returns
-            plain data. It is called in every process, as a client that retries, so it must use the
-            same workflow ids each time.
+            plain data. If it fixes the ids of the workflows, with `SetWorkflowID`, it is called in
+            every process, as a client that retries. Otherwise it is called again only if no process
+            has accepted a workflow of it: see `--client`.
         prepare: Function to call once in each trial, before the first process launches DBOS.
         observe: Function to call in the last process when all workflows have ended. It returns
             plain data about the outside world, which is compared with uninterrupted runs.

@@ -29,6 +29,9 @@ class Fact(NamedTuple):  # some ten objects for each published message
     given: tuple[Parameters, ...] = ()  # parameters of a body's statement
     sql: str = ""  # text of a body's statement
     sent: tuple[str, ...] = ()  # stored messages; those of a step share its commit
+    function: str = ""  # name of the function of a new workflow
+    arguments: str | None = None  # stored arguments of a new workflow
+    parent: str | None = None  # workflow that starts a new workflow
 
 
 # Status of a workflow in DBOS 3.4.0 to the name of the transition.
@@ -41,7 +44,7 @@ _STATUS_FACTS = {
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "dead-lettered",
 }
 NOTIFIED = "notified"  # a message to a workflow that no step sent
-STARTED = frozenset({"accepted", "enqueued"})
+GIVEN = "given"  # the arguments of a new workflow; they share its commit
 ENDED = frozenset({"succeeded", "failed", "cancelled", "dead-lettered"})
 
 _WRITE = re.compile(
@@ -193,12 +196,20 @@ def _fact(
 def _accepted(row: Parameters) -> Fact | None:
     queue = row.get("queue_name")
     what = f"{row.get('name') or ''}{f' on queue {queue}' if queue else ''}"
-    status = row.get("status")
-    if status == "PENDING":
-        return _fact(row["workflow_uuid"], "accepted", what=what)
-    if status in ("ENQUEUED", "DELAYED"):
-        return _fact(row["workflow_uuid"], "enqueued", what=what, queue=queue)
-    return None
+    kind = _STARTING.get(str(row.get("status")))
+    if kind is None:
+        return None
+    fact = _fact(row["workflow_uuid"], kind, what=what, queue=queue)
+    # Before 3.0, DBOS stores the arguments in the same row.
+    return fact._replace(
+        function=str(row.get("name") or ""),
+        arguments=row.get("inputs"),
+        parent=row.get("parent_workflow_id"),
+    )
+
+
+def _given(row: Parameters) -> Fact:
+    return _fact(row["workflow_uuid"], GIVEN)._replace(arguments=row["inputs"])
 
 
 def _notified(row: Parameters) -> Fact:
@@ -224,9 +235,11 @@ def _delivered(row: Parameters) -> Fact:
     return _fact(row["workflow_id"], "delivered")
 
 
+_STARTING = {"PENDING": "accepted", "ENQUEUED": "enqueued", "DELAYED": "enqueued"}
 # Table to: a column that each row of an INSERT has, and the extractor of the row's fact.
 _ROW_EXTRACTORS: dict[str, tuple[str, Callable[[Parameters], Fact | None]]] = {
     "workflow_status": ("workflow_uuid", _accepted),
+    "workflow_input": ("inputs", _given),
     "notifications": ("destination_uuid", _notified),
     "operation_outputs": ("function_id", _step),
     "datasource_outputs": ("step_id", _transaction),
@@ -268,7 +281,7 @@ _CONDITION_EXTRACTORS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fac
     ("DELETE", "datasource_outputs"): _transactions_cleared,
 }
 
-# Tables whose writes are no transitions: an event or a stream entry shares the commit of its step,
+# Tables whose writes are no transitions of their own: an event or a stream entry shares the commit of its step,
 # and the rest is bookkeeping; SQLite keeps a copy of one during a migration (DBOS 3.4.0).
 DBOS_TABLES = frozenset(
     {

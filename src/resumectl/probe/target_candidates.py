@@ -36,10 +36,21 @@ _APPLICATIONS = ("FastAPI", "Starlette", "Flask", "Quart", "Sanic", "Litestar")
 _SHOWN_MAX = 5
 
 
-def refuse_what_is_no_workflow(
+def is_client(owner: object, found: object) -> bool:
+    """Return whether a target is a plain function, which acts as the client: it is called as it is.
+
+    Args:
+        owner: Object in which the last part of its name was looked up.
+        found: The object that the name stands for.
+    """
+    is_plain = inspect.isroutine(found) and not is_workflow(found) and not is_step(found)
+    return is_plain and not isinstance(owner, type)
+
+
+def refuse_what_cannot_be_run(
     target: Target, module: ModuleType, owner: object, found: UserObject
 ) -> None:
-    """Check that the target is a workflow that can be started.
+    """Check that the target is a workflow that can be started, or a function that acts as the client.
 
     Args:
         target: The target that the command line names.
@@ -68,7 +79,7 @@ def refuse_what_is_no_workflow(
             f"{name} is a method of {class_name}, a class that DBOS does not know",
             ClassWithoutName(class_name, _definition(type(owner))),
         )
-    if is_workflow(found):
+    if is_workflow(found) or is_client(owner, found):
         return
     what, description = _kind(found)
     summary = f"{name} is {description}, not a workflow"

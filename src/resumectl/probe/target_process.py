@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy import event
 
-from resumectl.model.crash_plan import Crash, CrashPlan, transition_name
+from resumectl.model.crash_plan import STARTED, Crash, CrashPlan, transition_name
 from resumectl.model.events import (
     BecameQuiet,
+    ClientGaveUp,
     Committed,
     CommittedFact,
     ControlReached,
@@ -54,6 +55,7 @@ from resumectl.probe.background_jobs import BackgroundJobs
 from resumectl.probe.body_writes import body_inserts, body_updates
 from resumectl.probe.call_arguments import describe_arguments
 from resumectl.probe.client_hold import ClientHold
+from resumectl.probe.client_starts import ClientStarts
 from resumectl.probe.commit_watch import CommitWatch, Listeners, WatchedDatabase
 from resumectl.probe.containment import Containment
 from resumectl.probe.crash_trigger import CrashTrigger
@@ -83,7 +85,7 @@ from resumectl.probe.load_target import (
 from resumectl.probe.poll_notifier import LISTENER_POLL_S, PollNotifier
 from resumectl.probe.preload import libraries_since
 from resumectl.probe.scenario import Scenario, send_effects_to
-from resumectl.probe.sql_facts import STARTED, Fact
+from resumectl.probe.sql_facts import Fact
 from resumectl.probe.stable_repr import stable_repr
 from resumectl.probe.standstill_watch import StandstillWatch
 from resumectl.probe.thread_turns import ThreadTurns
@@ -143,6 +145,7 @@ class TargetProcess:
         self._notifier = PollNotifier(self._backlog, self._standstill.wait)
         self._hold: ClientHold | None = None
         self._pause_in_step: Callable[[str], None] | None = None
+        self._client = ClientStarts(order.names, order.starts, event_log.write)
         self._watch = self._commit_watch()
 
     def run(self) -> None:
@@ -186,15 +189,20 @@ class TargetProcess:
         if control is not None:
             self._hold = self._client_hold() if control.jump_s else None
             pause = functools.partial(_pause, control, self._hold, _jobs_of(control))
-            trigger = CrashTrigger(_crash_at(control.at), self._on_control, pause)
+            trigger = CrashTrigger(
+                _crash_at(control.at), self._on_control, pause, named=self._client.named
+            )
             # Where time passes, waits of other threads may end, and are then recorded.
             self._pause_in_step = trigger.pause_in_step if control.jump_s else None
         elif order.crash is not None:
-            trigger = CrashTrigger(_crash_at(order.crash), self._on_crash_point)
+            trigger = CrashTrigger(
+                _crash_at(order.crash), self._on_crash_point, named=self._client.named
+            )
         return CommitWatch(
             WatchedDatabase(order.database_url, has_publisher=self._target.entry is None),
             trigger,
             Listeners(
+                before_commit=self._client.before_commit,
                 on_commit=self._on_commit,
                 on_survived=self._on_survived,
                 before_write=self._hold.before_write if self._hold else self._turns.give,
@@ -269,15 +277,20 @@ class TargetProcess:
     # --- request, settle, observe
 
     def request(self, scenario: Scenario) -> None:
-        """Make the client's request, and record its answer.
+        """Make the client's request, and record its answer; or record that the client has given up.
 
         Args:
             scenario: Scenario of the program.
         """
+        if not self._order.has_request:
+            self._event_log.write(ClientGaveUp(now_us()))
+            self._standstill.has_answer = True
+            return
         if self._order.delays_client:
             self._notifier.wait_for_standstill(self._backlog)
         self._hang_watch.start_phase(Phase.REQUEST)
         self._event_log.write(RequestStarted(now_us()))
+        self._client.begin()
         try:
             answer = plain(awaited(scenario.request()))
         except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)
@@ -334,6 +347,7 @@ class TargetProcess:
                 for fact in facts
                 if fact.kind in STARTED
             )
+        self._client.on_commit(facts)
         self._event_log.write(
             Committed(
                 now_us(),

@@ -231,6 +231,18 @@ _TEXTS: Mapping[type, Callable[[Any], str]] = {
     e.OtherDatabase: _other_database,
 }
 
+
+def _started_by_retry(note: e.StartedByRetry) -> str:
+    started = f"a client that asks again starts {', '.join(note.workflows)}"
+    steps = f", which runs {', '.join(note.steps)} again" if note.steps else ""
+    effects = (
+        f"; then {', '.join(note.effects)} {'happens' if len(note.effects) == 1 else 'happen'} again"
+        if note.effects
+        else ""
+    )
+    return f"{started}{steps}{effects}. Fix the id in the request: SetWorkflowID"
+
+
 _NOTES: Mapping[type, Callable[[Any], str]] = {
     e.RowsNotCompared: lambda _: (
         "its rows are compared only if the observe function of a Scenario returns them"
@@ -242,6 +254,8 @@ _NOTES: Mapping[type, Callable[[Any], str]] = {
         "importing the program starts one more in each process, with another id"
     ),
     e.TimedOut: lambda _: "was cancelled by DBOS: its timeout passed while no process was running",
+    e.NeverStarted: lambda _: "the client gave up before it had started this workflow",
+    e.StartedByRetry: _started_by_retry,
     e.AnsweredOtherwise: lambda note: (
         f"answered {note.answer} after the crash; baseline: {note.usual}"
     ),

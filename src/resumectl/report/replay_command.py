@@ -135,6 +135,7 @@ _OPTIONS = (
     _Option("--count", _ALL, _of_target("count")),
     _Option("--guarantee", _ALL, _of_target("guarantee")),
     _Option("--concurrency", _ALL, _of_target("concurrency")),
+    _Option("--client", _ALL, _of_target("client")),
     _Option("--resume-with", _WITH_TRIALS, lambda s: _unless(_name(s.later), _name(s.target))),
     _Option("--after-launch", _ALL, lambda s: _unless(_typed(s.target.after_launch), "")),
     _Option("--max-sleep", _ALL, _of_target("max_sleep_s")),

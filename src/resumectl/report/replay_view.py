@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import RenderableType
 from rich.text import Text
 
-from resumectl.judge.serialized_values import readable
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
 from resumectl.model.codec import Plain
 from resumectl.model.crash_plan import CrashPlan, Edge, subject_of
 from resumectl.model.events import (
     BecameQuiet,
+    ClientGaveUp,
     Committed,
     EffectHappened,
     ErrorLogged,
@@ -26,6 +26,7 @@ from resumectl.model.events import (
     TargetFailed,
 )
 from resumectl.model.observation import Observation, ProcessRecord
+from resumectl.model.serialized_values import readable
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES
@@ -79,9 +80,11 @@ def _plan_text(trial: Observation) -> str:
         turn = f"match {crash.at.n} of " if crash.at.n > 1 else ""
         side = "just before" if crash.edge is Edge.BEFORE else "right after"
         words.append(f"is killed {side} the commit of {turn}{crash.at.pattern}")
+    has_given_up = any(process.last(ClientGaveUp) for process in trial.processes)
+    client = "does not ask again" if has_given_up else "repeats its request"
     return (
         f"A process {'; the next one '.join(words)}; the next one recovers what is left, and "
-        "the client repeats its request."
+        f"the client {client}."
     )
 
 
@@ -184,6 +187,7 @@ _ROWS: Mapping[type, Callable[..., Iterator[list[Cell]]]] = {
     ErrorLogged: _logged,
     TargetFailed: _failed,
     LaunchStarted: lambda _: iter([["DBOS launches", "", ""]]),
+    ClientGaveUp: lambda _: iter([["no request", "", "a workflow of it was accepted before"]]),
     RequestStarted: lambda _: iter([["request", "", ""]]),
     BecameQuiet: lambda _: iter([["all is quiet", "", ""]]),
 }

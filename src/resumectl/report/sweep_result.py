@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.evidence import Note
-from resumectl.model.verdict import Finding, Judgement, Kind, count_verdicts
+from resumectl.model.target import Client
+from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, count_verdicts
 from resumectl.text import natural_key
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class SweepResult:
         settings: Settings of the target before and after the crash.
         is_concurrent: Whether the target does several things at once.
         contacts: Number of contacts with each service on this machine, in all runs.
+        client: What the client does after a crash.
+        retry: What a client that asks again would start once more, and its crash plan; None if nothing.
         wall_seconds: Time from the start of the command to the verdict, in seconds; None if another
             command shows the result.
     """
@@ -88,6 +91,8 @@ class SweepResult:
     settings: tuple["TargetSettings | None", "TargetSettings | None"]
     is_concurrent: bool
     contacts: Mapping[str, int]
+    client: Client
+    retry: tuple[Exposure, str] | None
     wall_seconds: float | None = None
 
     @property
@@ -172,23 +177,21 @@ class SweepResult:
     @property
     def exposures(self) -> list[SeenExposure]:
         """The worst exposure of each subject, by name."""
+        every = [(each, trial.plan) for trial in self.trials for each in trial.exposures]
         worst: dict[str, SeenExposure] = {}
-        for judgement in self.trials:
-            for each in judgement.exposures:
-                seen = SeenExposure(
-                    each.subject, each.times, each.payload_differs, each.note, judgement.plan
-                )
-                before = worst.get(each.subject, seen)
-                times, plan = max(
-                    (before.times, before.plan), (seen.times, seen.plan), key=lambda pair: pair[0]
-                )
-                worst[each.subject] = SeenExposure(
-                    each.subject,
-                    times,
-                    before.payload_differs or seen.payload_differs,
-                    before.note or seen.note,
-                    plan,
-                )
+        for each, plan in [*([self.retry] if self.retry else []), *every]:
+            seen = SeenExposure(each.subject, each.times, each.payload_differs, each.note, plan)
+            before = worst.get(each.subject, seen)
+            times, plan = max(
+                (before.times, before.plan), (seen.times, seen.plan), key=lambda pair: pair[0]
+            )
+            worst[each.subject] = SeenExposure(
+                each.subject,
+                times,
+                before.payload_differs or seen.payload_differs,
+                before.note or seen.note,
+                plan,
+            )
         return [worst[subject] for subject in sorted(worst, key=natural_key)]
 
 

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resumectl.judge.transitions import Transition
+from resumectl.model.target import Client
 from resumectl.model.verdict import Kind, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.finding_text import EXPLAINED_BY_TIME, evidence_text, note_text
@@ -22,6 +23,10 @@ from resumectl.text import clock, counted, duration, literal
 if TYPE_CHECKING:
     from resumectl.runner.sweep_store import StoredSweep
 
+_CLIENTS = {
+    Client.RETRIES: "asks again after a crash",
+    Client.GIVES_UP: "does not ask again once a workflow is accepted",
+}
 # Number of rows of one kind that are shown; the JSON document has all.
 _SHOWN_MAX = 12
 
@@ -46,6 +51,8 @@ def sweep_view(
     """
     access = result.stored.spec.target.access
     yield from header(result.stored.spec, *result.settings)
+    if result.stored.spec.target.client or result.client is Client.GIVES_UP:
+        yield Text(f"client: {_CLIENTS[result.client]}", style="dim")
     yield from _findings_view(result, retyped)
     void = [j for j in result.trials if j.verdict is Verdict.VOID]
     for judgement in void[:_SHOWN_MAX]:
@@ -203,6 +210,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
         "target": result.stored.target,
         **interpreter_document(result.stored.spec.interpreters),
         "settings": settings_document(result.stored.spec, *result.settings),
+        "client": result.client,
         "crash_points": result.stored.crash_points,
         "reached": result.reached,
         "crashes": result.crashes,

@@ -101,7 +101,7 @@ class BaselineRuns:
                 if len(self.judge.runs) == 1:
                     self.runner.preload(run)
         refuse_unknown_promises(self.judge.promises, self.judge.baseline)
-        self.set_limits(timeout_s)
+        self.set_up_runner(timeout_s)
 
     @property
     def _programs(self) -> Sequence[bool]:
@@ -123,8 +123,8 @@ class BaselineRuns:
         """Return the first run of a program."""
         return next(run for run in self.judge.runs if (run.plan == LATER_BASELINE) == later)
 
-    def set_limits(self, timeout_s: float | None) -> None:
-        """Set the runner's limits for a process, from the duration of the uninterrupted runs.
+    def set_up_runner(self, timeout_s: float | None) -> None:
+        """Tell the runner what the uninterrupted runs have shown: limits, names, and the client.
 
         Args:
             timeout_s: Maximum duration of one process, in seconds; None to derive it from the baseline.
@@ -135,6 +135,8 @@ class BaselineRuns:
         runner.extensions_max = 0 if timeout_s else _EXTENSIONS_MAX
         shortest_s, longest_s = (each * runner.slowness for each in _PATIENCE_S)
         runner.patience_s = min(max(seconds, shortest_s), longest_s)
+        runner.names = self.judge.names
+        runner.client = runner.target_of(later=False).client or self.judge.usual_client
 
     def refuse_another_program(self, sweep: str) -> None:
         """Run the program once, and refuse it if it is not the program of the first runs.
@@ -244,6 +246,17 @@ class BaselineRuns:
         """
         with self._running:
             return self._run_all(self._further.many(judgements, repeated, self.runner.slowness))
+
+    def let_client_retry(self) -> bool:
+        """Run a trial whose client asks again, if it gives up by default; return whether one was run."""
+        with self._running:
+            plan = self.judge.plan_for_retry
+            is_by_default = self.runner.target_of(later=False).client is None
+            if plan is None or not is_by_default or self.judge.retried is not None:
+                return False
+            retried = self.runner.trial_of_retrying_client(plan)
+            self.judge = replace(self.judge, retried=retried)
+            return True
 
     def _run_all(self, further: Iterable[FurtherRun]) -> bool:
         runs = list(further)

@@ -182,7 +182,7 @@ class SweepWorker:
         judge = Judge.of_observed(spec.promises, self.store.baselines(sweep_id))
         runs = BaselineRuns(runner, judge)
         runner.preload(judge.runs[0])
-        runs.set_limits(spec.timeout_s)
+        runs.set_up_runner(spec.timeout_s)
         runs.refuse_another_program(workflow_id_of(sweep_id))
         return _Swept.of(spec, runs)
 
@@ -254,6 +254,8 @@ class SweepWorker:
         if runs.repeat_often(judged.trials, judged.repeated):
             self.store.set_baselines(sweep_id, runs.judge.observed)
             self._judge_again(sweep_id)
+        if runs.let_client_retry():
+            self.store.set_baselines(sweep_id, runs.judge.observed)
         if runs.keep_discarded_contacts():
             self.store.set_baselines(sweep_id, runs.judge.observed)
         self.store.end(sweep_id, round_number=crashes)

@@ -16,9 +16,16 @@ from resumectl.errors import MachineFailure
 from resumectl.model.codec import SchemaError
 from resumectl.model.crash_plan import CrashPlan, Edge, PlannedTrial
 from resumectl.model.event_file import read_events
-from resumectl.model.events import Event, LibrariesImported, Phase, PhaseStarted
+from resumectl.model.events import (
+    ClientStarted,
+    Event,
+    LibrariesImported,
+    Phase,
+    PhaseStarted,
+)
 from resumectl.model.observation import (
     BASELINE,
+    CLIENT_RETRIES,
     LATER_BASELINE,
     TIME_CONTROL,
     Observation,
@@ -27,7 +34,8 @@ from resumectl.model.observation import (
 from resumectl.model.orders import Control, ProcessOrder
 from resumectl.model.process_exit import DISK_FULL
 from resumectl.model.schedule import Schedule, schedule_of
-from resumectl.model.target import DOWNTIME_S, Target
+from resumectl.model.target import DOWNTIME_S, Client, Target
+from resumectl.model.workflow_names import WorkflowNames
 from resumectl.runner.fork_server_client import ForkServerClient
 from resumectl.runner.sandbox import Sandbox
 from resumectl.runner.trial_pool import TrialPool
@@ -55,6 +63,7 @@ class _Run:
         control: Pause of an uninterrupted run; None for none.
         clock_ahead_s: Offset of the clock of the first process, in seconds.
         schedule: Schedule of the threads.
+        client: What the client does after a crash; None for what the runner says.
     """
 
     plan: str
@@ -63,6 +72,7 @@ class _Run:
     control: Control | None = None
     clock_ahead_s: float = 0.0
     schedule: Schedule = _USUAL_SCHEDULE
+    client: Client | None = None
 
     def is_later(self, number: int) -> bool:
         """Return whether a process, by its number from 1, runs as the processes after a kill."""
@@ -84,6 +94,8 @@ class TrialRunner:
         extensions_max: Maximum number of extensions of the time limit for a process that makes progress.
         patience_s: Time without a commit after which a process checks whether it can do more, in
             seconds.
+        client: What the client does after a crash.
+        names: Starts of workflows without an id in the first uninterrupted run.
         keep_at: Function that returns the directory to keep a sandbox in; None to keep none.
     """
 
@@ -101,6 +113,8 @@ class TrialRunner:
         self.timeout_s = BASELINE_TIMEOUT_S * self.slowness
         self.extensions_max = 0
         self.patience_s = BASELINE_PATIENCE_S * self.slowness
+        self.client = target.client or Client.RETRIES
+        self.names = WorkflowNames()
         self._discarding = threading.Lock()
         self._discarded_contacts: Counter[str] = Counter()
         self.keep_at: Callable[[Observation], Path | None] | None = None
@@ -204,13 +218,23 @@ class TrialRunner:
             self.discard(observation)
         return replace(observation, attempts=attempt)
 
+    def trial_of_retrying_client(self, plan: CrashPlan) -> Observation:
+        """Run a trial whose client asks again after the crash, although its request fixes no id.
+
+        Args:
+            plan: Crash plan of the trial.
+        """
+        crashes = [*map(str, plan.crashes), None]
+        run = _Run(f"{CLIENT_RETRIES}{plan}", crashes, client=Client.RETRIES)
+        return self._observe(run, is_kept=False)
+
     def _observe(self, run: _Run, *, is_last: bool = True, is_kept: bool = True) -> Observation:
         processes: list[ProcessRecord] = []
         with self._pool.core() as core:
             began = time.monotonic()
             with self._pool.sandboxes.sandbox() as sandbox:
                 for number, crash in enumerate(run.crashes, start=1):
-                    order = self._order(run, number, sandbox, core)
+                    order = self._order(run, processes, sandbox, core)
                     server = self._pool.fork_server(
                         run.first_server if order.is_first else 1, later=run.is_later(number)
                     )
@@ -232,8 +256,13 @@ class TrialRunner:
                     self._pool.sandboxes.keep(sandbox, keep_at)
         return observation
 
-    def _order(self, run: _Run, number: int, sandbox: Sandbox, core: int) -> ProcessOrder:
-        """Return the order for a process, by its number from 1."""
+    def _order(
+        self, run: _Run, earlier: Sequence[ProcessRecord], sandbox: Sandbox, core: int
+    ) -> ProcessOrder:
+        """Return the order for the process after these."""
+        number = len(earlier) + 1
+        starts = tuple(start for process in earlier for start in process.all(ClientStarted))
+        has_given_up = bool(starts) and (run.client or self.client) is Client.GIVES_UP
         # Alternately, the client retries at once, or when the recovery can do no more without it.
         # An early retry may repair, and so hide, a failed recovery.
         before = run.crashes[number - 2] if number > 1 else None
@@ -249,6 +278,9 @@ class TrialRunner:
             cores=(core,) if run.schedule.is_on_one_core else self._pool.cores,
             schedule=run.schedule,
             is_first=number == 1,
+            names=self.names,
+            starts=starts,
+            has_request=not has_given_up,
             delays_client=before is not None and before.startswith(Edge.AFTER),
             reports_libraries=run.plan == BASELINE and run.control is None,
             patience_s=self.patience_s,

@@ -6,6 +6,7 @@ import pytest
 
 from resumectl.errors import Refusal
 from resumectl.model.codec import SchemaError, any_of, from_json, to_json, to_plain
+from resumectl.model.events import ClientStarted
 from resumectl.model.orders import (
     CHILD_REQUESTS,
     REPLIES,
@@ -21,11 +22,14 @@ from resumectl.model.orders import (
 )
 from resumectl.model.schedule import schedule_of
 from resumectl.model.target import Access, Target
+from resumectl.model.workflow_names import WorkflowNames
 
 ORDER = ProcessOrder(
     sandbox="/sandbox", database_url="sqlite:////sandbox/app.sqlite", event_file="/sandbox/events",
     target=Target(("/shop.py", "checkout"), args=(1, {"a": [None]})), deployed_as=None,
     crash="after:w-1/step-1", cores=(0, 1), schedule=schedule_of(1), is_first=True,
+    names=WorkflowNames({"checkout": ("(1,)",)}),
+    starts=(ClientStarted(1, "0b", "checkout", True, "(1,)", None),), has_request=True,
     delays_client=False, reports_libraries=True, patience_s=2.5, clock_ahead_s=0.0, migrates=False,
     control=Control("after:w-1/step-1", 0.0, 3_600.0), time_limit_s=None,
 )  # fmt: skip

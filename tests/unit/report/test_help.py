@@ -58,7 +58,7 @@ def test_each_option_is_in_a_group_and_says_in_a_sentence_what_it_does(name: str
         assert re.fullmatch(r"[A-Z].*\.( \[default: .+\])?", each.help, re.DOTALL), each.help
         assert not re.match(r"(Only|Of|At most|As|After|That many)\b", each.help)
         is_flag = each.is_flag or each.count
-        assert is_flag or re.fullmatch(r"[A-Z=]+|[a-zA-Z0-9|]+\|[a-zA-Z0-9|]+", each.metavar)
+        assert is_flag or re.fullmatch(r"[A-Z=]+|[a-zA-Z0-9|-]+\|[a-zA-Z0-9|-]+", each.metavar)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

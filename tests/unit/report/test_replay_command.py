@@ -33,6 +33,7 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--kwargs": ['{"it\'s": true}'],
     "--env": ["SHOP=the corner", "TWO=two\nlines"],
     "--python": [sys.executable],
+    "--client": ["gives-up"],
     "--count": ["7"],
     "--guarantee": ["idempotent"],
     "--concurrency": ["3"],

@@ -11,7 +11,7 @@ from resumectl.model.codec import to_plain
 from resumectl.model.events import EVENT_SCHEMA
 from resumectl.model.evidence import AnsweredOtherwise, Missing, WorkflowStuck
 from resumectl.model.sweep_spec import SweepSpec
-from resumectl.model.target import Target
+from resumectl.model.target import Client, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, Verdict
 from resumectl.report import console
 from resumectl.report.sweep_result import SweepResult
@@ -29,7 +29,9 @@ def judgement(n: int, *findings: Finding, **more: Any) -> Judgement:
 
 
 def result(judged: Sequence[Judgement], repeated: Sequence[Judgement] = ()) -> SweepResult:
-    return SweepResult(STORED, settled(judged, repeated), (), (None, None), False, {})
+    return SweepResult(
+        STORED, settled(judged, repeated), (), (None, None), False, {}, Client.RETRIES, None
+    )
 
 
 def stuck(pid: int) -> Finding:

@@ -54,7 +54,7 @@ def replay(
         doing.say("judging")
         judged = runs.judged(trials)
     doing.stop()
-    return _show_replay(common, spec, trials, judged)
+    return _show_replay(common, spec, [runs.judge.named(trial) for trial in trials], judged)
 
 
 def _show_replay(

@@ -58,6 +58,8 @@ def _result(
         settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
         is_concurrent=any(map(is_concurrent, judge.runs)),
         contacts=contacts,
+        client=stored.spec.target.client or judge.usual_client,
+        retry=judge.retry_exposure,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from resumectl.judge.serialized_values import readable
+from resumectl.model.serialized_values import readable
 
 
 class Point(NamedTuple):
