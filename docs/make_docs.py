@@ -39,6 +39,7 @@ CHECKOUT = Path(__file__).parents[1]
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
 SHOP = DOCS / "tutorial" / "shop.py"
+HANDLER = DOCS / "how-to" / "handler.py"
 FIXED_SHOP = DOCS / "tutorial" / "shop_fixed.py"
 PICTURE = DOCS / "sweep.svg"
 SCHEMAS = DOCS / "schemas"
@@ -46,6 +47,7 @@ SCHEMAS = DOCS / "schemas"
 _CHECKOUT = """shop.py:checkout --args '["order-1"]' --promise charge=exactly-once"""
 SWEEP = f"resumectl sweep {_CHECKOUT}"
 SWEEP_FIXED = f"resumectl sweep {FIXED_SHOP.name}:paying"
+SWEEP_HANDLER = f"resumectl sweep {HANDLER.name}:create_order --args '[\"order-1\"]'"
 REPLAY = f"resumectl replay before:checkout-1/step-1 {_CHECKOUT}"
 FIVE_COMMANDS = (
     "resumectl publish --name alpha --count 3",
@@ -114,6 +116,11 @@ def fixed_sweep() -> str:
     return _as_block(_in_fresh_directory((SWEEP_FIXED, _USUAL)))
 
 
+def handler_sweep() -> str:
+    """Return the sweep of a handler, whose workflow has no id."""
+    return _as_block(_in_fresh_directory((SWEEP_HANDLER, _USUAL)))
+
+
 @functools.cache
 def _experiment() -> tuple[str, ...]:
     lines = ((SWEEP, _USUAL), (REPLAY, _USUAL))
@@ -142,7 +149,7 @@ def _in_fresh_directory(*lines: tuple[str, int], code: ExitCode = ExitCode.DONE)
 
 
 def _run(line: str, directory: str, code: ExitCode, more: Mapping[str, str]) -> str:
-    for program in (SHOP, FIXED_SHOP):
+    for program in (SHOP, FIXED_SHOP, HANDLER):
         Path(directory, program.name).write_text(program.read_text())
     environ = {k: v for k, v in os.environ.items() if "POSTGRES" not in k and "DBOS" not in k}
     is_colored = "FORCE_COLOR" in more  # then progress is shown on standard error as well
@@ -186,6 +193,11 @@ def shop() -> str:
 def fixed_shop() -> str:
     """Return the corrected program of the tutorial."""
     return f"```python\n{FIXED_SHOP.read_text()}```"
+
+
+def handler() -> str:
+    """Return the handler that starts the workflow of the tutorial."""
+    return f"```python\n{HANDLER.read_text()}```"
 
 
 def exit_codes() -> str:
@@ -354,6 +366,8 @@ PARTS = (
     Part("docs/tutorial/first-sweep.md", "replay", replay, is_session=True),
     Part("docs/tutorial/first-sweep.md", "fixed-shop", fixed_shop),
     Part("docs/tutorial/first-sweep.md", "fixed-sweep", fixed_sweep, is_session=True),
+    Part("docs/how-to/clients.md", "handler", handler),
+    Part("docs/how-to/clients.md", "handler-sweep", handler_sweep, is_session=True),
     Part("docs/reference/commands.md", "commands", commands),
     Part("docs/reference/exit-codes.md", "exit-codes", exit_codes),
     Part("docs/reference/json-output.md", "schemas", schemas_table),
