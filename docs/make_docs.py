@@ -39,6 +39,7 @@ CHECKOUT = Path(__file__).parents[1]
 DOCS = CHECKOUT / "docs"
 README = CHECKOUT / "README.md"
 SHOP = DOCS / "tutorial" / "shop.py"
+CRASH_TEST = DOCS / "how-to" / "test_shop.py"
 HANDLER = DOCS / "how-to" / "handler.py"
 FIXED_SHOP = DOCS / "tutorial" / "shop_fixed.py"
 PICTURE = DOCS / "sweep.svg"
@@ -47,6 +48,7 @@ SCHEMAS = DOCS / "schemas"
 _CHECKOUT = """shop.py:checkout --args '["order-1"]' --promise charge=exactly-once"""
 SWEEP = f"resumectl sweep {_CHECKOUT}"
 SWEEP_FIXED = f"resumectl sweep {FIXED_SHOP.name}:paying"
+PYTEST = f"pytest -q {CRASH_TEST.name}"
 SWEEP_HANDLER = f"resumectl sweep {HANDLER.name}:create_order --args '[\"order-1\"]'"
 REPLAY = f"resumectl replay before:checkout-1/step-1 {_CHECKOUT}"
 FIVE_COMMANDS = (
@@ -121,6 +123,12 @@ def handler_sweep() -> str:
     return _as_block(_in_fresh_directory((SWEEP_HANDLER, _USUAL)))
 
 
+def pytest_session() -> str:
+    """Return the crash tests of shop.py, one of which fails."""
+    lines = _in_fresh_directory((PYTEST, _USUAL), code=ExitCode.PROMISE_BROKEN)
+    return _as_block(lines)
+
+
 @functools.cache
 def _experiment() -> tuple[str, ...]:
     lines = ((SWEEP, _USUAL), (REPLAY, _USUAL))
@@ -141,7 +149,8 @@ def _in_fresh_directory(*lines: tuple[str, int], code: ExitCode = ExitCode.DONE)
     parts = []
     with tempfile.TemporaryDirectory() as directory:
         for line, columns in lines:
-            printed = _run(line, directory, code, {"COLUMNS": str(columns), "NO_COLOR": "1"})
+            environ = {"COLUMNS": str(columns), "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+            printed = _run(line, directory, code, environ)
             output = re.sub(r"[ \t]+$", "", printed, flags=re.MULTILINE)
             output = re.sub(r"\n{3,}", "\n\n", output)
             parts.append(f"$ {line}\n{output.strip()}\n")
@@ -149,7 +158,7 @@ def _in_fresh_directory(*lines: tuple[str, int], code: ExitCode = ExitCode.DONE)
 
 
 def _run(line: str, directory: str, code: ExitCode, more: Mapping[str, str]) -> str:
-    for program in (SHOP, FIXED_SHOP, HANDLER):
+    for program in (SHOP, FIXED_SHOP, HANDLER, CRASH_TEST):
         Path(directory, program.name).write_text(program.read_text())
     environ = {k: v for k, v in os.environ.items() if "POSTGRES" not in k and "DBOS" not in k}
     is_colored = "FORCE_COLOR" in more  # then progress is shown on standard error as well
@@ -198,6 +207,11 @@ def fixed_shop() -> str:
 def handler() -> str:
     """Return the handler that starts the workflow of the tutorial."""
     return f"```python\n{HANDLER.read_text()}```"
+
+
+def crash_test() -> str:
+    """Return the crash test of the workflow of the tutorial."""
+    return f"```python\n{CRASH_TEST.read_text()}```"
 
 
 def exit_codes() -> str:
@@ -366,6 +380,8 @@ PARTS = (
     Part("docs/tutorial/first-sweep.md", "replay", replay, is_session=True),
     Part("docs/tutorial/first-sweep.md", "fixed-shop", fixed_shop),
     Part("docs/tutorial/first-sweep.md", "fixed-sweep", fixed_sweep, is_session=True),
+    Part("docs/how-to/pytest.md", "test", crash_test),
+    Part("docs/how-to/pytest.md", "pytest", pytest_session, is_session=True),
     Part("docs/how-to/clients.md", "handler", handler),
     Part("docs/how-to/clients.md", "handler-sweep", handler_sweep, is_session=True),
     Part("docs/reference/commands.md", "commands", commands),

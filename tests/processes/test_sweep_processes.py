@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from conftest import DEADLINE_S, Workspace, swept, wait_for
 from killed_sweep import kill_sweep_after
+from running_processes import is_there, processes_below
 from sqlalchemy.exc import SQLAlchemyError
 
 from resumectl.errors import ExitCode
@@ -32,26 +33,6 @@ def sandboxes_directory(processes: set[int]) -> Path:
             if "resumectl.probe.fork_server" in arguments:
                 return Path(arguments[-3])
     raise AssertionError(processes)
-
-
-def processes_below(pid: int) -> set[int]:
-    found = set()
-    for each in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = each.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid:
-            child = int(each.parent.name)
-            found |= {child} | processes_below(child)
-    return found
-
-
-def is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 # Which of them it is killed at decides what its fork servers are in the middle of.

@@ -211,6 +211,36 @@ class LibrariesImported:
 
 
 @dataclass(frozen=True, slots=True)
+class StepDefinition:
+    """Where the body of a step is defined.
+
+    Attributes:
+        step: Name of the step.
+        file: Path of the file.
+        line: Number of its first line after the decorators, from 1.
+    """
+
+    step: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramDescribed:
+    """The files that the program consists of, without libraries, and the steps that they define.
+
+    Attributes:
+        sources: Path of each imported file to the SHA-256 digest of its text.
+        steps: Steps of the program.
+    """
+
+    KIND: ClassVar[str] = "program-described"
+    at_us: int
+    sources: Mapping[str, str]
+    steps: tuple[StepDefinition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OutsideObserved:
     """The Scenario's `observe` has returned or failed.
 
@@ -539,6 +569,7 @@ Event = (
     | RequestEnded
     | BecameQuiet
     | LibrariesImported
+    | ProgramDescribed
     | OutsideObserved
     | EffectsCounted
     | Committed

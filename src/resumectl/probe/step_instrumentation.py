@@ -14,6 +14,7 @@ from dbos._sys_db import SystemDatabase
 
 from resumectl.probe.call_arguments import enclosed_values
 from resumectl.probe.dbos_features import Feature, has
+from resumectl.probe.program_description import note_step
 from resumectl.probe.user_objects import Function
 
 OnStart = Callable[[str, bool, tuple[object, ...], dict[str, object]], Callable[[], None]]
@@ -32,6 +33,7 @@ def watch_steps(on_start: OnStart) -> None:
 
     def counted(func: Function, name: object, is_transaction: bool = False) -> Function:
         step_name = str(name or getattr(func, "__qualname__", repr(func)))
+        note_step(step_name, func)
 
         def began(args: tuple[object, ...], kwargs: dict[str, object]) -> Callable[[], None]:
             return on_start(step_name, is_transaction, args, {**enclosed_values(func), **kwargs})

@@ -84,6 +84,7 @@ from resumectl.probe.load_target import (
 )
 from resumectl.probe.poll_notifier import LISTENER_POLL_S, PollNotifier
 from resumectl.probe.preload import libraries_since
+from resumectl.probe.program_description import describe_program
 from resumectl.probe.scenario import Scenario, send_effects_to
 from resumectl.probe.sql_facts import Fact
 from resumectl.probe.stable_repr import stable_repr
@@ -308,6 +309,7 @@ class TargetProcess:
         if self._order.reports_libraries:
             modules = tuple(libraries_since(self._known_modules))
             self._event_log.write(LibrariesImported(now_us(), modules))
+            self._event_log.write(describe_program(self._known_modules))
 
     def _wait_for_quiet(self) -> int:
         """Return how many threads and tasks are still running when all workflows have ended."""

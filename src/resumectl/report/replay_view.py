@@ -44,6 +44,7 @@ def trial_view(
     judged: Judged,
     spec: SweepSpec,
     retyped: Callable[[str], str] = str,
+    directory: str | None = None,
 ) -> Iterator[RenderableType]:
     """Yield the events of one trial in their order, its judgement and the next step.
 
@@ -52,6 +53,7 @@ def trial_view(
         judged: Judgements of the trial and its repetitions.
         spec: The sweep spec.
         retyped: Function that adds the common options of this command to a command line.
+        directory: Directory in which the next step will be typed; None for the working directory.
     """
     judgement = judged.trials[0]
     yield Text(literal(f"One trial of {spec.target}: {trial.plan}"), style="bold")
@@ -67,7 +69,7 @@ def trial_view(
             yield Text(literal(said), style="bold red")
             yield _left_sheet(process)
     yield from _meaning(judgement, judged.shown)
-    again = command_line(Command.REPLAY, spec, str(Path.cwd()), plan=trial.plan)
+    again = command_line(Command.REPLAY, spec, directory or str(Path.cwd()), plan=trial.plan)
     if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):
         yield Text("correct the program, then sweep again; to see how often this happens:")
         yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)

@@ -161,18 +161,7 @@ class SweepResult:
     @property
     def findings(self) -> list[SeenFinding]:
         """Each finding once, by kind and in the order of the plans, followed by its consequences."""
-        first: dict[Topic, tuple[Finding, str]] = {}
-        trials: Counter[Topic] = Counter()
-        for judgement in self.trials:
-            for finding in judgement.findings:
-                first.setdefault(topic_of(finding), (finding, judgement.plan))
-            trials.update({topic_of(finding) for finding in judgement.findings})
-        shown = self.judged.shown
-        seen = [
-            SeenFinding(finding, plan, trials[topic], shown.get(topic))
-            for topic, (finding, plan) in sorted(first.items(), key=lambda each: each[0][0])
-        ]
-        return _below_their_causes(seen)
+        return seen_findings(self.judged)
 
     @property
     def exposures(self) -> list[SeenExposure]:
@@ -193,6 +182,26 @@ class SweepResult:
                 plan,
             )
         return [worst[subject] for subject in sorted(worst, key=natural_key)]
+
+
+def seen_findings(judged: Judged) -> list[SeenFinding]:
+    """Return each finding once, by kind and in the order of the plans, followed by its consequences.
+
+    Args:
+        judged: Judgements of the trials and of their repetitions.
+    """
+    first: dict[Topic, tuple[Finding, str]] = {}
+    trials: Counter[Topic] = Counter()
+    for judgement in judged.trials:
+        for finding in judgement.findings:
+            first.setdefault(topic_of(finding), (finding, judgement.plan))
+        trials.update({topic_of(finding) for finding in judgement.findings})
+    shown = judged.shown
+    seen = [
+        SeenFinding(finding, plan, trials[topic], shown.get(topic))
+        for topic, (finding, plan) in sorted(first.items(), key=lambda each: each[0][0])
+    ]
+    return _below_their_causes(seen)
 
 
 def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:

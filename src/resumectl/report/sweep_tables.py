@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resumectl.judge.transitions import Transition
+from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Client
 from resumectl.model.verdict import Kind, Verdict
 from resumectl.report.console import VERDICT_STYLES
@@ -53,7 +54,7 @@ def sweep_view(
     yield from header(result.stored.spec, *result.settings)
     if result.stored.spec.target.client or result.client is Client.GIVES_UP:
         yield Text(f"client: {_CLIENTS[result.client]}", style="dim")
-    yield from _findings_view(result, retyped)
+    yield from findings_view(result.findings, result.stored.spec, str(Path.cwd()), retyped)
     void = [j for j in result.trials if j.verdict is Verdict.VOID]
     for judgement in void[:_SHOWN_MAX]:
         yield Text(literal(f"void: {judgement.plan}: {judgement.why_void}"), style="yellow")
@@ -121,8 +122,20 @@ def _seconds(seconds: float | None) -> Cell:
     return None if seconds is None else f"{seconds:.1f}"
 
 
-def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterator[RenderableType]:
-    findings = result.findings
+def findings_view(
+    findings: Sequence[SeenFinding],
+    spec: SweepSpec,
+    directory: str,
+    retyped: Callable[[str], str] = str,
+) -> Iterator[RenderableType]:
+    """Yield the table of findings, and a command line that shows each kind again.
+
+    Args:
+        findings: The findings, each once.
+        spec: The sweep spec.
+        directory: Directory in which the command lines will be typed.
+        retyped: Function that adds the common options of this command to a command line.
+    """
     if not findings:
         return
     by_kind = Counter(each.finding.kind for each in findings)
@@ -156,7 +169,7 @@ def _findings_view(result: SweepResult, retyped: Callable[[str], str]) -> Iterat
         if number > _SHOWN_MAX:
             yield Text(f"… and {number - _SHOWN_MAX} more {kind} (--json has them all)")
         first = next(each for each in findings if each.finding.kind is kind)
-        line = command_line(Command.REPLAY, result.stored.spec, str(Path.cwd()), plan=first.plan)
+        line = command_line(Command.REPLAY, spec, directory, plan=first.plan)
         yield Text(literal(f"{kind}: see it again with  {retyped(line)}"), no_wrap=True)
 
 

@@ -1,0 +1,240 @@
+"""Hook crash tests into pytest. It loads nothing until a test uses them."""
+
+import functools
+import os
+import shutil
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from resumectl.testing import current
+from resumectl.testing.declare import MARK, Declared
+
+if TYPE_CHECKING:
+    from resumectl.errors import Refusal
+    from resumectl.model.crash_plan import CrashPlan
+    from resumectl.testing.results import CrashTrial
+    from resumectl.testing.session import CrashSession, CrashTarget
+
+_FIXTURE = "trial"
+_WIDTH = "resumectl_width"  # of the terminal, as xdist's controller sends it to its workers
+_DATABASES = ("sqlite", "postgres")
+_state = pytest.StashKey["_State"]()
+
+
+@dataclass
+class _State:
+    """The crash tests of one configuration of pytest."""
+
+    session: "CrashSession | None" = None
+    provider: "Callable[[], CrashSession] | None" = None
+
+
+@dataclass(frozen=True)
+class _Param:
+    """One crash test: its target and plan; or why its target has no crash points."""
+
+    target: "CrashTarget | None"
+    plan: "CrashPlan | None"
+    refusal: "Refusal | None"
+
+
+# --- options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of crash tests."""
+    group = parser.getgroup("crash tests", "crash tests of DBOS programs (resumectl)")
+    group.addoption(
+        "--crash-max",
+        type=int,
+        metavar="N",
+        help="maximum number of crash points of each target; a random sample (default: all)",
+    )
+    group.addoption(
+        "--crash-seed", type=int, metavar="N", help="random seed for --crash-max (default: 1)"
+    )
+    group.addoption(
+        "--crash-on", choices=_DATABASES, help="database of each trial (default: sqlite)"
+    )
+    group.addoption("--no-crash", action="store_true", help="leave out all crash tests")
+    parser.addini("crash_max", "maximum number of crash points of each target")
+    parser.addini("crash_seed", "random seed for crash_max", default="1")
+    parser.addini("crash_on", "database of each trial: sqlite or postgres", default="sqlite")
+    parser.addini("no_crash", "leave out all crash tests", type="bool", default=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options, register the marker, and remember the configuration."""
+    for name in ("crash_max", "crash_seed"):
+        _number(config, name)
+    _option(config, "crash_on")
+    config.addinivalue_line(
+        "markers",
+        f"{MARK}(target, **options): run the test once for each crash point of a DBOS program",
+    )
+    provider = functools.partial(_session_of_test, config)
+    config.stash[_state] = _State(provider=provider)
+    current.providers.append(provider)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the processes of the session."""
+    state = config.stash[_state]
+    if state.session is not None:
+        state.session.close()
+    if state.provider in current.providers:
+        current.providers.remove(state.provider)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Send the width of the terminal to a worker of xdist, which has none."""
+    node.workerinput[_WIDTH] = shutil.get_terminal_size().columns
+
+
+def _session(config: pytest.Config) -> "CrashSession":
+    state = config.stash[_state]
+    if state.session is None:
+        from resumectl.testing.session import CrashSession, SessionOptions
+
+        worker = getattr(config, "workerinput", None)
+        state.session = CrashSession(
+            SessionOptions(
+                root=config.rootpath,
+                on=_option(config, "crash_on"),
+                trials_max=_number(config, "crash_max"),
+                seed=_number(config, "crash_seed") or 1,
+                # Under xdist, each worker runs a trial.
+                jobs=1 if worker is not None else os.cpu_count() or 1,
+                width=worker[_WIDTH] if worker is not None else shutil.get_terminal_size().columns,
+                is_colored=worker is None and config.getoption("color") == "yes",
+            )
+        )
+    return state.session
+
+
+def _session_of_test(config: pytest.Config) -> "CrashSession":
+    """Return the session of a running test; skip the test with --no-crash."""
+    if _is_off(config):
+        pytest.skip("crash tests are left out: --no-crash")
+    return _session(config)
+
+
+def _is_off(config: pytest.Config) -> bool:
+    return bool(config.getoption("no_crash") or config.getini("no_crash"))
+
+
+def _option(config: pytest.Config, name: str) -> Any:
+    given = config.getoption(name)
+    if given is not None:
+        return given
+    value = config.getini(name)
+    if name == "crash_on" and value not in _DATABASES:
+        raise pytest.UsageError(f"crash_on = {value!r} is neither sqlite nor postgres")
+    return value
+
+
+def _number(config: pytest.Config, name: str) -> int | None:
+    value = _option(config, name)
+    if value in (None, ""):
+        return None
+    if not str(value).isdecimal() or int(value) < 1:
+        raise pytest.UsageError(f"{name} = {value!r} is not a number of 1 or more")
+    return int(value)
+
+
+# --- collection
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test for each crash point of a target."""
+    mark = metafunc.definition.get_closest_marker(MARK)
+    if mark is None:
+        return
+    if _FIXTURE not in metafunc.fixturenames:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid} has crash points and does not take the argument "
+            f"{_FIXTURE!r}: def {metafunc.function.__name__}({_FIXTURE})"
+        )
+    params = [_Param(None, None, None)]
+    if not _is_off(metafunc.config):
+        params = _params(metafunc, mark.args[0])
+    ids = [str(param.plan) if param.plan is not None else "crash-points" for param in params]
+    metafunc.parametrize(_FIXTURE, params, ids=ids, indirect=True)
+
+
+def _params(metafunc: pytest.Metafunc, declared: Declared) -> list[_Param]:
+    from resumectl.errors import Refusal
+
+    session = _session(metafunc.config)
+    try:
+        target = session.target(declared, metafunc.module)
+        return [_Param(target, plan, None) for plan in session.plans(target)]
+    except Refusal as refusal:
+        return [_Param(None, None, refusal)]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out all crash tests with --no-crash."""
+    if not _is_off(config):
+        return
+    left_out = [item for item in items if item.get_closest_marker(MARK) is not None]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell each target which of its crash points are tested, so that trials run ahead."""
+    if hasattr(session.config, "workerinput"):
+        return  # a worker of xdist runs some of the collected tests
+    for item in session.items:
+        param = _param_of(item)
+        if param is not None and param.target is not None and param.plan is not None:
+            param.target.expect([param.plan])
+
+
+def _param_of(item: pytest.Item) -> _Param | None:
+    call = getattr(item, "callspec", None)
+    param = call.params.get(_FIXTURE) if call is not None else None
+    return param if isinstance(param, _Param) else None
+
+
+# --- tests
+
+
+@pytest.fixture
+def trial(request: pytest.FixtureRequest) -> "CrashTrial":
+    """Run the trial of one crash point; for tests with `@crash_points`."""
+    from resumectl.errors import Refusal
+
+    param = getattr(request, "param", None)
+    if not isinstance(param, _Param):
+        pytest.fail("the fixture trial is for tests with @crash_points(TARGET)", pytrace=False)
+    try:
+        if param.refusal is not None:
+            raise param.refusal
+        assert param.target is not None
+        assert param.plan is not None
+        return param.target.trial(param.plan)
+    except Refusal as refusal:
+        lines = [f"error: {refusal.what}", f"next:  {refusal.next_step}", *refusal.paste]
+    # Outside of the handler: pytest would show the refusal itself as well.
+    pytest.fail("\n".join(lines), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,  # noqa: ARG001 (pytest passes it)
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show a broken promise as `replay` does, without a traceback."""
+    report = yield
+    error = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(error, AssertionError) and type(error).__name__ == "PromiseBroken":
+        report.longrepr = str(error)
+    return report

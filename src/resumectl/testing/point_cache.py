@@ -1,0 +1,91 @@
+"""Keep the crash points of targets, so that collecting an unchanged target runs nothing."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import distributions
+from pathlib import Path
+
+from resumectl import __version__
+from resumectl.model.codec import to_plain
+from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.events import EVENT_SCHEMA
+from resumectl.model.sweep_spec import SweepSpec
+
+# Everything in it can be made again.
+_IGNORE = "# Made by resumectl; it can be deleted.\n*\n"
+
+
+class PointCache:
+    """Files with crash points, one for each target.
+
+    Args:
+        directory: Directory of resumectl's files in the project.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let only one process find crash points at a time; the others read what it has found."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        ignore = self._directory / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(_IGNORE)
+        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def get(self, spec: SweepSpec) -> list[CrashPlan] | None:
+        """Return the crash points of a target; None if they are unknown, or its sources have changed.
+
+        Args:
+            spec: Sweep spec of the target.
+        """
+        try:
+            stored = json.loads(self._file(spec).read_text(encoding="utf-8"))
+            if not all(_digest(Path(file)) == digest for file, digest in stored["sources"].items()):
+                return None
+            return [CrashPlan.parse(plan) for plan in stored["plans"]]
+        except (OSError, ValueError, KeyError):
+            return None  # missing, or damaged: they are found again
+
+    def put(self, spec: SweepSpec, plans: Sequence[CrashPlan], sources: Mapping[str, str]) -> None:
+        """Keep the crash points of a target.
+
+        Args:
+            spec: Sweep spec of the target.
+            plans: One plan for each crash point.
+            sources: Imported files of the program, with their digests.
+        """
+        file = self._file(spec)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside it and renamed: a reader, or a kill, never meets half a file.
+        part = file.with_suffix(f".{os.getpid()}")
+        content = {"target": str(spec.target), "plans": list(map(str, plans)), "sources": sources}
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        part.replace(file)
+
+    def _file(self, spec: SweepSpec) -> Path:
+        # Neither promises nor the choice of trials change the crash points.
+        own = replace(spec, promises={}, trials_max=None, seed=0, timeout_s=None)
+        parts = [__version__, EVENT_SCHEMA, to_plain(own), _installed()]
+        key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+        return self._directory / "crash-points" / f"{key}.json"
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _installed() -> list[str]:
+    """Return the installed libraries with their releases."""
+    return sorted({f"{each.name} {each.version}" for each in distributions()})

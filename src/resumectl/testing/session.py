@@ -1,0 +1,278 @@
+"""Run the crash tests of one pytest process: fork servers, baselines and trials that they share."""
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console, RenderableType
+
+from resumectl.errors import Refusal
+from resumectl.judge.crash_points import crash_points, refuse_none, sample
+from resumectl.judge.stability import Judged
+from resumectl.model.codec import to_plain
+from resumectl.model.crash_plan import CrashPlan, PlannedTrial
+from resumectl.model.events import ProgramDescribed
+from resumectl.model.observation import Observation
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.report import console
+from resumectl.report.advice.advise import refusal_of
+from resumectl.report.crash_test import sweep_view, trial_view
+from resumectl.report.replay_command import Command, command_line
+from resumectl.report.source_lines import step_definitions
+from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
+from resumectl.runner.trial_pool import TrialPool, open_trial_pool
+from resumectl.runner.trial_runner import TrialRunner
+from resumectl.settings import Settings
+from resumectl.testing.declare import Declared
+from resumectl.testing.point_cache import PointCache
+from resumectl.testing.resolve import resolve
+from resumectl.testing.results import CrashSweep, CrashTrial
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Options of all crash tests of a session.
+
+    Attributes:
+        root: pytest's root directory.
+        on: Kind of the trials' databases: `sqlite` or `postgres`.
+        trials_max: Maximum number of crash points of each target; None for all.
+        seed: Random seed of that sample.
+        jobs: Number of trials that run at a time.
+        width: Width of the terminal, in columns.
+        is_colored: Whether the terminal shows colors.
+    """
+
+    root: Path
+    on: str
+    trials_max: int | None
+    seed: int
+    jobs: int
+    width: int
+    is_colored: bool
+
+
+class CrashSession:
+    """The crash tests of one pytest process; `close` ends all processes.
+
+    Args:
+        options: Options of all crash tests.
+    """
+
+    def __init__(self, options: SessionOptions) -> None:
+        self.options = options
+        self._cache = PointCache(options.root / ".resumectl")
+        self._pools: dict[str, TrialPool] = {}
+        self._targets: dict[str, CrashTarget] = {}
+
+    def target(self, declared: Declared, module: ModuleType | None) -> "CrashTarget":
+        """Return the target that a test declares; equal declarations share one.
+
+        Raises:
+            Refusal: The target or an option is invalid.
+        """
+        options = self.options
+        spec = resolve(declared, module, options.root, options.on)
+        spec = replace(spec, trials_max=options.trials_max, seed=options.seed)
+        key = json.dumps(to_plain(spec), sort_keys=True)
+        if key not in self._targets:
+            self._targets[key] = CrashTarget(self, spec)
+        return self._targets[key]
+
+    def plans(self, target: "CrashTarget") -> list[CrashPlan]:
+        """Return the crash points of a target, as they are stored or as a baseline shows them.
+
+        Args:
+            target: The target.
+
+        Raises:
+            Refusal: The target cannot be run, or has no crash point.
+        """
+        with self._cache.locked():
+            plans = self._cache.get(target.spec)
+            if plans is None:
+                plans = target.find_plans()
+                self._cache.put(target.spec, plans, target.sources)
+        return sample(plans, self.options.trials_max, self.options.seed)
+
+    def sweep(self, declared: Declared, module: ModuleType | None) -> CrashSweep:
+        """Run a trial for each crash point of a target."""
+        target = self.target(declared, module)
+        return target.sweep(self.plans(target))
+
+    def pool(self, spec: SweepSpec) -> TrialPool:
+        """Return fork servers and sandboxes for a target, which all targets of its kind share."""
+        kind = [spec.on, spec.isolation, to_plain(spec.target.access), dict(spec.target.environ)]
+        key = json.dumps(kind, sort_keys=True)
+        if key not in self._pools:
+            pool = open_trial_pool(Settings.resolve(), spec, jobs=self.options.jobs)
+            self._pools[key] = pool
+            pool.warm_up()
+        return self._pools[key]
+
+    def text(self, shown: Iterable[RenderableType]) -> str:
+        """Return tables and texts as they fit the terminal."""
+        file = io.StringIO()
+        on = Console(
+            file=file,
+            width=self.options.width,
+            force_terminal=self.options.is_colored,
+            color_system="standard" if self.options.is_colored else None,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+        console.show(*shown, on=on)
+        return file.getvalue()
+
+    def close(self) -> None:
+        """End all trials, and all processes."""
+        for target in self._targets.values():
+            target.close()
+        for pool in self._pools.values():
+            pool.close()
+
+
+class CrashTarget:
+    """One target of crash tests. Its baseline is run when a test first needs it.
+
+    Args:
+        session: Session of the tests.
+        spec: Sweep spec of the target.
+
+    Attributes:
+        spec: Sweep spec of the target.
+    """
+
+    def __init__(self, session: CrashSession, spec: SweepSpec) -> None:
+        self._session = session
+        self.spec = spec
+        self._baseline: BaselineRuns | None = None
+        self._failure: Refusal | None = None
+        self._ahead: list[CrashPlan] = []  # plans whose tests come next, in their order
+        self._running: dict[str, Future[Observation]] = {}
+        self._executor = ThreadPoolExecutor(session.options.jobs, thread_name_prefix="crash-trial")
+
+    # --- its baseline
+
+    @property
+    def baseline(self) -> BaselineRuns:
+        """The uninterrupted runs of the target.
+
+        Raises:
+            Refusal: It has a problem without any crash.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._baseline is None:
+            try:
+                self._baseline = self._run_baseline()
+            except Refusal as refusal:
+                self._failure = refusal  # so each test says it, and it is found out once
+                raise
+        return self._baseline
+
+    def _run_baseline(self) -> BaselineRuns:
+        spec = self.spec
+        runner = TrialRunner(self._session.pool(spec), spec.target, spec.later, spec.downtime_s)
+        runs = BaselineRuns.of(runner, spec.promises)
+        try:
+            runs.discover(spec.timeout_s)
+        except FailingBaseline as error:
+            root = str(self._session.options.root)
+            raise refusal_of(error.run, error.target, root) from None
+        return runs
+
+    def find_plans(self) -> list[CrashPlan]:
+        """Return a plan for each crash point of the baseline.
+
+        Raises:
+            Refusal: The target cannot be run, or has no crash point.
+        """
+        spec, transitions = self.spec, self.baseline.judge.baseline.transitions
+        plans = crash_points(transitions, edge=spec.edge, only=spec.only)
+        root = str(self._session.options.root)
+        points_line = command_line(Command.POINTS, spec, root)
+        refuse_none(plans, transitions, spec.only, points_line=points_line)
+        return plans
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Imported files of the program, with their digests."""
+        described = [run.final.last(ProgramDescribed) for run in self.baseline.judge.runs]
+        return {k: v for each in described if each is not None for k, v in each.sources.items()}
+
+    # --- its trials
+
+    def expect(self, plans: Sequence[CrashPlan]) -> None:
+        """Note the plans whose tests follow, so that trials run ahead of their tests."""
+        self._ahead.extend(plans)
+
+    def trial(self, plan: CrashPlan) -> CrashTrial:
+        """Run a trial, with all repetitions that its findings need.
+
+        Args:
+            plan: Crash plan.
+
+        Raises:
+            Refusal: The target cannot be run.
+        """
+        runs = self.baseline
+        observation = self._observe(plan)
+        judged = runs.judged([observation])
+        return self._result(observation, judged, 0)
+
+    def _observe(self, plan: CrashPlan) -> Observation:
+        if plan in self._ahead:
+            del self._ahead[: self._ahead.index(plan)]
+        if not self._ahead or self._ahead[0] != plan:
+            self._ahead.insert(0, plan)
+        for each in self._ahead[: self._session.options.jobs + 1]:
+            self._start(each)
+        self._ahead.pop(0)
+        return self._running.pop(str(plan)).result()
+
+    def _start(self, plan: CrashPlan) -> None:
+        if str(plan) not in self._running:
+            planned = PlannedTrial(0, plan)
+            self._running[str(plan)] = self._executor.submit(self.baseline.runner.trial, planned)
+
+    def sweep(self, plans: Sequence[CrashPlan]) -> CrashSweep:
+        """Run a trial for each plan.
+
+        Args:
+            plans: Crash plans.
+        """
+        runs = self.baseline
+        trials = [PlannedTrial(number, plan) for number, plan in enumerate(plans)]
+        observations = list(self._executor.map(runs.runner.trial, trials))
+        judged = runs.judged(observations)
+        results = [self._result(each, judged, n) for n, each in enumerate(observations)]
+        return CrashSweep(results, lambda: self._text(sweep_view(self.spec, judged, self._root)))
+
+    def _result(self, observation: Observation, judged: Judged, index: int) -> CrashTrial:
+        judge = self.baseline.judge
+        named = judge.named(observation)
+        one = Judged(judged.trials[index : index + 1], judged.repeated)
+        definitions = step_definitions(judge.runs)
+        return CrashTrial(
+            observation.plan,
+            judged.trials[index],
+            named,
+            lambda: self._text(trial_view(self.spec, named, one, definitions, self._root)),
+        )
+
+    @property
+    def _root(self) -> str:
+        return str(self._session.options.root)
+
+    def _text(self, shown: Iterable[RenderableType]) -> str:
+        return self._session.text(shown)
+
+    def close(self) -> None:
+        """Start no further trial."""
+        self._executor.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,246 @@
+"""Crash tests in pytest: one test for each crash point, whatever pytest is asked to do with them."""
+
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import make_docs
+import pytest
+from conftest import DEADLINE_S, wait_for
+from running_processes import is_there, processes_below
+
+TESTS = """
+from resumectl.testing import crash_points, exactly_once
+
+@crash_points("shop.py:checkout", args=["order-1"], promises={"charge": exactly_once})
+def test_checkout(trial):
+    trial.assert_kept()
+"""
+PLANS = [
+    f"{edge}:checkout-1/{fact}"
+    for fact in ("accepted", "step-1", "step-2", "succeeded")
+    for edge in ("before", "after")
+]
+BROKEN = "before:checkout-1/step-1"
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Return a directory with the shop of the tutorial, whose tests pytest runs."""
+    monkeypatch.setenv("COLUMNS", "120")
+    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makepyfile(shop=make_docs.SHOP.read_text(), test_shop=TESTS)
+    return pytester
+
+
+def run(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return suite.runpytest_subprocess("-p", "no:randomly", *arguments, timeout=DEADLINE_S)
+
+
+def test_each_crash_point_is_a_test_whose_failure_shows_the_trial(suite: pytest.Pytester) -> None:
+    result = run(suite, "-v", "--junitxml=report.xml")
+    result.assert_outcomes(passed=7, failed=1)
+    for plan in PLANS:
+        result.stdout.fnmatch_lines([f"test_shop.py::test_checkout[[]{plan}] *"])
+    result.stdout.fnmatch_lines(
+        [
+            "*A process is killed just before the commit of checkout-1/step-1; the next one *",
+            f"Killed at {BROKEN} (confirmed by the kernel: killed by SIGKILL).",
+            "duplicated * charge, checkout-1/step-1 *promise: exactly-once*",
+            f"next:  resumectl replay {BROKEN} shop.py:checkout --args *",
+            "the step:  shop.py:5: def charge(order: str) -> str:",
+            f"FAILED test_shop.py::test_checkout[[]{BROKEN}] - BROKEN: duplicated charge*",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    root = ET.parse(suite.path / "report.xml")
+    cases = {each.attrib["name"]: each for each in root.iter("testcase")}
+    assert set(cases) == {f"test_checkout[{plan}]" for plan in PLANS}
+    failure = cases[f"test_checkout[{BROKEN}]"].find("failure")
+    assert failure is not None
+    assert "confirmed by the kernel" in str(failure.text)
+
+
+def test_crash_points_are_chosen_as_any_tests(suite: pytest.Pytester) -> None:
+    run(suite, "-k", "step-1 and before").assert_outcomes(failed=1, deselected=7)
+    run(suite, "--lf").assert_outcomes(failed=1)
+    run(suite, f"test_shop.py::test_checkout[after{BROKEN[6:]}]").assert_outcomes(passed=1)
+    result = run(suite, "-x")
+    result.assert_outcomes(passed=2, failed=1)
+    run(suite, "--no-crash").assert_outcomes(deselected=1)
+    run(suite, "--crash-max", "3", "--crash-seed", "5").assert_outcomes(passed=2, failed=1)
+
+
+def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None:
+    result = run(suite, "-n", "2", "-v")
+    result.assert_outcomes(passed=7, failed=1)
+    assert len(list((suite.path / ".resumectl" / "crash-points").iterdir())) == 1
+    assert (suite.path / ".resumectl" / ".gitignore").read_text().endswith("*\n")
+
+
+def test_unchanged_target_is_collected_without_running_it(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(suite, "--collect-only").assert_outcomes()
+    monkeypatch.setenv("RESUMECTL_DATABASE_URL", "no URL")  # nothing can be run
+    result = run(suite, "--collect-only", "-q")
+    assert sum("test_checkout[" in line for line in result.outlines) == len(PLANS)
+    text = (suite.path / "shop.py").read_text()
+    (suite.path / "shop.py").write_text(f"{text}\n# edited\n")
+    result = run(suite, "--collect-only", "-q")
+    assert "test_shop.py::test_checkout[crash-points]" in result.outlines
+
+
+def test_target_that_cannot_be_run_is_one_failure_in_two_parts(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_shop=TESTS.replace("shop.py:checkout", "shop.py:chekout"),
+        test_more="from test_shop import *\n",
+    )
+    result = run(suite, "test_shop.py")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "error: shop.py has no chekout; the nearest are checkout*",
+            "next:  as in  shop.py:checkout",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+OBJECTS = """
+import pytest
+import shop
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario
+from resumectl.testing import CrashTrial, PromiseBroken, crash_points, crash_sweep, exactly_once
+
+@DBOS.workflow()
+def work(n):
+    return shop.charge(n)
+
+def handler(order):
+    DBOS.start_workflow(shop.checkout, order)
+
+def request():
+    with SetWorkflowID("work-1"):
+        return work(1)
+
+scenario = Scenario(request)
+
+@crash_points(scenario, only="*/step-1")
+def test_scenario(trial: CrashTrial):
+    trial.assert_kept()
+    assert trial.plan.endswith(":work-1/step-1")
+    assert len(trial.observation.processes) == 2
+
+@crash_points(shop.checkout, args=["order-1"], edge="after")
+async def test_workflow_of_another_module(trial):
+    assert trial.findings == ()
+
+@crash_points(handler, args=["order-1"], only="checkout(1)/step-*")
+def test_handler(trial):
+    trial.assert_kept()
+
+def test_all_in_one():
+    assert len(crash_sweep(work, args=[1]).trials) == 6
+    sweep = crash_sweep(work, args=[1], promises={"charge": exactly_once})
+    with pytest.raises(PromiseBroken, match="1 of 6 trials of test_shop.py:work did not keep"):
+        sweep.assert_kept()
+    assert [each.kind for each in sweep.findings] == ["duplicated"]
+
+@crash_points(Scenario(request))
+def test_without_a_name(trial):
+    pass
+"""
+
+
+def test_target_is_an_object_of_the_tests(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_shop=OBJECTS)
+    result = run(suite, "-o", "asyncio_mode=auto", "-v")
+    result.assert_outcomes(passed=2 + 4 + 4 + 1, errors=1)
+    result.stdout.fnmatch_lines(["error: the Scenario has no name in a module, *"])
+
+
+OWN_DBOS = """
+import pytest
+from dbos import DBOS
+import shop
+from resumectl.testing import crash_points
+
+@pytest.fixture(scope="session")
+def launched(tmp_path_factory):
+    database = tmp_path_factory.mktemp("dbos") / "own.sqlite"
+    DBOS(config={"name": "own", "system_database_url": f"sqlite:///{database}"})
+    DBOS.launch()
+    yield
+    assert len(DBOS.list_workflows()) == 2  # those of these tests, and none of a trial
+    DBOS.destroy()
+
+def test_before(launched):
+    assert shop.checkout("order-1") == "order-1 is under way"
+
+@crash_points("shop.py:checkout", args=["order-1"])
+def test_checkout(trial, launched):
+    trial.assert_kept()
+
+def test_after(launched):
+    assert shop.checkout("order-2") == "order-2 is under way"
+"""
+
+
+def test_dbos_of_the_suite_is_left_alone(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_shop=OWN_DBOS)
+    run(suite).assert_outcomes(passed=8 + 2)
+
+
+def test_options_are_checked_and_may_stand_in_the_configuration(suite: pytest.Pytester) -> None:
+    suite.makeini("[pytest]\ncrash_max = 2\ncrash_seed = 5\n")
+    run(suite).assert_outcomes(passed=1, failed=1)
+    suite.makeini("[pytest]\nno_crash = true\n")
+    run(suite).assert_outcomes(deselected=1)
+    suite.makeini("[pytest]\ncrash_max = many\n")
+    result = run(suite)
+    result.stderr.fnmatch_lines(["*crash_max = 'many' is not a number of 1 or more*"])
+
+
+def test_plugin_loads_nothing_until_it_is_used(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_shop="import sys\ndef test():\n"
+        "    heavy = {'dbos', 'sqlalchemy', 'rich', 'typer', 'psycopg', 'resumectl.runner'}\n"
+        "    assert not heavy & set(sys.modules)\n"
+        "    assert 'resumectl.testing.plugin' in sys.modules\n"
+    )
+    run(suite).assert_outcomes(passed=1)
+    assert not (suite.path / ".resumectl").exists()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_ended_pytest_leaves_nothing(suite: pytest.Pytester, ending: signal.Signals) -> None:
+    suite.makepyfile(
+        test_shop=TESTS.replace(
+            "    trial",
+            "    open('begun', 'w').close()\n    import time; time.sleep(600)\n    trial",
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-s"], cwd=suite.path, stdout=subprocess.DEVNULL
+    )
+    wait_for("a crash test", (suite.path / "begun").exists)
+    below = processes_below(process.pid)
+    assert len(below) >= 2
+    roots = [each for each in Path("/dev/shm").glob("resumectl-sandboxes-*") if is_of(each, below)]
+    process.send_signal(ending)
+    process.wait(DEADLINE_S)
+    wait_for(
+        "nothing left", lambda: not any(map(is_there, below)) and not any(r.exists() for r in roots)
+    )
+
+
+def is_of(root: Path, processes: set[int]) -> bool:
+    """Return whether one of these processes was given this directory."""
+    lines = (Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes if is_there(pid))
+    return any(os.fsencode(root) in line for line in lines)
