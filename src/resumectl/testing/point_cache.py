@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from resumectl import __version__
+from resumectl.errors import Refusal
 from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.events import EVENT_SCHEMA
@@ -25,24 +27,45 @@ class PointCache:
 
     Args:
         directory: Directory of resumectl's files in the project.
+
+    Attributes:
+        is_writable: Whether something can be kept there; known once it was `locked`.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.is_writable = True
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let only one process find crash points at a time; the others read what it has found."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        ignore = self._directory / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text(_IGNORE)
-        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = self._open_lock()
+        if descriptor is None:
+            yield
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
+
+    def _open_lock(self) -> int | None:
+        """Return the descriptor of the lock file; None if nothing can be kept here."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            ignore = self._directory / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text(_IGNORE)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            return os.open(self._directory / "lock", flags, 0o600)
+        except OSError as error:
+            self.is_writable = False
+            warnings.warn(
+                f"crash points are found in each session, since {self._directory} cannot be "
+                f"written: {error.strerror}",
+                stacklevel=2,
+            )
+            return None
 
     def get(self, spec: SweepSpec) -> list[CrashPlan] | None:
         """Return the crash points of a target; None if they are unknown, or its sources have changed.
@@ -55,11 +78,11 @@ class PointCache:
             if not all(_digest(Path(file)) == digest for file, digest in stored["sources"].items()):
                 return None
             return [CrashPlan.parse(plan) for plan in stored["plans"]]
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, Refusal):
             return None  # missing, or damaged: they are found again
 
     def put(self, spec: SweepSpec, plans: Sequence[CrashPlan], sources: Mapping[str, str]) -> None:
-        """Keep the crash points of a target.
+        """Keep the crash points of a target, if something can be kept here.
 
         Args:
             spec: Sweep spec of the target.
@@ -67,7 +90,9 @@ class PointCache:
             sources: Imported files of the program, with their digests.
         """
         file = self._file(spec)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if not self.is_writable:
+            return
+        file.parent.mkdir(exist_ok=True)
         # Written beside it and renamed: a reader, or a kill, never meets half a file.
         part = file.with_suffix(f".{os.getpid()}")
         content = {"target": str(spec.target), "plans": list(map(str, plans)), "sources": sources}

@@ -31,6 +31,7 @@ from resumectl.testing.declare import Declared
 from resumectl.testing.point_cache import PointCache
 from resumectl.testing.resolve import resolve
 from resumectl.testing.results import CrashSweep, CrashTrial
+from resumectl.text import natural_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ class CrashSession:
             plans = self._cache.get(target.spec)
             if plans is None:
                 plans = target.find_plans()
+                if not self._cache.is_writable:
+                    # Each worker of xdist finds them itself, and all must have the same order.
+                    plans.sort(key=lambda plan: natural_key(str(plan)))
                 self._cache.put(target.spec, plans, target.sources)
         return sample(plans, self.options.trials_max, self.options.seed)
 
