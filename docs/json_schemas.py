@@ -17,6 +17,7 @@ from resumectl.judge.target_settings import TargetSettings
 from resumectl.model.evidence import Evidence
 from resumectl.model.interpreter import Interpreter
 from resumectl.model.observation import Observation
+from resumectl.model.target import Client
 from resumectl.model.verdict import Judgement, Kind, Verdict
 from resumectl.publishing.store.state import Counts
 
@@ -357,6 +358,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "target": STRING,
             "interpreter": _INTERPRETER,
             "interpreter_after_crash": _INTERPRETER,
+            "client": one_of(Client),
             "settings": _closed({"before_crash": _SETTINGS, "after_crash": _SETTINGS}),
             "crash_points": COUNT,
             "reached": COUNT,
@@ -375,6 +377,19 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "seconds": NUMBER,
             "wall_seconds": nullable(NUMBER),
             "trials_per_second": NUMBER,
+        },
+    ),
+    "project-sweep": (
+        "Output of `resumectl sweep --json` without a target, if pyproject.toml names several.",
+        {"sweeps": array({"$ref": "sweep.json"})},
+    ),
+    "init": (
+        "Output of `resumectl init --json`.",
+        {
+            "file": STRING,
+            "targets": array(
+                _closed({"name": STRING, "target": STRING, "line": INTEGER, "is_handler": BOOLEAN})
+            ),
         },
     ),
     "replay": (

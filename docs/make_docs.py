@@ -31,6 +31,7 @@ from rich.text import Text
 
 from resumectl.cli import app
 from resumectl.cli.help import COMMON, GroupedOptions, group_of
+from resumectl.cli.project_file import KEYS
 from resumectl.errors import ExitCode
 from resumectl.model.verdict import Kind
 from resumectl.report.finding_text import MEANINGS, evidence_text
@@ -220,6 +221,12 @@ def exit_codes() -> str:
     return f"| code | meaning |\n| ---: | --- |\n{rows}"
 
 
+def configuration_keys() -> str:
+    """Return the table of keys of pyproject.toml."""
+    rows = "\n".join(f"| `{name}` | {key.kind} |" for name, key in KEYS.items())
+    return f"| key | value |\n| --- | --- |\n{rows}"
+
+
 def modules() -> str:
     """Return a table for each package: its files, with the first sentence of their docstrings."""
     root = CHECKOUT / "src" / "resumectl"
@@ -385,6 +392,7 @@ PARTS = (
     Part("docs/how-to/clients.md", "handler", handler),
     Part("docs/how-to/clients.md", "handler-sweep", handler_sweep, is_session=True),
     Part("docs/reference/commands.md", "commands", commands),
+    Part("docs/reference/configuration.md", "keys", configuration_keys),
     Part("docs/reference/exit-codes.md", "exit-codes", exit_codes),
     Part("docs/reference/json-output.md", "schemas", schemas_table),
     Part("docs/reference/findings/index.md", "reasons", reasons),

@@ -34,6 +34,8 @@ COMMANDS = (
     ("sweep", "check 1", ExitCode.PROMISE_BROKEN),
     ("replay", f"replay before:checkout-1/step-1 {TARGET}", ExitCode.PROMISE_BROKEN),
     ("sweeps", "sweeps", ExitCode.DONE),
+    ("init", "init", ExitCode.DONE),
+    ("project-sweep", "sweep", ExitCode.DONE),
     ("refusal", "sweep absent.py:checkout", ExitCode.REFUSED),
     ("refusal", "sweep --no-such-option", ExitCode.REFUSED),
     ("reset", "reset --yes", ExitCode.DONE),
@@ -48,7 +50,15 @@ def shop(sqlite_workspace: Workspace) -> Workspace:
     """Return a workspace on SQLite that holds shop.py."""
     workspace = sqlite_workspace
     (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (workspace.directory / "other.py").write_text("from dbos import DBOS\n" + OTHER)
     return workspace
+
+
+OTHER = """
+@DBOS.workflow()
+def other():
+    return 1
+"""
 
 
 @pytest.mark.slow

@@ -301,7 +301,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspa
     )  # fmt: skip
     assert found["verdicts"]["BROKEN"] > 0
     assert found["reached"] == found["crash_points"] == 4
-    kept = list((workspace.directory / "resumectl-kept").iterdir())
+    kept = list((workspace.directory / ".resumectl/kept").iterdir())
     assert len(kept) == found["verdicts"]["BROKEN"]
     names = {
         (each / "DATABASE").read_text().strip().partition("?")[0].rpartition("/")[2]
@@ -377,13 +377,13 @@ def test_a_fresh_interpreter_for_each_process_comes_out_the_same(
 def test_only_trials_that_are_not_kept_leave_their_place(sqlite_workspace: Workspace) -> None:
     workspace = sqlite_workspace
     swept(workspace, "--count", "1", "--keep", "--only", "alpha-1-1/*")
-    assert not (workspace.directory / "resumectl-kept").exists()
+    assert not (workspace.directory / ".resumectl/kept").exists()
     ran = workspace.run(
         "replay", "after:alpha-1-1/delivered", "--count", "1", "--guarantee", "at-least-once",
         "--promise", "delivery=exactly-once", "--keep",
     )  # fmt: skip
     assert ran.code == ExitCode.PROMISE_BROKEN
-    (kept,) = (workspace.directory / "resumectl-kept").iterdir()
+    (kept,) = (workspace.directory / ".resumectl/kept").iterdir()
     url = (kept / "DATABASE").read_text().strip()
     with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
         assert database.execute("SELECT count(*) FROM deliveries").fetchone() == (2,)

@@ -164,6 +164,14 @@ class Common:
 
 
 Command = Callable[..., ExitCode]
+# Names of the options that the user typed; the configuration of a project stands for the others.
+_typed_options: set[str] = set()
+
+
+def typed_options() -> frozenset[str]:
+    """Return the names of the options and arguments that the user typed, as Python has them."""
+    return frozenset(_typed_options)
+
 
 _names: set[str] = set()
 
@@ -193,14 +201,20 @@ def command(
     common, *own = inspect.signature(function, eval_str=True).parameters.values()
     given = [*own, common]
 
-    def run(**values: Any) -> None:
+    def run(context: typer.Context, **values: Any) -> None:
+        sources = {name: str(context.get_parameter_source(name)) for name in values}
+        _typed_options.clear()
+        _typed_options.update(n for n, source in sources.items() if source.endswith("COMMANDLINE"))
         arguments = {each.name: _gathered(each, values) for each in given}
         found: Common = arguments[common.name]
         raise typer.Exit(run_and_report(found, lambda: function(**arguments)))
 
     parameters = [option for each in given for option in _options(each)]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    of_typer = inspect.Parameter(
+        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    run.__signature__ = inspect.Signature([of_typer, *parameters])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (of_typer, *parameters)}
     run.__doc__ = function.__doc__
     _names.add(name)
     app.command(

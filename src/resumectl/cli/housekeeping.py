@@ -51,7 +51,7 @@ def reset(
     """Delete everything that resumectl stored in its database.
 
     Deletes all batches, deliveries, sweeps and their workflows. Keeps the tables themselves, the
-    workflows of other applications and the directory resumectl-kept. Refuses while a process of
+    workflows of other applications and the directory .resumectl/kept. Refuses while a process of
     resumectl uses the database.
     """
     from resumectl.cli.flows import reset as flow

@@ -26,7 +26,7 @@ GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
 DATABASES = ("sqlite", "postgres")
 ISOLATIONS = ("fork", "spawn")
 # Directory of the sandboxes of trials that are not KEPT, below the working directory.
-KEPT_DIRECTORY = "resumectl-kept"
+KEPT_DIRECTORY = ".resumectl/kept"
 
 
 def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
@@ -63,6 +63,7 @@ def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
         after_launch=located(given.after_launch, "--after-launch shop.py:setup")
         if given.after_launch
         else None,
+        observe=located(given.observe, "--observe shop.py:orders") if given.observe else None,
         access=_read_access(given),
         client=_read_client(given.client),
     )
@@ -235,7 +236,8 @@ def read_spec(
         later=replace(
             first,
             entry=next_entry,
-            after_launch=_of_next_program(first, next_entry),
+            after_launch=_of_next_program(first, first.after_launch, next_entry),
+            observe=_of_next_program(first, first.observe, next_entry),
             app_version=trial.resume_version or first.app_version,
         ),
         promises=read_promises(trial.promise),
@@ -255,11 +257,13 @@ def read_spec(
     )
 
 
-def _of_next_program(first: Target, next_entry: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Return the function that later processes call after launch, in the next file if it was in the first."""
-    if first.after_launch is None or first.entry is None or next_entry is None:
-        return first.after_launch
-    file, function = first.after_launch
+def _of_next_program(
+    first: Target, function_entry: tuple[str, str] | None, next_entry: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    """Return a function of the later processes: from the next file if it was in the first one."""
+    if function_entry is None or first.entry is None or next_entry is None:
+        return function_entry
+    file, function = function_entry
     return (next_entry[0] if file == first.entry[0] else file, function)
 
 

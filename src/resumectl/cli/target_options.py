@@ -137,6 +137,16 @@ class TargetOptions:
             "registers queues, applies schedules, creates tables. [default: none]",
         ),
     ] = None
+    observe: Annotated[
+        str | None,
+        option(
+            group=TARGET,
+            metavar="FUNCTION",
+            help="FILE.py:FUNCTION that returns what the outside world looks like, as plain data; it "
+            "is called when all workflows have ended, and compared with the baseline. [default: "
+            "that of the Scenario]",
+        ),
+    ] = None
     timeout: Annotated[
         float | None,
         option(
@@ -211,7 +221,7 @@ class TrialOptions:
         option(
             "--keep",
             group=TRIALS,
-            help="Keep the sandboxes of trials that are not KEPT, in ./resumectl-kept.",
+            help="Keep the sandboxes of trials that are not KEPT, in .resumectl/kept.",
         ),
     ] = False
 

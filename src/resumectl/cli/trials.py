@@ -1,13 +1,15 @@
 """Declare the commands on trials: points, sweep, replay, check, sweeps, selftest."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from resumectl.cli.common import Common, command, ends_in_order
+from resumectl.cli.common import Common, command, ends_in_order, typed_options
+from resumectl.cli.configured import Given, read_one_spec, read_specs
 from resumectl.cli.help import EXPERIMENT, TRIALS, option
-from resumectl.cli.spec_from_options import checked_jobs, read_spec
+from resumectl.cli.spec_from_options import checked_jobs
 from resumectl.cli.target_options import ChoiceOptions, Promises, TargetOptions, TrialOptions
 from resumectl.errors import ExitCode
 
@@ -36,6 +38,7 @@ def add_to(app: typer.Typer) -> None:
     command(
         app, "check", check, group=EXPERIMENT, example=("check 1 --promise charge=at-least-once",)
     )
+    command(app, "init", init, group=EXPERIMENT, example=("init",))
     command(app, "sweeps", sweeps, group=EXPERIMENT, example=("sweeps",))
     command(app, "selftest", selftest, group=EXPERIMENT, example=("selftest",))
 
@@ -45,12 +48,27 @@ def _own(common: Common) -> Common:
     return replace(common, app_version=None)
 
 
+def _given(
+    common: Common,
+    target: TargetOptions,
+    trial: TrialOptions | None = None,
+    choice: ChoiceOptions | None = None,
+) -> Given:
+    return Given(
+        target,
+        trial or TrialOptions(),
+        choice or ChoiceOptions(),
+        common.app_version,
+        typed_options(),
+    )
+
+
 def points(common: Common, target: TargetOptions) -> ExitCode:
     """Show the crash points of a program.
 
     Runs the program without a crash and lists each durable transition in its order.
     """
-    spec = read_spec(target, TrialOptions(), app_version=common.app_version)
+    spec = read_one_spec(_given(common, target), Path.cwd())
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing:
@@ -68,16 +86,17 @@ def sweep(
 ) -> ExitCode:
     """Kill at every crash point, resume and judge.
 
-    Each trial is a real SIGKILL and a real second process in a sandbox of its own.
+    Each trial is a real SIGKILL and a real second process in a sandbox of its own. Without TARGET, each
+    target of [tool.resumectl.targets] in pyproject.toml is swept, or the built-in publisher.
     """
-    spec = read_spec(target, trial, choice, common.app_version)
+    specs = read_specs(_given(common, target, trial, choice), Path.cwd())
     number = checked_jobs(jobs)
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing, ends_in_order():
         from resumectl.cli.flows import sweep as flow
 
-        return flow.sweep(_own(common), spec, doing, jobs=number)
+        return flow.sweep(_own(common), specs, doing, jobs=number)
 
 
 def replay(
@@ -93,13 +112,24 @@ def replay(
     ] = 1,
 ) -> ExitCode:
     """Run one trial and show its events in order."""
-    spec = read_spec(target, trial, app_version=common.app_version)
+    spec = read_one_spec(_given(common, target, trial), Path.cwd())
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing:
         from resumectl.cli.flows import replay as flow
 
         return flow.replay(_own(common), spec, plan, doing, times=times)
+
+
+def init(common: Common) -> ExitCode:
+    """Write a first table of targets to pyproject.toml.
+
+    Looks for workflows, handlers, queues and databases in the Python files below the working
+    directory, and imports none of them.
+    """
+    from resumectl.cli.flows import init as flow
+
+    return flow.init(common)
 
 
 def check(

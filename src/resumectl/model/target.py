@@ -63,6 +63,8 @@ class Target:
         max_sleep_s: Maximum duration of a `DBOS.sleep`, in seconds; None for no limit.
         after_launch: Module (or absolute path of a file) and function to call in each process
             after DBOS is launched; None for none.
+        observe: Module (or absolute path of a file) and function that returns plain data about the outside
+            world when all workflows have ended; None for that of the Scenario.
         access: Access to the outside of its sandbox.
         client: What the client does after a crash; None to retry if the request fixes the ids of its
             workflows, and to give up otherwise.
@@ -78,6 +80,7 @@ class Target:
     app_version: str | None = None
     max_sleep_s: float | None = None
     after_launch: tuple[str, str] | None = None
+    observe: tuple[str, str] | None = None
     access: Access = field(default_factory=Access)
     client: Client | None = None
 

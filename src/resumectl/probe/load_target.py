@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -40,7 +41,7 @@ _OF_A_HANDLE = ("get_workflow_id", "get_result", "get_status")  # public methods
 
 
 def load_target(target: Target, database_url: str, deployed_as: str | None = None) -> Scenario:
-    """Import the program under test.
+    """Import the program under test, with the function that observes the outside world.
 
     Args:
         target: The target that the command line names.
@@ -55,9 +56,15 @@ def load_target(target: Target, database_url: str, deployed_as: str | None = Non
         builtin = importlib.import_module(BUILTIN_MODULE)
         scenario: Scenario = builtin.publisher_scenario(target, database_url)
         return scenario
-    module_name, name = target.entry
+    scenario = _scenario_of(target, target.entry, deployed_as)
+    observe = _named_function(target.observe, "--observe ")
+    return scenario if observe is None else replace(scenario, observe=observe)
+
+
+def _scenario_of(target: Target, entry: tuple[str, str], deployed_as: str | None) -> Scenario:
+    module_name, name = entry
     module = import_target(module_name, deployed_as)
-    owner, found = _resolve_name(module, target.entry)
+    owner, found = _resolve_name(module, entry)
     if isinstance(found, Scenario):
         if target.args or target.kwargs:
             raise Unrunnable(f"{name} is a Scenario, and takes no --args", ScenarioWithArguments())
@@ -85,7 +92,11 @@ def with_import_as_client(
     name = target.entry[1] if target.entry is not None else ""
     ids = [each.id for each in started if each.name.partition(" on queue ")[0] == name]
     is_plain = isinstance(scenario.request, functools.partial)
-    return Scenario(request=functools.partial(_wait_for, ids)) if ids and is_plain else scenario
+    return (
+        replace(scenario, request=functools.partial(_wait_for, ids))
+        if ids and is_plain
+        else scenario
+    )
 
 
 def _wait_for(workflow_ids: Sequence[str]) -> object:
@@ -98,20 +109,31 @@ def after_launch(target: Target) -> Function | None:
     Raises:
         Unrunnable: There is no such function, or it takes arguments.
     """
-    if target.after_launch is None:
+    return _named_function(target.after_launch, "--after-launch ")
+
+
+def _named_function(entry: tuple[str, str] | None, option: str) -> Function | None:
+    """Return a function that is called without arguments; None if the option is not set.
+
+    Args:
+        entry: Module (or absolute path of a file) and name of the function.
+        option: Text that the user types before it, for the error.
+
+    Raises:
+        Unrunnable: There is no such function, or it takes arguments.
+    """
+    if entry is None:
         return None
-    module_name, name = target.after_launch
-    _, found = _resolve_name(
-        import_once(module_name), target.after_launch, option="--after-launch "
-    )
+    module_name, name = entry
+    _, found = _resolve_name(import_once(module_name), entry, option=option)
     if not callable(found):
-        raise Unrunnable(f"--after-launch {name} is no function", NotAFunction())
+        raise Unrunnable(f"{option}{name} is no function", NotAFunction())
     try:
         inspect.signature(found).bind()
     except TypeError as error:
         signature = f"{name}{inspect.signature(found)}"
         raise Unrunnable(
-            f"--after-launch {signature} is called without arguments: {error}", NotAFunction()
+            f"{option}{signature} is called without arguments: {error}", NotAFunction()
         ) from None
     return found  # type: ignore[no-any-return]
 

@@ -138,6 +138,7 @@ _OPTIONS = (
     _Option("--client", _ALL, _of_target("client")),
     _Option("--resume-with", _WITH_TRIALS, lambda s: _unless(_name(s.later), _name(s.target))),
     _Option("--after-launch", _ALL, lambda s: _unless(_typed(s.target.after_launch), "")),
+    _Option("--observe", _ALL, lambda s: _unless(_typed(s.target.observe), "")),
     _Option("--max-sleep", _ALL, _of_target("max_sleep_s")),
     _Option("--app-version", _ALL, _of_target("app_version")),
     _Option(
@@ -197,4 +198,9 @@ def _below(directory: str, target: Target) -> Target:
     def below(pair: tuple[str, str] | None) -> tuple[str, str] | None:
         return pair and (pair[0].removeprefix(f"{directory}/"), pair[1])
 
-    return replace(target, entry=below(target.entry), after_launch=below(target.after_launch))
+    return replace(
+        target,
+        entry=below(target.entry),
+        after_launch=below(target.after_launch),
+        observe=below(target.observe),
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from resumectl.model.observation import Observation
 from resumectl.model.verdict import Judgement, Verdict
+from resumectl.runner.lab_directory import make_lab_directory
 
 _NAME_MAX = 120  # maximum number of characters of a directory's name
 
@@ -25,6 +26,7 @@ def keep_unless_kept(
         if not trial.plan or judge(trial).verdict is Verdict.KEPT:
             return None
         name = re.sub(r"[^a-zA-Z0-9.-]+", "-", trial.plan).strip("-")
+        make_lab_directory(Path(directory).parent)
         return Path(directory, f"{name[:_NAME_MAX]}.{uuid.uuid4().hex[:6]}")
 
     return keep_at

@@ -29,6 +29,8 @@ class CrashOptions(TypedDict, total=False):
         env: Environment variables of the target process.
         after_launch: Function to call in each process after DBOS is launched; `FILE.py:NAME`, or the
             function itself.
+        observe: Function that returns what the outside world looks like; `FILE.py:NAME`, or the function
+            itself.
         prepare: Command that creates the tables, run once.
         redirect: URLs of databases that each sandbox replaces by an empty one.
         allow_database: URLs of databases that every trial may write to.
@@ -50,6 +52,7 @@ class CrashOptions(TypedDict, total=False):
     client: str
     env: Mapping[str, str]
     after_launch: str | Callable[[], Any]
+    observe: str | Callable[[], Any]
     prepare: str
     redirect: Sequence[str]
     allow_database: Sequence[str]

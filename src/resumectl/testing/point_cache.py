@@ -17,9 +17,7 @@ from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.events import EVENT_SCHEMA
 from resumectl.model.sweep_spec import SweepSpec
-
-# Everything in it can be made again.
-_IGNORE = "# Made by resumectl; it can be deleted.\n*\n"
+from resumectl.runner.lab_directory import make_lab_directory
 
 
 class PointCache:
@@ -52,10 +50,7 @@ class PointCache:
     def _open_lock(self) -> int | None:
         """Return the descriptor of the lock file; None if nothing can be kept here."""
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            ignore = self._directory / ".gitignore"
-            if not ignore.exists():
-                ignore.write_text(_IGNORE)
+            make_lab_directory(self._directory)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
             return os.open(self._directory / "lock", flags, 0o600)
         except OSError as error:

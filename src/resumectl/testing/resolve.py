@@ -12,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from resumectl.cli.spec_from_options import read_spec
+from resumectl.cli.configured import Given, read_one_spec
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
 from resumectl.errors import Refusal
 from resumectl.model.interpreter import Interpreters
 from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import Target
 from resumectl.runner.interpreters import own_interpreter
 from resumectl.testing.declare import AnyTarget, CrashOptions, Declared
 
@@ -30,6 +31,7 @@ _TARGET_OPTIONS = (
     "timeout",
     "max_sleep",
 )
+_PROGRAM_OPTIONS = ("after_launch", "observe", "resume_with")
 _TRIAL_OPTIONS = ("downtime", "resume_version")
 
 
@@ -52,25 +54,43 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
             f"unknown option {unknown[0]!r} of a crash test",
             next_step=f"one of {', '.join(CrashOptions.__annotations__)}",
         )
-    after_launch, resume_with = options.get("after_launch"), options.get("resume_with")
+    functions = {
+        name: target_text(value, module, root)
+        for name, value in options.items()
+        if name in _PROGRAM_OPTIONS
+    }
     target = TargetOptions(
         target=target_text(declared.target, module, root),
         args=_json(list(options.get("args", ())), "args"),
         kwargs=_json(dict(options.get("kwargs", {})), "kwargs"),
-        env=[f"{k}={v}" for k, v in _environ(options.get("env", {}), module).items()],
+        env=[f"{name}={value}" for name, value in options.get("env", {}).items()],
         python=sys.executable,
-        on=options.get("on", on),
-        after_launch=None if after_launch is None else target_text(after_launch, module, root),
+        on=options.get("on", on or "sqlite"),
+        after_launch=functions.get("after_launch"),
+        observe=functions.get("observe"),
         **_given(options, _TARGET_OPTIONS),
     )
     trial = TrialOptions(
         promise=[f"{name}={promise}" for name, promise in options.get("promises", {}).items()],
-        resume_with=None if resume_with is None else target_text(resume_with, module, root),
+        resume_with=functions.get("resume_with"),
         **_given(options, _TRIAL_OPTIONS),
     )
     choice = ChoiceOptions(edge=options.get("edge"), only=options.get("only"))
-    spec = read_spec(target, trial, choice, options.get("app_version"))
-    return replace(spec, interpreters=Interpreters.alike(own_interpreter()))
+    # What the test says goes before the configuration of the project.
+    typed = {"python", *("promise" if name == "promises" else name for name in options)}
+    given = Given(target, trial, choice, options.get("app_version"), typed)
+    spec = read_one_spec(given, root)
+    return replace(
+        spec,
+        target=_importing(spec.target, module),
+        later=_importing(spec.later, module),
+        interpreters=Interpreters.alike(own_interpreter()),
+    )
+
+
+def _importing(target: Target, module: ModuleType | None) -> Target:
+    """Return the target whose processes import what the tests import."""
+    return replace(target, environ=_environ(target.environ, module))
 
 
 def _given(options: CrashOptions, names: Sequence[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from resumectl.report.crash_test import sweep_view, trial_view
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.source_lines import step_definitions
 from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
+from resumectl.runner.lab_directory import LAB_DIRECTORY
 from resumectl.runner.trial_pool import TrialPool, open_trial_pool
 from resumectl.runner.trial_runner import TrialRunner
 from resumectl.settings import Settings
@@ -66,7 +67,7 @@ class CrashSession:
 
     def __init__(self, options: SessionOptions) -> None:
         self.options = options
-        self._cache = PointCache(options.root / ".resumectl")
+        self._cache = PointCache(options.root / LAB_DIRECTORY)
         self._pools: dict[str, TrialPool] = {}
         self._targets: dict[str, CrashTarget] = {}
 

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--concurrency": ["3"],
     "--on": ["postgres"],
     "--after-launch": ["my shop.py:set_up"],
+    "--observe": ["my shop.py:orders"],
     "--redirect": ["sqlite:////srv/the shop.db", "postgresql://db.example.com:5432/shop"],
     "--prepare": ["alembic -n 'the shop' upgrade head"],
     "--allow-database": ["sqlite:////srv/prices.db", "mysql://db.example.com:3306/prices"],

@@ -84,6 +84,21 @@ def show(common: Common, result: SweepResult) -> ExitCode:
     return code_of(result)
 
 
+def show_all(common: Common, results: Sequence[SweepResult]) -> ExitCode:
+    """Print the document of one sweep, or one document with those of several."""
+    if len(results) == 1:
+        return show(common, results[0])
+    json_documents.show({"sweeps": [tables.sweep_document(each) for each in results]})
+    return code_of_all(results)
+
+
+def code_of_all(results: Sequence[SweepResult]) -> ExitCode:
+    """Return the exit code of a command that shows several results: that of the worst."""
+    codes = [code_of(each) for each in results]
+    worst = (ExitCode.PROMISE_BROKEN, ExitCode.UNSTABLE, ExitCode.NOTHING_PROVED, ExitCode.DONE)
+    return next(code for code in worst if code in codes)
+
+
 def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
     """Judge the stored trials of a sweep again without running anything."""
     given = read_promises(promises)

@@ -1,5 +1,6 @@
 """`sweep`: run a trial for each crash point of a target, in a durable workflow."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,13 @@ import sqlalchemy as sa
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.discover import discover, say_opening
-from resumectl.cli.flows.stored_sweeps import opened_store, result_of, show
+from resumectl.cli.flows.stored_sweeps import (
+    code_of_all,
+    opened_store,
+    result_of,
+    show,
+    show_all,
+)
 from resumectl.elapsed import seconds_since_start
 from resumectl.errors import ExitCode, Interrupted
 from resumectl.judge.crash_points import crash_points, refuse_none
@@ -17,6 +24,7 @@ from resumectl.publishing.runtime import Runtime
 from resumectl.report.activity import Activity
 from resumectl.report.progress import ReadWorkDone, WorkDone, progress_bar
 from resumectl.report.replay_command import Command, command_line
+from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.sweep_ids import workflow_id_of
@@ -28,19 +36,31 @@ from resumectl.runner.trial_runner import TrialRunner
 _EXECUTOR_BASE = "sweep"
 
 
-def sweep(common: Common, spec: SweepSpec, doing: Activity, *, jobs: int) -> ExitCode:
-    """Run a trial for each crash point, and show the result."""
+def sweep(common: Common, specs: Sequence[SweepSpec], doing: Activity, *, jobs: int) -> ExitCode:
+    """Run a trial for each crash point of each target, and show the results."""
     common.start_logging()
-    settings = common.settings()
-    worker = SweepWorker(settings, jobs=jobs)
+    results: list[SweepResult] = []
+    began_s = 0.0  # the first one has taken the time of the start, too
+    with opened_store(common) as engine:
+        for spec in specs:
+            result = _sweep_one(common, spec, engine, doing, jobs)
+            results.append(replace(result, wall_seconds=seconds_since_start() - began_s))
+            began_s = seconds_since_start()
+            if not common.as_json:
+                show(common, results[-1])
+    return show_all(common, results) if common.as_json else code_of_all(results)
+
+
+def _sweep_one(
+    common: Common, spec: SweepSpec, engine: sa.Engine, doing: Activity, jobs: int
+) -> SweepResult:
+    worker = SweepWorker(common.settings(), jobs=jobs)
     try:
-        with opened_store(common) as engine:
-            sweep_id = _begin(common, spec, worker, engine, doing)
-            doing.stop()
-            sweep_workflow.update_queues(settings, engine, [sweep_id])
-            _run(common, sweep_id, worker)
-            result = result_of(worker.store, sweep_id)
-            return show(common, replace(result, wall_seconds=seconds_since_start()))
+        sweep_id = _begin(common, spec, worker, engine, doing)
+        doing.stop()
+        sweep_workflow.update_queues(common.settings(), engine, [sweep_id])
+        _run(common, sweep_id, worker)
+        return result_of(worker.store, sweep_id)
     finally:
         worker.drain()
 

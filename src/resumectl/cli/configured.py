@@ -1,0 +1,119 @@
+"""Complete the options of a command by the configuration of the project: flags, then environment, then file."""
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from resumectl.cli.project_file import Project, find_project
+from resumectl.cli.spec_from_options import read_spec
+from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
+from resumectl.errors import Refusal
+from resumectl.model.interpreter import Source
+from resumectl.model.sweep_spec import SweepSpec
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Group = TypeVar("Group", bound=DataclassInstance)
+
+# Options of the built-in publisher: typed without a target, they say that it is meant.
+_OF_PUBLISHER = frozenset({"count", "guarantee", "concurrency"})
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The options of one command.
+
+    Attributes:
+        target: Options of the target.
+        trial: Options of each trial.
+        choice: Options that choose trials.
+        app_version: Application version of the target; None for its own.
+        typed: Names of the options that the user typed.
+    """
+
+    target: TargetOptions
+    trial: TrialOptions
+    choice: ChoiceOptions
+    app_version: str | None
+    typed: Collection[str]
+
+
+def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
+    """Return a sweep spec for the named target, or for each target that the project names.
+
+    Args:
+        given: Options of the command.
+        directory: Directory in which, or above which, the project is looked for.
+
+    Raises:
+        Refusal: An option or the configuration is invalid.
+    """
+    project = find_project(directory)
+    if given.target.target is None:
+        is_publisher = project is None or not project.targets or _OF_PUBLISHER & set(given.typed)
+        if project is None or is_publisher:
+            return [_spec(given)]
+        return [_configured(given, project, name) for name in project.targets]
+    return [_named(given, project, given.target.target)]
+
+
+def read_one_spec(given: Given, directory: Path) -> SweepSpec:
+    """Return the sweep spec of a command that takes one target.
+
+    Args:
+        given: Options of the command.
+        directory: Directory in which, or above which, the project is looked for.
+
+    Raises:
+        Refusal: No target is named, and the project names several; or an option is invalid.
+    """
+    specs = read_specs(given, directory)
+    if len(specs) > 1:
+        project = find_project(directory)
+        names = ", ".join(project.targets) if project is not None else ""
+        raise Refusal(f"the project names several targets: {names}", next_step="name one of them")
+    return specs[0]
+
+
+def _named(given: Given, project: Project | None, target: str) -> SweepSpec:
+    if ":" not in target and project is not None:
+        return _configured(given, project, target)
+    return _spec(given if project is None else _completed(given, project.defaults, target))
+
+
+def _configured(given: Given, project: Project, name: str) -> SweepSpec:
+    return _spec(_completed(given, project.options_of(name), None))
+
+
+def _completed(given: Given, values: Mapping[str, Any], target: str | None) -> Given:
+    """Return the options, with the values of the configuration where the user typed none.
+
+    Args:
+        given: Options of the command.
+        values: Option to its value in the configuration.
+        target: Target that the user typed; None for that of the configuration.
+    """
+    own = {k: v for k, v in values.items() if k not in given.typed or k == "target"}
+    if os.environ.get(Source.VARIABLE):
+        own.pop("python", None)
+    if target is not None:
+        own["target"] = target
+    return Given(
+        _filled(given.target, own),
+        _filled(given.trial, own),
+        _filled(given.choice, own),
+        given.app_version or own.get("app_version"),
+        given.typed,
+    )
+
+
+def _filled(group: "Group", values: Mapping[str, Any]) -> "Group":
+    names = {each.name for each in fields(group)}
+    return replace(group, **{name: value for name, value in values.items() if name in names})
+
+
+def _spec(given: Given) -> SweepSpec:
+    return read_spec(given.target, given.trial, given.choice, given.app_version)

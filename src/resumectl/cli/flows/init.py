@@ -1,0 +1,144 @@
+"""`init`: look at a project, and write a first table of targets to its pyproject.toml."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from resumectl.cli.common import Common
+from resumectl.cli.project_file import FILE_NAME, TABLE, find_project
+from resumectl.cli.project_scan import FoundLine, FoundTarget, Parameter, Scan, scan_project
+from resumectl.errors import ExitCode, Refusal
+from resumectl.report import json_documents
+from resumectl.text import counted, literal
+
+_TARGETS_MAX = 20
+_EXAMPLES = {"str": "…", "int": 1, "float": 1.0, "bool": True, "dict": {}, "list": []}
+
+
+def init(common: Common) -> ExitCode:
+    """Write a table of targets for the project in the working directory.
+
+    Raises:
+        Refusal: The project has a table already, or no workflow.
+    """
+    root = Path.cwd()
+    file = root / FILE_NAME
+    if file.exists() and find_project(root) is not None and f"[{TABLE}" in file.read_text("utf-8"):
+        raise Refusal(f"{FILE_NAME} has a table [{TABLE}] already", next_step="edit it there")
+    scan = scan_project(root)
+    targets = list(_chosen(scan))
+    if not targets:
+        raise Refusal(
+            f"no workflow was found in {counted(_files(root), 'Python file')} below {root}",
+            next_step="run it in the directory of a program that has functions with the decorator  "
+            "@DBOS.workflow()",
+        )
+    before = file.read_text("utf-8") if file.exists() else ""
+    above = f"{before.rstrip()}\n\n" if before.strip() else ""
+    table = "\n".join(_lines(scan, targets))
+    file.write_text(f"{above}{table}\n", "utf-8")
+    _say(common, scan, targets)
+    return ExitCode.DONE
+
+
+def _files(root: Path) -> int:
+    return sum(1 for _ in root.rglob("*.py"))
+
+
+def _chosen(scan: Scan) -> Iterator[tuple[str, FoundTarget]]:
+    """Yield the targets with their names in the table, each name once."""
+    taken: set[str] = set()
+    for target in scan.targets[:_TARGETS_MAX]:
+        plain = target.name.rpartition(".")[2].replace("_", "-")
+        names = (plain, *(f"{plain}-{n}" for n in range(2, _TARGETS_MAX + 2)))
+        name = next(each for each in names if each not in taken)
+        taken.add(name)
+        yield name, target
+
+
+def _say(common: Common, scan: Scan, targets: list[tuple[str, FoundTarget]]) -> None:
+    for text in scan.unreadable:
+        common.say(f"not read: {text}")
+    if common.as_json:
+        found = [
+            {
+                "name": name,
+                "target": f"{t.file}:{t.name}",
+                "line": t.line,
+                "is_handler": t.is_handler,
+            }
+            for name, t in targets
+        ]
+        json_documents.show({"file": str(Path.cwd() / FILE_NAME), "targets": found})
+        return
+    for name, target in targets:
+        print(literal(f"{name}: {target.file}:{target.name} (line {target.line})"))
+    print(f"{counted(len(targets), 'target')} in {FILE_NAME}; edit the lines that say so")
+    common.say_next(f"resumectl sweep {targets[0][0]}")
+
+
+# --- the table
+
+
+def _lines(scan: Scan, targets: list[tuple[str, FoundTarget]]) -> Iterator[str]:
+    yield "# `resumectl sweep` kills each of these targets at every durable write."
+    more = [*_set_up_lines(scan), *_engine_lines(scan)]
+    if more:
+        yield f"[{TABLE}]"
+        yield from more
+        yield ""
+    for index, (name, target) in enumerate(targets):
+        if index:
+            yield ""
+        yield f"[{TABLE}.targets.{name}]"
+        yield from _target_lines(target, scan)
+
+
+def _target_lines(target: FoundTarget, scan: Scan) -> Iterator[str]:
+    what = "handler" if target.is_handler else "workflow"
+    yield f"target = {json.dumps(f'{target.file}:{target.name}')}  # {what} in line {target.line}"
+    if target.parameters:
+        values = ", ".join(_example(each, scan) for each in target.parameters)
+        names = ", ".join(map(_described, target.parameters))
+        yield f"args = [{values}]  # edit: {names}"
+    if target.steps:
+        steps = ", ".join(target.steps)
+        yield f'# promises = {{ {target.steps[0]} = "exactly-once" }}  # its steps: {steps}'
+
+
+def _example(parameter: Parameter, scan: Scan) -> str:
+    """Return an example of a value, as TOML has it; an object is an inline table of its fields."""
+    name = parameter.annotation.partition("[")[0].rpartition(".")[2]
+    fields = scan.classes.get(name)
+    if fields:
+        plain = (replace(each, annotation=_plain(each.annotation)) for each in fields)
+        return "{ " + ", ".join(f"{each.name} = {_example(each, scan)}" for each in plain) + " }"
+    # An empty table or array, a number, a text and a truth value are the same in JSON.
+    return json.dumps(_EXAMPLES.get(name, "…"), ensure_ascii=False)
+
+
+def _plain(annotation: str) -> str:
+    """Return the annotation of a field, or none for a class of the program, which may hold itself."""
+    return annotation if annotation.partition("[")[0] in _EXAMPLES else ""
+
+
+def _described(parameter: Parameter) -> str:
+    return f"{parameter.name}: {parameter.annotation}" if parameter.annotation else parameter.name
+
+
+def _set_up_lines(scan: Scan) -> Iterator[str]:
+    functions: dict[str, FoundLine] = {}
+    for found in scan.set_ups:
+        functions.setdefault(f"{found.file}:{found.function}", found)
+    for function, found in functions.items():
+        yield f'# after-launch = "{function}"  # if a target needs  {_short(found)}'
+
+
+def _engine_lines(scan: Scan) -> Iterator[str]:
+    for found in scan.engines:
+        yield f'# redirect = ["URL"]  # the database of  {_short(found)}'
+
+
+def _short(found: FoundLine) -> str:
+    return f"{' '.join(found.what.split())[:80]}  ({found.file}:{found.line})"

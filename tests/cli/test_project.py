@@ -1,0 +1,184 @@
+"""Commands take their targets from pyproject.toml: flags, then the environment, then the file."""
+
+from dataclasses import replace
+
+import make_docs
+import pytest
+from conftest import Workspace
+
+from resumectl.errors import ExitCode
+
+PROJECT = """
+[tool.resumectl]
+downtime = 60
+
+[tool.resumectl.targets.checkout]
+target = "shop.py:checkout"
+args = ["order-1"]
+promises = { charge = "exactly-once" }
+
+[tool.resumectl.targets.second-step]
+target = "shop.py:checkout"
+args = ["order-2"]
+only = "*/step-2"
+"""
+OBSERVED = """
+[tool.resumectl.targets.checkout]
+target = "observed.py:checkout"
+args = ["order-1"]
+observe = "observed.py:payments"
+"""
+OBSERVED_PROGRAM = """
+from pathlib import Path
+from dbos import DBOS
+
+@DBOS.step()
+def charge(order):
+    with open("payments", "a") as file:
+        file.write(order)
+
+@DBOS.workflow()
+def checkout(order):
+    charge(order)
+
+def payments():
+    return Path("payments").read_text()
+"""
+
+
+@pytest.fixture
+def project(sqlite_workspace: Workspace) -> Workspace:
+    (sqlite_workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (sqlite_workspace.directory / "pyproject.toml").write_text(PROJECT)
+    return sqlite_workspace
+
+
+def test_sweep_without_a_target_sweeps_all_of_the_project(project: Workspace) -> None:
+    ran = project.run("sweep", "--json")
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    first, second = ran.document["sweeps"]
+    assert (first["verdicts"]["BROKEN"], first["verdicts"]["KEPT"]) == (1, 7)
+    assert (second["crash_points"], second["verdicts"]["KEPT"]) == (2, 2)
+    assert "shop.py:checkout" in project.run("sweeps").out
+
+
+def test_named_target_is_swept_from_any_directory_below(project: Workspace) -> None:
+    below = project.directory / "deep" / "below"
+    below.mkdir(parents=True)
+    ran = replace(project, directory=below).run("sweep", "second-step", "--json")
+    assert (ran.code, ran.document["trials"]) == (ExitCode.DONE, 2)
+    shown = project.run("points", "checkout")
+    assert "8 crash points" in shown.out
+    assert "shop.py:checkout --args '[\"order-1\"]' --downtime 60 --promise" in shown.err
+    assert "replay" not in shown.err
+
+
+def test_flag_beats_the_file(project: Workspace) -> None:
+    ran = project.run("replay", "after:checkout-1/step-1", "checkout", "--args", '["x"]', "--json")
+    (start,) = [
+        event
+        for event in ran.document["observation"]["processes"][0]["events"]
+        if event["kind"] == "step-started"
+    ]
+    assert start["arguments"][0]["text"] == "'x'"
+    # Also a flag with the default value.
+    line = ("replay", "before:checkout-1/step-1", "checkout")
+    assert "--downtime 60" in project.run(*line).out
+    assert "--downtime" not in project.run(*line, "--downtime", "3600").out
+
+
+def test_environment_beats_the_file(project: Workspace) -> None:
+    text = f'{PROJECT}python = "no/such/python"\n'
+    (project.directory / "pyproject.toml").write_text(text)
+    refused = project.run("points", "second-step")
+    assert refused.code == ExitCode.REFUSED
+    assert "no/such/python" in refused.err
+    environ = {**project.environ, "RESUMECTL_PYTHON": "/also/missing"}
+    other = replace(project, environ=environ).run("points", "second-step")
+    assert "/also/missing (from RESUMECTL_PYTHON)" in other.err
+
+
+def test_options_of_the_publisher_mean_the_publisher(project: Workspace) -> None:
+    ran = project.run("points", "--count", "1")
+    assert ran.code == ExitCode.DONE
+    assert "delivered" in ran.out
+
+
+def test_command_of_one_target_asks_for_a_name(project: Workspace) -> None:
+    ran = project.run("points")
+    assert ran.code == ExitCode.REFUSED
+    assert ran.err == (
+        "error: the project names several targets: checkout, second-step\nnext:  name one of them\n"
+    )
+
+
+def test_function_that_observes_needs_no_scenario(project: Workspace) -> None:
+    (project.directory / "observed.py").write_text(OBSERVED_PROGRAM)
+    (project.directory / "pyproject.toml").write_text(OBSERVED)
+    ran = project.run("sweep", "checkout", "--json")
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    (finding,) = ran.document["findings"]
+    assert "order-1order-1" in finding["evidence"]
+    again = project.run(
+        "replay", "before:checkout-1/step-1", "observed.py:checkout", "--args", '["order-1"]',
+        "--observe", "observed.py:payments",
+    )  # fmt: skip
+    assert again.code == ExitCode.PROMISE_BROKEN
+
+
+INIT_PROGRAM = """
+import sys
+from dataclasses import dataclass
+from dbos import DBOS
+
+if "resumectl.probe.fork_server" not in " ".join(sys.orig_argv):
+    raise SystemExit("init imports the program")
+
+@dataclass
+class Order:
+    id: str
+    amount: int
+
+@DBOS.step()
+def charge(order):
+    return order.amount
+
+@DBOS.workflow()
+def checkout(order: Order, note: str):
+    return charge(order)
+
+def main():
+    DBOS.register_queue("mails")
+"""
+
+
+def test_init_writes_a_table_that_can_be_swept(sqlite_workspace: Workspace) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(INIT_PROGRAM)
+    (workspace.directory / "pyproject.toml").write_text('[project]\nname = "shop"')
+    ran = workspace.ok("init")
+    assert ran.out == (
+        "checkout: shop.py:checkout (line 19)\n1 target in pyproject.toml; edit the lines that say so\n"
+    )
+    assert ran.err == "next:  resumectl sweep checkout\n"
+    assert (workspace.directory / "pyproject.toml").read_text() == (
+        '[project]\nname = "shop"\n\n'
+        "# `resumectl sweep` kills each of these targets at every durable write.\n"
+        "[tool.resumectl]\n"
+        "# after-launch = \"shop.py:main\"  # if a target needs  DBOS.register_queue('mails')  (shop.py:23)\n"
+        "\n"
+        "[tool.resumectl.targets.checkout]\n"
+        'target = "shop.py:checkout"  # workflow in line 19\n'
+        'args = [{ id = "…", amount = 1 }, "…"]  # edit: order: Order, note: str\n'
+        '# promises = { charge = "exactly-once" }  # its steps: charge\n'
+    )
+    assert workspace.run("points", "checkout").code == ExitCode.DONE
+    again = workspace.run("init")
+    assert (again.code, again.out) == (ExitCode.REFUSED, "")
+
+
+def test_init_refuses_a_directory_without_a_workflow(sqlite_workspace: Workspace) -> None:
+    ran = sqlite_workspace.run("init", "--json")
+    assert ran.code == ExitCode.REFUSED
+    assert "no workflow was found in 0 Python files below" in ran.document["error"]
+    assert not (sqlite_workspace.directory / "pyproject.toml").exists()
