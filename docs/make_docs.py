@@ -221,6 +221,16 @@ def exit_codes() -> str:
     return f"| code | meaning |\n| ---: | --- |\n{rows}"
 
 
+def github_workflow() -> str:
+    """Return the workflow file for GitHub Actions, whose commands a test runs."""
+    return f"```yaml\n{(DOCS / 'how-to' / 'crashes.yml').read_text()}```"
+
+
+def pre_commit() -> str:
+    """Return the entry for pre-commit, whose command a test runs."""
+    return f"```yaml\n{(DOCS / 'how-to' / 'pre-commit-config.yaml').read_text()}```"
+
+
 def configuration_keys() -> str:
     """Return the table of keys of pyproject.toml."""
     rows = "\n".join(f"| `{name}` | {key.kind} |" for name, key in KEYS.items())
@@ -393,6 +403,8 @@ PARTS = (
     Part("docs/how-to/clients.md", "handler-sweep", handler_sweep, is_session=True),
     Part("docs/reference/commands.md", "commands", commands),
     Part("docs/reference/configuration.md", "keys", configuration_keys),
+    Part("docs/how-to/ci.md", "workflow", github_workflow),
+    Part("docs/how-to/ci.md", "pre-commit", pre_commit),
     Part("docs/reference/exit-codes.md", "exit-codes", exit_codes),
     Part("docs/reference/json-output.md", "schemas", schemas_table),
     Part("docs/reference/findings/index.md", "reasons", reasons),

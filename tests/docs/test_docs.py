@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import make_docs
 import pytest
+import yaml
 from conftest import CHECKOUT, DEADLINE_S, Ran, Workspace, swept
 from evidence_examples import EXAMPLES
 from make_docs import Part
@@ -156,3 +157,18 @@ def test_every_command_and_option_of_the_docs_exists(pytestconfig: pytest.Config
     written = set(re.findall(r"`(--[a-z][a-z-]*)", TEXT))
     for name in written - options - {"--help", "--version"}:
         pytestconfig.getoption(name)  # an option of pytest, or of the plugin; else a ValueError
+
+
+@pytest.mark.parametrize("name", ["crashes.yml", "pre-commit-config.yaml"])
+def test_commands_for_ci_services_run(sqlite_workspace: Workspace, name: str) -> None:
+    text = (make_docs.DOCS / "how-to" / name).read_text()
+    assert yaml.safe_load(text)
+    (line,) = re.findall(r"(?:run|entry): resumectl (.*)", text)
+    (sqlite_workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (sqlite_workspace.directory / "pyproject.toml").write_text(
+        '[tool.resumectl.targets.checkout]\ntarget = "shop.py:checkout"\nargs = ["order-1"]\n'
+    )
+    ran = sqlite_workspace.run(*shlex.split(line))
+    assert ran.code == ExitCode.DONE, ran
+    for file in re.findall(r"--(?:junit|sarif) (\S+)", line):
+        assert (sqlite_workspace.directory / file).stat().st_size

@@ -24,11 +24,12 @@ NEXT_RELEASE: Final = "Next release"
 OUTSIDE: Final = "Databases and services outside of the sandbox"
 TRIALS: Final = "Trials"
 JUDGING: Final = "Judging"
+REPORTS: Final = "Reports"
 COMMAND: Final = "Options"
 COMMON: Final = "Common options"
 _ORDER = (
     TARGET, PUBLISHER, MESSAGES, DELIVERY, FILTERS, CRASH, CRASH_POINTS, NEXT_RELEASE, OUTSIDE,
-    TRIALS, JUDGING, COMMAND, COMMON,
+    TRIALS, JUDGING, REPORTS, COMMAND, COMMON,
 )  # fmt: skip
 
 # Groups of commands, in the order of the page.

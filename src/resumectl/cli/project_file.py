@@ -281,6 +281,8 @@ KEYS: Mapping[str, _Key] = {
     "seed": _Key("seed", "a whole number", _whole),
     "crashes": _Key("crashes", "1 or 2", _whole),
     "repeat": _Key("repeat", "a whole number", _whole),
+    "budget": _Key("budget", 'a duration such as "60s"', _text),
+    "failed": _Key("failed", "true or false", _yes_or_no),
     "fail-fast": _Key("fail_fast", "true or false", _yes_or_no),
 }
 _OF_ONE_TARGET: Sequence[str] = ("target", "args", "kwargs", "observe", "resume-with")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from resumectl.text import shell_word
 GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
 DATABASES = ("sqlite", "postgres")
 ISOLATIONS = ("fork", "spawn")
+_UNITS = {"s": 1, "m": 60, "h": 3_600}
 # Directory of the sandboxes of trials that are not KEPT, below the working directory.
 KEPT_DIRECTORY = ".resumectl/kept"
 
@@ -216,13 +218,7 @@ def read_spec(
     from resumectl.runner.interpreters import interpreters_of  # loads subprocess
 
     chosen = choice or ChoiceOptions()
-    if chosen.edge is not None and chosen.edge not in set(Edge):
-        raise Refusal(f"unknown edge {chosen.edge!r}", next_step="before or after")
-    if chosen.crashes not in (1, 2):
-        raise Refusal(f"--crashes {chosen.crashes} is not 1 or 2", next_step="as in  --crashes 2")
-    for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
-        if number is not None and not 1 <= number <= 1_000_000:
-            raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
+    _check_choice(chosen)
     if trial.isolation not in ISOLATIONS:
         raise Refusal(f"unknown isolation {trial.isolation!r}", next_step="fork or spawn")
     first = read_target(target, app_version)
@@ -253,8 +249,25 @@ def read_spec(
         crashes=chosen.crashes,
         repeat=chosen.repeat,
         fail_fast=chosen.fail_fast,
+        budget_s=read_budget(chosen.budget),
+        only_failed=chosen.failed,
         keep_in=str(Path(KEPT_DIRECTORY).absolute()) if trial.keep else None,
     )
+
+
+def _check_choice(chosen: ChoiceOptions) -> None:
+    """Check the options that choose trials.
+
+    Raises:
+        Refusal: One has an invalid value.
+    """
+    if chosen.edge is not None and chosen.edge not in set(Edge):
+        raise Refusal(f"unknown edge {chosen.edge!r}", next_step="before or after")
+    if chosen.crashes not in (1, 2):
+        raise Refusal(f"--crashes {chosen.crashes} is not 1 or 2", next_step="as in  --crashes 2")
+    for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
+        if number is not None and not 1 <= number <= 1_000_000:
+            raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
 
 
 def _of_next_program(
@@ -265,6 +278,24 @@ def _of_next_program(
         return function_entry
     file, function = function_entry
     return (next_entry[0] if file == first.entry[0] else file, function)
+
+
+def read_budget(text: str | None) -> float | None:
+    """Return a budget in seconds; None for no limit.
+
+    Args:
+        text: Duration, such as `60s`, `5m` or `90`.
+
+    Raises:
+        Refusal: The text is no duration above 0.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
+    if seconds <= 0:
+        raise Refusal(f"--budget {text!r} is no duration above 0", next_step="as in  --budget 60s")
+    return seconds
 
 
 def checked_database(on: str) -> str:

@@ -1,6 +1,7 @@
 """Declare the options of the commands that run a target."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from resumectl.cli.help import (
     NEXT_RELEASE,
     OUTSIDE,
     PUBLISHER,
+    REPORTS,
     TARGET,
     TRIALS,
     option,
@@ -227,6 +229,28 @@ class TrialOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """Files for CI services."""
+
+    junit: Annotated[
+        Path | None,
+        option(group=REPORTS, metavar="FILE", help="Write the trials as JUnit XML."),
+    ] = None
+    summary: Annotated[
+        Path | None,
+        option(group=REPORTS, metavar="FILE", help="Write the result as Markdown."),
+    ] = None
+    sarif: Annotated[
+        Path | None,
+        option(
+            group=REPORTS,
+            metavar="FILE",
+            help="Write the findings as SARIF, each at the source line of its step.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChoiceOptions:
     """The trials that run."""
 
@@ -267,6 +291,23 @@ class ChoiceOptions:
     repeat: Annotated[
         int, option(group=CRASH_POINTS, metavar="N", help="Number of trials of each crash point.")
     ] = 1
+    budget: Annotated[
+        str | None,
+        option(
+            group=CRASH_POINTS,
+            metavar="DURATION",
+            help="Maximum time for the trials, as in 60s or 5m: as many crash points as fit, the most "
+            "informative first. [default: no limit]",
+        ),
+    ] = None
+    failed: Annotated[
+        bool,
+        option(
+            "--failed",
+            group=CRASH_POINTS,
+            help="Run only the crash points that were not KEPT in the last sweep of this target.",
+        ),
+    ] = False
     fail_fast: Annotated[
         bool, option("--fail-fast", group=JUDGING, help="Stop at the first broken promise.")
     ] = False

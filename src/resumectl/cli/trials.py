@@ -9,8 +9,15 @@ import typer
 from resumectl.cli.common import Common, command, ends_in_order, typed_options
 from resumectl.cli.configured import Given, read_one_spec, read_specs
 from resumectl.cli.help import EXPERIMENT, TRIALS, option
+from resumectl.cli.report_files import check_files
 from resumectl.cli.spec_from_options import checked_jobs
-from resumectl.cli.target_options import ChoiceOptions, Promises, TargetOptions, TrialOptions
+from resumectl.cli.target_options import (
+    ChoiceOptions,
+    Promises,
+    ReportOptions,
+    TargetOptions,
+    TrialOptions,
+)
 from resumectl.errors import ExitCode
 
 Jobs = Annotated[
@@ -82,6 +89,7 @@ def sweep(
     target: TargetOptions,
     trial: TrialOptions,
     choice: ChoiceOptions,
+    reports: ReportOptions,
     jobs: Jobs = None,
 ) -> ExitCode:
     """Kill at every crash point, resume and judge.
@@ -91,12 +99,13 @@ def sweep(
     """
     specs = read_specs(_given(common, target, trial, choice), Path.cwd())
     number = checked_jobs(jobs)
+    check_files(reports)
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing, ends_in_order():
         from resumectl.cli.flows import sweep as flow
 
-        return flow.sweep(_own(common), specs, doing, jobs=number)
+        return flow.sweep(_own(common), specs, doing, reports, jobs=number)
 
 
 def replay(
@@ -135,12 +144,14 @@ def init(common: Common) -> ExitCode:
 def check(
     common: Common,
     sweep_id: Annotated[int, typer.Argument(metavar="SWEEP", help="Number of the sweep.")],
+    reports: ReportOptions,
     promise: Promises = None,
 ) -> ExitCode:
     """Judge an earlier sweep again without running anything."""
+    check_files(reports)
     from resumectl.cli.flows import stored_sweeps as flow
 
-    return flow.check(common, sweep_id, promise or [])
+    return flow.check(common, sweep_id, promise or [], reports)
 
 
 def sweeps(common: Common) -> ExitCode:

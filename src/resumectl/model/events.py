@@ -217,12 +217,14 @@ class StepDefinition:
     Attributes:
         step: Name of the step.
         file: Path of the file.
-        line: Number of its first line after the decorators, from 1.
+        line: Number of its first line after the decorators, from 1; 0 if it is not known.
+        digest: SHA-256 digest of its text; empty if the text is not known.
     """
 
     step: str
     file: str
     line: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class SweepSpec:
         fail_fast: Whether to end at the first broken promise.
         keep_in: Directory for the sandboxes of trials that are not KEPT; None to keep none.
         downtime_s: Offset of the clock of each process from that of the process before it, in seconds.
+        budget_s: Maximum time for its trials, in seconds; None for no limit.
+        only_failed: Whether to run only what was not KEPT in the last sweep of the target.
         interpreters: Interpreters of the target; None for the built-in publisher.
     """
 
@@ -50,6 +52,8 @@ class SweepSpec:
     fail_fast: bool = False
     keep_in: str | None = None
     downtime_s: float = DOWNTIME_S
+    budget_s: float | None = None
+    only_failed: bool = False
     interpreters: Interpreters | None = None
 
     @property

@@ -52,4 +52,8 @@ def _definition(name: str, body: Function) -> StepDefinition | None:
     lines = range(first, first + _DECORATORS_MAX)
     text = (linecache.getline(code.co_filename, line).lstrip() for line in lines)
     named = (n for n, each in zip(lines, text, strict=True) if each.startswith(_FUNCTION))
-    return StepDefinition(name, code.co_filename, next(named, first))
+    try:
+        digest = hashlib.sha256(inspect.getsource(code).encode()).hexdigest()
+    except (OSError, TypeError):  # the text is not there, or has changed since the import
+        digest = ""
+    return StepDefinition(name, code.co_filename, next(named, first), digest)

@@ -78,6 +78,10 @@ def _unless(value: object, usual: object) -> list[str]:
     return [str(value).removesuffix(".0") if isinstance(value, float) else str(value)]
 
 
+def _seconds(duration_s: float | None) -> list[str]:
+    return [] if duration_s is None else [f"{_unless(duration_s, None)[0]}s"]
+
+
 def _json(field: str) -> Callable[[SweepSpec], Sequence[str]]:
     def read(spec: SweepSpec) -> list[str]:
         value = getattr(spec.target, field)
@@ -159,6 +163,8 @@ _OPTIONS = (
     _Option("--seed", _SWEEP, _of_spec("seed")),
     _Option("--crashes", _SWEEP, _of_spec("crashes")),
     _Option("--repeat", _SWEEP, _of_spec("repeat")),
+    _Option("--budget", _SWEEP, lambda s: _seconds(s.budget_s)),
+    _Option("--failed", _SWEEP, lambda s: [None] if s.only_failed else []),
     _Option("--fail-fast", _SWEEP, lambda s: [None] if s.fail_fast else []),
     _Option("--env", _ALL, _environ),
     _Option("--redirect", _ALL, lambda s: s.target.access.redirects),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
 from resumectl.model.crash_plan import CrashPlan
+from resumectl.model.events import StepDefinition
 from resumectl.model.evidence import Note
 from resumectl.model.target import Client
 from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, count_verdicts
@@ -81,6 +82,9 @@ class SweepResult:
         contacts: Number of contacts with each service on this machine, in all runs.
         client: What the client does after a crash.
         retry: What a client that asks again would start once more, and its crash plan; None if nothing.
+        seconds: Crash plan to the durations of its trials, in seconds.
+        locations: Finding to where the step that it is about is defined.
+        left_out: Crash plans that were planned, and not run since the budget was used up.
         wall_seconds: Time from the start of the command to the verdict, in seconds; None if another
             command shows the result.
     """
@@ -93,6 +97,9 @@ class SweepResult:
     contacts: Mapping[str, int]
     client: Client
     retry: tuple[Exposure, str] | None
+    seconds: Mapping[str, Sequence[float]]
+    locations: Mapping[Topic, StepDefinition]
+    left_out: Sequence[str]
     wall_seconds: float | None = None
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from resumectl.judge.stability import topic_of
 from resumectl.judge.transitions import Transition
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Client
@@ -96,6 +97,8 @@ def sweep_view(
         yield _list(f"{EXPLAINED_BY_TIME}: ", result.explained_by_time)
     if result.not_compared:
         yield _list("not compared, since it varies in the baseline: ", result.not_compared)
+    if result.left_out:
+        yield _list("left out, since the budget was used up: ", result.left_out)
     yield _sentence(result)
 
 
@@ -183,36 +186,32 @@ def _count(verdict: str, number: int) -> Cell:
 
 
 def _sentence(result: SweepResult) -> Text:
+    sentence = verdict_sentence(result)
+    return Text(
+        sentence, style=VERDICT_STYLES.get(sentence.partition(":")[0], VERDICT_STYLES["VOID"])
+    )
+
+
+def verdict_sentence(result: SweepResult) -> str:
+    """Return the verdict on a sweep as a sentence."""
     n = result.verdicts
+    of = counted(len(result.trials), "trial")
+    if not result.trials:
+        return "VOID: no trial was run"
     if n[Verdict.BROKEN]:
-        return Text(
-            f"BROKEN: {n[Verdict.BROKEN]} of {counted(len(result.trials), 'trial')} broke a promise",
-            style=VERDICT_STYLES["BROKEN"],
-        )
+        return f"BROKEN: {n[Verdict.BROKEN]} of {of} broke a promise"
     if n[Verdict.UNSTABLE]:
-        return Text(
-            f"UNSTABLE: {n[Verdict.UNSTABLE]} of {counted(len(result.trials), 'trial')} broke a promise, "
-            "but not in every repetition",
-            style=VERDICT_STYLES["UNSTABLE"],
+        return (
+            f"UNSTABLE: {n[Verdict.UNSTABLE]} of {of} broke a promise, but not in every repetition"
         )
     if n[Verdict.VOID]:
-        return Text(
-            f"VOID: {n[Verdict.VOID]} of {counted(len(result.trials), 'trial')} proved nothing",
-            style=VERDICT_STYLES["VOID"],
-        )
-    if len(result.trials) < result.stored.planned:
-        return Text(
-            f"unfinished: {len(result.trials)} of {counted(result.stored.planned, 'trial')} "
-            "have been run",
-            style=VERDICT_STYLES["VOID"],
-        )
-    part = "" if result.stored.planned >= result.stored.crash_points else (
-        f", a sample of {result.stored.crash_points:,}"
-    )  # fmt: skip
-    return Text(
-        f"KEPT: every promise held at {counted(result.reached, 'crash point')}{part}",
-        style=VERDICT_STYLES["KEPT"],
-    )
+        return f"VOID: {n[Verdict.VOID]} of {of} proved nothing"
+    if len(result.trials) + len(result.left_out) < result.stored.planned:
+        planned = counted(result.stored.planned, "trial")
+        return f"unfinished: {len(result.trials)} of {planned} have been run"
+    is_part = len(result.trials) < result.stored.crash_points
+    part = f", a sample of {result.stored.crash_points:,}" if is_part else ""
+    return f"KEPT: every promise held at {counted(result.reached, 'crash point')}{part}"
 
 
 def sweep_document(result: SweepResult) -> dict[str, Any]:
@@ -229,7 +228,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
         "crashes": result.crashes,
         "trials": len(result.trials),
         "verdicts": {str(k): v for k, v in result.verdicts.items()},
-        "findings": [_finding_document(each) for each in result.findings],
+        "findings": [_finding_document(each, result) for each in result.findings],
         "exposures": [
             {
                 "subject": each.subject,
@@ -245,6 +244,7 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
         "orders_tried": result.stored.spec.repeat,
         "explained_by_time": result.explained_by_time,
         "not_compared": result.not_compared,
+        "left_out": list(result.left_out),
         "outside": outside_document(access, result.contacts),
         "void": [
             {"plan": j.plan, "why": j.why_void} for j in result.trials if j.verdict is Verdict.VOID
@@ -255,8 +255,9 @@ def sweep_document(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _finding_document(seen: SeenFinding) -> dict[str, Any]:
+def _finding_document(seen: SeenFinding, result: SweepResult) -> dict[str, Any]:
     shown = seen.shown
+    step = result.locations.get(topic_of(seen.finding))
     return {
         "kind": seen.finding.kind,
         "plan": seen.plan,
@@ -266,6 +267,8 @@ def _finding_document(seen: SeenFinding) -> dict[str, Any]:
         "trials": seen.trials,
         "repeated": {"shown": shown.times, "of": shown.of} if shown else None,
         "follows_from": seen.cause,
+        "file": step.file if step else None,
+        "line": step.line if step else None,
     }
 
 

@@ -8,7 +8,8 @@ schema version; data of another version of resumectl is refused.
 import json
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
@@ -25,6 +26,7 @@ from resumectl.model.events import EVENT_SCHEMA
 from resumectl.model.observation import Observation, observation_from_plain
 from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import Target
 from resumectl.model.verdict import Judgement, count_verdicts
 from resumectl.publishing.store.models import sweeps, trials
 
@@ -33,6 +35,7 @@ _ID_MAX = 2**31 - 1  # of an INTEGER
 _PAUSE_MIN_MS = 1_000
 # Round number of the trials that repeat others.
 REPEATED = 0
+_SAME = ("entry", "args", "kwargs", "count", "guarantee")  # what makes two targets the same
 _s, _t = sweeps.c, trials.c
 
 
@@ -222,17 +225,17 @@ class SweepStore:
         """
         verdicts = count_verdicts(self.judged(sweep_id, round_number).trials)
         with self._engine.begin() as connection:
-            rows = connection.execute(
-                sa.select(_t.seconds, _t.ended_at_ms).where(
-                    _t.sweep_id == sweep_id, _t.ended_at_ms.is_not(None)
-                )
-            ).all()
-            seconds = _busy_ms([(r.ended_at_ms - 1000 * r.seconds, r.ended_at_ms) for r in rows])
+            seconds = _busy_seconds(connection, sweep_id)
             connection.execute(
                 sa.update(sweeps)
                 .where(_s.id == sweep_id)
-                .values(seconds=seconds / 1000, verdicts=verdicts)
+                .values(seconds=seconds, verdicts=verdicts)
             )
+
+    def busy_seconds(self, sweep_id: int) -> float:
+        """Return the time in which trials of a sweep have been running so far, in seconds."""
+        with self._reading() as connection:
+            return _busy_seconds(connection, sweep_id)
 
     # --- its uninterrupted runs
 
@@ -347,6 +350,47 @@ class SweepStore:
             for each in _read(sweep_id, packed, f"trial {number}")
         )
 
+    def seconds(self, sweep_id: int, round_number: int) -> dict[str, list[float]]:
+        """Return the durations of the trials of a round, by crash plan, in seconds."""
+        query = (
+            sa.select(_t.plan, _t.seconds)
+            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.seconds.is_not(None))
+            .order_by(_t.number)
+        )
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        with self._reading() as connection:
+            for plan, seconds in connection.execute(query):
+                found[plan].append(float(seconds))
+        return dict(found)
+
+    def not_run(self, sweep_id: int, round_number: int) -> list[str]:
+        """Return the crash plans of the trials of a round that have not been run, in their order."""
+        query = (
+            sa.select(_t.plan)
+            .where(_t.sweep_id == sweep_id, _t.round == round_number, _t.ended_at_ms.is_(None))
+            .order_by(_t.number)
+        )
+        with self._reading() as connection:
+            return list(connection.scalars(query))
+
+    def observations_of(self, sweep_id: int, plans: Collection[str]) -> dict[str, Observation]:
+        """Return the first observation of each of these crash plans.
+
+        Raises:
+            Refusal: Another version of resumectl has stored them.
+        """
+        query = (
+            sa.select(_t.plan, _t.observation)
+            .where(_t.sweep_id == sweep_id, _t.plan.in_(plans), _t.ended_at_ms.is_not(None))
+            .order_by(_t.number.desc())
+        )
+        with self._reading() as connection:
+            stored = {row.plan: row.observation for row in connection.execute(query)}
+        return {
+            plan: next(_read(sweep_id, packed, f"the trial of {plan}"))
+            for plan, packed in stored.items()
+        }
+
     def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
         """Return the number of planned trials, and the number of trials with each verdict so far."""
         query = (
@@ -359,6 +403,23 @@ class SweepStore:
         planned = sum(found.values())
         found.pop(None, None)
         return planned, found
+
+    # --- earlier sweeps
+
+    def last_of(self, target: Target) -> StoredSweep | None:
+        """Return the newest sweep of a target with the same arguments; None if there is none.
+
+        Args:
+            target: The target.
+        """
+        wanted = to_plain(target)
+        for each in self.stored():
+            own = each.stored_spec.get("target")
+            if not each.is_readable or not isinstance(own, dict):
+                continue
+            if all(own.get(key) == wanted[key] for key in _SAME):
+                return each
+        return None
 
     # --- the list
 
@@ -401,6 +462,15 @@ class SweepStore:
 def no_sweep(sweep_id: int) -> Refusal:
     """Return the refusal for a sweep that does not exist."""
     return Refusal(f"there is no sweep {sweep_id}", next_step="resumectl sweeps")
+
+
+def _busy_seconds(connection: sa.Connection, sweep_id: int) -> float:
+    rows = connection.execute(
+        sa.select(_t.seconds, _t.ended_at_ms).where(
+            _t.sweep_id == sweep_id, _t.ended_at_ms.is_not(None)
+        )
+    ).all()
+    return _busy_ms([(r.ended_at_ms - 1000 * r.seconds, r.ended_at_ms) for r in rows]) / 1000
 
 
 def _busy_ms(spans: Sequence[tuple[float, float]]) -> float:

@@ -7,6 +7,7 @@ workflows are in `sweep_workflow`.
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,19 +42,55 @@ def chosen(spec: SweepSpec, every: Sequence[CrashPlan]) -> list[CrashPlan]:
     return [plan for plan in plans for _ in range(spec.repeat)]
 
 
+class _Budget:
+    """Time that the trials of a sweep have in this process; it runs from the first one on.
+
+    Args:
+        left_s: The time, in seconds; None for no limit.
+    """
+
+    def __init__(self, left_s: float | None) -> None:
+        self._left_s = left_s
+        self._until_s: float | None = None
+
+    @property
+    def has_time(self) -> bool:
+        """Whether it is not used up."""
+        if self._left_s is None:
+            return True
+        now_s = time.monotonic()
+        if self._until_s is None:
+            self._until_s = now_s + self._left_s
+        return now_s < self._until_s
+
+
 @dataclass(frozen=True, slots=True)
 class _Swept:
-    """Sweep whose trials this process runs."""
+    """Sweep whose trials this process runs.
+
+    Attributes:
+        spec: Spec of the sweep.
+        runs: Uninterrupted runs of its target.
+        budget: Time that its trials have.
+    """
 
     spec: SweepSpec
     runs: BaselineRuns
+    budget: _Budget
 
     @classmethod
-    def of(cls, spec: SweepSpec, runs: BaselineRuns) -> Self:
-        """Return the sweep; its runner keeps sandboxes if the spec says so."""
+    def of(cls, spec: SweepSpec, runs: BaselineRuns, *, used_s: float) -> Self:
+        """Return the sweep; its runner keeps sandboxes if the spec says so.
+
+        Args:
+            spec: Spec of the sweep.
+            runs: Uninterrupted runs of its target.
+            used_s: Part of the budget that is used up already, in seconds.
+        """
         if spec.keep_in is not None:
             runs.runner.keep_at = keep_unless_kept(lambda t: runs.judge.judge(t), spec.keep_in)
-        return cls(spec, runs)
+        left_s = None if spec.budget_s is None else spec.budget_s - used_s
+        return cls(spec, runs, _Budget(left_s))
 
 
 class SweepWorker:
@@ -165,7 +202,7 @@ class SweepWorker:
             runs: Uninterrupted runs of its target.
         """
         with self._loading:
-            self._swept[sweep_id] = _Swept.of(spec, runs)
+            self._swept[sweep_id] = _Swept.of(spec, runs, used_s=0.0)
 
     def swept(self, sweep_id: int) -> _Swept:
         """Return a sweep; read it from the store once."""
@@ -184,7 +221,7 @@ class SweepWorker:
         runner.preload(judge.runs[0])
         runs.set_up_runner(spec.timeout_s)
         runs.refuse_another_program(workflow_id_of(sweep_id))
-        return _Swept.of(spec, runs)
+        return _Swept.of(spec, runs, used_s=self.store.busy_seconds(sweep_id))
 
     def run(self, sweep_id: int, first: int, last: int) -> None:
         """Run the trials of a sweep that have not been run.
@@ -204,13 +241,12 @@ class SweepWorker:
                     self.store.set_baselines(sweep_id, runs.judge.observed)
                 judgement = runs.judge.judge(trial)  # another group may have made more runs
             self.store.keep(sweep_id, number, trial, judgement)
-            return not self._is_ending and not (
-                spec.fail_fast and judgement.verdict is Verdict.BROKEN
-            )
+            is_over = spec.fail_fast and judgement.verdict is Verdict.BROKEN
+            return not self._is_ending and not is_over and swept.budget.has_time
 
         if spec.fail_fast and self.store.verdicts(sweep_id)[1].get(Verdict.BROKEN):
             return
-        planned = self.store.to_run(sweep_id, first, last)
+        planned = self.store.to_run(sweep_id, first, last) if swept.budget.has_time else []
         run_trials(runs.runner, planned, jobs=self._jobs, on_trial=on_trial)
 
     def plan_second_crashes(self, sweep_id: int) -> None:

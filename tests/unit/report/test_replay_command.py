@@ -59,12 +59,14 @@ EXAMPLES: dict[str, list[str | None]] = {
     "--seed": ["9"],
     "--crashes": ["2"],
     "--repeat": ["4"],
+    "--budget": ["90s"],
+    "--failed": [None],
     "--fail-fast": [None],
 }
 # How it is run and shown on this machine, rather than what is asked for.
 NOT_REPEATED = {
     "--jobs", "--times", "--db-url", "--config", "--app-version", "--executor", "--json",
-    "--verbose", "--log-format", "--debug", "--help",
+    "--verbose", "--log-format", "--debug", "--help", "--junit", "--summary", "--sarif",
 }  # fmt: skip
 
 

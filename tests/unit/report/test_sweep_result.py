@@ -30,8 +30,9 @@ def judgement(n: int, *findings: Finding, **more: Any) -> Judgement:
 
 def result(judged: Sequence[Judgement], repeated: Sequence[Judgement] = ()) -> SweepResult:
     return SweepResult(
-        STORED, settled(judged, repeated), (), (None, None), False, {}, Client.RETRIES, None
-    )
+        STORED, settled(judged, repeated), (), (None, None), False, {}, Client.RETRIES, None,
+        seconds={}, locations={}, left_out=(),
+    )  # fmt: skip
 
 
 def stuck(pid: int) -> Finding:

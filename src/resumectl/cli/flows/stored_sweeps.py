@@ -8,19 +8,23 @@ import sqlalchemy as sa
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.replay import exit_code
+from resumectl.cli.report_files import write_reports
 from resumectl.cli.spec_from_options import read_promises
+from resumectl.cli.target_options import ReportOptions
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode
 from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.judge import Judge
 from resumectl.judge.promises import refuse_unknown_promises
-from resumectl.judge.stability import Judged, settled
+from resumectl.judge.stability import Judged, Topic, settled, topic_of
 from resumectl.judge.target_settings import settings_of_target
+from resumectl.model.events import StepDefinition
 from resumectl.model.verdict import Verdict
 from resumectl.publishing.store.migration import ensure_migrated, is_readable
 from resumectl.report import console, json_documents
 from resumectl.report import sweep_tables as tables
-from resumectl.report.sweep_result import SweepResult
+from resumectl.report.source_lines import definition_of, step_definitions
+from resumectl.report.sweep_result import SweepResult, seen_findings
 from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
 from resumectl.settings import URL_VARIABLES
@@ -30,11 +34,8 @@ def result_of(store: SweepStore, sweep_id: int) -> SweepResult:
     """Return the result of a sweep, as its trials were judged when it ended."""
     with store.frozen() as seen:
         (stored,) = seen.stored(sweep_id)
-        spec = stored.spec
-        judged = seen.judged(sweep_id, spec.crashes)
-        runs = seen.baselines(sweep_id)
-        contacts = _contacts(seen, stored)
-    return _result(stored, judged, Judge.of_observed(spec.promises, runs), contacts)
+        judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
+        return _result(seen, stored, seen.judged(sweep_id, stored.spec.crashes), judge)
 
 
 def _contacts(store: SweepStore, stored: StoredSweep) -> Mapping[str, int]:
@@ -48,25 +49,46 @@ def _contacts(store: SweepStore, stored: StoredSweep) -> Mapping[str, int]:
     return found
 
 
-def _result(
-    stored: StoredSweep, judged: Judged, judge: Judge, contacts: Mapping[str, int]
-) -> SweepResult:
+def _result(store: SweepStore, stored: StoredSweep, judged: Judged, judge: Judge) -> SweepResult:
+    """Return the result of a sweep, read from the store at one moment."""
+    spec = stored.spec
+    is_over = stored.seconds is not None
     return SweepResult(
         stored=stored,
         judged=judged,
         varying=judge.baseline.described_not_compared,
         settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
         is_concurrent=any(map(is_concurrent, judge.runs)),
-        contacts=contacts,
-        client=stored.spec.target.client or judge.usual_client,
+        contacts=_contacts(store, stored),
+        client=spec.target.client or judge.usual_client,
         retry=judge.retry_exposure,
+        seconds=store.seconds(stored.id, spec.crashes),
+        locations=_locations(store, stored, judged, judge),
+        left_out=store.not_run(stored.id, spec.crashes) if is_over and spec.budget_s else [],
     )
+
+
+def _locations(
+    store: SweepStore, stored: StoredSweep, judged: Judged, judge: Judge
+) -> dict[Topic, StepDefinition]:
+    """Return where the steps are defined that the findings are about."""
+    definitions = step_definitions(judge.runs)
+    seen = seen_findings(judged)
+    trials = store.observations_of(stored.id, {each.plan for each in seen})
+    found = (
+        (
+            topic_of(each.finding),
+            definition_of(each.finding, judge.named(trials[each.plan]), definitions),
+        )
+        for each in seen
+    )
+    return {topic: step for topic, step in found if step is not None}
 
 
 def code_of(result: SweepResult) -> ExitCode:
     """Return the exit code of a command that shows the result."""
     code = exit_code(result.verdicts)
-    is_whole = len(result.trials) == result.stored.planned
+    is_whole = result.trials and len(result.trials) + len(result.left_out) == result.stored.planned
     return ExitCode.NOTHING_PROVED if code is ExitCode.DONE and not is_whole else code
 
 
@@ -79,7 +101,7 @@ def show(common: Common, result: SweepResult) -> ExitCode:
     kept_in = result.stored.spec.keep_in
     if kept_in and result.verdicts[Verdict.KEPT] < len(result.trials):
         common.say(f"the sandboxes of these trials are kept in {kept_in}")
-    if len(result.trials) < result.stored.planned:
+    if len(result.trials) + len(result.left_out) < result.stored.planned:
         common.say_next(f"resumectl resume {workflow_id_of(result.stored.id)}  finishes it")
     return code_of(result)
 
@@ -99,7 +121,9 @@ def code_of_all(results: Sequence[SweepResult]) -> ExitCode:
     return next(code for code in worst if code in codes)
 
 
-def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
+def check(
+    common: Common, sweep_id: int, promises: Sequence[str], reports: ReportOptions
+) -> ExitCode:
     """Judge the stored trials of a sweep again without running anything."""
     given = read_promises(promises)
     common.start_logging()
@@ -109,16 +133,15 @@ def check(common: Common, sweep_id: int, promises: Sequence[str]) -> ExitCode:
         with store.frozen() as seen:
             (stored,) = seen.stored(sweep_id)
             stored = stored.with_promises(given)
-            runs = seen.baselines(sweep_id)
-            trials, repeated = (
-                seen.observations(sweep_id, round_number)
+            judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
+            refuse_unknown_promises(judge.promises, judge.baseline)
+            judged, again = (
+                [judge.judge(trial) for _, trial in seen.observations(sweep_id, round_number)]
                 for round_number in (stored.spec.crashes, REPEATED)
             )
-            contacts = _contacts(seen, stored)
-        judge = Judge.of_observed(stored.spec.promises, runs)
-        refuse_unknown_promises(judge.promises, judge.baseline)
-        judged, again = ([judge.judge(trial) for _, trial in each] for each in (trials, repeated))
-    return show(common, _result(stored, settled(judged, again), judge, contacts))
+            result = _result(seen, stored, settled(judged, again), judge)
+    write_reports(reports, [result])
+    return show(common, result)
 
 
 def sweeps(common: Common) -> ExitCode:

@@ -15,15 +15,20 @@ from resumectl.cli.flows.stored_sweeps import (
     show,
     show_all,
 )
+from resumectl.cli.report_files import write_reports
+from resumectl.cli.target_options import ReportOptions
 from resumectl.elapsed import seconds_since_start
 from resumectl.errors import ExitCode, Interrupted
 from resumectl.judge.crash_points import crash_points, refuse_none
+from resumectl.judge.priorities import changed_steps, kept_plans, most_informative_first, step_of
+from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.publishing import remote
 from resumectl.publishing.runtime import Runtime
 from resumectl.report.activity import Activity
 from resumectl.report.progress import ReadWorkDone, WorkDone, progress_bar
 from resumectl.report.replay_command import Command, command_line
+from resumectl.report.source_lines import step_definitions
 from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
@@ -36,7 +41,14 @@ from resumectl.runner.trial_runner import TrialRunner
 _EXECUTOR_BASE = "sweep"
 
 
-def sweep(common: Common, specs: Sequence[SweepSpec], doing: Activity, *, jobs: int) -> ExitCode:
+def sweep(
+    common: Common,
+    specs: Sequence[SweepSpec],
+    doing: Activity,
+    reports: ReportOptions,
+    *,
+    jobs: int,
+) -> ExitCode:
     """Run a trial for each crash point of each target, and show the results."""
     common.start_logging()
     results: list[SweepResult] = []
@@ -48,6 +60,7 @@ def sweep(common: Common, specs: Sequence[SweepSpec], doing: Activity, *, jobs: 
             began_s = seconds_since_start()
             if not common.as_json:
                 show(common, results[-1])
+    write_reports(reports, results)
     return show_all(common, results) if common.as_json else code_of_all(results)
 
 
@@ -77,13 +90,36 @@ def _begin(
     every = crash_points(transitions, edge=spec.edge, only=spec.only)
     points_line = command_line(Command.POINTS, spec, str(Path.cwd()))
     refuse_none(every, transitions, spec.only, points_line=points_line)
+    chosen = _choose(common, spec, every, runs, SweepStore(engine))
     remote.register_publisher_queues(common.settings())
     with engine.begin() as connection:
         sweep_id = sweep_workflow.begin(
-            common.settings(), connection, spec, baselines=runs.judge.runs, every=every
+            common.settings(), connection, spec, baselines=runs.judge.runs, every=chosen
         )
     worker.register(sweep_id, spec, runs)
     return sweep_id
+
+
+def _choose(
+    common: Common, spec: SweepSpec, every: list[CrashPlan], runs: BaselineRuns, store: SweepStore
+) -> list[CrashPlan]:
+    """Return the crash plans to run, in their order: those that failed last, or the most informative first."""
+    last = store.last_of(spec.target) if spec.only_failed or spec.budget_s is not None else None
+    judged = store.judgements(last.id, last.spec.crashes) if last is not None else []
+    kept = kept_plans(judged)
+    if spec.only_failed:
+        failed = {each.plan for each in judged} - kept
+        every = [plan for plan in every if str(plan) in failed] or every
+        if not failed:
+            which = f"sweep {last.id} kept every promise" if last else "nothing was swept before"
+            common.say(f"{which}: all crash points are run")
+    if spec.budget_s is None:
+        return every
+    before = step_definitions(store.baselines(last.id)) if last is not None else {}
+    changed = changed_steps(before, step_definitions(runs.judge.runs))
+    transitions = runs.judge.baseline.transitions
+    known = {plan for plan in kept if step_of(CrashPlan.parse(plan), transitions) not in changed}
+    return most_informative_first(every, transitions, known)
 
 
 def _run(common: Common, sweep_id: int, worker: SweepWorker) -> None:

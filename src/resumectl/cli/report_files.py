@@ -1,0 +1,88 @@
+"""Write the results of sweeps to files for CI services, and to GitHub Actions where it runs the command."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resumectl.cli.target_options import ReportOptions
+from resumectl.errors import MachineFailure, Refusal
+
+if TYPE_CHECKING:
+    from resumectl.report.sweep_result import SweepResult
+
+# Set by the runner of GitHub Actions.
+_ON_GITHUB, _SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
+
+
+def check_files(reports: ReportOptions) -> None:
+    """Check before a long run that each file can be written.
+
+    Args:
+        reports: The files.
+
+    Raises:
+        Refusal: A file cannot be written.
+    """
+    for option, path in _files(reports).items():
+        try:
+            with path.open("a"):
+                pass
+        except OSError as error:
+            raise Refusal(
+                f"--{option} {path} cannot be written: {error.strerror}",
+                next_step=f"name a file in a directory that exists, as in  --{option} {path.name}",
+            ) from None
+
+
+def write_reports(
+    reports: ReportOptions,
+    results: Sequence["SweepResult"],
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Write the results to each file, and to the summary and the annotations of GitHub Actions.
+
+    Args:
+        reports: The files.
+        results: Results of the sweeps.
+        environ: The environment, which says whether GitHub Actions runs the command.
+
+    Raises:
+        MachineFailure: A file can no longer be written.
+    """
+    here = str(Path.cwd())
+    is_on_github = environ.get(_ON_GITHUB) == "true"
+    try:
+        for option, path in _files(reports).items():
+            path.write_bytes(_content(option, results, here))
+        if is_on_github and environ.get(_SUMMARY):
+            with Path(environ[_SUMMARY]).open("ab") as file:
+                file.write(_content("summary", results, here))
+    except OSError as error:
+        raise MachineFailure(
+            f"{error.filename} cannot be written: {error.strerror}",
+            next_step="free some space; then  resumectl check SWEEP  writes it again",
+        ) from None
+    if is_on_github:
+        from resumectl.report.ci.github import annotations
+
+        for line in annotations(results, environ.get("GITHUB_WORKSPACE", here)):
+            print(line, file=sys.stderr)
+
+
+def _files(reports: ReportOptions) -> dict[str, Path]:
+    named = {"junit": reports.junit, "summary": reports.summary, "sarif": reports.sarif}
+    return {option: path for option, path in named.items() if path is not None}
+
+
+def _content(option: str, results: Sequence["SweepResult"], directory: str) -> bytes:
+    from resumectl.report.ci.junit import junit_xml
+    from resumectl.report.ci.sarif import sarif_json
+    from resumectl.report.ci.summary import summary_markdown
+
+    if option == "junit":
+        return junit_xml(results, directory)
+    if option == "sarif":
+        return sarif_json(results, directory).encode()
+    return summary_markdown(results, directory).encode()

@@ -1,0 +1,1 @@
+"""Write the results of sweeps in the forms that CI services read."""
