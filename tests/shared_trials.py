@@ -20,6 +20,7 @@ from resumectl.model.observation import Observation
 from resumectl.model.target import DOWNTIME_S, Target
 from resumectl.model.verdict import Exposure, Finding, Judgement, Verdict
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.interpreter_description import Candidate, describe
 from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
@@ -74,7 +75,7 @@ def shared_pool(python: str | None = None) -> TrialPool:
     """
     path = python or os.environ.get(Source.VARIABLE)
     interpreter = describe(Candidate(Path(path), Source.VARIABLE)) if path else None
-    pool = TrialPool(interpreters=Interpreters.alike(interpreter) if interpreter else None)
+    pool = TrialPool(ForkServers(Interpreters.alike(interpreter) if interpreter else None))
     atexit.register(pool.close)
     pool.warm_up()
     return pool

@@ -203,7 +203,7 @@ def enqueue(workflow_id):
         return DBOS.enqueue_workflow("shop", ship).get_result()
 
 polled = Scenario(request=lambda: enqueue("order-1"))
-random = Scenario(request=lambda: enqueue(str(uuid.uuid4())))
+random = Scenario(request=lambda: enqueue(f"order-{uuid.uuid4()}"))
 """
 
 

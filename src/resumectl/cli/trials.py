@@ -103,9 +103,17 @@ def sweep(
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing, ends_in_order():
-        from resumectl.cli.flows import sweep as flow
+        from resumectl.runner.fork_servers import ForkServers
 
-        return flow.sweep(_own(common), specs, doing, reports, jobs=number)
+        # They import dbos while this process does.
+        servers = ForkServers(specs[0].interpreters, specs[0].isolation)
+        try:
+            from resumectl.cli.flows import sweep as flow
+        except BaseException:
+            servers.close()
+            raise
+        plan = flow.SweepPlan(specs, servers, number)
+        return flow.sweep(_own(common), plan, doing, reports)
 
 
 def replay(

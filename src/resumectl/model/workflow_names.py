@@ -18,6 +18,7 @@ from resumectl.text import natural_key
 # The ids that DBOS makes (2.13 to 3.4): version 4, and version 7 from Python 3.14 on.
 _GENERATED = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _CHILD = re.compile(r"(?P<parent>.+)-\d+")  # DBOS derives the id of a child from that of its parent
+_STEP_PREFIX = "<temp>."  # of the function of a step that is called as a workflow (DBOS 3.4.0)
 _ARGUMENTS_MAX = 200  # characters; a digest stands for the rest of longer arguments
 
 
@@ -110,7 +111,8 @@ class WorkflowNamer:
         same = [n for n, each in enumerate(known, start=1) if each == start.arguments]
         number = next((n for n in same if n not in taken), None) or self._unused(start, taken)
         taken.add(number)
-        self._names[start.workflow] = f"{start.function}({number})"
+        name = start.function.removeprefix(_STEP_PREFIX)
+        self._names[start.workflow] = f"{name}({number})"
 
     def _unused(self, start: ClientStarted, taken: set[int]) -> int:
         """Return the number of a start whose arguments are unknown, or are those of one start too many."""

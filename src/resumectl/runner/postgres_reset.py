@@ -1,11 +1,15 @@
 """Reset the database of a sandbox to its template, which is faster than a new copy."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from resumectl.runner.sandbox_databases import VERSION_TABLES
-from resumectl.storage.postgres import Connection, connect
+from resumectl.storage.postgres import connect
+
+if TYPE_CHECKING:
+    from resumectl.storage.postgres import Connection
 
 _TABLES = """
 SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -42,7 +46,7 @@ class PostgresReset:
     statements: str
 
     @classmethod
-    def of(cls, template: Connection) -> "PostgresReset":
+    def of(cls, template: "Connection") -> "PostgresReset":
         """Return the reset of a template's copies."""
         tables = template.execute(_TABLES, [list(VERSION_TABLES)]).fetchall()
         if any(_has_rows(template, table[0]) for table in tables):
@@ -67,12 +71,12 @@ class PostgresReset:
         return True
 
 
-def _has_rows(connection: Connection, table: str) -> bool:
+def _has_rows(connection: "Connection", table: str) -> bool:
     found = connection.execute(f"SELECT EXISTS (SELECT FROM {table})".encode()).fetchone()
     return found is not None and bool(found[0])
 
 
-def _likeness(connection: Connection) -> tuple[object, ...]:
+def _likeness(connection: "Connection") -> tuple[object, ...]:
     row = connection.execute(_LIKENESS).fetchone()
     assert row is not None
     return tuple(row)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
@@ -23,8 +24,11 @@ from resumectl.storage.owned_databases import (
     drop_owned,
     drop_ownerless,
 )
-from resumectl.storage.postgres import Connection, connect
+from resumectl.storage.postgres import connect
 from resumectl.text import one_line
+
+if TYPE_CHECKING:
+    from resumectl.storage.postgres import Connection
 
 _PREFIX_KEPT = "resumectl_kept_"
 _STRATEGY_SINCE = 150_000  # PostgreSQL 15
@@ -63,7 +67,7 @@ class PostgresDatabases:
         return OwnDatabases(self._url.render_as_string(hide_password=False), self._owner)
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
+    def _connected(self) -> Iterator["Connection"]:
         """Yield the one connection to one thread at a time."""
         with self._lock:
             try:

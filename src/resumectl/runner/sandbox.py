@@ -1,12 +1,5 @@
-"""Make sandboxes: one directory and one database for each trial, copied from a template.
+"""Make sandboxes: one directory and one database for each trial, copied from a template."""
 
-All sandboxes are under one root, in memory-backed storage if the machine has some. The owner of the root
-holds a lock that the kernel releases when the owner's process ends. The next runner deletes a root
-without an owner.
-"""
-
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +11,6 @@ from resumectl.model.orders import TEMPORARY_DIRECTORY
 from resumectl.runner.sandbox_databases import SandboxDatabases
 from resumectl.runner.sqlite_sandbox import SqliteDatabases
 
-_PREFIX = "resumectl-sandboxes-"
-_MEMORY = Path("/dev/shm")
 EMBEDDED = "embedded"
 
 
@@ -36,9 +27,10 @@ class Sandbox:
 
 
 class Sandboxes:
-    """Root of all sandboxes; `close` deletes it.
+    """Sandboxes of one pool; `close` drops their databases.
 
     Args:
+        root: Directory in which they are made.
         server_url: URL of the PostgreSQL server of the databases, with its password; `embedded` for a
             server of their own, None for SQLite files.
 
@@ -46,14 +38,10 @@ class Sandboxes:
         MachineFailure: The server cannot be reached, or does not let a database be made.
     """
 
-    def __init__(self, server_url: str | None = None) -> None:
-        parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-        _clear_ownerless(parent)
-        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    def __init__(self, root: Path, server_url: str | None = None) -> None:
+        self.root = root
         self.seed = self.root / "seed"  # copied into each sandbox
         (self.seed / TEMPORARY_DIRECTORY).mkdir(parents=True)
-        self._owner = os.open(self.root / "owner", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._owner, fcntl.LOCK_EX)
         self.databases: SandboxDatabases
         if server_url is None:
             self.databases = SqliteDatabases(self.root)
@@ -93,23 +81,5 @@ class Sandboxes:
         (to / "DATABASE").write_text(f"{self.databases.keep(sandbox.database_url, to)}\n")
 
     def close(self) -> None:
-        """Delete everything."""
+        """Drop all databases; the directory is deleted by its owner."""
         self.databases.close()
-        shutil.rmtree(self.root, ignore_errors=True)
-        os.close(self._owner)
-
-
-def _clear_ownerless(parent: Path) -> None:
-    for root in parent.glob(f"{_PREFIX}*"):
-        try:
-            owner = os.open(root / "owner", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            continue  # it belongs to another user, or is being made
-        try:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # its owner is running
-        else:
-            shutil.rmtree(root, ignore_errors=True)
-        finally:
-            os.close(owner)

@@ -25,6 +25,7 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Verdict
 from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.interpreters import interpreters_here
 from resumectl.runner.kept_sandboxes import keep_unless_kept
 from resumectl.runner.sweep_ids import queue_of, workflow_id_of
@@ -99,10 +100,18 @@ class SweepWorker:
     Args:
         settings: Settings with the database of the sweeps.
         jobs: Maximum number of trials at the same time; None for one for each core.
+        started: Fork servers that have been started, for this spec; None to start all here.
     """
 
-    def __init__(self, settings: Settings, *, jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        jobs: int | None = None,
+        started: tuple[SweepSpec, ForkServers] | None = None,
+    ) -> None:
         self._settings = settings
+        self._started = started
         self._engine = open_engine(settings)
         self._jobs = jobs or os.cpu_count() or 1
         # One pool for each program: its fork servers have the program's libraries.
@@ -188,10 +197,20 @@ class SweepWorker:
             interpreters = to_plain(spec.interpreters) if spec.interpreters else None
             key = json.dumps([spec.on, spec.isolation, interpreters, *map(to_plain, programs)])
             if key not in self._pools:
-                self._pools[key] = open_trial_pool(self._settings, spec, jobs=self._jobs)
+                self._pools[key] = open_trial_pool(
+                    self._settings, spec, jobs=self._jobs, servers=self._take_started(spec)
+                )
             pool = self._pools[key]
         pool.warm_up()
         return pool
+
+    def _take_started(self, spec: SweepSpec) -> ForkServers | None:
+        """Return the fork servers that have been started for a spec, once."""
+        if self._started is None or self._started[0] is not spec:
+            return None
+        servers = self._started[1]
+        self._started = None
+        return servers
 
     def register(self, sweep_id: int, spec: SweepSpec, runs: BaselineRuns) -> None:
         """Register a sweep of the command that begins it and has just run its program.

@@ -1,6 +1,5 @@
 """Manage the fork servers and sandboxes in which trials run, any number at the same time."""
 
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,16 +11,13 @@ from typing import Protocol, Self
 
 from resumectl.errors import MachineFailure
 from resumectl.model.crash_plan import PlannedTrial
-from resumectl.model.interpreter import Interpreter, Interpreters
 from resumectl.model.observation import Observation
 from resumectl.model.process_exit import ENDED_WELL
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.publishing.store.dbos_tables import QUEUE_NAME
-from resumectl.release import require_dbos
 from resumectl.runner.fork_server_client import ForkServerClient
-from resumectl.runner.interpreters import own_interpreter, probe_start
-from resumectl.runner.redirects import make_seed
+from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.sandbox import EMBEDDED, Sandboxes
 from resumectl.settings import Settings
 
@@ -32,14 +28,13 @@ class TrialPool:
     """Fork servers and sandboxes of any number of targets; `close` ends all of them.
 
     Args:
+        servers: Fork servers of the targets, and the directory of the sandboxes; the pool closes them.
         server_url: URL of the PostgreSQL server of the trials' databases, with its password;
             `embedded` for a server of their own, None for SQLite.
-        isolation: `fork`, or `spawn` for a fresh interpreter for each process.
         jobs: Maximum number of trials at the same time, for all targets together.
         has_publisher: Whether every target is resumectl's own publisher. Another program may have
             classes of the same names, and DBOS accepts each name once.
         target: Target with the redirected databases and the `prepare` command of all targets.
-        interpreters: Interpreters of all targets; None for resumectl's own.
 
     Attributes:
         sandboxes: Sandboxes of the trials.
@@ -52,42 +47,30 @@ class TrialPool:
 
     def __init__(
         self,
+        servers: ForkServers,
         *,
         server_url: str | None = None,
-        isolation: str = "fork",
         jobs: int = 1,
         has_publisher: bool = False,
         target: Target | None = None,
-        interpreters: Interpreters | None = None,
     ) -> None:
-        require_dbos()
+        self._servers = servers
         self._target = target or Target()
-        self.sandboxes = Sandboxes(server_url)
+        try:
+            self.sandboxes = Sandboxes(servers.root.directory, server_url)
+        except BaseException:
+            servers.close()
+            raise
         # One core for each running trial. A trial stays on one core: Python runs one thread at a time,
         # and five messages took a fifth longer with threads on two cores.
         self._free_cores: SimpleQueue[int] = SimpleQueue()
         self.cores = cores = tuple(sorted(os.sched_getaffinity(0)))
         for turn in range(os.getpid(), os.getpid() + jobs):  # other pools start with another core
             self._free_cores.put(cores[turn % len(cores)])
-        self._isolation = isolation
-        self._interpreters = interpreters or Interpreters.alike(own_interpreter())
-        first = self._start_fork_servers(self._interpreters.first, "probe")
-        later = first
-        if self.has_two_interpreters:
-            later = self._start_fork_servers(self._interpreters.later, "later-probe")
-        self._fork_servers = (first, later)
         self.slowness = 1.0
         self._has_publisher = has_publisher
         self._is_warm = False
         self._warming = threading.Lock()
-
-    def _start_fork_servers(
-        self, interpreter: Interpreter, directory: str
-    ) -> Sequence[ForkServerClient]:
-        root = self.sandboxes.root
-        start = probe_start(interpreter, root / directory)
-        # Two hash seeds: the order of a set after a restart is a classic cause of divergence.
-        return [ForkServerClient(start, root, seed, self._isolation) for seed in (1, 2)]
 
     def fork_server(self, number: int, *, later: bool) -> ForkServerClient:
         """Return the fork server for a process.
@@ -96,17 +79,17 @@ class TrialPool:
             number: Number of its hash seed, 0 or 1.
             later: Whether it runs as the processes after the first one.
         """
-        return self._fork_servers[later][number]
+        return self._servers.server(number, later=later)
 
     @property
     def fork_servers(self) -> Sequence[ForkServerClient]:
         """All fork servers; the first one makes the template."""
-        return list(dict.fromkeys(itertools.chain(*self._fork_servers)))
+        return self._servers.all
 
     @property
     def has_two_interpreters(self) -> bool:
         """Whether the processes after the first one have another interpreter."""
-        return self._interpreters.are_two
+        return self._servers.interpreters.are_two
 
     def migrates(self, *, later: bool) -> bool:
         """Return whether a process has another release of DBOS than the template's.
@@ -114,7 +97,7 @@ class TrialPool:
         Args:
             later: Whether it runs as the processes after the first one.
         """
-        return later and self._interpreters.migrates
+        return later and self._servers.interpreters.migrates
 
     @contextmanager
     def core(self) -> Iterator[int]:
@@ -154,7 +137,11 @@ class TrialPool:
         if process_exit.exit_status != ENDED_WELL:
             error = error_file.read_text(encoding="utf-8") if error_file.exists() else process_exit
             raise self._failure(f"no database could be made: {error}")
-        make_seed(self._target, self.sandboxes.seed, databases.template_url)
+        access = self._target.access
+        if access.redirects or access.prepare is not None:
+            from resumectl.runner.redirects import make_seed  # loads psycopg
+
+            make_seed(self._target, self.sandboxes.seed, databases.template_url)
 
     def _warm_up_fork_servers(self) -> None:
         queue = QUEUE_NAME if self._has_publisher else None
@@ -162,7 +149,7 @@ class TrialPool:
             ends = []
             for server in self.fork_servers:
                 sandbox = stack.enter_context(self.sandboxes.sandbox())
-                is_later = server not in self._fork_servers[0]
+                is_later = self._servers.is_later(server)
                 ends.append(
                     server.warm_up(
                         sandbox.database_url,
@@ -185,7 +172,7 @@ class TrialPool:
     def _failure(self, what: str) -> MachineFailure:
         needs = [f"{self.sandboxes.root.parent} needs space"]
         if self.sandboxes.databases.owned is not None:
-            is_dbos_2 = self._interpreters.first.dbos.startswith("2.")
+            is_dbos_2 = self._servers.interpreters.first.dbos.startswith("2.")
             extension = ", with the extension uuid-ossp for DBOS 2" if is_dbos_2 else ""
             needs.append(f"the server must be up{extension}")
         return MachineFailure(what, next_step=" and ".join(needs))
@@ -208,18 +195,20 @@ class TrialPool:
 
     def close(self) -> None:
         """End all processes, and delete the sandboxes."""
-        for server in self.fork_servers:
-            server.close()
         self.sandboxes.close()
+        self._servers.close()
 
 
-def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialPool:
+def open_trial_pool(
+    settings: Settings, spec: SweepSpec, *, jobs: int, servers: ForkServers | None = None
+) -> TrialPool:
     """Return a pool for trials on SQLite, on the configured server, or on an embedded server.
 
     Args:
         settings: Settings with the configured server.
         spec: Spec of the sweep, with its target and kind of database.
         jobs: Maximum number of trials at the same time.
+        servers: Fork servers that have been started for this spec; None to start them.
 
     Raises:
         MachineFailure: No sandbox can be made.
@@ -228,12 +217,11 @@ def open_trial_pool(settings: Settings, spec: SweepSpec, *, jobs: int) -> TrialP
     if spec.on == "postgres":
         server_url = EMBEDDED if settings.is_sqlite else settings.secret_url
     return TrialPool(
+        servers or ForkServers(spec.interpreters, spec.isolation),
         server_url=server_url,
-        isolation=spec.isolation,
         jobs=jobs,
         has_publisher=spec.has_publisher,
         target=spec.target,
-        interpreters=spec.interpreters,
     )
 
 

@@ -8,10 +8,14 @@ belong to a single database, and the next runner may connect to another one.)
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from resumectl.storage.postgres import Connection, connect
+from resumectl.storage.postgres import connect
+
+if TYPE_CHECKING:
+    from resumectl.storage.postgres import Connection
 
 PREFIX = "resumectl_sandbox_"
 APPLICATION = "resumectl sandboxes "
@@ -42,7 +46,7 @@ def drop_owned_by(owner: str, url: str) -> None:
         drop_owned(connection, owner)
 
 
-def drop_ownerless(connection: Connection) -> None:
+def drop_ownerless(connection: "Connection") -> None:
     """Drop every database whose owner has ended."""
     names = _names(
         connection
@@ -57,13 +61,13 @@ def drop_ownerless(connection: Connection) -> None:
             drop_database(connection, name)
 
 
-def drop_owned(connection: Connection, owner: str) -> None:
+def drop_owned(connection: "Connection", owner: str) -> None:
     for name in _names(connection):
         if name.startswith(f"{PREFIX}{owner}_"):
             drop_database(connection, name)
 
 
-def _names(connection: Connection) -> list[str]:
+def _names(connection: "Connection") -> list[str]:
     # Only databases of this role: it cannot see the application names of other roles' sessions.
     rows = connection.execute(
         "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
@@ -73,7 +77,7 @@ def _names(connection: Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
-def drop_database(connection: Connection, name: str) -> None:
+def drop_database(connection: "Connection", name: str) -> None:
     connection.execute(
         sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     )

@@ -17,6 +17,7 @@ from resumectl.report import console, json_documents
 from resumectl.report import selftest as tables
 from resumectl.report.progress import WorkDone, progress_bar
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.trial_pool import TrialPool, run_trials
 from resumectl.runner.trial_runner import TrialRunner
 
@@ -72,7 +73,7 @@ def selftest(common: Common, *, jobs: int) -> ExitCode:
     common.start_logging()
     with (
         progress_bar([look], hidden=common.verbose) as progress,
-        TrialPool(jobs=jobs) as pool,
+        TrialPool(ForkServers(), jobs=jobs) as pool,
         ThreadPoolExecutor(jobs, thread_name_prefix="pitfall") as threads,
     ):
         begun = [threads.submit(_tried, pool, *case) for case in cases]

@@ -1,7 +1,7 @@
 """`sweep`: run a trial for each crash point of a target, in a durable workflow."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -32,6 +32,7 @@ from resumectl.report.source_lines import step_definitions
 from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import SweepStore
 from resumectl.runner.sweep_worker import SweepWorker
@@ -41,21 +42,40 @@ from resumectl.runner.trial_runner import TrialRunner
 _EXECUTOR_BASE = "sweep"
 
 
-def sweep(
-    common: Common,
-    specs: Sequence[SweepSpec],
-    doing: Activity,
-    reports: ReportOptions,
-    *,
-    jobs: int,
-) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """What one command sweeps.
+
+    Attributes:
+        specs: Spec of each sweep.
+        servers: Fork servers that have been started for the first one.
+        jobs: Maximum number of trials at the same time.
+    """
+
+    specs: Sequence[SweepSpec]
+    servers: ForkServers
+    jobs: int
+
+
+def sweep(common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptions) -> ExitCode:
     """Run a trial for each crash point of each target, and show the results."""
+    try:
+        return _sweep_all(common, plan, doing, reports)
+    finally:
+        plan.servers.close()
+
+
+def _sweep_all(
+    common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptions
+) -> ExitCode:
     common.start_logging()
     results: list[SweepResult] = []
     began_s = 0.0  # the first one has taken the time of the start, too
+    started = (plan.specs[0], plan.servers)
     with opened_store(common) as engine:
-        for spec in specs:
-            result = _sweep_one(common, spec, engine, doing, jobs)
+        for spec in plan.specs:
+            worker = SweepWorker(common.settings(), jobs=plan.jobs, started=started)
+            result = _sweep_one(common, spec, engine, doing, worker)
             results.append(replace(result, wall_seconds=seconds_since_start() - began_s))
             began_s = seconds_since_start()
             if not common.as_json:
@@ -65,9 +85,8 @@ def sweep(
 
 
 def _sweep_one(
-    common: Common, spec: SweepSpec, engine: sa.Engine, doing: Activity, jobs: int
+    common: Common, spec: SweepSpec, engine: sa.Engine, doing: Activity, worker: SweepWorker
 ) -> SweepResult:
-    worker = SweepWorker(common.settings(), jobs=jobs)
     try:
         sweep_id = _begin(common, spec, worker, engine, doing)
         doing.stop()
