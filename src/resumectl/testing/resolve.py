@@ -79,7 +79,8 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
     # What the test says goes before the configuration of the project.
     typed = {"python", *("promise" if name == "promises" else name for name in options)}
     given = Given(target, trial, choice, options.get("app_version"), typed)
-    spec = read_one_spec(given, root)
+    file = getattr(module, "__file__", None)
+    spec = read_one_spec(given, Path(file).parent if file else root)
     return replace(
         spec,
         target=_importing(spec.target, module),

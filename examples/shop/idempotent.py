@@ -1,0 +1,50 @@
+"""The shop with idempotency keys: a step may still run twice, and its service sees that it is the same call."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import services
+from dbos import DBOS
+from fastapi import FastAPI
+
+DBOS(config={"name": "shop", "system_database_url": "sqlite:///shop.sqlite"})
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    DBOS.launch()
+    yield
+    DBOS.destroy()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@DBOS.step()
+def charge(customer: str, amount: int) -> None:
+    services.charge(customer, amount, key=f"charge-{DBOS.workflow_id}")
+
+
+@DBOS.step()
+def mail(customer: str, amount: int) -> None:
+    services.send_mail(customer, f"thank you for {amount}", key=f"mail-{DBOS.workflow_id}")
+
+
+@DBOS.workflow()
+def checkout(customer: str, amount: int) -> None:
+    charge(customer, amount)
+    mail(customer, amount)
+
+
+@app.post("/orders/{customer}")
+def create_order(customer: str, amount: int) -> dict[str, Any]:
+    handle = DBOS.start_workflow(checkout, customer, amount)
+    return {"workflow": handle.get_workflow_id()}
+
+
+def post_order() -> Any:
+    """What a client does, for crash tests."""
+    from fastapi.testclient import TestClient
+
+    return TestClient(app).post("/orders/ada?amount=30").json()
