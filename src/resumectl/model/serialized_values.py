@@ -10,7 +10,6 @@ import json
 import pickle
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Self
 
 
 class _Unloaded:
@@ -18,7 +17,7 @@ class _Unloaded:
 
     parts: list[tuple[str, object]]
 
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> "_Unloaded":
         self = super().__new__(cls)
         self.parts = [*(("", arg) for arg in args), *((f"{k}=", v) for k, v in kwargs.items())]
         return self
