@@ -386,6 +386,10 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
         "Output of `resumectl sweep --json` without a target, if pyproject.toml names several.",
         {"sweeps": array({"$ref": "sweep.json"})},
     ),
+    "repro": (
+        "Output of `resumectl repro --json`.",
+        {"file": STRING, "plan": STRING, "title": STRING, "fails": COUNT, "runs": COUNT},
+    ),
     "init": (
         "Output of `resumectl init --json`.",
         {

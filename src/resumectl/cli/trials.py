@@ -8,7 +8,7 @@ import typer
 
 from resumectl.cli.common import Common, command, ends_in_order, typed_options
 from resumectl.cli.configured import Given, read_one_spec, read_specs
-from resumectl.cli.help import EXPERIMENT, TRIALS, option
+from resumectl.cli.help import COMMAND, EXPERIMENT, TRIALS, option
 from resumectl.cli.report_files import check_files
 from resumectl.cli.spec_from_options import checked_jobs
 from resumectl.cli.target_options import (
@@ -18,7 +18,7 @@ from resumectl.cli.target_options import (
     TargetOptions,
     TrialOptions,
 )
-from resumectl.errors import ExitCode
+from resumectl.errors import ExitCode, Refusal
 
 Jobs = Annotated[
     int | None,
@@ -45,6 +45,10 @@ def add_to(app: typer.Typer) -> None:
     command(
         app, "check", check, group=EXPERIMENT, example=("check 1 --promise charge=at-least-once",)
     )
+    command(
+        app, "repro", repro, group=EXPERIMENT,
+        example=("repro 1", "repro 1:before:checkout-1/step-1 -o issue"),
+    )  # fmt: skip
     command(app, "init", init, group=EXPERIMENT, example=("init",))
     command(app, "sweeps", sweeps, group=EXPERIMENT, example=("sweeps",))
     command(app, "selftest", selftest, group=EXPERIMENT, example=("selftest",))
@@ -136,6 +140,37 @@ def replay(
         from resumectl.cli.flows import replay as flow
 
         return flow.replay(_own(common), spec, plan, doing, times=times)
+
+
+def repro(
+    common: Common,
+    trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRIAL",
+            help="Number of a sweep, for its first finding; or SWEEP:PLAN, for that of a crash plan.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        option("--output", "-o", group=COMMAND, metavar="DIR", help="Directory of the two files."),
+    ] = Path("repro"),
+    runs: Annotated[
+        int, option(group=COMMAND, metavar="N", help="Number of runs of the file.")
+    ] = 20,
+) -> ExitCode:
+    """Write a file that shows a finding with dbos alone, and a text for an issue.
+
+    Takes the simplest crash that shows it, and says how many runs of the file fail.
+    """
+    if not 1 <= runs <= 1_000:
+        raise Refusal(f"--runs {runs} is not 1 to 1,000", next_step="as in  --runs 20")
+    from resumectl.report.activity import activity
+
+    with activity(hidden=common.verbose) as doing:
+        from resumectl.cli.flows import repro as flow
+
+        return flow.repro(common, trial, output, doing, runs=runs)
 
 
 def init(common: Common) -> ExitCode:

@@ -127,7 +127,7 @@ def check(
     """Judge the stored trials of a sweep again without running anything."""
     given = read_promises(promises)
     common.start_logging()
-    with _opened_to_read(common) as store:
+    with opened_to_read(common) as store:
         if store is None:
             raise no_sweep(sweep_id)
         with store.frozen() as seen:
@@ -147,7 +147,7 @@ def check(
 def sweeps(common: Common) -> ExitCode:
     """List all sweeps."""
     common.start_logging()
-    with _opened_to_read(common) as store:
+    with opened_to_read(common) as store:
         found = [] if store is None else store.stored()
     if common.as_json:
         json_documents.show({"sweeps": [tables.stored_document(each) for each in found]})
@@ -157,7 +157,7 @@ def sweeps(common: Common) -> ExitCode:
 
 
 @contextmanager
-def _opened_to_read(common: Common) -> Iterator[SweepStore | None]:
+def opened_to_read(common: Common) -> Iterator[SweepStore | None]:
     """Yield the sweep store; None if nothing is stored yet. Create no database."""
     settings = common.settings()
     if settings.is_sqlite and not settings.sqlite_path.exists():

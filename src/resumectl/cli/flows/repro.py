@@ -1,0 +1,264 @@
+"""`repro`: shrink a broken trial, and write a file that shows it again with dbos alone."""
+
+import itertools
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resumectl.cli.common import Common
+from resumectl.cli.flows.discover import opened
+from resumectl.cli.flows.stored_sweeps import opened_to_read, result_of
+from resumectl.errors import ExitCode, MachineFailure, NothingProved, Refusal
+from resumectl.judge.smaller_values import smaller_arguments
+from resumectl.model.codec import Plain
+from resumectl.model.crash_plan import CrashPlan, PlannedTrial
+from resumectl.model.events import ClientStarted, ProgramDescribed
+from resumectl.model.observation import Observation
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.target import Target
+from resumectl.model.verdict import Finding, Verdict
+from resumectl.report import json_documents
+from resumectl.report.activity import Activity
+from resumectl.report.finding_text import evidence_text
+from resumectl.report.repro.issue_file import issue_text
+from resumectl.report.repro.repro_file import Reproduction, repro_text
+from resumectl.report.repro.story import story_of
+from resumectl.report.sweep_result import SeenFinding, SweepResult
+from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
+from resumectl.runner.sweep_store import no_sweep
+from resumectl.runner.trial_pool import TrialPool
+from resumectl.runner.trial_runner import TrialRunner
+
+_RUN_MAX_S = 600
+_SHRINK_MAX = 24  # trials with smaller arguments
+
+
+def repro(common: Common, trial: str, directory: Path, doing: Activity, *, runs: int) -> ExitCode:
+    """Write repro.py and ISSUE.md for a broken trial of a sweep."""
+    common.start_logging()
+    result, seen = _chosen(common, trial)
+    spec = result.stored.spec
+    _refuse_what_needs_more(spec)
+    with opened(common, spec, doing) as pool:
+        simplest = _simplest(pool, spec, seen, doing)
+        found = _reproduction(simplest)
+    doing.say("writing repro.py")
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "repro.py"
+    file.write_text(repro_text(found, str(_root(spec.target))), encoding="utf-8")
+    python = spec.interpreters.first.path if spec.interpreters is not None else "python"
+    fails = _count_failures(python, file, runs, doing)
+    doing.stop()
+    story = story_of(simplest.trial, str(_root(spec.target)))
+    text = issue_text(found, story=story, fails=fails, runs=runs)
+    (directory / "ISSUE.md").write_text(text, encoding="utf-8")
+    return _say(common, found, file, fails, runs)
+
+
+def _chosen(common: Common, trial: str) -> tuple[SweepResult, SeenFinding]:
+    """Return the sweep, and the finding to show: of the plan after the colon, or the first one."""
+    number, _, plan = trial.partition(":")
+    if not number.isdecimal():
+        raise Refusal(
+            f"{trial!r} is no trial", next_step="as in  1  or  1:before:checkout-1/step-1"
+        )
+    with opened_to_read(common) as store:
+        if store is None:
+            raise no_sweep(int(number))
+        result = result_of(store, int(number))
+    found = next(_findings(result, plan), None)
+    if found is None:
+        what = f"at {plan}" if plan else "in it"
+        raise Refusal(
+            f"sweep {number} has no finding {what}", next_step=f"resumectl check {number}"
+        )
+    return result, found
+
+
+def _findings(result: SweepResult, plan: str) -> Iterator[SeenFinding]:
+    """Yield the findings of a crash plan, or those of the sweep; stable ones and causes first."""
+    if plan:
+        for trial in result.trials:
+            if trial.plan == plan:
+                yield from (SeenFinding(each, plan, 1, None) for each in trial.findings)
+        return
+    yield from sorted(
+        result.findings,
+        key=lambda each: (each.repeated.endswith("unstable"), each.cause is not None),
+    )
+
+
+def _refuse_what_needs_more(spec: SweepSpec) -> None:
+    """Refuse a target that dbos alone cannot run."""
+    target = spec.target
+    if target.entry is None:
+        raise Refusal(
+            "the built-in publisher needs resumectl", next_step="sweep a program of your own"
+        )
+    access = target.access
+    if spec.on != "sqlite" or access.redirects or access.prepare or spec.later != target:
+        raise Refusal(
+            "a repro.py has one release of the program, on SQLite, without --redirect and --prepare",
+            next_step="sweep the target without these options",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A trial that shows the finding.
+
+    Attributes:
+        spec: Spec of the sweep, with the arguments of the trial.
+        baseline: Uninterrupted runs with these arguments.
+        plan: Its crash plan, with one crash.
+        finding: The finding.
+        trial: Its observation, with names.
+    """
+
+    spec: SweepSpec
+    baseline: BaselineRuns
+    plan: CrashPlan
+    finding: Finding
+    trial: Observation
+
+
+def _simplest(pool: TrialPool, spec: SweepSpec, seen: SeenFinding, doing: Activity) -> _Shown:
+    """Return the simplest trial that shows a finding: one crash, and small arguments.
+
+    Raises:
+        NothingProved: No trial with one crash shows it.
+    """
+    doing.say(f"trial of {seen.plan}")
+    crashes = CrashPlan.parse(seen.plan).crashes
+    shown = (_show(pool, spec, CrashPlan((crash,)), seen.finding) for crash in crashes)
+    found = next(filter(None, shown), None)
+    if found is None:
+        raise NothingProved(
+            f"no trial with one crash of {seen.plan} shows the finding", next_step="sweep again"
+        )
+    left = _SHRINK_MAX
+    is_smaller = True
+    while is_smaller and left:
+        is_smaller = False
+        for args in itertools.islice(smaller_arguments(found.spec.target.args), left):
+            left -= 1
+            doing.say(f"smaller arguments, {_SHRINK_MAX - left} of at most {_SHRINK_MAX}")
+            other = _with_arguments(found.spec, args)
+            smaller = _show(pool, other, found.plan, seen.finding)
+            if smaller is not None:
+                found, is_smaller = smaller, True
+                break
+    return found
+
+
+def _with_arguments(spec: SweepSpec, args: Sequence[Plain]) -> SweepSpec:
+    return replace(
+        spec, target=replace(spec.target, args=args), later=replace(spec.later, args=args)
+    )
+
+
+def _show(pool: TrialPool, spec: SweepSpec, plan: CrashPlan, finding: Finding) -> _Shown | None:
+    """Return a trial that shows the finding each time; None if there is none."""
+    runner = TrialRunner(pool, spec.target, spec.later, spec.downtime_s)
+    baseline = BaselineRuns.of(runner, spec.promises)
+    try:
+        baseline.discover(spec.timeout_s)
+    except (FailingBaseline, Refusal):  # the program does not take such arguments
+        return None
+    trial = runner.trial(PlannedTrial(0, plan))
+    (judgement,) = baseline.judged([trial]).trials
+    same = [each for each in judgement.findings if _topic(each) == _topic(finding)]
+    if judgement.verdict is not Verdict.BROKEN or not same:
+        return None
+    return _Shown(spec, baseline, plan, same[0], baseline.judge.named(trial))
+
+
+def _topic(finding: Finding) -> tuple[str, str]:
+    """Return the kind and subject of a finding, without the arguments of an effect."""
+    return finding.kind, finding.subject.partition("(")[0]
+
+
+def _reproduction(shown: _Shown) -> Reproduction:
+    target, finding = shown.spec.target, shown.finding
+    described = shown.baseline.judge.runs[0].final.last(ProgramDescribed)
+    root = _root(target)
+    sources = {}
+    for path in described.sources if described is not None else ():
+        if not Path(path).is_relative_to(root):
+            raise Refusal(
+                f"the program imports {path}, which is outside of {root}",
+                next_step="sweep it from a directory that holds all of its files",
+            )
+        sources[str(Path(path).relative_to(root))] = Path(path).read_text(encoding="utf-8")
+    interpreters = shown.spec.interpreters
+    assert interpreters is not None
+    return Reproduction(
+        target=target,
+        client=shown.baseline.runner.client,
+        plan=shown.plan,
+        finding=finding,
+        title=f"{finding.kind} {finding.subject}: {evidence_text(finding.evidence)}",
+        sources=sources,
+        starts=frozenset(each.workflow for each in shown.trial.all(ClientStarted)),
+        dbos=interpreters.first.dbos,
+        python=interpreters.first.python,
+    )
+
+
+def _root(target: Target) -> Path:
+    """Return the directory from which the program is imported."""
+    module = target.entry[0] if target.entry is not None else ""
+    if not module.endswith(".py"):
+        return Path.cwd()
+    directory = Path(module).parent
+    while (directory / "__init__.py").exists():
+        directory = directory.parent
+    return directory
+
+
+def _count_failures(python: str, file: Path, runs: int, doing: Activity) -> int:
+    """Run the file, and return how often it showed the finding."""
+    codes: list[int] = []
+
+    def run(_number: int) -> int:
+        ran = subprocess.run(
+            [python, str(file.absolute())],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=_RUN_MAX_S,
+            check=False,
+        )
+        if (ran.returncode == 1 and "Traceback" in ran.stderr) or ran.returncode not in (0, 1):
+            last = (ran.stderr.strip().splitlines() or [f"exit status {ran.returncode}"])[-1]
+            raise MachineFailure(
+                f"{file} does not run: {last}", next_step=f"run it:  python {file}"
+            )
+        return ran.returncode
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for code in pool.map(run, range(runs)):
+            codes.append(code)
+            doing.say(f"run {len(codes)} of {runs} of repro.py")
+    return sum(codes)
+
+
+def _say(common: Common, found: Reproduction, file: Path, fails: int, runs: int) -> ExitCode:
+    if common.as_json:
+        json_documents.show(
+            {
+                "file": str(file),
+                "plan": str(found.plan),
+                "fails": fails,
+                "runs": runs,
+                "title": found.title,
+            }
+        )
+    else:
+        print(f"{file} and ISSUE.md: {found.title}")
+        print(f"{fails} of {runs} runs of repro.py fail")
+        common.say_next(f"python {file}")
+    return ExitCode.DONE if fails else ExitCode.NOTHING_PROVED

@@ -1,0 +1,43 @@
+"""Make a text for an issue: what was expected, what was seen, with which releases, and the trial as a story."""
+
+from resumectl.report.repro.repro_file import Reproduction
+
+
+def issue_text(found: Reproduction, *, story: str, fails: int, runs: int) -> str:
+    """Return the text in Markdown, without paths of this machine.
+
+    Args:
+        found: The broken trial.
+        story: The trial, event by event.
+        fails: Number of runs of the file that showed the finding.
+        runs: Number of runs of the file.
+    """
+    crash = found.plan.crashes[0]
+    return f"""# {found.title}
+
+## Expected
+
+After a process is killed {crash.edge} the commit of `{crash.at}` and the next process has recovered, the outcome is that of a
+run without a crash.
+
+## Observed
+
+{found.title}.
+
+`repro.py` kills its own process for real, and judges the outcome itself. It failed in {fails} of {runs} runs:
+
+```sh
+pip install dbos=={found.dbos}
+python repro.py
+```
+
+## Versions
+
+DBOS {found.dbos}, Python {found.python}, SQLite.
+
+## The trial
+
+```text
+{story.rstrip()}
+```
+"""

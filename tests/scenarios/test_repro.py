@@ -1,0 +1,142 @@
+"""A broken trial becomes a file that shows it with dbos alone, and a text for an issue."""
+
+import subprocess
+from pathlib import Path
+
+import make_docs
+import pytest
+from conftest import DEADLINE_S, Workspace
+
+from resumectl.errors import ExitCode
+
+PROGRAM = '''
+"""It's a program with 'quotes' and "others"."""
+import os
+from pathlib import Path
+
+from dbos import DBOS, SetWorkflowID
+from resumectl import Scenario, effect
+
+runs_before = Path("runs").read_text() if Path("runs").exists() else ""
+Path("runs").write_text(runs_before + "x")
+
+@DBOS.step()
+def look(order):
+    return order
+
+@DBOS.step()
+def charge(order):
+    effect("charge", order)
+
+@DBOS.workflow()
+def by_memory(order):
+    """What it returns depends on how often the program was started."""
+    look(order)
+    look(order)
+    return f"{order} {len(runs_before)}"
+
+@DBOS.workflow()
+def checkout(order):
+    charge(order)
+
+def handler(order, times):
+    """A client without ids."""
+    return [DBOS.start_workflow(checkout, order).get_result() for _ in range(times)]
+
+def request():
+    with SetWorkflowID("checkout-1"):
+        return checkout("order-1")
+
+def observe():
+    return Path("runs").read_text()
+
+scenario = Scenario(request, promises={"charge": "exactly-once"})
+'''
+SECRET = "hunter2"
+LONG = pytest.mark.long
+
+
+@pytest.fixture
+def workspace(sqlite_workspace: Workspace) -> Workspace:
+    (sqlite_workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    (sqlite_workspace.directory / "more.py").write_text(PROGRAM)
+    return sqlite_workspace
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "look_at"),
+    [
+        (("shop.py:checkout", "--args", '["order-1"]', "--promise", "charge=exactly-once"),
+         "['runs', 'charge']"),
+        pytest.param(("more.py:by_memory", "--args", '["order-1"]'), "['answer']", marks=LONG),
+        pytest.param(
+            ("more.py:scenario",), "['effects', \"charge('order-1')\"]", marks=LONG
+        ),
+        (("more.py:handler", "--args", '["order-1", 2]', "--client", "retries", "--only",
+          "*/accepted"), "['workflows']"),
+        pytest.param(
+            ("more.py:checkout", "--args", '["o"]', "--observe", "more.py:observe", "--only",
+             "*/step-1"), "['observed']", marks=LONG),
+    ],
+)  # fmt: skip
+def test_file_shows_the_finding_with_dbos_alone(
+    workspace: Workspace, environment: Path, options: tuple[str, ...], look_at: str
+) -> None:
+    environ = ("--env", f"SHOP_PASSWORD={SECRET}")
+    assert workspace.run("sweep", *options, *environ).code == ExitCode.PROMISE_BROKEN
+    ran = workspace.run("repro", "1", "-o", "found", "--runs", "2", "--json")
+    assert ran.code == ExitCode.DONE, ran
+    assert (ran.document["fails"], ran.document["runs"]) == (2, 2)
+    found = workspace.directory / "found"
+    text, issue = (found / "repro.py").read_text(), (found / "ISSUE.md").read_text()
+    assert f"LOOK_AT = {look_at}" in text
+    assert "It failed in 2 of 2 runs" in issue
+    for each in (text, issue):
+        assert str(workspace.directory) not in each
+        assert SECRET not in each
+    alone = subprocess.run(
+        [environment, found / "repro.py"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+        env={},
+    )
+    assert (alone.returncode, alone.stdout.splitlines()[-1]) == (1, "BROKEN"), alone
+
+
+@pytest.mark.slow
+def test_arguments_are_as_small_as_the_finding_allows(workspace: Workspace) -> None:
+    options = ("more.py:by_memory", "--args", '["a long order"]', "--only", "*/step-1")
+    assert workspace.run("sweep", *options).code == ExitCode.PROMISE_BROKEN
+    workspace.ok("repro", "1:after:by_memory-1/step-1", "--runs", "1")
+    text = (workspace.directory / "repro" / "repro.py").read_text()
+    assert "args, kwargs = ['a'], {}" in text
+    assert "CRASH = ('after', 'by_memory-1', 'step-1', 1)" in text
+
+
+def test_corrected_program_is_not_shown_to_be_broken(workspace: Workspace) -> None:
+    options = ("shop.py:checkout", "--args", '["a"]', "--promise", "charge=exactly-once")
+    assert workspace.run("sweep", *options, "--only", "*/step-1").code == ExitCode.PROMISE_BROKEN
+    corrected = make_docs.SHOP.read_text().replace("    charge(order)\n", "")
+    (workspace.directory / "shop.py").write_text(corrected)
+    ran = workspace.run("repro", "1", "--runs", "1")
+    assert ran.code == ExitCode.NOTHING_PROVED
+    assert not (workspace.directory / "repro").exists()
+
+
+@pytest.mark.parametrize(
+    ("trial", "what"),
+    [
+        ("x", "'x' is no trial"),
+        ("7", "there is no sweep 7"),
+        ("1", "sweep 1 has no finding in it"),
+        ("1:before:a/b", "sweep 1 has no finding at before:a/b"),
+    ],
+)
+def test_trial_without_a_finding_is_refused(workspace: Workspace, trial: str, what: str) -> None:
+    workspace.ok("sweep", "shop.py:checkout", "--args", '["a"]', "--only", "*/step-2")
+    ran = workspace.run("repro", trial)
+    assert ran.code == ExitCode.REFUSED
+    assert ran.err.startswith(f"error: {what}")
