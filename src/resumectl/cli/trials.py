@@ -159,9 +159,10 @@ def repro(
         int, option(group=COMMAND, metavar="N", help="Number of runs of the file.")
     ] = 20,
 ) -> ExitCode:
-    """Write a file that shows a finding with dbos alone, and a text for an issue.
+    """Write a file that shows a finding with dbos alone.
 
-    Takes the simplest crash that shows it, and says how many runs of the file fail.
+    Takes the simplest crash that shows it, says how many runs of the file fail, and writes a text for
+    an issue beside it.
     """
     if not 1 <= runs <= 1_000:
         raise Refusal(f"--runs {runs} is not 1 to 1,000", next_step="as in  --runs 20")

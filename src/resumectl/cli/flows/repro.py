@@ -31,6 +31,7 @@ from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
 from resumectl.runner.sweep_store import no_sweep
 from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
+from resumectl.text import counted
 
 _RUN_MAX_S = 600
 _SHRINK_MAX = 24  # trials with smaller arguments
@@ -259,6 +260,6 @@ def _say(common: Common, found: Reproduction, file: Path, fails: int, runs: int)
         )
     else:
         print(f"{file} and ISSUE.md: {found.title}")
-        print(f"{fails} of {runs} runs of repro.py fail")
+        print(f"{fails} of {counted(runs, 'run')} of repro.py fail")
         common.say_next(f"python {file}")
     return ExitCode.DONE if fails else ExitCode.NOTHING_PROVED

@@ -1,6 +1,7 @@
 """Make a text for an issue: what was expected, what was seen, with which releases, and the trial as a story."""
 
 from resumectl.report.repro.repro_file import Reproduction
+from resumectl.text import counted
 
 
 def issue_text(found: Reproduction, *, story: str, fails: int, runs: int) -> str:
@@ -24,7 +25,7 @@ run without a crash.
 
 {found.title}.
 
-`repro.py` kills its own process for real, and judges the outcome itself. It failed in {fails} of {runs} runs:
+`repro.py` kills its own process for real, and judges the outcome itself. It failed in {fails} of {counted(runs, "run")}:
 
 ```sh
 pip install dbos=={found.dbos}
