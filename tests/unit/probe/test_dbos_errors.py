@@ -9,8 +9,10 @@ from resumectl.probe.dbos_errors import report_errors
 
 
 @pytest.fixture
-def told() -> Iterator[list[str]]:
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     logger = logging.getLogger("dbos")
+    # pytest's own handler, at the root, raises for a bad call; another test may have let it in.
+    monkeypatch.setattr(logger, "propagate", False)
     before = list(logger.filters)
     found: list[str] = []
     report_errors(found.append)
