@@ -37,7 +37,8 @@ def start_logging(
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(log_format, settings, debug))
-    handler.addFilter(lambda record: _LATE_INSTANCE not in record.getMessage())
+    # Not its whole message: with arguments that do not fit, making it would raise here.
+    handler.addFilter(lambda record: _LATE_INSTANCE not in str(record.msg))
     level = logging.INFO if verbose else logging.WARNING
     # SQLAlchemy's pool logs a traceback where a connection is lost; at INFO it would log all SQL.
     levels = {"resumectl": level, "dbos": level, "sqlalchemy": logging.WARNING}
