@@ -73,8 +73,9 @@ def workspace(sqlite_workspace: Workspace) -> Workspace:
         pytest.param(
             ("more.py:scenario",), "['effects', \"charge('order-1')\"]", marks=LONG
         ),
-        (("more.py:handler", "--args", '["order-1", 2]', "--client", "retries", "--only",
-          "*/accepted"), "['workflows']"),
+        pytest.param(
+            ("more.py:handler", "--args", '["order-1", 2]', "--client", "retries", "--only",
+          "*/accepted"), "['workflows']", marks=LONG),
         pytest.param(
             ("more.py:checkout", "--args", '["o"]', "--observe", "more.py:observe", "--only",
              "*/step-1"), "['observed']", marks=LONG),
@@ -106,7 +107,7 @@ def test_file_shows_the_finding_with_dbos_alone(
     assert (alone.returncode, alone.stdout.splitlines()[-1]) == (1, "BROKEN"), alone
 
 
-@pytest.mark.slow
+@LONG
 def test_arguments_are_as_small_as_the_finding_allows(workspace: Workspace) -> None:
     options = ("more.py:by_memory", "--args", '["a long order"]', "--only", "*/step-1")
     assert workspace.run("sweep", *options).code == ExitCode.PROMISE_BROKEN
