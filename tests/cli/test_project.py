@@ -182,3 +182,21 @@ def test_init_refuses_a_directory_without_a_workflow(sqlite_workspace: Workspace
     assert ran.code == ExitCode.REFUSED
     assert "no workflow was found in 0 Python files below" in ran.document["error"]
     assert not (sqlite_workspace.directory / "pyproject.toml").exists()
+
+
+def test_init_keeps_what_is_there_byte_by_byte(sqlite_workspace: Workspace) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    before = b'[project]\r\nname = "shop"\r\n'
+    (workspace.directory / "pyproject.toml").write_bytes(before)
+    workspace.ok("init")
+    after = (workspace.directory / "pyproject.toml").read_bytes()
+    assert after.startswith(before + b"\r\n# `resumectl sweep`")
+    assert after.count(b"\n") == after.count(b"\r\n")
+
+
+def test_project_without_a_target_is_refused(project: Workspace) -> None:
+    (project.directory / "pyproject.toml").write_text("[tool.resumectl.targets]\n")
+    ran = project.run("sweep")
+    assert ran.code == ExitCode.REFUSED
+    assert "names no target in it" in ran.err

@@ -41,6 +41,23 @@ def test_file_that_cannot_be_written_is_refused_before_the_run(shop: Workspace) 
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--junit", "shop.py"), "--junit shop.py would replace a Python file"),
+        (("--junit", "x", "--sarif", "./x"), "--junit and --sarif name the same file: x"),
+        (("--summary", "."), "--summary . is a directory"),
+    ],
+)
+def test_file_that_is_not_for_a_report_is_refused(
+    shop: Workspace, options: tuple[str, ...], what: str
+) -> None:
+    before = (shop.directory / "shop.py").read_bytes()
+    ran = shop.run(*TARGET, *options)
+    assert (ran.code, ran.err.splitlines()[0]) == (ExitCode.REFUSED, f"error: {what}")
+    assert (shop.directory / "shop.py").read_bytes() == before
+
+
 def test_github_actions_gets_a_summary_and_annotations_without_a_flag(shop: Workspace) -> None:
     summary = shop.directory / "summary.md"
     summary.write_text("# Build\n")

@@ -202,9 +202,69 @@ def test_options_are_checked_and_may_stand_in_the_configuration(suite: pytest.Py
     run(suite).assert_outcomes(passed=1, failed=1)
     suite.makeini("[pytest]\nno_crash = true\n")
     run(suite).assert_outcomes(deselected=1)
-    suite.makeini("[pytest]\ncrash_max = many\n")
+    for value in ("many", "0"):
+        suite.makeini(f"[pytest]\ncrash_max = {value}\n")
+        result = run(suite)
+        result.stderr.fnmatch_lines([f"*crash_max = '{value}' is not a number of 1 or more*"])
+        assert "Traceback" not in result.stderr.str()
+
+
+MISTAKES = """
+import pytest
+from resumectl.testing import crash_points
+
+@pytest.fixture
+def own():
+    pass
+
+@crash_points("shop.py:checkout", args=["a"], timeout="x")
+def test_timeout(trial):
+    pass
+
+@crash_points("shop.py:checkout", args=["a"], retry=3)
+def test_unknown(trial):
+    pass
+
+@crash_points("shop.py:checkout", args="a")
+def test_args(trial):
+    pass
+
+@crash_points("shop.py:checkout", args=["a"], only="*/step-1")
+def test_good(trial):
+    trial.assert_kept()
+"""
+
+
+def test_wrong_option_fails_its_own_test_alone(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_shop=MISTAKES)
     result = run(suite)
-    result.stderr.fnmatch_lines(["*crash_max = 'many' is not a number of 1 or more*"])
+    result.assert_outcomes(passed=2, errors=3)
+    result.stdout.fnmatch_lines(
+        [
+            "error: the option timeout of a crash test is not a number of seconds",
+            "error: unknown option 'retry' of a crash test",
+            "error: the option args of a crash test is not an array of JSON values",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_fixture_of_the_same_name_is_refused(suite: pytest.Pytester) -> None:
+    fixture = "import pytest\n@pytest.fixture\ndef trial(): return 5\n"
+    body = "def test_checkout(trial):\n    pass\n"
+    suite.makepyfile(test_shop=fixture + TESTS.split("def test")[0] + body)
+    result = run(suite, "-k", "after")
+    result.assert_outcomes(failed=4, deselected=4)
+    result.stdout.fnmatch_lines(["error: another fixture has the name trial, *"])
+
+
+def test_test_without_the_argument_is_refused(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_shop=TESTS.replace("(trial)", "()").replace("trial.assert_kept()", "pass")
+    )
+    result = run(suite)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["next:  write  def test_checkout(trial)"])
 
 
 def test_plugin_loads_nothing_until_it_is_used(suite: pytest.Pytester) -> None:

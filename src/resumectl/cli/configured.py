@@ -53,9 +53,14 @@ def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
     """
     project = find_project(directory)
     if given.target.target is None:
-        is_publisher = project is None or not project.targets or _OF_PUBLISHER & set(given.typed)
-        if project is None or is_publisher:
+        if project is None or _OF_PUBLISHER & set(given.typed):
             return [_spec(given)]
+        if not project.targets:
+            raise Refusal(
+                "pyproject.toml has a table [tool.resumectl] and names no target in it",
+                next_step="resumectl init  shows how;  resumectl sweep --count 5  sweeps the built-in "
+                "publisher",
+            )
         return [_configured(given, project, name) for name in project.targets]
     return [_named(given, project, given.target.target)]
 

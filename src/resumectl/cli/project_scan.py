@@ -173,11 +173,17 @@ def _named_functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
     for node in tree.body:
         if isinstance(node, Function):
             yield "", node
-        elif isinstance(node, ast.ClassDef):
+        elif isinstance(node, ast.ClassDef) and _is_known_to_dbos(node):
             for inner in node.body:
                 # A method needs an instance, which only the user can name.
                 if isinstance(inner, Function) and _is_static(inner):
                     yield node.name, inner
+
+
+def _is_known_to_dbos(owner: ast.ClassDef) -> bool:
+    """Return whether DBOS finds a class again after a crash."""
+    bases = {_called(each) for each in (*owner.bases, *owner.decorator_list)}
+    return bool(bases & {"DBOSConfiguredInstance", "dbos_class"})
 
 
 def _is_static(function: Function) -> bool:

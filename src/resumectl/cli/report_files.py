@@ -23,9 +23,26 @@ def check_files(reports: ReportOptions) -> None:
         reports: The files.
 
     Raises:
-        Refusal: A file cannot be written.
+        Refusal: A file cannot be written, holds a program, or is named twice.
     """
+    taken: dict[Path, str] = {}
     for option, path in _files(reports).items():
+        other = taken.setdefault(path.resolve(), option)
+        if other != option:
+            raise Refusal(
+                f"--{other} and --{option} name the same file: {path}",
+                next_step=f"name another file, as in  --{option} {option}.txt",
+            )
+        if path.suffix == ".py":
+            raise Refusal(
+                f"--{option} {path} would replace a Python file",
+                next_step=f"name another file, as in  --{option} {option}.txt",
+            )
+        if path.is_dir():
+            raise Refusal(
+                f"--{option} {path} is a directory",
+                next_step=f"name a file in it, as in  --{option} {path / option}.txt",
+            )
         try:
             with path.open("a"):
                 pass

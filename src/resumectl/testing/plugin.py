@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the processes of the session."""
-    state = config.stash[_state]
+    state = config.stash.get(_state, _State())  # its options may have been refused
     if state.session is not None:
         state.session.close()
     if state.provider in current.providers:
@@ -155,9 +155,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if mark is None:
         return
     if _FIXTURE not in metafunc.fixturenames:
-        raise pytest.UsageError(
-            f"{metafunc.definition.nodeid} has crash points and does not take the argument "
-            f"{_FIXTURE!r}: def {metafunc.function.__name__}({_FIXTURE})"
+        raise pytest.Collector.CollectError(
+            f"error: {metafunc.definition.nodeid} has crash points, and does not take the argument "
+            f"{_FIXTURE}\nnext:  write  def {metafunc.function.__name__}({_FIXTURE})"
         )
     params = [_Param(None, None, None)]
     if not _is_off(metafunc.config):
@@ -225,6 +225,22 @@ def trial(request: pytest.FixtureRequest) -> "CrashTrial":
         lines = [f"error: {refusal.what}", f"next:  {refusal.next_step}", *refusal.paste]
     # Outside of the handler: pytest would show the refusal itself as well.
     pytest.fail("\n".join(lines), pytrace=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Refuse a crash test whose trial another fixture of that name has replaced."""
+    param = _param_of(item)
+    if param is None or param.refusal is not None:
+        return
+    from resumectl.testing.results import CrashTrial
+
+    if not isinstance(getattr(item, "funcargs", {}).get(_FIXTURE), CrashTrial):
+        pytest.fail(
+            f"error: another fixture has the name {_FIXTURE}, and replaces the trial of crash tests\n"
+            "next:  give that fixture another name",
+            pytrace=False,
+        )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from resumectl.cli.configured import Given, read_one_spec
+from resumectl.cli.project_file import KEYS
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
 from resumectl.errors import Refusal
 from resumectl.model.interpreter import Interpreters
@@ -54,6 +55,8 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
             f"unknown option {unknown[0]!r} of a crash test",
             next_step=f"one of {', '.join(CrashOptions.__annotations__)}",
         )
+    for name, value in options.items():
+        _check(name, value, root)
     functions = {
         name: target_text(value, module, root)
         for name, value in options.items()
@@ -92,6 +95,19 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
 def _importing(target: Target, module: ModuleType | None) -> Target:
     """Return the target whose processes import what the tests import."""
     return replace(target, environ=_environ(target.environ, module))
+
+
+def _check(name: str, value: object, root: Path) -> None:
+    """Check the type of an option, as the configuration of a project is checked."""
+    key = KEYS[name.replace("_", "-")]
+    if name in _PROGRAM_OPTIONS:
+        return
+    try:
+        key.convert(list(value) if isinstance(value, tuple) else value, root)
+    except TypeError:
+        raise Refusal(
+            f"the option {name} of a crash test is not {key.kind}", next_step=f"give it {key.kind}"
+        ) from None
 
 
 def _given(options: CrashOptions, names: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`init`: look at a project, and write a first table of targets to its pyproject.toml."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,12 +34,18 @@ def init(common: Common) -> ExitCode:
             next_step="run it in the directory of a program that has functions with the decorator  "
             "@DBOS.workflow()",
         )
-    before = file.read_text("utf-8") if file.exists() else ""
-    above = f"{before.rstrip()}\n\n" if before.strip() else ""
-    table = "\n".join(_lines(scan, targets))
-    file.write_text(f"{above}{table}\n", "utf-8")
+    _append(file, list(_lines(scan, targets)))
     _say(common, scan, targets)
     return ExitCode.DONE
+
+
+def _append(file: Path, lines: Sequence[str]) -> None:
+    """Append lines to a file, below an empty line, with the line ends that it has."""
+    before = file.read_bytes() if file.exists() else b""
+    end = "\r\n" if b"\r\n" in before else "\n"
+    gap = "" if not before else end if before.endswith(b"\n") else end * 2
+    with file.open("ab") as stream:
+        stream.write(f"{gap}{end.join(lines)}{end}".encode())
 
 
 def _files(root: Path) -> int:

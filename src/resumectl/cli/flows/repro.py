@@ -40,6 +40,8 @@ _SHRINK_MAX = 24  # trials with smaller arguments
 def repro(common: Common, trial: str, directory: Path, doing: Activity, *, runs: int) -> ExitCode:
     """Write repro.py and ISSUE.md for a broken trial of a sweep."""
     common.start_logging()
+    if directory.exists() and not directory.is_dir():
+        raise Refusal(f"--output {directory} is a file", next_step="name a directory for the files")
     result, seen = _chosen(common, trial)
     spec = result.stored.spec
     _refuse_what_needs_more(spec)
