@@ -85,7 +85,8 @@ class Judge:
 
     def with_controls(self, controls: Mapping[str, tuple[Observation, ...]]) -> "Judge":
         """Return a judge with more runs in which time passes."""
-        return replace(self, controls={**self.controls, **controls})
+        more = {plan: (*self.controls.get(plan, ()), *runs) for plan, runs in controls.items()}
+        return replace(self, controls={**self.controls, **more})
 
     # --- facts of the runs
 

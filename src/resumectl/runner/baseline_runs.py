@@ -6,8 +6,10 @@
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from resumectl.errors import NothingProved
 from resumectl.judge.baseline_health import CHANGED, baseline_problem, problem_beside
@@ -96,7 +98,8 @@ class BaselineRuns:
         for later in programs:
             for number in range(FIRST_RUNS):
                 on_run(len(self.judge.runs) + 1, FIRST_RUNS * len(programs))
-                run = self._run(FurtherRun(number, later, control=None))
+                run = self._observe(FurtherRun(number, later, control=None))
+                self.judge = self.judge.with_run(run)
                 self._refuse_sick(run, later=later)
                 if len(self.judge.runs) == 1:
                     self.runner.preload(run)
@@ -108,10 +111,8 @@ class BaselineRuns:
         """Whether each program is the one of the later processes."""
         return (False, True) if self.runner.is_edited else (False,)
 
-    def _run(self, further: FurtherRun) -> Observation:
-        run = self.runner.baseline(further.number, later=further.is_later, control=further.control)
-        self.judge = self.judge.with_run(run)
-        return run
+    def _observe(self, further: FurtherRun) -> Observation:
+        return self.runner.baseline(further.number, later=further.is_later, control=further.control)
 
     def _refuse_sick(self, run: Observation, *, later: bool) -> None:
         if baseline_problem(run):
@@ -184,7 +185,7 @@ class BaselineRuns:
             if not self.runner.downtime_s:
                 return False
             plans = self._further.plans_for_time(judgements)
-            self._let_time_pass_at({plan: self._time_controls(plan) for plan in plans})
+            self._let_time_pass_at(dict.fromkeys(plans, (0,)))
             return bool(plans)
 
     def let_more_time_pass(
@@ -201,29 +202,36 @@ class BaselineRuns:
         """
         with self._running:
             plans = self._further.plans_for_more_time(judgements, repeated)
-            self._let_time_pass_at(
-                {
-                    plan: itertools.chain(
-                        self.judge.controls[plan],
-                        *(self._time_controls(plan, number) for number in range(1, _TIMES_AGAIN)),
-                    )
-                    for plan in plans
-                }
-            )
+            self._let_time_pass_at({plan: range(1, _TIMES_AGAIN) for plan in plans})
             return bool(plans)
 
-    def _time_controls(self, plan: str, repetition: int = 0) -> Iterator[Observation]:
-        """Run the program uninterrupted, and let time pass at each crash point of a plan."""
-        for at in self._further.where_time_passes(plan):
-            yield self.runner.time_control(CrashPlan.parse(plan), at, repetition)
+    def _let_time_pass_at(self, plans: Mapping[str, Iterable[int]]) -> None:
+        """Run the program uninterrupted, and let time pass at each crash point of each plan.
 
-    def _let_time_pass_at(self, controls: Mapping[str, Iterable[Observation]]) -> None:
+        Args:
+            plans: Crash plan to the repetitions to run.
+        """
+        calls = {
+            plan: [
+                partial(self.runner.time_control, CrashPlan.parse(plan), at, repetition)
+                for repetition in repetitions
+                for at in self._further.where_time_passes(plan)
+            ]
+            for plan, repetitions in plans.items()
+        }
+        runs = iter(self._run_concurrently(itertools.chain.from_iterable(calls.values())))
+        controls = {plan: list(itertools.islice(runs, len(own))) for plan, own in calls.items()}
         # A run that was ended from outside cannot be compared.
         healthy = {
-            plan: tuple(r for r in runs if r.final.has_settled and not r.final.failure)
-            for plan, runs in controls.items()
+            plan: tuple(r for r in own if r.final.has_settled and not r.final.failure)
+            for plan, own in controls.items()
         }
         self.judge = self.judge.with_controls(healthy)
+
+    def _run_concurrently(self, calls: Iterable[Callable[[], Observation]]) -> list[Observation]:
+        """Return the runs of these calls, in their order."""
+        with ThreadPoolExecutor(self.runner.jobs, thread_name_prefix="baseline") as pool:
+            return [future.result() for future in [pool.submit(call) for call in calls]]
 
     def pause_where_different(self, judgements: Sequence[Judgement]) -> bool:
         """Make the runs of the second stage, if a difference needs them; return whether any was made.
@@ -259,9 +267,9 @@ class BaselineRuns:
             return True
 
     def _run_all(self, further: Iterable[FurtherRun]) -> bool:
-        runs = list(further)
-        for each in runs:
-            self._run(each)
+        runs = self._run_concurrently(partial(self._observe, each) for each in further)
+        for run in runs:
+            self.judge = self.judge.with_run(run)
         return bool(runs)
 
     def keep_discarded_contacts(self) -> bool:
@@ -290,7 +298,7 @@ class BaselineRuns:
             return [judge.judge(each) for each in trials], [judge.judge(each) for each in again]
 
         found, repeated = judge_all()
-        if self.let_time_pass(found):
+        while self.let_time_pass(found):
             found, repeated = judge_all()
         if self.pause_where_different(found):
             found, repeated = judge_all()

@@ -292,7 +292,7 @@ class SweepWorker:
         """
         swept = self.swept(sweep_id)
         crashes, runs = swept.spec.crashes, swept.runs
-        if runs.let_time_pass(self.store.judgements(sweep_id, crashes)):
+        while runs.let_time_pass(self.store.judgements(sweep_id, crashes)):
             self.store.set_baselines(sweep_id, runs.judge.observed)
             self._judge_again(sweep_id)
         if runs.pause_where_different(self.store.judgements(sweep_id, crashes)):

@@ -38,6 +38,7 @@ class TrialPool:
 
     Attributes:
         sandboxes: Sandboxes of the trials.
+        jobs: Maximum number of trials at the same time.
         cores: Numbers of all cores.
         slowness: Factor by which everything takes longer here than on a quiet machine.
 
@@ -64,6 +65,7 @@ class TrialPool:
         # One core for each running trial. A trial stays on one core: Python runs one thread at a time,
         # and five messages took a fifth longer with threads on two cores.
         self._free_cores: SimpleQueue[int] = SimpleQueue()
+        self.jobs = jobs
         self.cores = cores = tuple(sorted(os.sched_getaffinity(0)))
         for turn in range(os.getpid(), os.getpid() + jobs):  # other pools start with another core
             self._free_cores.put(cores[turn % len(cores)])

@@ -161,6 +161,11 @@ class TrialRunner:
         return self._pool.slowness
 
     @property
+    def jobs(self) -> int:
+        """Maximum number of runs at the same time."""
+        return self._pool.jobs
+
+    @property
     def phase(self) -> Phase | None:
         """Phase of the process that was started last; None before its first phase."""
         if self._event_file is None:

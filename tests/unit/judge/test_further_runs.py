@@ -25,6 +25,7 @@ class Runs:
     """Stands for a runner, whose runs are given."""
 
     is_edited = False
+    jobs = 1
     slowness = 1.0
     downtime_s = 0.0
 
@@ -156,6 +157,23 @@ def test_time_passes_where_each_process_is_killed() -> None:
     finding = Finding(Kind.DIVERGED, "answer", Missing())
     assert known(runner).let_time_pass([Judgement(plan, Verdict.BROKEN, (finding,))])
     assert runner.passed_at == [PLAN, None, "after:w-1/step-1"]
+
+
+def differing(number: int, *explained: str) -> Judgement:
+    finding = Finding(Kind.DIVERGED, "answer", Missing())
+    return Judgement(
+        f"after:w-{number}/accepted", Verdict.BROKEN, (finding,), explained_by_time=explained
+    )
+
+
+@pytest.mark.parametrize(("explained", "expected"), [((), 3), (("answer",), 5)])
+def test_time_passes_at_three_plans_of_a_difference_that_it_does_not_explain(
+    explained: tuple[str, ...], expected: int
+) -> None:
+    runner = Clocks(run([("look", "rare")]))
+    first = Judgement("after:w-0/accepted", Verdict.KEPT, explained_by_time=explained)
+    known(runner).let_time_pass([first, *map(differing, range(1, 6))])
+    assert runner.passed_at == [f"after:w-{number}/accepted" for number in range(1, expected + 1)]
 
 
 def test_difference_that_the_passing_of_time_explains_is_no_finding() -> None:

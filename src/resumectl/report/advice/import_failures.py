@@ -42,15 +42,13 @@ def module_missing(at: Situation) -> Advice | None:
         return None
     location = at.location()
     module = missing.module
-    who = f"{location} imports {module}" if location else f"the module {module} is to be imported"
+    subject = f"{location} imports {module}, which" if location else f"the module {module}"
     if missing.package is not None:
-        return Advice(
-            f"{who}, which the package {missing.package} does not have", f"correct {location}"
-        )
+        return Advice(f"{subject} is not in the package {missing.package}", f"correct {location}")
     if missing.source is None:
         needs = missing.needs_file
         return Advice(
-            f"{who}, which is not installed",
+            f"{subject} is not installed",
             "install the distribution that provides it"
             + (f", as {at.short(needs)} may name it," if needs else "")
             + " in the environment that runs resumectl;  "
@@ -60,7 +58,7 @@ def module_missing(at: Situation) -> Advice | None:
     source = at.short(missing.source)
     install = f"pip install -e {at.short(missing.project)}" if missing.project else ""
     return Advice(
-        f"{who}, which is in {source} and is not installed",
+        f"{subject} is in {source} and is not installed",
         (f"{install};  or  " if install else "") + f"--env PYTHONPATH={source}",
         is_mistyped=not location,
     )
