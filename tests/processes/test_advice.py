@@ -168,7 +168,7 @@ def case(  # a row of the table below
         case("from dbos import DBOS\nDBOS.register_queue('mails')\n", "shop.py:f",
              "shop.py:2 needs DBOS to be launched", "--after-launch", LONG),
         case("import stock.nothing\n", "shop.py:f",
-             "shop.py:1 imports stock.nothing, which the package stock does not have",
+             "shop.py:1 imports stock.nothing, which is not in the package stock",
              "correct shop.py:1", LONG, environ={"PYTHONPATH": "src"}),
         case("open('pyproject.toml')\n", "shop.py:f",
              "the working directory of each process is its sandbox",
