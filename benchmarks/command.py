@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Iterator
 
-from benchmarks import publish, startup, state, sweep
+from benchmarks import publish, startup, state, sweep, verdict
 from benchmarks.machine import described
 from benchmarks.table import Table
 from benchmarks.workspace import Workspace
 
-PARTS = ("startup", "state", "sweep", "publish")
+PARTS = ("startup", "state", "verdict", "sweep", "publish")
 
 
 def tables(part: str, workspace: Workspace, arguments: argparse.Namespace) -> Iterator[Table]:
@@ -20,6 +20,8 @@ def tables(part: str, workspace: Workspace, arguments: argparse.Namespace) -> It
         yield state.measured(
             workspace, deliveries=50_000 if quick else 1_000_000, rounds=3 if quick else 7
         )
+    elif part == "verdict":
+        yield verdict.measured(workspace, rounds=3 if quick else 9)
     elif part == "sweep":
         yield from sweep.measured(workspace, rounds=2 if quick else 3, pairs=2 if quick else 24)
     else:

@@ -258,13 +258,13 @@ def _gathered(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:
     return group(**{name: values[name] for name in names})
 
 
-def run_and_report(common: Common, call: Callable[[], ExitCode]) -> int:
+def run_and_report(common: Common, call: Callable[[], ExitCode]) -> ExitCode:
     """Return the exit code of a call, and print its refusal.
 
     A traceback is printed under `--debug` only.
     """
     try:
-        return int(call())
+        return call()
     except KeyboardInterrupt:
         common.say("interrupted")
         return ExitCode.INTERRUPTED
@@ -274,7 +274,7 @@ def run_and_report(common: Common, call: Callable[[], ExitCode]) -> int:
         return _report(common, error if isinstance(error, Refusal) else _as_refusal(common, error))
 
 
-def _report(common: Common, refusal: Refusal) -> int:
+def _report(common: Common, refusal: Refusal) -> ExitCode:
     common.say(f"{refusal.label}: {refusal.what}")
     next_step = refusal.next_step
     with suppress(Refusal):  # the given URL may be the cause

@@ -100,7 +100,7 @@ def scan_project(root: Path) -> Scan:
     engines: list[FoundLine] = []
     unreadable: list[str] = []
     modules: list[tuple[str, ast.Module]] = []
-    for path in _source_files(root):
+    for path in source_files(root):
         name = str(path.relative_to(root))
         try:
             modules.append((name, ast.parse(path.read_text(encoding="utf-8"))))
@@ -132,7 +132,12 @@ def _fields(owner: ast.ClassDef) -> list[Parameter]:
     ]
 
 
-def _source_files(root: Path) -> Iterator[Path]:
+def source_files(root: Path) -> Iterator[Path]:
+    """Yield the Python files of a project, without those of environments, builds and libraries.
+
+    Args:
+        root: Directory of the project.
+    """
     count = 0
     for directory, below, files in os.walk(root):
         below[:] = sorted(

@@ -1,6 +1,6 @@
 """Declare the commands on trials: points, sweep, replay, check, sweeps, selftest."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +28,21 @@ Jobs = Annotated[
         help="Number of trials that run at a time. [default: the number of cores]",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class PaceOptions:
+    """How many trials run at a time, and how often all of them run."""
+
+    jobs: Jobs = None
+    watch: Annotated[
+        bool,
+        option(
+            "--watch",
+            group=TRIALS,
+            help="Sweep again each time that a file of the program changes, until Ctrl-C.",
+        ),
+    ] = False
 
 
 def add_to(app: typer.Typer) -> None:
@@ -94,7 +109,7 @@ def sweep(
     trial: TrialOptions,
     choice: ChoiceOptions,
     reports: ReportOptions,
-    jobs: Jobs = None,
+    pace: PaceOptions,
 ) -> ExitCode:
     """Kill at every crash point, resume and judge.
 
@@ -102,8 +117,13 @@ def sweep(
     target of [tool.resumectl.targets] in pyproject.toml is swept, or the built-in publisher.
     """
     specs = read_specs(_given(common, target, trial, choice), Path.cwd())
-    number = checked_jobs(jobs)
+    number = checked_jobs(pace.jobs)
     check_files(reports)
+    if pace.watch and common.as_json:
+        raise Refusal(
+            "--watch prints one result after the other, and --json prints one document",
+            next_step="leave out one of them",
+        )
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing, ends_in_order():
@@ -116,7 +136,7 @@ def sweep(
         except BaseException:
             servers.close()
             raise
-        plan = flow.SweepPlan(specs, servers, number)
+        plan = flow.SweepPlan(specs, servers, number, is_watching=pace.watch)
         return flow.sweep(_own(common), plan, doing, reports)
 
 

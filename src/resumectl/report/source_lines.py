@@ -23,6 +23,16 @@ def step_definitions(runs: Iterable[Observation]) -> Mapping[str, StepDefinition
     return {each.step: each for event in described for each in event.steps}
 
 
+def sources_of(runs: Iterable[Observation]) -> dict[str, str]:
+    """Return the imported files of a program, with the digests of their texts.
+
+    Args:
+        runs: Uninterrupted runs.
+    """
+    described = (run.final.last(ProgramDescribed) for run in runs)
+    return {file: digest for each in described if each for file, digest in each.sources.items()}
+
+
 def definition_of(
     finding: Finding, trial: Observation, definitions: Mapping[str, StepDefinition]
 ) -> StepDefinition | None:

@@ -4,7 +4,6 @@ A trial is stored as soon as it has ended, so a repeated group of trials skips t
 workflows are in `sweep_workflow`.
 """
 
-import json
 import os
 import threading
 import time
@@ -18,19 +17,18 @@ from resumectl.judge.crash_points import sample, second_crashes
 from resumectl.judge.further_runs import Stage
 from resumectl.judge.judge import Judge
 from resumectl.judge.stability import REPETITIONS, Stability
-from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Verdict
 from resumectl.publishing.publisher import RuntimeEnding
 from resumectl.runner.baseline_runs import BaselineRuns
-from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.interpreters import interpreters_here
 from resumectl.runner.kept_sandboxes import keep_unless_kept
 from resumectl.runner.sweep_ids import queue_of, workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, SweepStore
-from resumectl.runner.trial_pool import TrialPool, open_trial_pool, run_trials
+from resumectl.runner.trial_pool import TrialPool, run_trials
+from resumectl.runner.trial_pools import TrialPools
 from resumectl.runner.trial_runner import TrialRunner
 from resumectl.settings import Settings
 
@@ -99,23 +97,13 @@ class SweepWorker:
 
     Args:
         settings: Settings with the database of the sweeps.
-        jobs: Maximum number of trials at the same time; None for one for each core.
-        started: Fork servers that have been started, for this spec; None to start all here.
+        pools: Trial pools that the caller closes; None for own ones, with one trial for each core.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        jobs: int | None = None,
-        started: tuple[SweepSpec, ForkServers] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._started = started
+    def __init__(self, settings: Settings, *, pools: TrialPools | None = None) -> None:
         self._engine = open_engine(settings)
-        self._jobs = jobs or os.cpu_count() or 1
-        # One pool for each program: its fork servers have the program's libraries.
-        self._pools: dict[str, TrialPool] = {}
+        self._has_own_pools = pools is None
+        self._pools = pools or TrialPools(settings, jobs=os.cpu_count() or 1)
         self._swept: dict[int, _Swept] = {}
         self._changed = threading.Condition()
         self._opening = threading.Lock()  # pools
@@ -133,14 +121,16 @@ class SweepWorker:
             raise self._failure
 
     def drain(self) -> bool:
-        """Start no further trial, end the running ones, and delete all sandboxes."""
+        """Start no further trial, end the running ones, and delete all sandboxes.
+
+        The caller's pools stay open if no trial is running.
+        """
         with self._changed:
             self._is_ending = True
             self._changed.wait_for(lambda: self._under_way == 0, _DRAIN_S)
         with self._opening:
-            for pool in self._pools.values():
-                pool.close()
-            self._pools.clear()
+            if self._has_own_pools or self._under_way:
+                self._pools.close()
         with self._changed:
             self._changed.wait_for(lambda: self._under_way == 0)
         self._engine.dispose()
@@ -193,24 +183,9 @@ class SweepWorker:
         with self._opening:
             if self._is_ending:
                 raise RuntimeEnding
-            programs = (replace(each, args=(), kwargs={}) for each in (spec.target, spec.later))
-            interpreters = to_plain(spec.interpreters) if spec.interpreters else None
-            key = json.dumps([spec.on, spec.isolation, interpreters, *map(to_plain, programs)])
-            if key not in self._pools:
-                self._pools[key] = open_trial_pool(
-                    self._settings, spec, jobs=self._jobs, servers=self._take_started(spec)
-                )
-            pool = self._pools[key]
+            pool = self._pools.of(spec)
         pool.warm_up()
         return pool
-
-    def _take_started(self, spec: SweepSpec) -> ForkServers | None:
-        """Return the fork servers that have been started for a spec, once."""
-        if self._started is None or self._started[0] is not spec:
-            return None
-        servers = self._started[1]
-        self._started = None
-        return servers
 
     def register(self, sweep_id: int, spec: SweepSpec, runs: BaselineRuns) -> None:
         """Register a sweep of the command that begins it and has just run its program.
@@ -266,7 +241,7 @@ class SweepWorker:
         if spec.fail_fast and self.store.verdicts(sweep_id)[1].get(Verdict.BROKEN):
             return
         planned = self.store.to_run(sweep_id, first, last) if swept.budget.has_time else []
-        run_trials(runs.runner, planned, jobs=self._jobs, on_trial=on_trial)
+        run_trials(runs.runner, planned, jobs=self._pools.jobs, on_trial=on_trial)
 
     def plan_second_crashes(self, sweep_id: int) -> None:
         """Plan the round of two crashes, from the recoveries that the first round has observed.
@@ -338,7 +313,7 @@ class SweepWorker:
 
         if numbers:
             left = self.store.to_run(sweep_id, min(numbers), max(numbers))
-            run_trials(runs.runner, left, jobs=self._jobs, on_trial=on_trial)
+            run_trials(runs.runner, left, jobs=self._pools.jobs, on_trial=on_trial)
 
     def _judge_again(self, sweep_id: int) -> None:
         swept = self.swept(sweep_id)

@@ -15,14 +15,13 @@ from resumectl.judge.crash_points import crash_points, refuse_none, sample
 from resumectl.judge.stability import Judged
 from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
-from resumectl.model.events import ProgramDescribed
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report import console
 from resumectl.report.advice.advise import refusal_of
 from resumectl.report.crash_test import sweep_view, trial_view
 from resumectl.report.replay_command import Command, command_line
-from resumectl.report.source_lines import step_definitions
+from resumectl.report.source_lines import sources_of, step_definitions
 from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
 from resumectl.runner.lab_directory import LAB_DIRECTORY
 from resumectl.runner.trial_pool import TrialPool, open_trial_pool
@@ -208,8 +207,7 @@ class CrashTarget:
     @property
     def sources(self) -> dict[str, str]:
         """Imported files of the program, with their digests."""
-        described = [run.final.last(ProgramDescribed) for run in self.baseline.judge.runs]
-        return {k: v for each in described if each is not None for k, v in each.sources.items()}
+        return sources_of(self.baseline.judge.runs)
 
     # --- its trials
 

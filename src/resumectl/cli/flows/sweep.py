@@ -15,6 +15,7 @@ from resumectl.cli.flows.stored_sweeps import (
     show,
     show_all,
 )
+from resumectl.cli.flows.watch import sweep_at_each_change
 from resumectl.cli.report_files import write_reports
 from resumectl.cli.target_options import ReportOptions
 from resumectl.elapsed import seconds_since_start
@@ -28,7 +29,7 @@ from resumectl.publishing.runtime import Runtime
 from resumectl.report.activity import Activity
 from resumectl.report.progress import ReadWorkDone, WorkDone, progress_bar
 from resumectl.report.replay_command import Command, command_line
-from resumectl.report.source_lines import step_definitions
+from resumectl.report.source_lines import sources_of, step_definitions
 from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
@@ -36,6 +37,7 @@ from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import SweepStore
 from resumectl.runner.sweep_worker import SweepWorker
+from resumectl.runner.trial_pools import TrialPools
 from resumectl.runner.trial_runner import TrialRunner
 
 # A process that only sweeps must take up no messages: its executor id is not one of publishers.
@@ -50,51 +52,87 @@ class SweepPlan:
         specs: Spec of each sweep.
         servers: Fork servers that have been started for the first one.
         jobs: Maximum number of trials at the same time.
+        is_watching: Whether to sweep again each time that a program changes.
     """
 
     specs: Sequence[SweepSpec]
     servers: ForkServers
     jobs: int
+    is_watching: bool
 
 
 def sweep(common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptions) -> ExitCode:
     """Run a trial for each crash point of each target, and show the results."""
+    started = (plan.specs[0], plan.servers)
+    pools = TrialPools(common.settings(), jobs=plan.jobs, started=started)
     try:
-        return _sweep_all(common, plan, doing, reports)
+        common.start_logging()
+        with opened_store(common) as engine:
+            sweeps = _Sweeps(common, engine, pools, doing, reports)
+            if plan.is_watching:
+                return sweep_at_each_change(common, plan.specs, sweeps)
+            return sweeps.run(plan.specs)
     finally:
+        pools.close()
         plan.servers.close()
 
 
-def _sweep_all(
-    common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptions
-) -> ExitCode:
-    common.start_logging()
-    results: list[SweepResult] = []
-    began_s = 0.0  # the first one has taken the time of the start, too
-    started = (plan.specs[0], plan.servers)
-    with opened_store(common) as engine:
-        for spec in plan.specs:
-            worker = SweepWorker(common.settings(), jobs=plan.jobs, started=started)
-            result = _sweep_one(common, spec, engine, doing, worker)
+@dataclass(frozen=True, slots=True)
+class _Sweeps:
+    """Sweeps of one command.
+
+    Attributes:
+        common: Options of the command.
+        engine: Engine of resumectl's own database.
+        pools: Trial pools of the programs.
+        doing: The line that shows progress.
+        reports: Files to write after the sweeps.
+    """
+
+    common: Common
+    engine: sa.Engine
+    pools: TrialPools
+    doing: Activity
+    reports: ReportOptions
+
+    def run(self, specs: Sequence[SweepSpec]) -> ExitCode:
+        """Sweep these targets, one after the other, and show the results.
+
+        Args:
+            specs: Spec of each sweep.
+        """
+        results: list[SweepResult] = []
+        for spec in specs:
+            # The first sweep of a process has taken the time of its start, too.
+            began_s = seconds_since_start() if self.pools.are_used else 0.0
+            result = self._sweep_one(spec)
             results.append(replace(result, wall_seconds=seconds_since_start() - began_s))
-            began_s = seconds_since_start()
-            if not common.as_json:
-                show(common, results[-1])
-    write_reports(reports, results)
-    return show_all(common, results) if common.as_json else code_of_all(results)
+            if not self.common.as_json:
+                show(self.common, results[-1])
+        write_reports(self.reports, results)
+        return show_all(self.common, results) if self.common.as_json else code_of_all(results)
 
+    def sources(self, spec: SweepSpec) -> dict[str, str]:
+        """Return the files of a program as they were when it was swept last, with their digests.
 
-def _sweep_one(
-    common: Common, spec: SweepSpec, engine: sa.Engine, doing: Activity, worker: SweepWorker
-) -> SweepResult:
-    try:
-        sweep_id = _begin(common, spec, worker, engine, doing)
-        doing.stop()
-        sweep_workflow.update_queues(common.settings(), engine, [sweep_id])
-        _run(common, sweep_id, worker)
-        return result_of(worker.store, sweep_id)
-    finally:
-        worker.drain()
+        Args:
+            spec: Spec of the sweep.
+        """
+        store = SweepStore(self.engine)
+        last = store.last_of(spec.target)
+        return sources_of(store.baselines(last.id)) if last is not None else {}
+
+    def _sweep_one(self, spec: SweepSpec) -> SweepResult:
+        common = self.common
+        worker = SweepWorker(common.settings(), pools=self.pools)
+        try:
+            sweep_id = _begin(common, spec, worker, self.engine, self.doing)
+            self.doing.stop()
+            sweep_workflow.update_queues(common.settings(), self.engine, [sweep_id])
+            _run(common, sweep_id, worker)
+            return result_of(worker.store, sweep_id)
+        finally:
+            worker.drain()
 
 
 def _begin(
