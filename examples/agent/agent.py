@@ -1,21 +1,28 @@
 """An agent that answers a customer: a model chooses each tool, and a person approves the refund."""
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 
 from dbos import DBOS, SetWorkflowID
 
 REFUNDS = Path("refunds.txt")
+QUESTIONS = Path("questions.txt")
 
 Model = Callable[[list[str]], str]
 
 
 def ask_model(conversation: list[str]) -> str:
-    """Return the name of the next tool. Stands for a model, which may answer differently each time."""
+    """Return the name of the next tool.
+
+    Stands for a model, whose answer to the same question is another one the next time: the answer depends on
+    the number of questions that it was asked before.
+    """
+    asked = len(QUESTIONS.read_text().split()) if QUESTIONS.exists() else 0
+    with QUESTIONS.open("a") as file:
+        file.write("question\n")
     open_questions = [name for name in ("order", "customer", "stock") if name not in conversation]
     if open_questions:
-        return random.choice(open_questions)
+        return open_questions[asked % len(open_questions)]
     return "done" if "refund" in conversation else "refund"
 
 
