@@ -390,6 +390,10 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
         "Output of `resumectl repro --json`.",
         {"file": STRING, "plan": STRING, "title": STRING, "fails": COUNT, "runs": COUNT},
     ),
+    "report": (
+        "Output of `resumectl report --json`.",
+        {"file": STRING, "sweep": COUNT, "trials": COUNT},
+    ),
     "init": (
         "Output of `resumectl init --json`.",
         {

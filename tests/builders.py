@@ -19,6 +19,7 @@ from resumectl.model.events import (
     LaunchStarted,
     MessagesSent,
     RequestEnded,
+    SentMessage,
     Site,
     StepEnded,
     StepReplayed,
@@ -107,7 +108,7 @@ def committed(*facts: str | tuple[str, str]) -> Committed:
 
 
 def sent(*messages: str, number: int = 1) -> MessagesSent:
-    return MessagesSent(1, WORKFLOW, number, messages)
+    return MessagesSent(1, WORKFLOW, number, tuple(SentMessage("w-2", m) for m in messages))
 
 
 def client_started(workflow: str, function: str = "checkout", **more: Any) -> ClientStarted:

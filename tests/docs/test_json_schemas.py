@@ -35,6 +35,7 @@ COMMANDS = (
     ("replay", f"replay before:checkout-1/step-1 {TARGET}", ExitCode.PROMISE_BROKEN),
     ("sweeps", "sweeps", ExitCode.DONE),
     ("repro", "repro 1 --runs 1", ExitCode.DONE),
+    ("report", "report 1", ExitCode.DONE),
     ("init", "init", ExitCode.DONE),
     ("project-sweep", "sweep", ExitCode.DONE),
     ("refusal", "sweep absent.py:checkout", ExitCode.REFUSED),

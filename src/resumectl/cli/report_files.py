@@ -1,8 +1,8 @@
-"""Write the results of sweeps to files for CI services, and to GitHub Actions where it runs the command."""
+"""Write the results of sweeps to files, and to GitHub Actions where it runs the command."""
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,12 @@ from resumectl.cli.target_options import ReportOptions
 from resumectl.errors import MachineFailure, Refusal
 
 if TYPE_CHECKING:
+    from resumectl.report.page.sweep_page import SweepPage
     from resumectl.report.sweep_result import SweepResult
 
+_PAGE = "html"
+# Ending of the file that a refusal names, by option.
+_ENDINGS = {"junit": "xml", "summary": "md", "sarif": "sarif", _PAGE: "html", "output": "html"}
 # Set by the runner of GitHub Actions.
 _ON_GITHUB, _SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 
@@ -31,31 +35,49 @@ def check_files(reports: ReportOptions) -> None:
         if other != option:
             raise Refusal(
                 f"--{other} and --{option} name the same file: {path}",
-                next_step=f"name another file, as in  --{option} {option}.txt",
+                next_step=f"name another file, as in  --{option} {_example(option)}",
             )
-        if path.suffix == ".py":
-            raise Refusal(
-                f"--{option} {path} would replace a Python file",
-                next_step=f"name another file, as in  --{option} {option}.txt",
-            )
-        if path.is_dir():
-            raise Refusal(
-                f"--{option} {path} is a directory",
-                next_step=f"name a file in it, as in  --{option} {path / option}.txt",
-            )
-        try:
-            with path.open("a"):
-                pass
-        except OSError as error:
-            raise Refusal(
-                f"--{option} {path} cannot be written: {error.strerror}",
-                next_step=f"name a file in a directory that exists, as in  --{option} {path.name}",
-            ) from None
+        check_file(option, path)
+
+
+def check_file(option: str, path: Path) -> None:
+    """Check that a file can be written.
+
+    Args:
+        option: Name of the option that names it, without the dashes.
+        path: The file.
+
+    Raises:
+        Refusal: It cannot be written, or holds a program.
+    """
+    if path.suffix == ".py":
+        raise Refusal(
+            f"--{option} {path} would replace a Python file",
+            next_step=f"name another file, as in  --{option} {_example(option)}",
+        )
+    if path.is_dir():
+        raise Refusal(
+            f"--{option} {path} is a directory",
+            next_step=f"name a file in it, as in  --{option} {path / _example(option)}",
+        )
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise Refusal(
+            f"--{option} {path} cannot be written: {error.strerror}",
+            next_step=f"name a file in a directory that exists, as in  --{option} {path.name}",
+        ) from None
+
+
+def _example(option: str) -> str:
+    return f"{option}.{_ENDINGS[option]}"
 
 
 def write_reports(
     reports: ReportOptions,
     results: Sequence["SweepResult"],
+    pages: Callable[[], Sequence["SweepPage"]],
     environ: Mapping[str, str] = os.environ,
 ) -> None:
     """Write the results to each file, and to the summary and the annotations of GitHub Actions.
@@ -63,6 +85,7 @@ def write_reports(
     Args:
         reports: The files.
         results: Results of the sweeps.
+        pages: Function that returns what a page of HTML shows of each sweep.
         environ: The environment, which says whether GitHub Actions runs the command.
 
     Raises:
@@ -72,7 +95,12 @@ def write_reports(
     is_on_github = environ.get(_ON_GITHUB) == "true"
     try:
         for option, path in _files(reports).items():
-            path.write_bytes(_content(option, results, here))
+            if option == _PAGE:
+                from resumectl.report.page.html import page_html
+
+                path.write_bytes(page_html(pages()).encode())
+            else:
+                path.write_bytes(_content(option, results, here))
         if is_on_github and environ.get(_SUMMARY):
             with Path(environ[_SUMMARY]).open("ab") as file:
                 file.write(_content("summary", results, here))
@@ -89,7 +117,12 @@ def write_reports(
 
 
 def _files(reports: ReportOptions) -> dict[str, Path]:
-    named = {"junit": reports.junit, "summary": reports.summary, "sarif": reports.sarif}
+    named = {
+        "junit": reports.junit,
+        "summary": reports.summary,
+        "sarif": reports.sarif,
+        _PAGE: reports.html,
+    }
     return {option: path for option, path in named.items() if path is not None}
 
 

@@ -230,7 +230,7 @@ class TrialOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """Files for CI services."""
+    """Files to which the result is written."""
 
     junit: Annotated[
         Path | None,
@@ -246,6 +246,14 @@ class ReportOptions:
             group=REPORTS,
             metavar="FILE",
             help="Write the findings as SARIF, each at the source line of its step.",
+        ),
+    ] = None
+    html: Annotated[
+        Path | None,
+        option(
+            group=REPORTS,
+            metavar="FILE",
+            help="Write a page of HTML, with a map of the crash points and a drawing of each trial.",
         ),
     ] = None
 

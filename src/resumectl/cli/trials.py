@@ -9,7 +9,7 @@ import typer
 from resumectl.cli.common import Common, command, ends_in_order, typed_options
 from resumectl.cli.configured import Given, read_one_spec, read_specs
 from resumectl.cli.help import COMMAND, EXPERIMENT, TRIALS, option
-from resumectl.cli.report_files import check_files
+from resumectl.cli.report_files import check_file, check_files
 from resumectl.cli.spec_from_options import checked_jobs
 from resumectl.cli.target_options import (
     ChoiceOptions,
@@ -63,6 +63,10 @@ def add_to(app: typer.Typer) -> None:
     command(
         app, "repro", repro, group=EXPERIMENT,
         example=("repro 1", "repro 1:before:checkout-1/step-1 -o issue"),
+    )  # fmt: skip
+    command(
+        app, "report", report, group=EXPERIMENT,
+        example=("report 1 --open", "report 2 --against 1", "report 1:before:checkout-1/step-1"),
     )  # fmt: skip
     command(app, "init", init, group=EXPERIMENT, example=("init",))
     command(app, "sweeps", sweeps, group=EXPERIMENT, example=("sweeps",))
@@ -191,7 +195,62 @@ def repro(
     with activity(hidden=common.verbose) as doing:
         from resumectl.cli.flows import repro as flow
 
-        return flow.repro(common, trial, output, doing, runs=runs)
+        return flow.repro(common, read_trial(trial), output, doing, runs=runs)
+
+
+def report(
+    common: Common,
+    trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP|TRIAL",
+            help="Number of a sweep; or SWEEP:PLAN, for the trials of one crash plan.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            group=COMMAND,
+            metavar="FILE",
+            help="The file. [default: resumectl-SWEEP.html]",
+        ),
+    ] = None,
+    against: Annotated[
+        int | None,
+        option(group=COMMAND, metavar="SWEEP", help="Number of an earlier sweep to compare with."),
+    ] = None,
+    open_page: Annotated[
+        bool, option("--open", group=COMMAND, help="Open the page in a browser.")
+    ] = False,
+) -> ExitCode:
+    """Write a sweep, or one of its trials, as a page of HTML.
+
+    Shows the map of its crash points, a timeline of each trial, findings, exposures and recovery times. The
+    file needs no network and nothing beside it.
+    """
+    sweep_id, plan = read_trial(trial)
+    file = output or Path(f"resumectl-{sweep_id}.html")
+    check_file("output", file)
+    from resumectl.cli.flows import report as flow
+
+    return flow.report(common, sweep_id, plan, file, against=against, is_opened=open_page)
+
+
+def read_trial(text: str) -> tuple[int, str | None]:
+    """Return the number of a sweep, and the crash plan after the colon; None if there is none.
+
+    Args:
+        text: SWEEP or SWEEP:PLAN.
+
+    Raises:
+        Refusal: The text is neither.
+    """
+    number, _, plan = text.partition(":")
+    if not number.isdecimal():
+        raise Refusal(f"{text!r} is no trial", next_step="as in  1  or  1:before:checkout-1/step-1")
+    return int(number), plan or None
 
 
 def init(common: Common) -> ExitCode:

@@ -168,7 +168,7 @@ class TrialView:
         """Sent messages of workflows, by the field of the step that sent them."""
         return {
             numbered_field(event.workflow, event.step_number, "message"): [
-                readable(message) for message in event.messages
+                readable(message.content) for message in event.messages
             ]
             for event in self._all(MessagesSent)
         }

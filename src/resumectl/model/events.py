@@ -14,7 +14,7 @@ from resumectl.model.codec import Plain
 from resumectl.model.target_error import CodeLine, SetupCode, TargetError
 from resumectl.model.text_enum import TextEnum
 
-EVENT_SCHEMA = 9
+EVENT_SCHEMA = 10
 
 
 class Phase(TextEnum):
@@ -331,20 +331,33 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message to a workflow.
+
+    Attributes:
+        destination: Id of the workflow.
+        content: The message, serialized.
+    """
+
+    destination: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesSent:
     """A workflow's step has sent messages.
 
     Attributes:
         workflow: Id of the sender.
         step_number: Number of its step.
-        messages: The messages, serialized.
+        messages: The messages.
     """
 
     KIND: ClassVar[str] = "messages-sent"
     at_us: int
     workflow: str
     step_number: int
-    messages: tuple[str, ...]
+    messages: tuple[SentMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)

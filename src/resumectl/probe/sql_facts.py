@@ -28,7 +28,8 @@ class Fact(NamedTuple):  # some ten objects for each published message
     does_more_each_time: bool = False
     given: tuple[Parameters, ...] = ()  # parameters of a body's statement
     sql: str = ""  # text of a body's statement
-    sent: tuple[str, ...] = ()  # stored messages; those of a step share its commit
+    # Destination and text of stored messages; those of a step share its commit.
+    sent: tuple[tuple[str, str], ...] = ()
     function: str = ""  # name of the function of a new workflow
     arguments: str | None = None  # stored arguments of a new workflow
     parent: str | None = None  # workflow that starts a new workflow
@@ -213,8 +214,9 @@ def _given(row: Parameters) -> Fact:
 
 
 def _notified(row: Parameters) -> Fact:
-    fact = _fact(row["destination_uuid"], NOTIFIED, what=str(row.get("topic") or ""))
-    return fact._replace(sent=(str(row.get("message")),))
+    destination = row["destination_uuid"]
+    fact = _fact(destination, NOTIFIED, what=str(row.get("topic") or ""))
+    return fact._replace(sent=((destination, str(row.get("message"))),))
 
 
 def _step(row: Parameters) -> Fact:

@@ -37,6 +37,7 @@ from resumectl.model.events import (
     Phase,
     RequestEnded,
     RequestStarted,
+    SentMessage,
     Site,
     StartedWorkflow,
     StepEnded,
@@ -363,8 +364,9 @@ class TargetProcess:
         for fact in facts:
             if fact.sent and fact.kind == "step":
                 number = int(fact.name.rpartition("-")[2])
+                messages = tuple(SentMessage(to, content) for to, content in fact.sent)
                 self._event_log.write(
-                    MessagesSent(now_us(), str(fact.workflow_id), number, fact.sent)
+                    MessagesSent(now_us(), str(fact.workflow_id), number, messages)
                 )
 
     def _report_failures(self, facts: Sequence[Fact]) -> None:

@@ -57,17 +57,17 @@ def trial_view(
     """
     judgement = judged.trials[0]
     yield Text(literal(f"One trial of {spec.target}: {trial.plan}"), style="bold")
-    yield Text(literal(_plan_text(trial)))
+    yield Text(literal(plan_text(trial)))
     if trial.attempts > 1:
         yield Text(f"The crash point was reached in attempt {trial.attempts}.")
     for number, process in enumerate(trial.processes, start=1):
-        yield _process_sheet(number, process)
+        yield process_sheet(number, process)
         if number > 1:
-            yield Text(literal(_recovery(process)))
+            yield Text(literal(recovery_text(process)))
         if process.reached is not None:
             said = f"Killed at {process.reached} (confirmed by the kernel: {process.exit})."
             yield Text(literal(said), style="bold red")
-            yield _left_sheet(process)
+            yield left_sheet(process)
     yield from _meaning(judgement, judged.shown)
     again = command_line(Command.REPLAY, spec, directory or str(Path.cwd()), plan=trial.plan)
     if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):
@@ -75,7 +75,7 @@ def trial_view(
         yield Text(literal(f"next:  {retyped(again)} --times 20"), no_wrap=True)
 
 
-def _plan_text(trial: Observation) -> str:
+def plan_text(trial: Observation) -> str:
     """Return the crash plan in words."""
     words = []
     for crash in CrashPlan.parse(trial.plan).crashes:
@@ -90,7 +90,13 @@ def _plan_text(trial: Observation) -> str:
     )
 
 
-def _process_sheet(number: int, process: ProcessRecord) -> Sheet:
+def process_sheet(number: int, process: ProcessRecord) -> Sheet:
+    """Return the table of the events of a process.
+
+    Args:
+        number: Number of the process, from 1.
+        process: Its record.
+    """
     began_us = process.events[0].at_us if process.events else 0
     rows: list[list[Cell]] = []
     for event in process.events:
@@ -114,7 +120,7 @@ def _interrupted(process: ProcessRecord) -> Iterator[str]:
     return under_way.elements()
 
 
-def _recovery(process: ProcessRecord) -> str:
+def recovery_text(process: ProcessRecord) -> str:
     """Return what a process recovered, replayed and ran after a crash."""
     names = [fact.name for event in process.all(Committed) for fact in event.facts]
     requeued = [subject_of(name) for name in names if name.endswith("/requeued")]
@@ -195,7 +201,8 @@ _ROWS: Mapping[type, Callable[..., Iterator[list[Cell]]]] = {
 }
 
 
-def _left_sheet(process: ProcessRecord) -> Sheet:
+def left_sheet(process: ProcessRecord) -> Sheet:
+    """Return the table of the workflows in the database when a process had ended."""
     steps: defaultdict[str, int] = defaultdict(int)
     for step in process.snapshot.steps:
         steps[step.workflow] += 1
@@ -236,7 +243,7 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
         )
     yield from _reservations(judgement)
     style = VERDICT_STYLES[judgement.verdict]
-    yield Text(literal(f"{judgement.verdict}: {_verdict_text(judgement)}"), style=style)
+    yield Text(literal(f"{judgement.verdict}: {verdict_text(judgement)}"), style=style)
 
 
 def _reservations(judgement: Judgement) -> Iterator[Text]:
@@ -249,7 +256,8 @@ def _reservations(judgement: Judgement) -> Iterator[Text]:
         yield Text(literal(said), style="dim")
 
 
-def _verdict_text(judgement: Judgement) -> str:
+def verdict_text(judgement: Judgement) -> str:
+    """Return the verdict on a trial in words."""
     compared = "; everything compared is as in the baseline"
     return {
         Verdict.KEPT: "every promise held" + ("" if judgement.diverged_before_crash else compared),

@@ -25,7 +25,7 @@ def header(
         first: Settings of the process before the crash.
         later: Settings of the processes after the crash, if they run another program.
     """
-    for name, text in _lines(spec, first, later):
+    for name, text in header_lines(spec, first, later):
         yield Text(literal(f"{name}: {text}"), style="dim")
 
 
@@ -54,9 +54,10 @@ def interpreter_document(found: "Interpreters | None") -> dict[str, Any]:
     return {"interpreter": to_plain(found.first), "interpreter_after_crash": to_plain(found.later)}
 
 
-def _lines(
+def header_lines(
     spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each setting; see `header` for the arguments."""
     after = _after_the_crash(spec, first, later)
     if first is None or after is None:
         return

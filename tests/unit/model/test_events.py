@@ -12,7 +12,7 @@ from resumectl.model.observation import Observation
 
 # Of the events and snapshots that this schema names. Raise EVENT_SCHEMA when their
 # shape changes, so that stored trials of the old shape are refused, and put the new digest here.
-SCHEMA_AND_DIGEST = (9, "9495329c121e")
+SCHEMA_AND_DIGEST = (10, "8e299ab1e840")
 
 
 def dataclasses_in(hint: Any) -> Iterator[type]:

@@ -66,7 +66,7 @@ EXAMPLES: dict[str, list[str | None]] = {
 # How it is run and shown on this machine, rather than what is asked for.
 NOT_REPEATED = {
     "--jobs", "--times", "--db-url", "--config", "--app-version", "--executor", "--json",
-    "--verbose", "--log-format", "--debug", "--help", "--junit", "--summary", "--sarif", "--watch",
+    "--verbose", "--log-format", "--debug", "--help", "--junit", "--summary", "--sarif", "--html", "--watch",
 }  # fmt: skip
 
 

@@ -37,7 +37,9 @@ _RUN_MAX_S = 600
 _SHRINK_MAX = 24  # trials with smaller arguments
 
 
-def repro(common: Common, trial: str, directory: Path, doing: Activity, *, runs: int) -> ExitCode:
+def repro(
+    common: Common, trial: tuple[int, str | None], directory: Path, doing: Activity, *, runs: int
+) -> ExitCode:
     """Write repro.py and ISSUE.md for a broken trial of a sweep."""
     common.start_logging()
     if directory.exists() and not directory.is_dir():
@@ -61,17 +63,13 @@ def repro(common: Common, trial: str, directory: Path, doing: Activity, *, runs:
     return _say(common, found, file, fails, runs)
 
 
-def _chosen(common: Common, trial: str) -> tuple[SweepResult, SeenFinding]:
+def _chosen(common: Common, trial: tuple[int, str | None]) -> tuple[SweepResult, SeenFinding]:
     """Return the sweep, and the finding to show: of the plan after the colon, or the first one."""
-    number, _, plan = trial.partition(":")
-    if not number.isdecimal():
-        raise Refusal(
-            f"{trial!r} is no trial", next_step="as in  1  or  1:before:checkout-1/step-1"
-        )
+    number, plan = trial
     with opened_to_read(common) as store:
         if store is None:
-            raise no_sweep(int(number))
-        result = result_of(store, int(number))
+            raise no_sweep(number)
+        result = result_of(store, number)
     found = next(_findings(result, plan), None)
     if found is None:
         what = f"at {plan}" if plan else "in it"
@@ -81,7 +79,7 @@ def _chosen(common: Common, trial: str) -> tuple[SweepResult, SeenFinding]:
     return result, found
 
 
-def _findings(result: SweepResult, plan: str) -> Iterator[SeenFinding]:
+def _findings(result: SweepResult, plan: str | None) -> Iterator[SeenFinding]:
     """Yield the findings of a crash plan, or those of the sweep; stable ones and causes first."""
     if plan:
         for trial in result.trials:

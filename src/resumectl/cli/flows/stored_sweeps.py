@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -12,7 +13,7 @@ from resumectl.cli.report_files import write_reports
 from resumectl.cli.spec_from_options import read_promises
 from resumectl.cli.target_options import ReportOptions
 from resumectl.database import failures_explained, open_engine
-from resumectl.errors import ExitCode
+from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.judge import Judge
 from resumectl.judge.promises import refuse_unknown_promises
@@ -23,6 +24,8 @@ from resumectl.model.verdict import Verdict
 from resumectl.publishing.store.migration import ensure_migrated, is_readable
 from resumectl.report import console, json_documents
 from resumectl.report import sweep_tables as tables
+from resumectl.report.page.comparison import Comparison, compare
+from resumectl.report.page.sweep_page import SweepPage, sweep_page
 from resumectl.report.source_lines import definition_of, step_definitions
 from resumectl.report.sweep_result import SweepResult, seen_findings
 from resumectl.runner.sweep_ids import workflow_id_of
@@ -36,6 +39,45 @@ def result_of(store: SweepStore, sweep_id: int) -> SweepResult:
         (stored,) = seen.stored(sweep_id)
         judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
         return _result(seen, stored, seen.judged(sweep_id, stored.spec.crashes), judge)
+
+
+def page_of(
+    store: SweepStore, sweep_id: int, *, plan: str | None = None, against: int | None = None
+) -> SweepPage:
+    """Return what the page of a sweep shows.
+
+    Args:
+        store: Store of the sweeps.
+        sweep_id: Number of the sweep.
+        plan: Crash plan of the trials to show; None for all.
+        against: Number of the sweep to compare with; None for none.
+
+    Raises:
+        Refusal: There is no such sweep, or it has no trial of this plan.
+    """
+    with store.frozen() as seen:
+        (stored,) = seen.stored(sweep_id)
+        judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
+        result = _result(seen, stored, seen.judged(sweep_id, stored.spec.crashes), judge)
+        if plan is not None and all(each.plan != plan for each in result.trials):
+            raise Refusal(
+                f"sweep {sweep_id} has no trial {plan!r}",
+                next_step=f"resumectl report {sweep_id}  shows all of its trials",
+            )
+        comparison = compare(result_of(store, against), result) if against is not None else None
+        return _page(seen, result, judge, plan, comparison)
+
+
+def _page(
+    store: SweepStore,
+    result: SweepResult,
+    judge: Judge,
+    plan: str | None = None,
+    comparison: Comparison | None = None,
+) -> SweepPage:
+    trials = store.observations(result.stored.id, result.stored.spec.crashes)
+    here = str(Path.cwd())
+    return sweep_page(result, judge, trials, here, plan=plan, comparison=comparison)
 
 
 def _contacts(store: SweepStore, stored: StoredSweep) -> Mapping[str, int]:
@@ -140,7 +182,7 @@ def check(
                 for round_number in (stored.spec.crashes, REPEATED)
             )
             result = _result(seen, stored, settled(judged, again), judge)
-    write_reports(reports, [result])
+            write_reports(reports, [result], lambda: [_page(seen, result, judge)])
     return show(common, result)
 
 

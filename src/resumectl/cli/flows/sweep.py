@@ -11,6 +11,7 @@ from resumectl.cli.flows.discover import discover, say_opening
 from resumectl.cli.flows.stored_sweeps import (
     code_of_all,
     opened_store,
+    page_of,
     result_of,
     show,
     show_all,
@@ -109,7 +110,10 @@ class _Sweeps:
             results.append(replace(result, wall_seconds=seconds_since_start() - began_s))
             if not self.common.as_json:
                 show(self.common, results[-1])
-        write_reports(self.reports, results)
+        store = SweepStore(self.engine)
+        write_reports(
+            self.reports, results, lambda: [page_of(store, each.stored.id) for each in results]
+        )
         return show_all(self.common, results) if self.common.as_json else code_of_all(results)
 
     def sources(self, spec: SweepSpec) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Write the result of a sweep as one page of HTML, with drawings."""

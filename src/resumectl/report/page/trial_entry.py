@@ -1,0 +1,199 @@
+"""Describe one trial for the page: what happened, what is wrong with it, and its drawing. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from resumectl.judge.stability import Judged, Shown, Topic, topic_of
+from resumectl.model.events import StepDefinition
+from resumectl.model.observation import Observation
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Finding, Judgement, Kind
+from resumectl.report.finding_text import EXPLAINED_BY_TIME, MEANINGS, evidence_text, note_text
+from resumectl.report.page.crash_map import SIGNS
+from resumectl.report.page.drawing import Drawing, drawing_of
+from resumectl.report.page.table import Table, table_of
+from resumectl.report.page.timeline import timeline_of
+from resumectl.report.replay_command import Command, command_line
+from resumectl.report.replay_view import (
+    left_sheet,
+    plan_text,
+    process_sheet,
+    recovery_text,
+    verdict_text,
+)
+from resumectl.report.source_lines import definition_of
+from resumectl.report.sweep_result import repeated
+from resumectl.text import counted
+
+ROWS_MAX = 40  # rows of a drawing
+
+
+@dataclass(frozen=True, slots=True)
+class FindingEntry:
+    """A finding of a trial or a sweep, in words.
+
+    Attributes:
+        kind: Its kind.
+        subject: What it is about.
+        evidence: Observed and expected values.
+        repeated: How often repeated trials showed it.
+        where: Source line of the step; empty if it is not known.
+        meaning: What it means, what it costs and how to correct it.
+        trial: Number of the trial that shows it; None if that trial is not on the page.
+        trials: Number of trials that show it.
+    """
+
+    kind: Kind
+    subject: str
+    evidence: str
+    repeated: str
+    where: str
+    meaning: str
+    trial: int | None
+    trials: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEntry:
+    """One trial of the page.
+
+    Attributes:
+        number: Its number in the sweep.
+        plan: Its crash plan.
+        verdict: Its verdict.
+        words: The verdict in words.
+        story: The crash plan in words.
+        kinds: Kinds of its findings.
+        seconds: Its duration in seconds.
+        findings: Its findings.
+        notes: Exposures, and what was not compared, in words.
+        drawing: Its timeline; None if it is left out.
+        recoveries: What each later process recovered, in words.
+        tables: The events of its processes, and what each crash left in the database.
+        replay_line: Command line that runs it again.
+    """
+
+    number: int
+    plan: str
+    verdict: str
+    words: str
+    story: str
+    kinds: Sequence[Kind]
+    seconds: float
+    findings: Sequence[FindingEntry]
+    notes: Sequence[str]
+    drawing: Drawing | None
+    recoveries: Sequence[str]
+    tables: Sequence[Table]
+    replay_line: str
+
+    @property
+    def sign(self) -> str:
+        """Sign of the verdict."""
+        return SIGNS[self.verdict]
+
+    @property
+    def size(self) -> int:
+        """Number of shapes and rows, by which the size of the page is limited."""
+        shapes = self.drawing.size if self.drawing is not None else 0
+        return shapes + sum(len(table.rows) for table in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialWriter:
+    """Describes the trials of one sweep.
+
+    Attributes:
+        spec: Spec of the sweep.
+        baseline: An uninterrupted run, with names.
+        judged: Judgements of the trials, and of their repetitions.
+        definitions: Step to its definition.
+        directory: Directory in which command lines will be typed, and to which paths are relative.
+    """
+
+    spec: SweepSpec
+    baseline: Observation
+    judged: Judged
+    definitions: Mapping[str, StepDefinition]
+    directory: str
+
+    def entry(
+        self, number: int, judgement: Judgement, trial: Observation, *, is_drawn: bool
+    ) -> TrialEntry:
+        """Return the description of a trial.
+
+        Args:
+            number: Its number.
+            judgement: Its judgement.
+            trial: Its observation, with names.
+            is_drawn: Whether it has a drawing and tables.
+        """
+        drawing = None
+        tables: list[Table] = []
+        if is_drawn:
+            timeline = timeline_of(trial, self.baseline, judgement.findings, ROWS_MAX)
+            drawing = drawing_of(timeline)
+            tables = list(_tables(trial))
+        return TrialEntry(
+            number=number,
+            plan=judgement.plan,
+            verdict=str(judgement.verdict),
+            words=verdict_text(judgement),
+            story=plan_text(trial),
+            kinds=list(dict.fromkeys(each.kind for each in judgement.findings)),
+            seconds=trial.seconds,
+            findings=[self.finding(each, trial, number) for each in judgement.findings],
+            notes=list(_notes(judgement)),
+            drawing=drawing,
+            recoveries=[recovery_text(process) for process in trial.processes[1:]],
+            tables=tables,
+            replay_line=command_line(
+                Command.REPLAY, self.spec, self.directory, plan=judgement.plan
+            ),
+        )
+
+    def finding(self, finding: Finding, trial: Observation, number: int) -> FindingEntry:
+        """Return a finding of a trial in words."""
+        shown: Mapping[Topic, Shown] = self.judged.shown
+        return FindingEntry(
+            kind=finding.kind,
+            subject=finding.subject,
+            evidence=evidence_text(finding.evidence),
+            repeated=repeated(shown.get(topic_of(finding))),
+            where=where(definition_of(finding, trial, self.definitions), self.directory),
+            meaning=MEANINGS[finding.kind],
+            trial=number,
+        )
+
+
+def where(step: StepDefinition | None, directory: str) -> str:
+    """Return the file and line of a step; empty if they are not known.
+
+    Args:
+        step: Where the step is defined.
+        directory: Directory to which the path is relative.
+    """
+    if step is None:
+        return ""
+    return f"{step.file.removeprefix(f'{directory}/')}:{step.line}"
+
+
+def _notes(judgement: Judgement) -> Iterator[str]:
+    if judgement.attempts > 1:
+        yield f"The crash point was reached in attempt {judgement.attempts}."
+    for each in judgement.exposures:
+        other = ", with different arguments" if each.payload_differs else ""
+        other += f"; {note_text(each.note)}" if each.note else ""
+        yield f"allowed: {each.subject} happened {counted(each.times, 'time')}{other}"
+    if judgement.explained_by_time:
+        yield f"{EXPLAINED_BY_TIME}: {', '.join(judgement.explained_by_time)}"
+    if judgement.diverged_before_crash:
+        names = ", ".join(judgement.diverged_before_crash)
+        yield f"not compared with the baseline, since it diverged before the crash: {names}"
+
+
+def _tables(trial: Observation) -> Iterator[Table]:
+    for number, process in enumerate(trial.processes, start=1):
+        yield table_of(process_sheet(number, process))
+        if process.reached is not None:
+            yield table_of(left_sheet(process))
