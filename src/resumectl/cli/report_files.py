@@ -60,9 +60,12 @@ def check_file(option: str, path: Path) -> None:
             f"--{option} {path} is a directory",
             next_step=f"name a file in it, as in  --{option} {path / _example(option)}",
         )
+    is_new = not path.exists()
     try:
         with path.open("a"):
             pass
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise Refusal(
             f"--{option} {path} cannot be written: {error.strerror}",

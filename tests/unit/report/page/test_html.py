@@ -3,11 +3,10 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
+from html_page import Page
 
 from resumectl.model.verdict import Kind
 from resumectl.report.page.comparison import Change, Comparison
@@ -32,39 +31,6 @@ from resumectl.report.page.trial_entry import FindingEntry, TrialEntry
 # Markup, a control character, a change of direction, and what ends an attribute.
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e \" ' & [red] {{ 7 * 7 }}"
 SHOWN = "<script>alert(1)</script> \\x1b[31m \\u202e \" ' & [red] {{ 7 * 7 }}"
-_VOID_ELEMENTS = {"meta", "link", "br", "input"}
-
-
-class Page(HTMLParser):
-    """Elements, texts, ids, links and scripts of a page; fails if an element is not closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in _VOID_ELEMENTS:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open, tag
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def values(self, attribute: str) -> Iterator[str]:
-        """Yield the values of an attribute."""
-        return (value for _, attrs in self.elements if (value := attrs.get(attribute)) is not None)
 
 
 def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
