@@ -21,7 +21,8 @@ ROW_PX = 28
 TOP_PX = 22  # for the names of the processes
 AXIS_PX = 20
 _CHARACTER_PX = 6.0  # of a label in a bar
-_TICK_MIN_PX = 70
+_TICK_MIN_PX = 35
+_TICKS_MAX = 30  # of a process
 _BAR_MIN_PX = 3
 _NICE = (1, 2, 5)
 
@@ -90,7 +91,6 @@ class Drawing:
         signs: Marks.
         ticks: Numbers on the axis: milliseconds since the process launched DBOS.
         other_rows: Number of workflows that are left out.
-        is_stretched: Whether short steps are stretched.
     """
 
     height: int
@@ -101,7 +101,6 @@ class Drawing:
     signs: Sequence[Sign]
     ticks: Sequence[Tick]
     other_rows: int
-    is_stretched: bool
 
     @property
     def size(self) -> int:
@@ -125,12 +124,10 @@ def drawing_of(timeline: Timeline) -> Drawing:
 class _Layout:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        needs = (
-            Need(bar.start_ms, bar.end_ms, _text_px(bar.name))
-            for bar in timeline.bars
-            if bar.kind in _NAMED
-        )
-        self._axis = Axis(timeline.end_ms, WIDTH_PX, needs)
+        named = [bar for bar in timeline.bars if bar.kind in _NAMED]
+        named.sort(key=lambda bar: (bar.kind is BarKind.EXECUTED, len(bar.name)))
+        needs = [Need(bar.start_ms, bar.end_ms, _text_px(bar.name)) for bar in named]
+        self._axis = Axis(timeline.end_ms, WIDTH_PX, timeline.times, needs)
         self._row = {row: number for number, row in enumerate(timeline.rows)}
         self._bottom = TOP_PX + ROW_PX * len(timeline.rows)
 
@@ -145,7 +142,6 @@ class _Layout:
             signs=[self._sign(mark) for mark in timeline.marks],
             ticks=[tick for span in timeline.spans for tick in self._ticks(span)],
             other_rows=timeline.other_rows,
-            is_stretched=self._axis.is_stretched,
         )
 
     def _x(self, at_ms: float) -> float:
@@ -198,14 +194,14 @@ class _Layout:
         return Sign(mark.kind, self._x(mark.at_ms), y, mark.label)
 
     def _ticks(self, span: Span) -> Iterator[Tick]:
-        step_ms = _step_ms(self._timeline.end_ms * _TICK_MIN_PX / WIDTH_PX)
-        number, last_px = 0, -float(_TICK_MIN_PX)
+        step_ms = _step_ms((span.end_ms - span.start_ms) / _TICKS_MAX)
+        number, next_px = 0, 0.0
         while span.start_ms + number * step_ms <= span.end_ms:
             at_ms = number * step_ms
             x = self._x(span.start_ms + at_ms)
-            if x - last_px >= _TICK_MIN_PX / 2:
+            if x >= next_px:
                 yield Tick(x, f"{at_ms:g}")
-                last_px = x
+                next_px = x + _TICK_MIN_PX
             number += 1
 
 

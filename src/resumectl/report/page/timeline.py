@@ -144,8 +144,17 @@ class Timeline:
     other_rows: int
 
     @property
+    def times(self) -> set[float]:
+        """Times at which something happens, in milliseconds."""
+        return {
+            *(ms for span in self.spans for ms in (span.start_ms, span.end_ms)),
+            *(ms for bar in self.bars for ms in (bar.start_ms, bar.end_ms)),
+            *(mark.at_ms for mark in self.marks),
+        }
+
+    @property
     def end_ms(self) -> float:
-        """End of the time axis."""
+        """End of the time axis, in milliseconds."""
         return max(self.spans[-1].end_ms, *(bar.end_ms for bar in self.bars), 1.0)
 
 
