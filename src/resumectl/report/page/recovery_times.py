@@ -104,7 +104,7 @@ def _workflows(event: Event) -> Iterator[str]:
 
 
 def distributions(times: Sequence[RecoveryTime], usual_ms: Sequence[float]) -> list[Distribution]:
-    """Return the distributions of a sweep that have values.
+    """Return the distributions of a sweep that have values; none if nothing recovered.
 
     Args:
         times: Recovery time of each trial.
@@ -115,4 +115,5 @@ def distributions(times: Sequence[RecoveryTime], usual_ms: Sequence[float]) -> l
         ("launch until a workflow continues", [ms for each in times for ms in each.moved_ms]),
         ("launch until all is done", [each.done_ms for each in times if each.done_ms is not None]),
     ]
-    return [Distribution(name, sorted(values)) for name, values in every if values]
+    found = [Distribution(name, sorted(values)) for name, values in every if values]
+    return found if len(found) > 1 else []  # the baseline alone says nothing about a recovery

@@ -33,7 +33,7 @@ from resumectl.text import clock, counted
 _DRAWN_MAX = 24_000
 _NOT_KEPT_MAX = 18_000
 _USUAL_SIZE = 300  # of one trial
-_LINKS_MAX = 24  # links to trials in one cell
+_LINKS_MAX = 8  # links to trials in one cell
 
 
 @dataclass(frozen=True, slots=True)

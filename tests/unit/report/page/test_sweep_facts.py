@@ -132,6 +132,7 @@ def test_distributions_have_quantiles_and_bars() -> None:
     assert [(each.name.split()[0], each.values_ms) for each in found] == [
         ("baseline:", [90]), ("launch", [1, 50]), ("launch", [90, 90]),
     ]  # fmt: skip
+    assert distributions([], usual) == []
     hundred = Distribution("", list(range(100)))
     assert [hundred.quantile_ms(part) for part in (0, 0.5, 0.9, 1)] == [0, 50, 90, 99]
     bins = hundred.bins(99)

@@ -29,7 +29,7 @@ function filter(form) {
 
 for (const form of document.querySelectorAll("form.filter")) {
   form.hidden = false;
-  form.addEventListener("input", () => filter(form));
+  for (const change of ["input", "change"]) form.addEventListener(change, () => filter(form));
   form.addEventListener("submit", (event) => event.preventDefault());
   filter(form);
 }
