@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fixed_sweeps
 import pytest
-from browser.conftest import open_html, resize
+from headless_browser import open_html, resize, start
 from PIL import Image, ImageChops, ImageStat
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
@@ -24,6 +24,23 @@ PICTURES = {
 }
 # Of 255. A picture without one of its parts differs by more.
 DIFFERENCE_MAX = 0.1
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    browser = start(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(started: Chrome) -> Iterator[Chrome]:
+    """A browser with a window of 1280 pixels; the test fails if the page writes to its console."""
+    resize(started, 1280)
+    yield started
+    started.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    started.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert started.get_log("browser") == []  # type: ignore[no-untyped-call]
 
 
 def trials(browser: Chrome) -> list[WebElement]:
@@ -42,7 +59,7 @@ def cell(browser: Chrome, label: str) -> WebElement:
 
 def test_click_on_a_cell_opens_its_trial(browser: Chrome, tmp_path: Path) -> None:
     open_html(browser, fixed_sweeps.html("broken"), tmp_path)
-    trial = browser.find_element(By.ID, "s2-t6")
+    trial = browser.find_element(By.ID, "s1-t6")
     assert not trial.is_displayed()
     link = cell(browser, "after:checkout-1/step-2")
     link.click()
@@ -66,7 +83,7 @@ def test_cell_is_named_under_the_pointer_and_by_the_keyboard(
     browser.execute_script("arguments[0].focus()", link)
     assert "BROKEN, duplicated charge" in browser.execute_script(script, link)
     link.send_keys(Keys.ENTER)
-    assert browser.find_element(By.ID, "s2-t3").is_displayed()
+    assert browser.find_element(By.ID, "s1-t3").is_displayed()
 
 
 def test_trials_are_filtered_by_verdict_finding_and_name(browser: Chrome, tmp_path: Path) -> None:
@@ -84,13 +101,13 @@ def test_trials_are_filtered_by_verdict_finding_and_name(browser: Chrome, tmp_pa
     assert shown(browser) == [f"{edge}:checkout-1/step-2" for edge in ("before", "after")]
     # A link shows its trial in any case.
     cell(browser, "before:checkout-1/accepted").click()
-    assert browser.find_element(By.ID, "s2-t1").is_displayed()
+    assert browser.find_element(By.ID, "s1-t1").is_displayed()
 
 
 def test_page_can_be_read_without_its_script(browser: Chrome, tmp_path: Path) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
-    open_html(browser, fixed_sweeps.html("broken"), tmp_path, "#s2-t6")
-    assert browser.find_element(By.ID, "s2-t6").is_displayed()
+    open_html(browser, fixed_sweeps.html("broken"), tmp_path, "#s1-t6")
+    assert browser.find_element(By.ID, "s1-t6").is_displayed()
     assert len(shown(browser)) == 8
     assert not browser.find_element(By.CSS_SELECTOR, "form.filter").is_displayed()
 
@@ -183,8 +200,8 @@ def test_printed_page_has_the_broken_trials_and_not_the_filter(
     open_html(browser, fixed_sweeps.html("broken"), tmp_path)
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
-    assert browser.find_element(By.ID, "s2-t3").is_displayed()
-    assert not browser.find_element(By.ID, "s2-t4").is_displayed()
+    assert browser.find_element(By.ID, "s1-t3").is_displayed()
+    assert not browser.find_element(By.ID, "s1-t4").is_displayed()
     assert not browser.find_element(By.CSS_SELECTOR, "form.filter").is_displayed()
     printed = base64.b64decode(browser.print_page())
     assert printed.startswith(b"%PDF")
@@ -192,7 +209,7 @@ def test_printed_page_has_the_broken_trials_and_not_the_filter(
 
 def test_hostile_names_run_no_code(browser: Chrome, tmp_path: Path) -> None:
     name = "<script>alert(1)</script>\u202e'\"`"
-    open_html(browser, page_html([fixed_sweeps.broken(name)]), tmp_path, "#s2-t3")
+    open_html(browser, page_html([fixed_sweeps.broken(name)]), tmp_path, "#s1-t3")
     heading = browser.find_element(By.CSS_SELECTOR, ".finding h3").text
     assert heading == f"duplicated charge, {name.replace(chr(0x202E), chr(92) + 'u202e')}/step-1"
     assert browser.find_elements(By.CSS_SELECTOR, "main script") == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import make_docs
 import pytest
 from conftest import DEADLINE_S, wait_for
+from html_page import Page
 from running_processes import is_there, processes_below
 
 TESTS = """
@@ -80,6 +81,39 @@ def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None
     result.assert_outcomes(passed=7, failed=1)
     assert len(list((suite.path / ".resumectl" / "crash-points").iterdir())) == 1
     assert (suite.path / ".resumectl" / ".gitignore").read_text().endswith("*\n")
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_trials_are_written_as_a_page_whoever_runs_them(
+    suite: pytest.Pytester, workers: str
+) -> None:
+    suite.makepyfile(
+        test_more="from resumectl.testing import crash_sweep\n"
+        "def test_all():\n"
+        "    assert len(crash_sweep('shop.py:checkout', args=['order-2']).trials) == 8\n"
+    )
+    result = run(suite, "-n", workers, "--crash-html", "page.html")
+    result.assert_outcomes(passed=8, failed=1)
+    result.stdout.fnmatch_lines([f"crash tests: {suite.path / 'page.html'} is written"])
+    page = Page((suite.path / "page.html").read_text())
+    verdicts = list(page.values("data-verdict"))
+    assert (verdicts.count("KEPT"), verdicts.count("BROKEN")) == (15, 1)
+    assert len(page.links("before:checkout-1/")) == 8  # of both targets
+    assert "shop.py:5" in page.text
+    assert "swept" not in page.text  # nothing is stored
+
+
+def test_page_without_a_trial_is_not_written(suite: pytest.Pytester) -> None:
+    result = run(suite, "--no-crash", "--crash-html", "page.html")
+    result.stdout.fnmatch_lines(["crash tests: no trial was run, so * is not written"])
+    assert not (suite.path / "page.html").exists()
+    for file, error in (
+        ("shop.py", "would replace a Python file"),
+        ("no/page", "cannot be written"),
+    ):
+        result = run(suite, "--crash-html", file)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: --crash-html *{file} {error}*"])
 
 
 def test_unchanged_target_is_collected_without_running_it(

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 _PAGE = "html"
 # Ending of the file that a refusal names, by option.
-_ENDINGS = {"junit": "xml", "summary": "md", "sarif": "sarif", _PAGE: "html", "output": "html"}
+_ENDINGS = {
+    "junit": "xml",
+    "summary": "md",
+    "sarif": "sarif",
+    _PAGE: "html",
+    "output": "html",
+    "crash-html": "html",
+}
 # Set by the runner of GitHub Actions.
 _ON_GITHUB, _SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 

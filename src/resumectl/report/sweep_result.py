@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resumectl.judge.judge import Judge
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.events import StepDefinition
 from resumectl.model.evidence import Note
+from resumectl.model.observation import Observation
 from resumectl.model.target import Client
 from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, count_verdicts
+from resumectl.report.source_lines import definition_of, step_definitions
 from resumectl.text import natural_key
 
 if TYPE_CHECKING:
@@ -209,6 +212,27 @@ def seen_findings(judged: Judged) -> list[SeenFinding]:
         for topic, (finding, plan) in sorted(first.items(), key=lambda each: each[0][0])
     ]
     return _below_their_causes(seen)
+
+
+def locations_of(
+    judged: Judged, judge: Judge, trials: Mapping[str, Observation]
+) -> dict[Topic, StepDefinition]:
+    """Return where the steps are defined that the findings are about.
+
+    Args:
+        judged: Judgements of the trials, and of their repetitions.
+        judge: Judge of the trials.
+        trials: Crash plan to the observation of a trial, for each plan that a finding names.
+    """
+    definitions = step_definitions(judge.runs)
+    found = (
+        (
+            topic_of(each.finding),
+            definition_of(each.finding, judge.named(trials[each.plan]), definitions),
+        )
+        for each in seen_findings(judged)
+    )
+    return {topic: step for topic, step in found if step is not None}
 
 
 def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:

@@ -44,7 +44,7 @@ class StoredSweep:
     """One sweep in a list. Numbers of trials are those of its last round.
 
     Attributes:
-        id: Number of the sweep.
+        id: Number of the sweep; 0 for trials that are not stored.
         target: Target of the sweep, for people.
         stored_spec: Spec of the sweep, as stored data.
         started_at_ms: Start time, in milliseconds since the epoch.

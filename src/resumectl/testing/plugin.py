@@ -3,8 +3,10 @@
 import functools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from resumectl.testing.session import CrashSession, CrashTarget
 
 _FIXTURE = "trial"
-_WIDTH = "resumectl_width"  # of the terminal, as xdist's controller sends it to its workers
+# What xdist's controller sends to its workers: width of the terminal, and directory for their trials.
+_WIDTH, _SPOOL = "resumectl_width", "resumectl_spool"
 _DATABASES = ("sqlite", "postgres")
 _state = pytest.StashKey["_State"]()
 
@@ -30,6 +33,8 @@ class _State:
 
     session: "CrashSession | None" = None
     provider: "Callable[[], CrashSession] | None" = None
+    # Directory in which workers of xdist leave their trials for the page.
+    spool: "tempfile.TemporaryDirectory[str] | None" = None
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--crash-on", choices=_DATABASES, help="database of each trial (default: sqlite)"
     )
+    group.addoption(
+        "--crash-html", metavar="FILE", help="write the trials as a page of HTML, with drawings"
+    )
     group.addoption("--no-crash", action="store_true", help="leave out all crash tests")
     parser.addini("crash_max", "maximum number of crash points of each target")
     parser.addini("crash_seed", "random seed for crash_max", default="1")
     parser.addini("crash_on", "database of each trial: sqlite or postgres", default="sqlite")
+    parser.addini("crash_html", "file for a page of HTML with the trials")
     parser.addini("no_crash", "leave out all crash tests", type="bool", default=False)
 
 
@@ -71,6 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("crash_max", "crash_seed"):
         _number(config, name)
     _option(config, "crash_on")
+    _check_page_file(config)
     config.addinivalue_line(
         "markers",
         f"{MARK}(target, **options): run the test once for each crash point of a DBOS program",
@@ -85,14 +95,51 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(_state, _State())  # its options may have been refused
     if state.session is not None:
         state.session.close()
+    if state.spool is not None:
+        state.spool.cleanup()
     if state.provider in current.providers:
         current.providers.remove(state.provider)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Send the width of the terminal to a worker of xdist, which has none."""
+    """Send a worker of xdist the width of the terminal, and the directory for its trials."""
     node.workerinput[_WIDTH] = shutil.get_terminal_size().columns
+    if _page_file(node.config) is not None:
+        state = node.config.stash[_state]
+        if state.spool is None:
+            state.spool = tempfile.TemporaryDirectory(prefix="resumectl-")
+        node.workerinput[_SPOOL] = state.spool.name
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the trials of a worker of xdist to the process that writes the page."""
+    worker, state = getattr(session.config, "workerinput", None), session.config.stash[_state]
+    if worker is not None and _SPOOL in worker and state.session is not None:
+        state.session.records.save(Path(worker[_SPOOL]) / f"{worker['workerid']}.json")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Write the page, and say where it is."""
+    file = _page_file(config)
+    if file is None:
+        return
+    from resumectl.testing.page import Records
+
+    state = config.stash[_state]
+    records = state.session.records if state.session is not None else Records()
+    if state.spool is not None:
+        records.load(sorted(Path(state.spool.name).glob("*.json")))
+    try:
+        is_written = records.write_page(file, str(config.rootpath))
+    except OSError as error:
+        terminalreporter.write_line(f"crash tests: {file} cannot be written: {error.strerror}")
+        return
+    said = f"{file} is written" if is_written else f"no trial was run, so {file} is not written"
+    terminalreporter.write_line(f"crash tests: {said}")
 
 
 def _session(config: pytest.Config) -> "CrashSession":
@@ -111,6 +158,7 @@ def _session(config: pytest.Config) -> "CrashSession":
                 jobs=1 if worker is not None else os.cpu_count() or 1,
                 width=worker[_WIDTH] if worker is not None else shutil.get_terminal_size().columns,
                 is_colored=worker is None and config.getoption("color") == "yes",
+                is_recorded=_page_file(config) is not None,
             )
         )
     return state.session
@@ -135,6 +183,24 @@ def _option(config: pytest.Config, name: str) -> Any:
     if name == "crash_on" and value not in _DATABASES:
         raise pytest.UsageError(f"crash_on = {value!r} is neither sqlite nor postgres")
     return value
+
+
+def _page_file(config: pytest.Config) -> Path | None:
+    given = config.getoption("crash_html") or config.getini("crash_html")
+    return config.invocation_params.dir / str(given) if given else None
+
+
+def _check_page_file(config: pytest.Config) -> None:
+    file = _page_file(config)
+    if file is None or hasattr(config, "workerinput"):
+        return
+    from resumectl.cli.report_files import check_file
+    from resumectl.errors import Refusal
+
+    try:
+        check_file("crash-html", file)
+    except Refusal as refusal:
+        raise pytest.UsageError(f"{refusal.what}; {refusal.next_step}") from None
 
 
 def _number(config: pytest.Config, name: str) -> int | None:

@@ -28,6 +28,7 @@ from resumectl.runner.trial_pool import TrialPool, open_trial_pool
 from resumectl.runner.trial_runner import TrialRunner
 from resumectl.settings import Settings
 from resumectl.testing.declare import Declared
+from resumectl.testing.page import Records
 from resumectl.testing.point_cache import PointCache
 from resumectl.testing.resolve import resolve
 from resumectl.testing.results import CrashSweep, CrashTrial
@@ -46,6 +47,7 @@ class SessionOptions:
         jobs: Number of trials that run at a time.
         width: Width of the terminal, in columns.
         is_colored: Whether the terminal shows colors.
+        is_recorded: Whether the trials are kept, for a page.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class SessionOptions:
     jobs: int
     width: int
     is_colored: bool
+    is_recorded: bool
 
 
 class CrashSession:
@@ -62,6 +65,10 @@ class CrashSession:
 
     Args:
         options: Options of all crash tests.
+
+    Attributes:
+        options: Options of all crash tests.
+        records: The trials of the session, for a page.
     """
 
     def __init__(self, options: SessionOptions) -> None:
@@ -69,6 +76,7 @@ class CrashSession:
         self._cache = PointCache(options.root / LAB_DIRECTORY)
         self._pools: dict[str, TrialPool] = {}
         self._targets: dict[str, CrashTarget] = {}
+        self.records = Records()
 
     def target(self, declared: Declared, module: ModuleType | None) -> "CrashTarget":
         """Return the target that a test declares; equal declarations share one.
@@ -227,6 +235,7 @@ class CrashTarget:
         runs = self.baseline
         observation = self._observe(plan)
         judged = runs.judged([observation])
+        self._record([observation], judged)
         return self._result(observation, judged, 0)
 
     def _observe(self, plan: CrashPlan) -> Observation:
@@ -254,8 +263,13 @@ class CrashTarget:
         trials = [PlannedTrial(number, plan) for number, plan in enumerate(plans)]
         observations = list(self._executor.map(runs.runner.trial, trials))
         judged = runs.judged(observations)
+        self._record(observations, judged)
         results = [self._result(each, judged, n) for n, each in enumerate(observations)]
         return CrashSweep(results, lambda: self._text(sweep_view(self.spec, judged, self._root)))
+
+    def _record(self, observations: Sequence[Observation], judged: Judged) -> None:
+        if self._session.options.is_recorded:
+            self._session.records.add(self.spec, self.baseline.judge, observations, judged)
 
     def _result(self, observation: Observation, judged: Judged, index: int) -> CrashTrial:
         judge = self.baseline.judge

@@ -17,7 +17,7 @@ from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.judge import Judge
 from resumectl.judge.promises import refuse_unknown_promises
-from resumectl.judge.stability import Judged, Topic, settled, topic_of
+from resumectl.judge.stability import Judged, Topic, settled
 from resumectl.judge.target_settings import settings_of_target
 from resumectl.model.events import StepDefinition
 from resumectl.model.verdict import Verdict
@@ -26,8 +26,7 @@ from resumectl.report import console, json_documents
 from resumectl.report import sweep_tables as tables
 from resumectl.report.page.comparison import Comparison, compare
 from resumectl.report.page.sweep_page import SweepPage, sweep_page
-from resumectl.report.source_lines import definition_of, step_definitions
-from resumectl.report.sweep_result import SweepResult, seen_findings
+from resumectl.report.sweep_result import SweepResult, locations_of, seen_findings
 from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
 from resumectl.settings import URL_VARIABLES
@@ -114,17 +113,8 @@ def _locations(
     store: SweepStore, stored: StoredSweep, judged: Judged, judge: Judge
 ) -> dict[Topic, StepDefinition]:
     """Return where the steps are defined that the findings are about."""
-    definitions = step_definitions(judge.runs)
-    seen = seen_findings(judged)
-    trials = store.observations_of(stored.id, {each.plan for each in seen})
-    found = (
-        (
-            topic_of(each.finding),
-            definition_of(each.finding, judge.named(trials[each.plan]), definitions),
-        )
-        for each in seen
-    )
-    return {topic: step for topic, step in found if step is not None}
+    trials = store.observations_of(stored.id, {each.plan for each in seen_findings(judged)})
+    return locations_of(judged, judge, trials)
 
 
 def code_of(result: SweepResult) -> ExitCode:

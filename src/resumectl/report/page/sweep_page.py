@@ -60,7 +60,7 @@ class SweepPage:
     """Everything that the page of a sweep shows.
 
     Attributes:
-        sweep: Number of the sweep.
+        sweep: Number of the sweep; 0 if it is not stored.
         title: Title of the page.
         verdict: First word of the verdict on the sweep.
         sentence: The verdict in words.
@@ -97,11 +97,6 @@ class SweepPage:
     def is_large(self) -> bool:
         """Whether the map has too many crash points to name each of them."""
         return is_large(sum(len(group.columns) for group in self.groups))
-
-    @property
-    def prefix(self) -> str:
-        """Start of each id on the page, which may show several sweeps."""
-        return f"s{self.sweep}-"
 
     @property
     def recovery_end_ms(self) -> float:
@@ -161,7 +156,7 @@ def sweep_page(
     sentence = verdict_sentence(result)
     return SweepPage(
         sweep=result.stored.id,
-        title=f"{_of_which(plan)} {result.stored.id} of {result.stored.target}",
+        title=_title(result, plan),
         verdict=sentence.partition(":")[0],
         sentence=sentence.partition(": ")[2],
         key_facts=list(_key_facts(result)),
@@ -190,8 +185,12 @@ def sweep_page(
     )
 
 
-def _of_which(plan: str | None) -> str:
-    return "Sweep" if plan is None else f"{plan} in sweep"
+def _title(result: SweepResult, plan: str | None) -> str:
+    stored = result.stored
+    if not stored.id:
+        return f"Crash tests of {stored.target}"
+    which = "Sweep" if plan is None else f"{plan} in sweep"
+    return f"{which} {stored.id} of {stored.target}"
 
 
 def _of_plan(result: SweepResult, plan: str) -> tuple[Judgement, ...]:
@@ -226,7 +225,8 @@ def _key_facts(result: SweepResult) -> Iterator[str]:
     yield f"{result.reached:,} reached"
     crashes = counted(result.crashes, "crash", "crashes")
     yield f"{counted(len(result.trials), 'trial')} with {crashes}"
-    yield f"trials per second: {result.trials_per_second:.1f}"
+    if result.stored.id:
+        yield f"trials per second: {result.trials_per_second:.1f}"
     interpreters = result.stored.spec.interpreters
     if interpreters is not None:
         yield f"Python {interpreters.first.python}, DBOS {interpreters.first.dbos}"
@@ -235,7 +235,8 @@ def _key_facts(result: SweepResult) -> Iterator[str]:
 def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
     stored = result.stored
     yield "target", stored.target
-    yield "swept", clock(stored.started_at_ms)
+    if stored.id:
+        yield "swept", clock(stored.started_at_ms)
     yield "resumectl", __version__
     yield from header_lines(stored.spec, *result.settings)
     for line in outside_lines(stored.spec.target.access, result.contacts):
@@ -245,8 +246,12 @@ def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
 
 def _commands(result: SweepResult, directory: str) -> Iterator[tuple[str, str]]:
     spec = result.stored.spec
-    yield "made by", command_line(Command.SWEEP, spec, directory)
-    yield "judge it again, without running anything", f"resumectl check {result.stored.id}"
+    yield (
+        ("made by" if result.stored.id else "the same as a sweep"),
+        command_line(Command.SWEEP, spec, directory),
+    )
+    if result.stored.id:
+        yield "judge it again, without running anything", f"resumectl check {result.stored.id}"
     if result.findings:
         plan = result.findings[0].plan
         yield (

@@ -1,14 +1,13 @@
 """Start a headless Chromium for tests that look at a page."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-# The first nine keep it from its maker's servers, and let root run it.
+# They keep it from its maker's servers, and let root run it.
 _ARGUMENTS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -16,8 +15,12 @@ _ARGUMENTS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def browser_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+def start(profile: Path) -> Chrome:
+    """Start the browser; skip the test where there is none.
+
+    Args:
+        profile: Empty directory for its profile.
+    """
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip(
@@ -26,22 +29,9 @@ def browser_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chr
     options = ChromeOptions()
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for argument in (*_ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+    for argument in (*_ARGUMENTS, f"--user-data-dir={profile}"):
         options.add_argument(argument)
-    browser = Chrome(options=options, service=Service(driver))
-    yield browser
-    browser.quit()
-
-
-@pytest.fixture
-def browser(browser_of_session: Chrome) -> Iterator[Chrome]:
-    """A browser with a window of 1280 pixels; the test fails if the page writes to its console."""
-    browser = browser_of_session
-    resize(browser, 1280)
-    yield browser
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    return Chrome(options=options, service=Service(driver))
 
 
 def resize(browser: Chrome, width: int, height: int = 900) -> None:

@@ -1,0 +1,163 @@
+"""Write the page of the crash tests of a session, also if several workers of xdist have run them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resumectl.judge.concurrency import is_concurrent
+from resumectl.judge.crash_points import crash_points
+from resumectl.judge.judge import Judge
+from resumectl.judge.stability import Judged, settled
+from resumectl.judge.target_settings import settings_of_target
+from resumectl.model.codec import Plain, from_plain, to_plain
+from resumectl.model.events import EVENT_SCHEMA
+from resumectl.model.observation import Observation, observation_from_plain
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Judgement
+from resumectl.report.page.html import page_html
+from resumectl.report.page.sweep_page import SweepPage, sweep_page
+from resumectl.report.sweep_result import SweepResult, locations_of
+from resumectl.runner.sweep_store import StoredSweep
+
+
+@dataclass(slots=True)
+class Record:
+    """The trials of one target.
+
+    Attributes:
+        spec: Sweep spec of the target.
+        runs: Runs without a crash.
+        trials: Observation and judgement of each trial.
+        repeated: Judgements of the repetitions.
+    """
+
+    spec: SweepSpec
+    runs: Sequence[Observation]
+    trials: list[tuple[Observation, Judgement]] = field(default_factory=list)
+    repeated: list[Judgement] = field(default_factory=list)
+
+    def as_plain(self) -> Plain:
+        """Return the record as plain data."""
+        return {
+            "spec": to_plain(self.spec),
+            "runs": [run.as_plain() for run in self.runs],
+            "trials": [[trial.as_plain(), to_plain(judged)] for trial, judged in self.trials],
+            "repeated": [to_plain(each) for each in self.repeated],
+        }
+
+
+class Records:
+    """The trials of one process, by target."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+
+    def add(
+        self, spec: SweepSpec, judge: Judge, trials: Sequence[Observation], judged: Judged
+    ) -> None:
+        """Record trials that have been judged.
+
+        Args:
+            spec: Sweep spec of their target.
+            judge: Judge of the trials.
+            trials: Observations of the trials.
+            judged: Judgements of the trials, and of their repetitions.
+        """
+        record = self._record(Record(spec, judge.observed))
+        record.runs = judge.observed
+        record.trials += zip(trials, judged.trials, strict=True)
+        record.repeated += judged.repeated
+
+    def _record(self, new: Record) -> Record:
+        return self._records.setdefault(json.dumps(to_plain(new.spec), sort_keys=True), new)
+
+    def save(self, file: Path) -> None:
+        """Write the records to a file, for another process."""
+        plain = [record.as_plain() for record in self._records.values()]
+        file.write_text(json.dumps(plain), encoding="utf-8")
+
+    def load(self, files: Iterable[Path]) -> None:
+        """Add the records that other processes have written.
+
+        Args:
+            files: Their files.
+        """
+        for file in files:
+            for plain in json.loads(file.read_text(encoding="utf-8")):
+                read = _read(plain)
+                record = self._record(Record(read.spec, read.runs))
+                record.trials += read.trials
+                record.repeated += read.repeated
+
+    def write_page(self, file: Path, directory: str) -> bool:
+        """Write the page, and return whether there was anything to write.
+
+        Args:
+            file: The file.
+            directory: Directory to which paths are relative.
+        """
+        pages = [_page(record, directory) for record in self._records.values()]
+        if pages:
+            file.write_bytes(page_html(pages).encode())
+        return bool(pages)
+
+
+def _read(plain: Mapping[str, Plain]) -> Record:
+    trials = plain["trials"]
+    runs, repeated = plain["runs"], plain["repeated"]
+    assert isinstance(trials, list)
+    assert isinstance(runs, list)
+    assert isinstance(repeated, list)
+    return Record(
+        from_plain(SweepSpec, plain["spec"]),
+        [observation_from_plain(run) for run in runs],
+        [
+            (observation_from_plain(trial), from_plain(Judgement, judged))
+            for trial, judged in trials
+        ],
+        [from_plain(Judgement, each) for each in repeated],
+    )
+
+
+def _page(record: Record, directory: str) -> SweepPage:
+    spec = record.spec
+    judge = Judge.of_observed(spec.promises, record.runs)
+    every = [str(plan) for plan in crash_points(judge.baseline.transitions)]
+    place = {plan: number for number, plan in enumerate(every)}
+    trials = sorted(record.trials, key=lambda pair: place.get(pair[1].plan, len(every)))
+    judged = settled([judgement for _, judgement in trials], record.repeated)
+    observed = {trial.plan: trial for trial, _ in reversed(trials)}
+    return sweep_page(
+        SweepResult(
+            stored=_stored(spec, every, [trial for trial, _ in trials]),
+            judged=judged,
+            varying=judge.baseline.described_not_compared,
+            settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
+            is_concurrent=any(map(is_concurrent, judge.runs)),
+            contacts=sum((run.contacts for run in (*record.runs, *observed.values())), Counter()),
+            client=spec.target.client or judge.usual_client,
+            retry=judge.retry_exposure,
+            seconds={},
+            locations=locations_of(judged, judge, observed),
+            left_out=[],
+        ),
+        judge,
+        enumerate([trial for trial, _ in trials], start=1),
+        directory,
+    )
+
+
+def _stored(spec: SweepSpec, every: Sequence[str], trials: Sequence[Observation]) -> StoredSweep:
+    return StoredSweep(
+        id=0,
+        target=str(spec.target),
+        stored_spec={"schema": EVENT_SCHEMA, **to_plain(spec)},
+        started_at_ms=0,
+        crash_points=len(every),
+        seconds=sum(trial.seconds for trial in trials),
+        verdicts=None,
+        planned=len(trials),
+        trials=len(trials),
+    )
