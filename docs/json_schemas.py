@@ -390,6 +390,41 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
         "Output of `resumectl repro --json`.",
         {"file": STRING, "plan": STRING, "title": STRING, "fails": COUNT, "runs": COUNT},
     ),
+    "watch": (
+        "Output of `resumectl watch --once --json`.",
+        {
+            "at": INTEGER,
+            "deliveries": COUNT,
+            "processes": array(
+                _closed(
+                    {
+                        "process": COUNT,
+                        "command": STRING,
+                        "executor": STRING,
+                        "pid": INTEGER,
+                        "state": STRING,
+                        "in_memory": COUNT,
+                        "durable": COUNT,
+                    }
+                )
+            ),
+            "batches": array(
+                _closed({"batch": STRING, "status": STRING, "messages": COUNT, "deliveries": COUNT})
+            ),
+            "queues": array(_closed({"queue": STRING, "waiting": COUNT, "running": COUNT})),
+            "sweeps": array(
+                _closed(
+                    {
+                        "sweep": COUNT,
+                        "target": STRING,
+                        "planned": COUNT,
+                        "verdicts": _VERDICTS,
+                        "is_over": BOOLEAN,
+                    }
+                )
+            ),
+        },
+    ),
     "report": (
         "Output of `resumectl report --json`.",
         {"file": STRING, "sweep": COUNT, "trials": COUNT},

@@ -26,6 +26,7 @@ COMMANDS = (
     ("resume", "resume", ExitCode.DONE),
     ("resume", "resume", ExitCode.DONE),  # nothing is left
     ("steps", "steps alpha-1", ExitCode.DONE),
+    ("watch", "watch --once", ExitCode.DONE),
     ("list-workflows", "fork alpha-1 --from-step 1", ExitCode.DONE),
     ("list-workflows", "cancel {forked}", ExitCode.DONE),
     ("list-workflows", "list-workflows", ExitCode.DONE),

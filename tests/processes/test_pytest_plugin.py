@@ -84,9 +84,7 @@ def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_trials_are_written_as_a_page_whoever_runs_them(
-    suite: pytest.Pytester, workers: str
-) -> None:
+def test_page_has_the_trials_of_all_workers(suite: pytest.Pytester, workers: str) -> None:
     suite.makepyfile(
         test_more="from resumectl.testing import crash_sweep\n"
         "def test_all():\n"

@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
         example=("list-workflows --limit 10", "list-workflows --tree --status SUCCESS --since 1h"),
     )  # fmt: skip
     command(app, "steps", steps, group=INSPECT, example=("steps alpha-1",))
+    command(app, "watch", watch, group=INSPECT, example=("watch", "watch --once --json"))
     command(app, "cancel", cancel, group=INSPECT, example=("cancel alpha-1",))
     command(app, "fork", fork, group=INSPECT, example=("fork alpha-1 --from-step 2",))
 
@@ -83,6 +84,26 @@ def state(
             common.say_next(step)
     broken = any(broken_promises(batch) for batch in found.batches)
     return ExitCode.PROMISE_BROKEN if check and broken else ExitCode.DONE
+
+
+def watch(
+    common: Common,
+    once: Annotated[bool, option("--once", group=COMMAND, help="Print one frame and end.")] = False,
+    every: Annotated[
+        float,
+        option(group=COMMAND, metavar="SECONDS", help="Time between two frames, in seconds."),
+    ] = 1.0,
+) -> ExitCode:
+    """Show what processes are doing, until Ctrl-C.
+
+    Shows processes, batches, queues, sweeps and the newest deliveries of a database to which any process
+    writes.
+    """
+    if not 0.1 <= every <= 3600:
+        raise Refusal(f"--every {every} is not 0.1 to 3600", next_step="as in  --every 2")
+    from resumectl.cli.flows import live as flow
+
+    return flow.watch(common, once=once, every_s=every)
 
 
 def list_workflows(common: Common, wanted: FilterOptions, page: PageOptions) -> ExitCode:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -46,15 +45,27 @@ def show(*shown: RenderableType, on: Console | None = None) -> None:
     No line ends in blanks or breaks a word; see `folding`.
     """
     target = on or console()
+    for line in lines(*shown, width=target.width):
+        target.print(line, soft_wrap=True)
+
+
+def lines(*shown: RenderableType, width: int) -> list[Text]:
+    """Return the lines of items, with an empty line around tables.
+
+    Args:
+        shown: The items.
+        width: Width of the terminal, in cells.
+    """
+    found: list[Text] = []
     for index, each in enumerate(shown):
         if index and any(isinstance(near, Sheet) for near in shown[index - 1 : index + 1]):
-            target.print()
-        lines: Sequence[RenderableType] = [each]
-        if not isinstance(each, Sheet):
-            text = each if isinstance(each, Text) else Text(literal(each))
-            # Text to copy stays on one line, however wide the terminal is.
-            lines = [text] if text.no_wrap else fold(text, target.width)
-        for line in lines:
-            if isinstance(line, Text):
-                line.rstrip()
-            target.print(line, soft_wrap=True)
+            found.append(Text())
+        if isinstance(each, Sheet):
+            found += each.lines(width)
+            continue
+        text = each if isinstance(each, Text) else Text(literal(each))
+        # Text to copy stays on one line, however wide the terminal is.
+        found += [text] if text.no_wrap else fold(text, width)
+    for line in found:
+        line.rstrip()
+    return found

@@ -312,14 +312,18 @@ def _last_counts() -> sa.Select[Any]:
     )
 
 
+def last_counters(view: View) -> list[tuple[int, str, int, int]]:
+    """Return process, publisher and the last values of both counters in memory, where there are any."""
+    found = view.connection.execute(_last_counts())
+    return [(int(process), publisher, int(a), int(b)) for process, publisher, a, b in found]
+
+
 def _counters_by_publisher(view: View) -> dict[str, list[ProcessCounters]]:
-    query = _last_counts()
-    found_rows = view.connection.execute(query)
-    rows = [(process, publisher, int(a), int(b)) for process, publisher, a, b in found_rows]
+    rows = last_counters(view)
     totals: dict[int, int] = {}
-    for process, _, _, total in rows:
-        totals[process] = max(total, totals.get(process, 0))
-    known = {process.id: process for process in read_processes(view)}
+    for number, _, _, total in rows:
+        totals[number] = max(total, totals.get(number, 0))
+    known = {each.id: each for each in read_processes(view)}
     found: defaultdict[str, list[ProcessCounters]] = defaultdict(list)
     for process_id, publisher, local, _ in rows:
         process = known[process_id]

@@ -1,0 +1,160 @@
+"""`watch`: show what processes are doing now, once or until Ctrl-C."""
+
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live as Screen
+
+from resumectl.cli.common import Common
+from resumectl.database import failures_explained, open_engine
+from resumectl.errors import ExitCode, Refusal
+from resumectl.publishing.store.live_counts import NOTHING, LiveReader
+from resumectl.publishing.store.migration import is_readable
+from resumectl.publishing.store.view import viewing
+from resumectl.report import console, json_documents
+from resumectl.report.live_view import Frame, LiveSweep, live_document, live_view
+from resumectl.runner.sweep_store import SweepStore
+from resumectl.settings import Settings
+
+_SWEEPS_MAX = 10
+_RATE_OVER_S = 5.0
+
+
+def watch(common: Common, *, once: bool, every_s: float) -> ExitCode:
+    """Show what processes are doing.
+
+    Args:
+        common: Options of the command.
+        once: Whether to print one frame and end.
+        every_s: Time between two frames, in seconds.
+    """
+    common.start_logging()
+    frames = _Frames(common.settings())
+    with frames.opened():
+        if once:
+            frame = frames.read()
+            if common.as_json:
+                json_documents.show(live_document(frame))
+            else:
+                console.show(*live_view(frame))
+            return ExitCode.DONE
+        target = console.console()
+        if not target.is_terminal or common.as_json:
+            raise Refusal(
+                "watch needs a terminal",
+                next_step="resumectl watch --once  prints one frame, also with --json",
+            )
+        _show(target, frames, every_s)
+    return ExitCode.DONE
+
+
+def _show(target: Console, frames: "_Frames", every_s: float) -> None:
+    """Show one frame after the other until Ctrl-C; the last one stays."""
+    frame = frames.read()
+    with (
+        _ended_by_a_signal() as ended,
+        Screen(_Page(frame), console=target, screen=True, auto_refresh=False) as screen,
+    ):
+        while not ended.wait(every_s):
+            frame = frames.read()
+            screen.update(_Page(frame), refresh=True)
+    console.show(*live_view(frame))
+
+
+@contextmanager
+def _ended_by_a_signal() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets.
+
+    A KeyboardInterrupt would come in the middle of a query. In tests, one in about ten came in a callback,
+    where Python ignores exceptions, and was lost.
+    """
+    event = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: event.set()) for number in numbers]
+    try:
+        yield event
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+class _Page:
+    """A frame that is cut off at the last line of the terminal."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def __rich_console__(self, target: Console, options: ConsoleOptions) -> RenderResult:
+        room = options.max_height - 1
+        yield from console.lines(*live_view(self._frame), width=options.max_width)[:room]
+
+
+class _Frames:
+    """Reads one frame after the other.
+
+    Args:
+        settings: Settings that name the database.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reader = LiveReader(settings)
+        self._engine: sa.Engine | None = None
+        # Time in seconds, and counts, of the frames of the last seconds.
+        self._counts: deque[tuple[float, dict[str, int]]] = deque()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Open the database, and close it at the end."""
+        with failures_explained(self._settings):
+            try:
+                yield
+            finally:
+                if self._engine is not None:
+                    self._engine.dispose()
+
+    def read(self) -> Frame:
+        """Return what processes are doing now; nothing as long as there is no database."""
+        live, sweeps = NOTHING, list[LiveSweep]()
+        engine = self._open()
+        if engine is not None:
+            with viewing(self._settings, engine) as view:
+                live = self._reader.read(view)
+            store = SweepStore(engine)
+            for each in store.stored()[:_SWEEPS_MAX]:
+                planned, verdicts = store.verdicts(each.id)
+                is_over = each.seconds is not None
+                sweeps.append(LiveSweep(each.id, each.target, planned, verdicts, is_over))
+        counts = {"deliveries": live.deliveries}
+        if sweeps:
+            counts["trials"] = sum(each.trials for each in sweeps)
+        rates = self._rates(counts)
+        return Frame(self._settings.shown_url, time.time_ns() // 1_000_000, live, sweeps, rates)
+
+    def _rates(self, counts: dict[str, int]) -> dict[str, float]:
+        """Return the number per second of each count, over the last seconds."""
+        now = time.monotonic()
+        while len(self._counts) > 1 and self._counts[0][0] < now - _RATE_OVER_S:
+            self._counts.popleft()
+        self._counts.append((now, counts))
+        since, before = self._counts[0]
+        return {
+            what: (count - before.get(what, 0)) / (now - since)
+            for what, count in counts.items()
+            if now > since
+        }
+
+    def _open(self) -> sa.Engine | None:
+        """Return the engine; None as long as the database does not exist."""
+        if self._settings.is_sqlite and not self._settings.sqlite_path.exists():
+            return None
+        if self._engine is None:
+            self._engine = open_engine(self._settings)
+        with self._engine.connect() as connection:
+            return self._engine if is_readable(connection) else None

@@ -1,0 +1,164 @@
+"""`watch` shows what processes do now: once, and live on a terminal of any size."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+import time
+from dataclasses import replace
+
+import pytest
+from conftest import DEADLINE_S, Workspace, wait_for
+from in_process import look, seen
+from schema_validation import validate
+
+from resumectl.database import open_engine
+from resumectl.errors import ExitCode
+from resumectl.publishing.store import live_counts
+from resumectl.publishing.store.live_counts import Live, LiveReader
+from resumectl.publishing.store.view import viewing
+from resumectl.settings import Settings
+
+
+def test_nothing_is_there_yet(sqlite_workspace: Workspace) -> None:
+    assert look(sqlite_workspace, "watch", "--once").out.splitlines()[1:] == [
+        "nothing has been published or swept yet"
+    ]
+    assert not (sqlite_workspace.directory / "resumectl.sqlite").exists()
+
+
+def test_one_frame_shows_processes_batches_queues_and_sweeps(workspace: Workspace) -> None:
+    workspace.ok("publish", "--name", "alpha", "--count", "3")
+    assert workspace.run("crash-after", "2", "--count", "9").code == ExitCode.DONE
+    found = seen(workspace, "watch", "--once")
+    validate("watch", found)
+    killed, ended = found["processes"]
+    assert (killed["command"], killed["state"], killed["in_memory"]) == ("crash-after", "killed", 2)
+    assert (ended["command"], ended["state"], ended["durable"]) == ("publish", "done", 3)
+    assert [
+        (b["batch"], b["status"], b["messages"], b["deliveries"]) for b in found["batches"]
+    ] == [
+        ("alpha-2", "PENDING", 9, 2),
+        ("alpha-1", "SUCCESS", 3, 3),
+    ]
+    (queue,) = [each for each in found["queues"] if each["queue"] == "publisher_queue"]
+    assert 1 <= queue["waiting"] + queue["running"] <= 7
+    text = look(workspace, "watch", "--once").out
+    assert re.search(r"crash-after +killed +2 +2 ", text)
+    assert "Newest deliveries" in text
+
+
+def test_process_that_is_stopped_is_frozen(sqlite_workspace: Workspace) -> None:
+    process = sqlite_workspace.start("publish", "--count", "50", "--delay", "0.2")
+
+    def state() -> str:
+        found = seen(sqlite_workspace, "watch", "--once")["processes"]
+        return str(found[0]["state"]) if found and found[0]["in_memory"] else ""
+
+    wait_for("a delivery", lambda: state() == "running")
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        wait_for("the stop", lambda: state() == "frozen")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert state() == "killed"
+
+
+def test_counts_of_a_reader_are_those_of_a_new_one(
+    sqlite_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite_workspace.ok("publish", "--name", "alpha", "--count", "2")
+    settings = Settings.resolve(db_url=sqlite_workspace.url)
+    engine = open_engine(settings)
+    reader = LiveReader(settings)
+
+    def read(by: LiveReader) -> Live:
+        with viewing(settings, engine) as view:
+            return by.read(view)
+
+    assert read(reader).deliveries == 2
+    sqlite_workspace.ok("publish", "--name", "alpha", "--count", "3")
+    more = read(reader)
+    assert more == read(LiveReader(settings))
+    assert (more.deliveries, [b.deliveries for b in more.batches]) == (5, [3, 2])
+    # What became visible late is counted when everything is counted again.
+    sqlite_workspace.execute("UPDATE deliveries SET id = -1 WHERE id = 1")
+    sqlite_workspace.execute("DELETE FROM deliveries WHERE id = 2")
+    assert read(reader).deliveries == 5
+    monkeypatch.setattr(live_counts, "_COUNT_ALL_EVERY_S", 0.0)
+    assert read(reader).deliveries == 3  # an id is never below zero
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (("watch",), "watch needs a terminal"),
+        (("watch", "--json"), "watch needs a terminal"),
+        (("watch", "--every", "0"), "--every 0.0 is not 0.1 to 3600"),
+    ],
+)
+def test_what_cannot_be_watched_is_refused(
+    sqlite_workspace: Workspace, options: tuple[str, ...], error: str
+) -> None:
+    ran = sqlite_workspace.run(*options)
+    assert ran.code == ExitCode.REFUSED
+    assert error in ran.err or error in ran.out
+
+
+class Terminal:
+    """A terminal on which a command runs, and what it shows."""
+
+    def __init__(self, workspace: Workspace, *arguments: str) -> None:
+        self._reader, writer = pty.openpty()
+        self.resize(80, 24)
+        self.process = workspace.start(*arguments, stdout=writer, stderr=writer)
+        os.close(writer)
+        self.text = ""
+
+    def resize(self, columns: int, lines: int) -> None:
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self._reader, termios.TIOCSWINSZ, size)
+
+    def read_until(self, pattern: str) -> str:
+        """Return what is shown from now on until it matches."""
+        self.text = ""
+        deadline = time.monotonic() + DEADLINE_S
+        while not re.search(pattern, self.text):
+            assert time.monotonic() < deadline, self.text
+            if select.select([self._reader], [], [], 1.0)[0]:
+                try:
+                    part = os.read(self._reader, 1 << 16)
+                except OSError:  # nobody holds the other end any longer
+                    assert re.search(pattern, self.text), self.text
+                    break
+                # Each frame begins with a move of the cursor to the first line.
+                frames = part.decode().replace("\x1b[H", "\n")
+                self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frames)
+        return self.text
+
+    def close(self) -> None:
+        os.close(self._reader)
+
+
+def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Workspace) -> None:
+    # COLUMNS would hide the size of the terminal.
+    environ = {k: v for k, v in sqlite_workspace.environ.items() if k != "COLUMNS"}
+    terminal = Terminal(replace(sqlite_workspace, environ=environ), "watch", "--every", "0.2")
+    terminal.read_until("nothing has been published")
+    sqlite_workspace.ok("publish", "--name", "alpha", "--count", "3")
+    shown = terminal.read_until(r"alpha-1 +SUCCESS +3 +3")
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    terminal.resize(40, 6)
+    terminal.process.send_signal(signal.SIGWINCH)
+    # On six lines, one frame after the other shows its first lines.
+    terminal.read_until(r"Processes[^B]*Processes")
+    terminal.process.send_signal(signal.SIGINT)
+    shown = terminal.read_until("Newest deliveries")
+    assert terminal.process.wait() == ExitCode.DONE
+    terminal.close()
