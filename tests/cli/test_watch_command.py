@@ -1,5 +1,6 @@
 """`watch` shows what processes do now: once, and live on a terminal of any size."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -25,7 +26,7 @@ from resumectl.settings import Settings
 
 
 def test_nothing_is_there_yet(sqlite_workspace: Workspace) -> None:
-    assert look(sqlite_workspace, "watch", "--once").out.splitlines()[1:] == [
+    assert look(sqlite_workspace, "watch", "--once").out.splitlines()[2:] == [
         "nothing has been published or swept yet"
     ]
     assert not (sqlite_workspace.directory / "resumectl.sqlite").exists()
@@ -46,7 +47,7 @@ def test_one_frame_shows_processes_batches_queues_and_sweeps(workspace: Workspac
         ("alpha-1", "SUCCESS", 3, 3),
     ]
     (queue,) = [each for each in found["queues"] if each["queue"] == "publisher_queue"]
-    assert 1 <= queue["waiting"] + queue["running"] <= 7
+    assert 1 <= queue["waiting"] + queue["running"] <= 9
     text = look(workspace, "watch", "--once").out
     assert re.search(r"crash-after +killed +2 +2 ", text)
     assert "Newest deliveries" in text
@@ -120,6 +121,7 @@ class Terminal:
         self.process = workspace.start(*arguments, stdout=writer, stderr=writer)
         os.close(writer)
         self.text = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def resize(self, columns: int, lines: int) -> None:
         size = struct.pack("HHHH", lines, columns, 0, 0)
@@ -138,7 +140,7 @@ class Terminal:
                     assert re.search(pattern, self.text), self.text
                     break
                 # Each frame begins with a move of the cursor to the first line.
-                frames = part.decode().replace("\x1b[H", "\n")
+                frames = self._decoder.decode(part).replace("\x1b[H", "\n")
                 self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frames)
         return self.text
 
@@ -157,7 +159,8 @@ def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Wo
     terminal.resize(40, 6)
     terminal.process.send_signal(signal.SIGWINCH)
     # On six lines, one frame after the other shows its first lines.
-    terminal.read_until(r"Processes[^B]*Processes")
+    frames = terminal.read_until(r"(?s)deliveries.*deliveries.*deliveries")
+    assert max(len(line) for line in frames.splitlines()[2:]) <= 40
     terminal.process.send_signal(signal.SIGINT)
     shown = terminal.read_until("Newest deliveries")
     assert terminal.process.wait() == ExitCode.DONE

@@ -66,8 +66,9 @@ def live_view(frame: Frame) -> Iterator[RenderableType]:
     """Yield everything that `watch` shows, the most important first."""
     live = frame.live
     rates = [f"{rate:,.1f} {what} per second" for what, rate in frame.rates.items()]
-    said = [clock(frame.at_ms), frame.database, counted(live.deliveries, "delivery", "deliveries")]
-    yield Text(literal("   ".join([*said, *rates])), style="bold")
+    said = [clock(frame.at_ms), counted(live.deliveries, "delivery", "deliveries")]
+    yield Text("   ".join([*said, *rates]), style="bold")
+    yield Text(literal(frame.database), style="dim")
     if not (live.processes or frame.sweeps):
         yield Text("nothing has been published or swept yet")
         return

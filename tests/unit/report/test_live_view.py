@@ -66,5 +66,5 @@ def test_text_of_the_program_is_shown_as_it_is() -> None:
 
 def test_empty_database_is_one_sentence() -> None:
     empty = Frame("sqlite:///x", 0, NOTHING, (), {})
-    assert text(empty)[1:] == ["nothing has been published or swept yet"]
+    assert text(empty)[2:] == ["nothing has been published or swept yet"]
     assert live_document(empty)["processes"] == []

@@ -71,8 +71,7 @@ def _show(target: Console, frames: "_Frames", every_s: float) -> None:
 def _ended_by_a_signal() -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C or SIGTERM sets.
 
-    A KeyboardInterrupt would come in the middle of a query. In tests, one in about ten came in a callback,
-    where Python ignores exceptions, and was lost.
+    A KeyboardInterrupt could come in the middle of a query or of a frame.
     """
     event = threading.Event()
     numbers = (signal.SIGINT, signal.SIGTERM)
