@@ -11,7 +11,6 @@ import argparse
 import ast
 import dataclasses
 import functools
-import io
 import json
 import os
 import re
@@ -26,8 +25,7 @@ from typing import Any
 import typer.main
 from evidence_examples import EXAMPLES
 from json_schemas import all_schemas
-from rich.console import Console
-from rich.text import Text
+from pictures import page_pngs, terminal_svg
 
 from resumectl.cli import app
 from resumectl.cli.help import COMMON, GroupedOptions, group_of
@@ -43,11 +41,15 @@ SHOP = DOCS / "tutorial" / "shop.py"
 CRASH_TEST = DOCS / "how-to" / "test_shop.py"
 HANDLER = DOCS / "how-to" / "handler.py"
 FIXED_SHOP = DOCS / "tutorial" / "shop_fixed.py"
-PICTURE = DOCS / "sweep.svg"
 SCHEMAS = DOCS / "schemas"
 
 _CHECKOUT = """shop.py:checkout --args '["order-1"]' --promise charge=exactly-once"""
 SWEEP = f"resumectl sweep {_CHECKOUT}"
+WATCH = [
+    "resumectl publish --name alpha --count 20",
+    "resumectl crash-after 7 --name beta",
+    "resumectl watch --once",
+]
 SWEEP_FIXED = f"resumectl sweep {FIXED_SHOP.name}:paying"
 PYTEST = f"pytest -q {CRASH_TEST.name}"
 SWEEP_HANDLER = f"resumectl sweep {HANDLER.name}:create_order --args '[\"order-1\"]'"
@@ -182,20 +184,18 @@ def _run(line: str, directory: str, code: ExitCode, more: Mapping[str, str]) -> 
     return ran.stdout
 
 
-def picture() -> str:
-    """Return a picture of a sweep's output, made from a real run."""
-    terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "NO_COLOR": ""}
-    with tempfile.TemporaryDirectory() as directory:
-        printed = _run(
-            SWEEP, directory, ExitCode.PROMISE_BROKEN, {"COLUMNS": str(_USUAL), **terminal}
+def pictures() -> dict[Path, bytes]:
+    """Return the pictures, made from real runs; without a browser, only those of a terminal."""
+
+    def run(line: str, directory: str, environ: dict[str, str]) -> str:
+        is_broken = line.startswith(SWEEP)
+        return _run(
+            line, directory, ExitCode.PROMISE_BROKEN if is_broken else ExitCode.DONE, environ
         )
-    console = Console(record=True, width=_USUAL, file=io.StringIO(), color_system="truecolor")
-    console.print(Text(f"$ {SWEEP}", style="bold"))
-    console.print(Text.from_ansi(printed.rstrip()))
-    svg = console.export_svg(title="resumectl sweep", unique_id="sweep")
-    # A picture in a page loads nothing from elsewhere: any monospace font will do.
-    svg = re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
-    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+
+    shown = {"sweep.svg": [SWEEP], "watch.svg": WATCH}
+    svgs = {name: terminal_svg(lines, run).encode() for name, lines in shown.items()}
+    return {DOCS / name: content for name, content in {**svgs, **page_pngs(SWEEP, run)}.items()}
 
 
 # --- tables
@@ -469,8 +469,8 @@ def main() -> None:
     SCHEMAS.mkdir(exist_ok=True)
     for path, text in schema_files().items():
         path.write_text(text)
-    if not is_quick:
-        PICTURE.write_text(picture())
+    for path, content in ({} if is_quick else pictures()).items():
+        path.write_bytes(content)
 
 
 if __name__ == "__main__":

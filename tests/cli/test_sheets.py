@@ -120,6 +120,7 @@ def commands() -> Iterator[tuple[str, ...]]:
     yield ("steps", "a-batch-of-invoices-with-a-long-id.2026-11")
     yield ("doctor",)
     yield ("sweeps",)
+    yield ("watch", "--once")
     yield ("points", *TARGET)
     yield ("replay", CRASH, *TARGET, *PROMISE)
     yield ("replay", CRASH, *TARGET, *PROMISE, "--times", "2")

@@ -68,12 +68,19 @@ def test_schema_files_are_up_to_date() -> None:
 
 
 def test_picture_shows_the_sweep_of_the_readme() -> None:
-    root = ElementTree.fromstring(make_docs.PICTURE.read_text())
+    root = ElementTree.fromstring((make_docs.DOCS / "sweep.svg").read_text())
     texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
     shown_words = words(shape("\n".join(texts).replace("\xa0", " ")))
     (part,) = [p for p in make_docs.PARTS if str(p) == "README.md sweep"]
     session = make_docs.shown(part).removeprefix("```console\n").removesuffix("```")
     assert words(shape(session)) - shown_words == set(), HINT
+
+
+def test_every_picture_is_shown_and_there() -> None:
+    pages = "\n".join(path.read_text() for path in make_docs.DOCS.rglob("*.md"))
+    shown = {Path(name).name for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", pages)}
+    files = [*make_docs.DOCS.glob("*.svg"), *make_docs.DOCS.glob("*.png")]
+    assert shown == {path.name for path in files}
 
 
 def test_readme_is_short() -> None:

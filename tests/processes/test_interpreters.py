@@ -234,8 +234,9 @@ PITFALLS = {
 }
 
 
+# The environment has the release of resumectl's own; tests/scenarios judge programs under that.
 @pytest.mark.slow
-@pytest.mark.parametrize("python", [*PYTHONS, "environment"])
+@pytest.mark.parametrize("python", [*PYTHONS, pytest.param("environment", marks=pytest.mark.long)])
 def test_programs_are_judged_under_every_release(
     request: pytest.FixtureRequest, tmp_path: Path, python: str
 ) -> None:

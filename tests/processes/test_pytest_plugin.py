@@ -83,7 +83,7 @@ def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None
     assert (suite.path / ".resumectl" / ".gitignore").read_text().endswith("*\n")
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("workers", ["2", pytest.param("0", marks=pytest.mark.long)])
 def test_page_has_the_trials_of_all_workers(suite: pytest.Pytester, workers: str) -> None:
     suite.makepyfile(
         test_more="from resumectl.testing import crash_sweep\n"
