@@ -427,7 +427,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
     ),
     "report": (
         "Output of `resumectl report --json`.",
-        {"file": STRING, "sweep": COUNT, "trials": COUNT},
+        {"file": STRING, "sweep": nullable(COUNT), "batch": nullable(STRING)},
     ),
     "init": (
         "Output of `resumectl init --json`.",

@@ -1,5 +1,6 @@
 """`report` writes a sweep as a page: whole, of one trial, compared with another sweep."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import make_docs
 import pytest
 from conftest import Workspace
 from html_page import Page
+from schema_validation import validate
 
 from resumectl.errors import ExitCode
 
@@ -71,9 +73,9 @@ def test_page_leads_from_the_map_to_each_trial(shop: Workspace) -> None:
     )
     assert set(page(shop, "again.html").values("data-verdict")) == {"KEPT"}
     document = shop.document("report", "1", "-o", "again.html")
-    assert document == {"file": "again.html", "sweep": 1, "trials": 8}
+    assert document == {"file": "again.html", "sweep": 1, "batch": None}
     for options, error in (
-        (("report", "one"), "'one' is no trial"),
+        (("report", "one"), "there is no sweep and no batch 'one'"),
         (("report", "9"), "there is no sweep 9"),
         (
             ("report", "1:before:checkout-9/step-1"),
@@ -112,6 +114,25 @@ def test_text_of_the_program_is_shown_as_it_is(sqlite_workspace: Workspace) -> N
     assert "<script>alert(1)</script> [red] \\u202e" in parsed.texts
     assert any("\\x1b[2J" in each for each in parsed.values("aria-label"))
     assert not {"\x1b", "\u202e"} & set((sqlite_workspace.directory / "page.html").read_text())
+
+
+def test_page_of_a_batch_shows_its_processes_and_deliveries(workspace: Workspace) -> None:
+    workspace.run("crash-after", "2", "--count", "4", "--guarantee", "at-least-once")
+    workspace.ok("report", "alpha-1")
+    before = page(workspace, "resumectl-alpha-1.html")
+    assert "unfinished: " in before.text
+    workspace.ok("resume")
+    document = workspace.document("report", "alpha-1", "-o", "whole.html")
+    validate("report", document)
+    whole = page(workspace, "whole.html")
+    assert "kept: 4 of 4 delivered" in whole.text
+    titles = whole.texts
+    assert "process 1 is killed at an unknown instant after this" in titles
+    assert {"process 1", "process 2"} <= set(titles)
+    for n in range(1, 5):
+        assert any(re.fullmatch(rf"alpha-1-{n} delivered by process [12]", text) for text in titles)
+    classes = list(whole.values("class"))
+    assert (classes.count("kill"), classes.count("pause")) == (1, 1)
 
 
 def test_page_is_opened_in_the_browser_that_is_asked_for(shop: Workspace, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def add_to(app: typer.Typer) -> None:
     )  # fmt: skip
     command(
         app, "report", report, group=EXPERIMENT,
-        example=("report 1 --open", "report 2 --against 1", "report 1:before:checkout-1/step-1"),
+        example=("report 1 --open", "report 2 --against 1", "report 1:before:checkout-1/step-1", "report alpha-1"),
     )  # fmt: skip
     command(app, "init", init, group=EXPERIMENT, example=("init",))
     command(app, "sweeps", sweeps, group=EXPERIMENT, example=("sweeps",))
@@ -200,11 +200,11 @@ def repro(
 
 def report(
     common: Common,
-    trial: Annotated[
+    what: Annotated[
         str,
         typer.Argument(
-            metavar="SWEEP|TRIAL",
-            help="Number of a sweep; or SWEEP:PLAN, for the trials of one crash plan.",
+            metavar="SWEEP|TRIAL|BATCH",
+            help="Number of a sweep; SWEEP:PLAN, for the trials of one crash plan; or id of a batch.",
         ),
     ],
     output: Annotated[
@@ -214,7 +214,7 @@ def report(
             "-o",
             group=COMMAND,
             metavar="FILE",
-            help="The file. [default: resumectl-SWEEP.html]",
+            help="The file. [default: resumectl-SWEEP.html, or resumectl-BATCH.html]",
         ),
     ] = None,
     against: Annotated[
@@ -225,17 +225,21 @@ def report(
         bool, option("--open", group=COMMAND, help="Open the page in a browser.")
     ] = False,
 ) -> ExitCode:
-    """Write a sweep, or one of its trials, as a page of HTML.
+    """Write a sweep, a trial or a batch as a page of HTML.
 
     Shows the map of its crash points, a timeline of each trial, findings, exposures and recovery times. The
     file needs no network and nothing beside it.
     """
-    sweep_id, plan = read_trial(trial)
-    file = output or Path(f"resumectl-{sweep_id}.html")
+    is_batch = not what.partition(":")[0].isdecimal()
+    name = what if is_batch else what.partition(":")[0]
+    file = output or Path(f"resumectl-{name.replace('/', '_')}.html")
     check_file("output", file)
     from resumectl.cli.flows import report as flow
 
-    return flow.report(common, sweep_id, plan, file, against=against, is_opened=open_page)
+    if is_batch:
+        return flow.report_batch(common, what, file, is_opened=open_page)
+    sweep_id, plan = read_trial(what)
+    return flow.report_sweep(common, sweep_id, plan, file, against=against, is_opened=open_page)
 
 
 def read_trial(text: str) -> tuple[int, str | None]:

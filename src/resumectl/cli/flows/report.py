@@ -1,17 +1,22 @@
-"""`report`: write a sweep, or one of its trials, as a page of HTML."""
+"""`report`: write a sweep, one of its trials, or a batch as a page of HTML."""
 
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.stored_sweeps import opened_to_read, page_of
-from resumectl.errors import ExitCode, MachineFailure
+from resumectl.cli.reading import reading
+from resumectl.errors import ExitCode, MachineFailure, Refusal
+from resumectl.publishing.store.batch_history import read_history
 from resumectl.report import json_documents
+from resumectl.report.page.batch_page import BatchPage, batch_page
 from resumectl.report.page.html import page_html
+from resumectl.report.page.sweep_page import SweepPage
 from resumectl.runner.sweep_store import no_sweep
 
 
-def report(
+def report_sweep(
     common: Common,
     sweep_id: int,
     plan: str | None,
@@ -20,7 +25,7 @@ def report(
     against: int | None,
     is_opened: bool,
 ) -> ExitCode:
-    """Write the page.
+    """Write the page of a sweep.
 
     Args:
         common: Options of the command.
@@ -35,6 +40,38 @@ def report(
         if store is None:
             raise no_sweep(sweep_id)
         page = page_of(store, sweep_id, plan=plan, against=against)
+    document = {"file": str(file), "sweep": sweep_id, "batch": None}
+    return _write(common, page, file, document, is_opened=is_opened)
+
+
+def report_batch(common: Common, batch_id: str, file: Path, *, is_opened: bool) -> ExitCode:
+    """Write the page of a batch.
+
+    Args:
+        common: Options of the command.
+        batch_id: Id of the batch.
+        file: The file.
+        is_opened: Whether to open the page in the browser of this machine.
+    """
+    with reading(common) as view:
+        history = read_history(view, common.settings(), batch_id) if view is not None else None
+    if history is None:
+        raise Refusal(
+            f"there is no sweep and no batch {batch_id!r}",
+            next_step="resumectl sweeps  and  resumectl state  list them",
+        )
+    document = {"file": str(file), "sweep": None, "batch": batch_id}
+    return _write(common, batch_page(history), file, document, is_opened=is_opened)
+
+
+def _write(
+    common: Common,
+    page: SweepPage | BatchPage,
+    file: Path,
+    document: Mapping[str, object],
+    *,
+    is_opened: bool,
+) -> ExitCode:
     try:
         file.write_bytes(page_html([page]).encode())
     except OSError as error:
@@ -42,7 +79,7 @@ def report(
             f"{file} cannot be written: {error.strerror}", next_step="free some space; then again"
         ) from None
     if common.as_json:
-        json_documents.show({"file": str(file), "sweep": sweep_id, "trials": len(page.trials)})
+        json_documents.show(document)
     else:
         common.say(f"{file} is written")
     if is_opened and not webbrowser.open(file.resolve().as_uri()):

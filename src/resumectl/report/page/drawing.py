@@ -155,7 +155,8 @@ class _Layout:
         before: Span | None = None
         for span in self._timeline.spans:
             x = self._x(span.start_ms)
-            if before is not None:
+            # Processes that share the work of a batch overlap.
+            if before is not None and before.end_ms < span.start_ms:
                 left = self._x(before.end_ms)
                 title = f"no process between {before.number} and {span.number}"
                 yield Box(Shape.PAUSE, left, TOP_PX, round(x - left, 1), height, title)

@@ -1,4 +1,4 @@
-"""Turn sweeps into a page of HTML: one file, without a network and readable without its script.
+"""Turn sweeps and batches into a page of HTML: one file, without a network and readable without its script.
 
 Every value is escaped by Jinja2, and control characters in it are made visible. The style and the script are
 the only code of the page, and its Content-Security-Policy names them by their digests.
@@ -12,6 +12,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from resumectl.report.page.batch_page import BatchPage
 from resumectl.report.page.crash_map import SIGNS
 from resumectl.report.page.drawing import ROW_PX, TOP_PX, WIDTH_PX
 from resumectl.report.page.sweep_page import SweepPage
@@ -40,11 +41,11 @@ _MARKS = {
 }
 
 
-def page_html(pages: Sequence[SweepPage]) -> str:
+def page_html(pages: Sequence[SweepPage | BatchPage]) -> str:
     """Return the page as HTML.
 
     Args:
-        pages: What it shows of each sweep.
+        pages: What it shows of each sweep or batch.
     """
     style, script = _source("style.css"), _source("script.js")
     return _environment().get_template("page.html.j2").render(
