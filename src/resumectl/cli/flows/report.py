@@ -1,8 +1,8 @@
 """`report`: write a sweep, one of its trials, or a batch as a page of HTML."""
 
 import webbrowser
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.stored_sweeps import opened_to_read, page_of
@@ -68,7 +68,7 @@ def _write(
     common: Common,
     page: SweepPage | BatchPage,
     file: Path,
-    document: Mapping[str, object],
+    document: dict[str, Any],
     *,
     is_opened: bool,
 ) -> ExitCode:
