@@ -122,7 +122,7 @@ def screenshots(browser: Chrome, html: str, directory: Path) -> Iterator[tuple[s
     open_html(browser, html, directory)
     browser.execute_script("document.querySelector('details.trial').open = true")
     add_rule(browser, "* { color: transparent !important }")  # fonts differ between machines
-    add_rule(browser, "svg text { display: none }")
+    add_rule(browser, "svg text, .column small { display: none }")
     add_rule(browser, ".verdict, .map { font: 15px/20px monospace !important }")
     for name in PICTURES:
         yield name, picture(browser, name)

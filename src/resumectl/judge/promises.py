@@ -1,5 +1,6 @@
 """Find the promise of a counted thing, and refuse promises for things that never happen."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 
@@ -10,6 +11,8 @@ from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import EffectHappened
 from resumectl.model.evidence import Occurrence
 from resumectl.model.promise import Promise
+
+_STEP = re.compile(r"(step|transaction)-\d+")
 
 
 def promised_name(key: Count) -> str:
@@ -46,6 +49,8 @@ def refuse_unknown_promises(promises: Mapping[str, Promise], baseline: Baseline)
     counted = {*baseline.counts, *baseline.not_compared.varying}
     known = {promised_name(key) for key in counted if isinstance(key, Count)}
     written = {subject_of(each.name) for each in baseline.transitions if not each.detail}
+    # A transaction that the crash interrupts is rolled back, so its executions are not counted.
+    recorded = {each.detail for each in baseline.transitions if _STEP.match(each.fact)}
     for name in promises:
         if name in known:
             continue
@@ -55,6 +60,12 @@ def refuse_unknown_promises(promises: Mapping[str, Promise], baseline: Baseline)
                 "observe function of a Scenario returns them",
                 next_step="return them from observe, or give the promise to the step that "
                 "writes them",
+            )
+        if name in recorded:
+            raise Refusal(
+                f"{name!r} needs no promise: it is a transaction, which DBOS records together with what "
+                "it writes",
+                next_step=f"leave out the promise of {name}",
             )
         near = get_close_matches(name, known, n=3) or sorted(known)[:3]
         raise Refusal(

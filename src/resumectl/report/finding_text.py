@@ -28,8 +28,9 @@ MEANINGS: Mapping[Kind, str] = {
     "do it later. Do after a crash what must happen in a step, and mark work as done only when "
     "it is done.",
     Kind.DUPLICATED: "the outside world sees it more than once, for example a second charge or "
-    "e-mail. Send an idempotency key with it, give it a step of its own, or write it in a "
-    "datasource's transaction.",
+    "e-mail. It happened before the crash, and DBOS had not recorded it yet, so it happened again. Send "
+    "an idempotency key with it, or write it in a datasource's transaction; give it a step of its own "
+    "if it shares one.",
     Kind.DIVERGED: "the outcome after a crash is different. Let the workflow's body depend on its "
     "arguments and on the results of its steps only: move randomness, time, memory and tables "
     "into steps.",

@@ -13,6 +13,7 @@ from resumectl.text import counted
 # A sign besides the colour, for each verdict; the last one for a crash point without a trial.
 SIGNS: Mapping[str, str] = {"BROKEN": "✗", "UNSTABLE": "≈", "VOID": "?", "KEPT": "✓", "": "·"}
 WORST_FIRST = (Verdict.BROKEN, Verdict.UNSTABLE, Verdict.VOID, Verdict.KEPT)
+_DETAIL_MAX = 24  # characters of a step's name beside that of its transition
 _UNFOLDED_MAX = 600  # cells; the workflows of a larger map are folded
 
 
@@ -38,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One transition: the crash points before and after its commit."""
+    """One transition, with the name of its step, and the crash points before and after its commit."""
 
     name: str
     before: Cell
@@ -92,9 +93,10 @@ def crash_map(
     for name in names:
         pattern = name.partition("#")[0]
         before, after = (_cell(name, edge, details, by_point[name, edge]) for edge in Edge)
-        groups[subject_of(pattern)].append(
-            Column(name.removeprefix(f"{pattern.rpartition('/')[0]}/"), before, after)
-        )
+        fact = name.removeprefix(f"{pattern.rpartition('/')[0]}/")
+        detail = details.get(name, "")
+        shown = f"{fact} {detail}" if len(detail) <= _DETAIL_MAX else fact
+        groups[subject_of(pattern)].append(Column(shown.rstrip(), before, after))
     is_folded = is_large(len(names))
     return [_group(subject, columns, is_folded) for subject, columns in groups.items()]
 

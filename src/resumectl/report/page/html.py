@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from resumectl.report.page.batch_page import BatchPage
 from resumectl.report.page.crash_map import SIGNS
-from resumectl.report.page.drawing import ROW_PX, TOP_PX, WIDTH_PX
+from resumectl.report.page.drawing import ROW_PX, TOP_PX, WIDTH_PX, Shape
 from resumectl.report.page.sweep_page import SweepPage
-from resumectl.report.page.timeline import BarKind, MarkKind
+from resumectl.report.page.timeline import ArrowKind, BarKind, MarkKind
 from resumectl.text import literal
 
 # Shape of each mark, around its place.
@@ -38,6 +38,14 @@ _MARKS = {
     MarkKind.REPLAYED: "answered from its record",
     MarkKind.EFFECT: "effect",
     MarkKind.FINDING: "differs from the baseline, or breaks a promise",
+}
+
+_LINES = {
+    ArrowKind.REPETITION: "runs again",
+    ArrowKind.RECOVERY: "recovery, from the launch",
+    ArrowKind.CHILD: "starts a child",
+    ArrowKind.MESSAGE: "sends a message",
+    Shape.KILL: "kill",
 }
 
 
@@ -72,6 +80,7 @@ def _environment() -> Environment:
         signs={str(kind): path for kind, path in _SIGN_PATHS.items()},
         bars=list(_BARS.items()),
         marks=list(_MARKS.items()),
+        lines=list(_LINES.items()),
         width=WIDTH_PX,
         top=TOP_PX,
         row=ROW_PX,

@@ -72,7 +72,7 @@ class SweepPage:
         exposures: The exposures, each once.
         not_compared: What was not compared, and why, in words.
         recovery: Distributions of durations.
-        trials: The trials.
+        trials: The trials; those that are not KEPT come first.
         undrawn: Number of trials whose drawing is left out.
         comparison: What changed since another sweep; None if there is nothing to compare.
     """
@@ -172,6 +172,7 @@ def sweep_page(
                 where=where(result.locations.get(topic_of(each.finding)), directory),
                 meaning=MEANINGS[each.finding.kind],
                 trial=numbers.get(each.plan),
+                plan=each.plan,
                 trials=each.trials,
             )
             for each in result.findings
@@ -179,7 +180,7 @@ def sweep_page(
         exposures=list(_exposures(result, numbered)),
         not_compared=list(_not_compared(result)),
         recovery=distributions(recoveries, baseline_ms(judge.runs)),
-        trials=entries,
+        trials=sorted(entries, key=lambda entry: entry.verdict == Verdict.KEPT),
         undrawn=sum(entry.drawing is None for entry in entries),
         comparison=comparison,
     )

@@ -40,6 +40,7 @@ class FindingEntry:
         where: Source line of the step; empty if it is not known.
         meaning: What it means, what it costs and how to correct it.
         trial: Number of the trial that shows it; None if that trial is not on the page.
+        plan: Crash plan of that trial.
         trials: Number of trials that show it.
     """
 
@@ -50,6 +51,7 @@ class FindingEntry:
     where: str
     meaning: str
     trial: int | None
+    plan: str
     trials: int = 1
 
 
@@ -163,6 +165,7 @@ class TrialWriter:
             where=where(definition_of(finding, trial, self.definitions), self.directory),
             meaning=MEANINGS[finding.kind],
             trial=number,
+            plan=trial.plan,
         )
 
 

@@ -43,7 +43,7 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         [Arrow(kind, text, 0, text, 20, text) for kind in ArrowKind],
         other_rows=3,
     )
-    finding = FindingEntry(Kind.LOST, text, text, text, text, text, 1)
+    finding = FindingEntry(Kind.LOST, text, text, text, text, text, 1, text)
     kept = TrialEntry(2, text, "KEPT", text, text, (), 0.1, (), (text,), None, (text,), (), text)
     broken = TrialEntry(
         1, text, "BROKEN", text, text, (Kind.LOST,), 0.1, (finding,), (text,), drawing_of(timeline),

@@ -52,8 +52,8 @@ def judgement(plan: str, verdict: Verdict = Verdict.KEPT, *findings: Finding) ->
 def test_every_crash_point_has_a_cell_in_the_order_of_the_baseline_by_workflow() -> None:
     groups = crash_map(TRANSITIONS, [(7, judgement("before:w-1/step-1", Verdict.BROKEN, LOST))])
     assert [(group.subject, [c.name for c in group.columns]) for group in groups] == [
-        ("w-1", ["accepted", "step-1"]),
-        ("w-2", ["accepted"]),
+        ("w-1", ["accepted work", "step-1 charge"]),
+        ("w-2", ["accepted work"]),
     ]
     broken = groups[0].columns[1].before
     assert (broken.verdict, broken.trial, broken.sign) == ("BROKEN", 7, "✗")
