@@ -73,7 +73,10 @@ def test_crash_points_are_chosen_as_any_tests(suite: pytest.Pytester) -> None:
     result = run(suite, "-x")
     result.assert_outcomes(passed=2, failed=1)
     run(suite, "--no-crash").assert_outcomes(deselected=1)
-    run(suite, "--crash-max", "3", "--crash-seed", "5").assert_outcomes(passed=2, failed=1)
+    for workers in ("0", "2"):
+        result = run(suite, "-n", workers, "--crash-max", "3", "--crash-seed", "5")
+        result.assert_outcomes(passed=2, failed=1)
+        assert "3 of 8 crash points of shop.py:checkout were tested" in result.stdout.str()
 
 
 def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None:

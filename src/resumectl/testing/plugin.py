@@ -4,8 +4,8 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FIXTURE = "trial"
 # What xdist's controller sends to its workers: width of the terminal, and directory for their trials.
 _WIDTH, _SPOOL = "resumectl_width", "resumectl_spool"
+_SAMPLED = "resumectl_sampled"  # what a worker sends back
 _DATABASES = ("sqlite", "postgres")
 _state = pytest.StashKey["_State"]()
 
@@ -35,6 +36,8 @@ class _State:
     provider: "Callable[[], CrashSession] | None" = None
     # Directory in which workers of xdist leave their trials for the page.
     spool: "tempfile.TemporaryDirectory[str] | None" = None
+    # Target to the number of its crash points that were tested, and of all, if they differ.
+    sampled: dict[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,20 +119,35 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand the trials of a worker of xdist to the process that writes the page."""
     worker, state = getattr(session.config, "workerinput", None), session.config.stash[_state]
-    if worker is not None and _SPOOL in worker and state.session is not None:
+    if worker is None or state.session is None:
+        return
+    output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
+    output[_SAMPLED] = {name: list(pair) for name, pair in state.session.sampled.items()}
+    if _SPOOL in worker:
         state.session.records.save(Path(worker[_SPOOL]) / f"{worker['workerid']}.json")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Note which targets a worker of xdist has tested in part."""
+    output = getattr(node, "workeroutput", {})  # a worker that was killed has none
+    node.config.stash[_state].sampled.update(output.get(_SAMPLED, {}))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Write the page, and say where it is."""
-    file = _page_file(config)
+    """Say which targets were tested in part; write the page, and say where it is."""
+    state, file = config.stash[_state], _page_file(config)
+    if state.session is not None:
+        state.sampled.update(state.session.sampled)
+    for target, (tested, every) in sorted(state.sampled.items()):
+        text = f"{tested} of {every} crash points of {target} were tested (--crash-max)"
+        terminalreporter.write_line(f"crash tests: {text}")
     if file is None:
         return
     from resumectl.testing.page import Records
 
-    state = config.stash[_state]
     records = state.session.records if state.session is not None else Records()
     if state.spool is not None:
         records.load(sorted(Path(state.spool.name).glob("*.json")))

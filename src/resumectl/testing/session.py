@@ -69,6 +69,7 @@ class CrashSession:
     Attributes:
         options: Options of all crash tests.
         records: The trials of the session, for a page.
+        sampled: Target to the number of its crash points that are tested, and of all, if they differ.
     """
 
     def __init__(self, options: SessionOptions) -> None:
@@ -77,6 +78,7 @@ class CrashSession:
         self._pools: dict[str, TrialPool] = {}
         self._targets: dict[str, CrashTarget] = {}
         self.records = Records()
+        self.sampled: dict[str, tuple[int, int]] = {}
 
     def target(self, declared: Declared, module: ModuleType | None) -> "CrashTarget":
         """Return the target that a test declares; equal declarations share one.
@@ -109,7 +111,10 @@ class CrashSession:
                     # Each worker of xdist finds them itself, and all must have the same order.
                     plans.sort(key=lambda plan: natural_key(str(plan)))
                 self._cache.put(target.spec, plans, target.sources)
-        return sample(plans, self.options.trials_max, self.options.seed)
+        chosen = sample(plans, self.options.trials_max, self.options.seed)
+        if len(chosen) < len(plans):
+            self.sampled[str(target.spec.target)] = (len(chosen), len(plans))
+        return chosen
 
     def sweep(self, declared: Declared, module: ModuleType | None) -> CrashSweep:
         """Run a trial for each crash point of a target."""
