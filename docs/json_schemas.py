@@ -419,7 +419,7 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
                         "target": STRING,
                         "planned": COUNT,
                         "verdicts": _VERDICTS,
-                        "is_over": BOOLEAN,
+                        "state": STRING,
                     }
                 )
             ),

@@ -82,6 +82,13 @@ def test_page_leads_from_the_map_to_each_trial(shop: Workspace) -> None:
             "sweep 1 has no trial 'before:checkout-9/step-1'",
         ),
         (("report", "1", "--against", "9"), "there is no sweep 9"),
+        (("report", "1:", "-o", "x.html"), "'1:' is no trial"),
+        (("report", "1:before:a/b", "--against", "1"), "--against compares whole sweeps"),
+        (
+            ("report", "1", "-o", "resumectl.sqlite"),
+            "--output resumectl.sqlite would replace a file",
+        ),
+        (("check", "1", "--summary", "one.html"), "--summary one.html would replace a file"),
         (("report", "1", "-o", "shop.py"), "--output shop.py would replace a Python file"),
         (
             ("report", "1", "-o", "no/such/page.html"),
@@ -103,6 +110,13 @@ def test_page_compares_two_sweeps(shop: Workspace) -> None:
     assert "before:checkout-1/step-1 BROKEN → KEPT" in parsed.text
     assert "Findings that went" in parsed.text
     assert "Comparison" not in page(shop, "second.html").text
+    shop.ok("sweep", "--count", "1", "--max", "1")
+    ran = shop.run("report", "3", "--against", "1")
+    assert ran.err.startswith("error: sweep 1 is one of shop.py:checkout, not of publisher")
+    before = (shop.directory / "second.html").read_bytes()
+    ran = shop.run("check", "2", "--html", "/dev/full")
+    assert ran.err.startswith("error: /dev/full cannot be written: No space left on device")
+    assert (shop.directory / "second.html").read_bytes() == before
 
 
 def test_text_of_the_program_is_shown_as_it_is(sqlite_workspace: Workspace) -> None:
@@ -132,7 +146,7 @@ def test_page_of_a_batch_shows_its_processes_and_deliveries(workspace: Workspace
     for n in range(1, 5):
         assert any(re.fullmatch(rf"alpha-1-{n} delivered by process [12]", text) for text in titles)
     classes = list(whole.values("class"))
-    assert (classes.count("kill"), classes.count("pause")) == (1, 1)
+    assert (classes.count("kill"), classes.count("pause")) == (2, 2)  # one of each in the legend
 
 
 def test_page_is_opened_in_the_browser_that_is_asked_for(shop: Workspace, tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ import termios
 import time
 from dataclasses import replace
 
+import make_docs
 import pytest
 from conftest import DEADLINE_S, Workspace, wait_for
 from in_process import look, seen
 from schema_validation import validate
 
+from resumectl.cli.flows.live import Frames
 from resumectl.database import open_engine
 from resumectl.errors import ExitCode
 from resumectl.publishing.store import live_counts
-from resumectl.publishing.store.live_counts import Live, LiveReader
+from resumectl.publishing.store.live_counts import NOTHING, Live, LiveReader
 from resumectl.publishing.store.view import viewing
 from resumectl.settings import Settings
 
@@ -38,7 +40,7 @@ def test_one_frame_shows_processes_batches_queues_and_sweeps(workspace: Workspac
     found = seen(workspace, "watch", "--once")
     validate("watch", found)
     killed, ended = found["processes"]
-    assert (killed["command"], killed["state"], killed["in_memory"]) == ("crash-after", "killed", 2)
+    assert (killed["command"], killed["state"], killed["durable"]) == ("crash-after", "killed", 2)
     assert (ended["command"], ended["state"], ended["durable"]) == ("publish", "done", 3)
     assert [
         (b["batch"], b["status"], b["messages"], b["deliveries"]) for b in found["batches"]
@@ -94,6 +96,37 @@ def test_counts_of_a_reader_are_those_of_a_new_one(
     monkeypatch.setattr(live_counts, "_COUNT_ALL_EVERY_S", 0.0)
     assert read(reader).deliveries == 3  # an id is never below zero
     engine.dispose()
+
+
+def test_database_that_is_reset_or_replaced_is_counted_anew(sqlite_workspace: Workspace) -> None:
+    workspace = sqlite_workspace
+    frames = Frames(Settings.resolve(db_url=workspace.url))
+    with frames.opened():
+        assert frames.read().live == NOTHING
+        workspace.ok("publish", "--name", "alpha", "--count", "3")
+        assert frames.read().live.deliveries == 3
+        workspace.ok("reset", "--yes")
+        workspace.ok("publish", "--name", "alpha", "--count", "5")
+        assert [each.deliveries for each in frames.read().live.batches] == [5]
+        for file in workspace.directory.glob("*.sqlite*"):
+            if file.is_file():
+                file.unlink()
+        assert frames.read().live == NOTHING
+        workspace.ok("publish", "--name", "beta", "--count", "2")
+        assert [(b.id, b.deliveries) for b in frames.read().live.batches] == [("beta-1", 2)]
+
+
+def test_sweep_that_was_killed_is_unfinished_and_repetitions_are_no_trials(
+    sqlite_workspace: Workspace,
+) -> None:
+    (sqlite_workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    target = ("shop.py:checkout", "--args", '["a"]', "--promise", "charge=exactly-once")
+    sqlite_workspace.run("sweep", *target)
+    (sweep,) = seen(sqlite_workspace, "watch", "--once")["sweeps"]
+    assert (sweep["planned"], sweep["verdicts"]["BROKEN"], sweep["state"]) == (8, 1, "ended")
+    sqlite_workspace.execute("UPDATE sweeps SET seconds = NULL")
+    (sweep,) = seen(sqlite_workspace, "watch", "--once")["sweeps"]
+    assert sweep["state"] == "unfinished"
 
 
 @pytest.mark.parametrize(

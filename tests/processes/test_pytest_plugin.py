@@ -76,7 +76,7 @@ def test_crash_points_are_chosen_as_any_tests(suite: pytest.Pytester) -> None:
     for workers in ("0", "2"):
         result = run(suite, "-n", workers, "--crash-max", "3", "--crash-seed", "5")
         result.assert_outcomes(passed=2, failed=1)
-        assert "3 of 8 crash points of shop.py:checkout were tested" in result.stdout.str()
+        assert "shop.py:checkout, crash points tested: 3 of 8" in result.stdout.str()
 
 
 def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None:
@@ -102,6 +102,23 @@ def test_page_has_the_trials_of_all_workers(suite: pytest.Pytester, workers: str
     assert len(page.links("before:checkout-1/")) == 8  # of both targets
     assert "shop.py:5" in page.text
     assert "swept" not in page.text  # nothing is stored
+
+
+@pytest.mark.slow
+def test_page_has_the_trials_of_a_killed_worker(suite: pytest.Pytester) -> None:
+    suite.makepyfile(
+        test_shop=f"{TESTS}\ndef test_last():\n    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    result = run(suite, "-n", "1", "--crash-html=page.html")
+    result.assert_outcomes(passed=7, failed=2)
+    verdicts = list(Page((suite.path / "page.html").read_text()).values("data-verdict"))
+    assert (verdicts.count("KEPT"), verdicts.count("BROKEN")) == (7, 1)
+
+
+def test_page_is_written_if_nothing_is_shown(suite: pytest.Pytester) -> None:
+    result = run(suite, "-p", "no:terminal", "-n", "0", "-k", BROKEN, "--crash-html=page.html")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "BROKEN" in list(Page((suite.path / "page.html").read_text()).values("data-verdict"))
 
 
 def test_page_without_a_trial_is_not_written(suite: pytest.Pytester) -> None:

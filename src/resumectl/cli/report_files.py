@@ -1,5 +1,6 @@
 """Write the results of sweeps to files, and to GitHub Actions where it runs the command."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,16 @@ _ENDINGS = {
     "output": "html",
     "crash-html": "html",
 }
+# How each of these files begins.
+_BEGINS = {
+    "junit": b"<?xml",
+    "summary": b"## ",
+    "sarif": b"{",
+    _PAGE: b"<!DOCTYPE html>",
+    "output": b"<!DOCTYPE html>",
+    "crash-html": b"<!DOCTYPE html>",
+}
+_BEGIN_SIZE = 32
 # Set by the runner of GitHub Actions.
 _ON_GITHUB, _SUMMARY = "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"
 
@@ -69,6 +80,11 @@ def check_file(option: str, path: Path) -> None:
         )
     is_new = not path.exists()
     try:
+        if path.is_file() and not _is_replaceable(option, path):
+            raise Refusal(
+                f"--{option} {path} would replace a file that is no such report",
+                next_step=f"name another file, as in  --{option} {_example(option)}",
+            )
         with path.open("a"):
             pass
         if is_new:
@@ -77,6 +93,40 @@ def check_file(option: str, path: Path) -> None:
         raise Refusal(
             f"--{option} {path} cannot be written: {error.strerror}",
             next_step=f"name a file in a directory that exists, as in  --{option} {path.name}",
+        ) from None
+
+
+def _is_replaceable(option: str, path: Path) -> bool:
+    """Return whether a file is empty, or a report of the same kind."""
+    with path.open("rb") as file:
+        begin = file.read(_BEGIN_SIZE)
+    return not begin or begin.startswith(_BEGINS[option])
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        content: What it will hold.
+
+    Raises:
+        MachineFailure: It can no longer be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device
+            path.write_bytes(content)
+            return
+        try:
+            part.write_bytes(content)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        step = "free some space, then again" if error.errno == errno.ENOSPC else "name another file"
+        raise MachineFailure(
+            f"{path} cannot be written: {error.strerror}", next_step=step
         ) from None
 
 
@@ -103,22 +153,22 @@ def write_reports(
     """
     here = str(Path.cwd())
     is_on_github = environ.get(_ON_GITHUB) == "true"
-    try:
-        for option, path in _files(reports).items():
-            if option == _PAGE:
-                from resumectl.report.page.html import page_html
+    for option, path in _files(reports).items():
+        if option == _PAGE:
+            from resumectl.report.page.html import page_html
 
-                path.write_bytes(page_html(pages()).encode())
-            else:
-                path.write_bytes(_content(option, results, here))
-        if is_on_github and environ.get(_SUMMARY):
+            write_file(path, page_html(pages()).encode())
+        else:
+            write_file(path, _content(option, results, here))
+    if is_on_github and environ.get(_SUMMARY):
+        try:
             with Path(environ[_SUMMARY]).open("ab") as file:
                 file.write(_content("summary", results, here))
-    except OSError as error:
-        raise MachineFailure(
-            f"{error.filename} cannot be written: {error.strerror}",
-            next_step="free some space; then  resumectl check SWEEP  writes it again",
-        ) from None
+        except OSError as error:
+            raise MachineFailure(
+                f"{environ[_SUMMARY]} cannot be written: {error.strerror}",
+                next_step=f"correct {_SUMMARY}",
+            ) from None
     if is_on_github:
         from resumectl.report.ci.github import annotations
 

@@ -230,7 +230,13 @@ def report(
     Shows the map of its crash points, a timeline of each trial, findings, exposures and recovery times. The
     file needs no network and nothing beside it.
     """
-    is_batch = not what.partition(":")[0].isdecimal()
+    number = what.partition(":")[0]
+    is_batch = not (number.isascii() and number.isdecimal())
+    if against is not None and what != number:
+        raise Refusal(
+            "--against compares whole sweeps",
+            next_step=f"resumectl report SWEEP --against {against}",
+        )
     name = what if is_batch else what.partition(":")[0]
     file = output or Path(f"resumectl-{name.replace('/', '_')}.html")
     check_file("output", file)
@@ -251,8 +257,8 @@ def read_trial(text: str) -> tuple[int, str | None]:
     Raises:
         Refusal: The text is neither.
     """
-    number, _, plan = text.partition(":")
-    if not number.isdecimal():
+    number, colon, plan = text.partition(":")
+    if not (number.isascii() and number.isdecimal()) or (colon and not plan):
         raise Refusal(f"{text!r} is no trial", next_step="as in  1  or  1:before:checkout-1/step-1")
     return int(number), plan or None
 

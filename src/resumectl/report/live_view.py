@@ -27,14 +27,14 @@ class LiveSweep:
         target: Its target, for people.
         planned: Number of planned trials.
         verdicts: Verdict to the number of its trials so far.
-        is_over: Whether the sweep has ended.
+        state: `running`, `ended`, or `unfinished` if its process was killed.
     """
 
     id: int
     target: str
     planned: int
     verdicts: Mapping[str, int]
-    is_over: bool
+    state: str
 
     @property
     def trials(self) -> int:
@@ -121,8 +121,8 @@ def _batches_sheet(frame: Frame) -> Sheet:
 
 
 def _sweeps_sheet(sweeps: Sequence[LiveSweep]) -> Sheet:
-    running = [each for each in sweeps if not each.is_over]
-    ended = [each for each in sweeps if each.is_over][:_ENDED_MAX]
+    running = [each for each in sweeps if each.state == "running"]
+    ended = [each for each in sweeps if each.state != "running"][:_ENDED_MAX]
     return Sheet(
         "Sweeps",
         [right("sweep"), words("target"), right("trials"), right("of"), *map(right, Verdict),
@@ -130,7 +130,7 @@ def _sweeps_sheet(sweeps: Sequence[LiveSweep]) -> Sheet:
         [
             [Text(str(each.id)), each.target, each.trials, each.planned,
              *(_count(v, each.verdicts.get(v, 0)) for v in Verdict),
-             "ended" if each.is_over else "running"]
+             each.state]
             for each in [*running, *ended]
         ],
     )  # fmt: skip
@@ -177,7 +177,7 @@ def live_document(frame: Frame) -> dict[str, Any]:
                 "target": each.target,
                 "planned": each.planned,
                 "verdicts": {str(v): each.verdicts.get(v, 0) for v in Verdict},
-                "is_over": each.is_over,
+                "state": each.state,
             }
             for each in frame.sweeps
         ],

@@ -391,13 +391,22 @@ class SweepStore:
             for plan, packed in stored.items()
         }
 
-    def verdicts(self, sweep_id: int) -> tuple[int, dict[str, int]]:
-        """Return the number of planned trials, and the number of trials with each verdict so far."""
+    def verdicts(
+        self, sweep_id: int, *, with_repetitions: bool = True
+    ) -> tuple[int, dict[str, int]]:
+        """Return the number of planned trials, and the number of trials with each verdict so far.
+
+        Args:
+            sweep_id: Number of the sweep.
+            with_repetitions: Whether to count the trials that repeat others.
+        """
         query = (
             sa.select(_t.verdict, sa.func.count())
             .where(_t.sweep_id == sweep_id)
             .group_by(_t.verdict)
         )
+        if not with_repetitions:
+            query = query.where(_t.round != REPEATED)
         with self._reading() as connection:
             found = {verdict: int(n) for verdict, n in connection.execute(query)}
         planned = sum(found.values())

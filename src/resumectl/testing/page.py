@@ -1,11 +1,13 @@
 """Write the page of the crash tests of a session, also if several workers of xdist have run them."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resumectl.cli.report_files import write_file
 from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.judge import Judge
@@ -49,10 +51,16 @@ class Record:
 
 
 class Records:
-    """The trials of one process, by target."""
+    """The trials of one process, by target.
 
-    def __init__(self) -> None:
+    Args:
+        spool: Directory to which each trial is written at once, for another process; None to keep them.
+    """
+
+    def __init__(self, spool: Path | None = None) -> None:
         self._records: dict[str, Record] = {}
+        self._spool = spool
+        self._saved = 0
 
     def add(
         self, spec: SweepSpec, judge: Judge, trials: Sequence[Observation], judged: Judged
@@ -65,18 +73,20 @@ class Records:
             trials: Observations of the trials.
             judged: Judgements of the trials, and of their repetitions.
         """
+        pairs = list(zip(trials, judged.trials, strict=True))
+        if self._spool is not None:
+            self._saved += 1
+            new = Record(spec, judge.observed, pairs, list(judged.repeated))
+            file = self._spool / f"{os.getpid()}-{self._saved}.json"
+            file.write_text(json.dumps(new.as_plain()), encoding="utf-8")
+            return
         record = self._record(Record(spec, judge.observed))
         record.runs = judge.observed
-        record.trials += zip(trials, judged.trials, strict=True)
+        record.trials += pairs
         record.repeated += judged.repeated
 
     def _record(self, new: Record) -> Record:
         return self._records.setdefault(json.dumps(to_plain(new.spec), sort_keys=True), new)
-
-    def save(self, file: Path) -> None:
-        """Write the records to a file, for another process."""
-        plain = [record.as_plain() for record in self._records.values()]
-        file.write_text(json.dumps(plain), encoding="utf-8")
 
     def load(self, files: Iterable[Path]) -> None:
         """Add the records that other processes have written.
@@ -85,11 +95,11 @@ class Records:
             files: Their files.
         """
         for file in files:
-            for plain in json.loads(file.read_text(encoding="utf-8")):
-                read = _read(plain)
-                record = self._record(Record(read.spec, read.runs))
-                record.trials += read.trials
-                record.repeated += read.repeated
+            read = _read(json.loads(file.read_text(encoding="utf-8")))
+            record = self._record(Record(read.spec, read.runs))
+            record.runs = read.runs
+            record.trials += read.trials
+            record.repeated += read.repeated
 
     def write_page(self, file: Path, directory: str) -> bool:
         """Write the page, and return whether there was anything to write.
@@ -100,7 +110,7 @@ class Records:
         """
         pages = [_page(record, directory) for record in self._records.values()]
         if pages:
-            file.write_bytes(page_html(pages).encode())
+            write_file(file, page_html(pages).encode())
         return bool(pages)
 
 

@@ -38,6 +38,7 @@ class _State:
     spool: "tempfile.TemporaryDirectory[str] | None" = None
     # Target to the number of its crash points that were tested, and of all, if they differ.
     sampled: dict[str, Sequence[int]] = field(default_factory=dict)
+    is_page_written: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     state = config.stash.get(_state, _State())  # its options may have been refused
     if state.session is not None:
         state.session.close()
+    file = _page_file(config)
+    is_worker = hasattr(config, "workerinput")
+    if file is not None and _state in config.stash and not (is_worker or state.is_page_written):
+        _write_page(config, file)  # nothing is shown, as with -p no:terminal
     if state.spool is not None:
         state.spool.cleanup()
     if state.provider in current.providers:
@@ -117,14 +122,12 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand the trials of a worker of xdist to the process that writes the page."""
+    """Say to the process that shows the results which targets this worker of xdist tested in part."""
     worker, state = getattr(session.config, "workerinput", None), session.config.stash[_state]
     if worker is None or state.session is None:
         return
     output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
     output[_SAMPLED] = {name: list(pair) for name, pair in state.session.sampled.items()}
-    if _SPOOL in worker:
-        state.session.records.save(Path(worker[_SPOOL]) / f"{worker['workerid']}.json")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -142,22 +145,27 @@ def pytest_terminal_summary(
     if state.session is not None:
         state.sampled.update(state.session.sampled)
     for target, (tested, every) in sorted(state.sampled.items()):
-        text = f"{tested} of {every} crash points of {target} were tested (--crash-max)"
+        text = f"{target}, crash points tested: {tested} of {every} (--crash-max)"
         terminalreporter.write_line(f"crash tests: {text}")
-    if file is None:
-        return
+    if file is not None:
+        terminalreporter.write_line(f"crash tests: {_write_page(config, file)}")
+
+
+def _write_page(config: pytest.Config, file: Path) -> str:
+    """Write the page, and return what became of it."""
+    from resumectl.errors import Refusal
     from resumectl.testing.page import Records
 
+    state = config.stash[_state]
+    state.is_page_written = True
     records = state.session.records if state.session is not None else Records()
     if state.spool is not None:
         records.load(sorted(Path(state.spool.name).glob("*.json")))
     try:
         is_written = records.write_page(file, str(config.rootpath))
-    except OSError as error:
-        terminalreporter.write_line(f"crash tests: {file} cannot be written: {error.strerror}")
-        return
-    said = f"{file} is written" if is_written else f"no trial was run, so {file} is not written"
-    terminalreporter.write_line(f"crash tests: {said}")
+    except Refusal as refusal:
+        return refusal.what
+    return f"{file} is written" if is_written else f"no trial was run, so {file} is not written"
 
 
 def _session(config: pytest.Config) -> "CrashSession":
@@ -175,8 +183,9 @@ def _session(config: pytest.Config) -> "CrashSession":
                 # Under xdist, each worker runs a trial.
                 jobs=1 if worker is not None else os.cpu_count() or 1,
                 width=worker[_WIDTH] if worker is not None else shutil.get_terminal_size().columns,
-                is_colored=worker is None and config.getoption("color") == "yes",
+                is_colored=worker is None and config.getoption("color", None) == "yes",
                 is_recorded=_page_file(config) is not None,
+                spool=Path(worker[_SPOOL]) if worker is not None and _SPOOL in worker else None,
             )
         )
     return state.session

@@ -48,6 +48,7 @@ class SessionOptions:
         width: Width of the terminal, in columns.
         is_colored: Whether the terminal shows colors.
         is_recorded: Whether the trials are kept, for a page.
+        spool: Directory to which they are written at once, for another process; None to keep them here.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class SessionOptions:
     width: int
     is_colored: bool
     is_recorded: bool
+    spool: Path | None
 
 
 class CrashSession:
@@ -77,7 +79,7 @@ class CrashSession:
         self._cache = PointCache(options.root / LAB_DIRECTORY)
         self._pools: dict[str, TrialPool] = {}
         self._targets: dict[str, CrashTarget] = {}
-        self.records = Records()
+        self.records = Records(options.spool)
         self.sampled: dict[str, tuple[int, int]] = {}
 
     def target(self, declared: Declared, module: ModuleType | None) -> "CrashTarget":

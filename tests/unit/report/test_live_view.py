@@ -30,8 +30,8 @@ def frame(name: str = "alpha-1") -> Frame:
         deliveries=1234,
         newest=[LiveDelivery(0, name, 1)],
     )
-    sweeps = [LiveSweep(n, name, 8, {"KEPT": 8}, True) for n in range(9, 1, -1)]
-    sweeps.append(LiveSweep(1, name, 8, {"KEPT": 2, "BROKEN": 1}, False))
+    sweeps = [LiveSweep(n, name, 8, {"KEPT": 8}, "ended") for n in range(9, 1, -1)]
+    sweeps.append(LiveSweep(1, name, 8, {"KEPT": 2, "BROKEN": 1}, "running"))
     return Frame(f"sqlite:///{name}", 0, live, sweeps, {"deliveries": 12.34})
 
 

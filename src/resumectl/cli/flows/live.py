@@ -14,15 +14,16 @@ from rich.live import Live as Screen
 from resumectl.cli.common import Common
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing.store.live_counts import NOTHING, LiveReader
+from resumectl.publishing.store.live_counts import FROZEN, NOTHING, RUNNING, Live, LiveReader
 from resumectl.publishing.store.migration import is_readable
 from resumectl.publishing.store.view import viewing
 from resumectl.report import console, json_documents
 from resumectl.report.live_view import Frame, LiveSweep, live_document, live_view
-from resumectl.runner.sweep_store import SweepStore
+from resumectl.runner.sweep_store import StoredSweep, SweepStore
 from resumectl.settings import Settings
 
 _SWEEPS_MAX = 10
+_SWEEPING = ("sweep", "resume", "worker")  # commands that run trials
 _RATE_OVER_S = 5.0
 
 
@@ -35,7 +36,7 @@ def watch(common: Common, *, once: bool, every_s: float) -> ExitCode:
         every_s: Time between two frames, in seconds.
     """
     common.start_logging()
-    frames = _Frames(common.settings())
+    frames = Frames(common.settings())
     with frames.opened():
         if once:
             frame = frames.read()
@@ -54,7 +55,7 @@ def watch(common: Common, *, once: bool, every_s: float) -> ExitCode:
     return ExitCode.DONE
 
 
-def _show(target: Console, frames: "_Frames", every_s: float) -> None:
+def _show(target: Console, frames: "Frames", every_s: float) -> None:
     """Show one frame after the other until Ctrl-C; the last one stays."""
     frame = frames.read()
     with (
@@ -69,18 +70,33 @@ def _show(target: Console, frames: "_Frames", every_s: float) -> None:
 
 @contextmanager
 def _ended_by_a_signal() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C or SIGTERM sets.
+    """Yield an event that Ctrl-C, SIGTERM or SIGHUP sets.
 
-    A KeyboardInterrupt could come in the middle of a query or of a frame.
+    A KeyboardInterrupt could come in the middle of a query or of a frame. A second signal ends a query that
+    waits, for a lock or a server.
     """
     event = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: event.set()) for number in numbers]
+
+    def end(_number: int, _frame: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, end) for number in numbers]
     try:
         yield event
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _identity(settings: Settings) -> tuple[int, int] | None:
+    """Return device and inode of an SQLite file; None for a server."""
+    if not settings.is_sqlite:
+        return None
+    found = settings.sqlite_path.stat()
+    return found.st_dev, found.st_ino
 
 
 class _Page:
@@ -94,7 +110,17 @@ class _Page:
         yield from console.lines(*live_view(self._frame), width=options.max_width)[:room]
 
 
-class _Frames:
+def _state(sweep: StoredSweep, live: Live) -> str:
+    """Return whether a sweep has ended, is running, or was left by its process."""
+    if sweep.seconds is not None:
+        return "ended"
+    runs = (
+        each.state in (RUNNING, FROZEN) and each.command in _SWEEPING for each in live.processes
+    )
+    return "running" if any(runs) else "unfinished"
+
+
+class Frames:
     """Reads one frame after the other.
 
     Args:
@@ -105,6 +131,7 @@ class _Frames:
         self._settings = settings
         self._reader = LiveReader(settings)
         self._engine: sa.Engine | None = None
+        self._file: tuple[int, int] | None = None
         # Time in seconds, and counts, of the frames of the last seconds.
         self._counts: deque[tuple[float, dict[str, int]]] = deque()
 
@@ -127,9 +154,9 @@ class _Frames:
                 live = self._reader.read(view)
             store = SweepStore(engine)
             for each in store.stored()[:_SWEEPS_MAX]:
-                planned, verdicts = store.verdicts(each.id)
-                is_over = each.seconds is not None
-                sweeps.append(LiveSweep(each.id, each.target, planned, verdicts, is_over))
+                planned, verdicts = store.verdicts(each.id, with_repetitions=False)
+                state = _state(each, live)
+                sweeps.append(LiveSweep(each.id, each.target, planned, verdicts, state))
         counts = {"deliveries": live.deliveries}
         if sweeps:
             counts["trials"] = sum(each.trials for each in sweeps)
@@ -153,7 +180,11 @@ class _Frames:
         """Return the engine; None as long as the database does not exist."""
         if self._settings.is_sqlite and not self._settings.sqlite_path.exists():
             return None
+        file = _identity(self._settings)
+        if self._engine is not None and file != self._file:  # another one has taken its place
+            self._engine.dispose()
+            self._engine, self._reader = None, LiveReader(self._settings)
         if self._engine is None:
-            self._engine = open_engine(self._settings)
+            self._engine, self._file = open_engine(self._settings), file
         with self._engine.connect() as connection:
             return self._engine if is_readable(connection) else None

@@ -7,7 +7,8 @@ from typing import Any
 from resumectl.cli.common import Common
 from resumectl.cli.flows.stored_sweeps import opened_to_read, page_of
 from resumectl.cli.reading import reading
-from resumectl.errors import ExitCode, MachineFailure, Refusal
+from resumectl.cli.report_files import write_file
+from resumectl.errors import ExitCode, Refusal
 from resumectl.publishing.store.batch_history import read_history
 from resumectl.report import json_documents
 from resumectl.report.page.batch_page import BatchPage, batch_page
@@ -72,12 +73,7 @@ def _write(
     *,
     is_opened: bool,
 ) -> ExitCode:
-    try:
-        file.write_bytes(page_html([page]).encode())
-    except OSError as error:
-        raise MachineFailure(
-            f"{file} cannot be written: {error.strerror}", next_step="free some space; then again"
-        ) from None
+    write_file(file, page_html([page]).encode())
     if common.as_json:
         json_documents.show(document)
     else:

@@ -15,6 +15,7 @@ from resumectl.cli.target_options import ReportOptions
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.concurrency import is_concurrent
+from resumectl.judge.crash_points import crash_points
 from resumectl.judge.judge import Judge
 from resumectl.judge.promises import refuse_unknown_promises
 from resumectl.judge.stability import Judged, Topic, settled
@@ -63,8 +64,29 @@ def page_of(
                 f"sweep {sweep_id} has no trial {plan!r}",
                 next_step=f"resumectl report {sweep_id}  shows all of its trials",
             )
-        comparison = compare(result_of(store, against), result) if against is not None else None
+        comparison = None
+        if against is not None:
+            comparison = _compared(store, against, result, judge)
         return _page(seen, result, judge, plan, comparison)
+
+
+def _compared(store: SweepStore, against: int, result: SweepResult, judge: Judge) -> Comparison:
+    """Return what changed since another sweep of the same target.
+
+    Raises:
+        Refusal: There is no such sweep, or it is one of another target.
+    """
+    with store.frozen() as seen:
+        (stored,) = seen.stored(against)
+        if stored.target != result.stored.target:
+            raise Refusal(
+                f"sweep {against} is one of {stored.target}, not of {result.stored.target}",
+                next_step="resumectl sweeps  lists the target of each",
+            )
+        before = Judge.of_observed(stored.spec.promises, seen.baselines(against))
+        earlier = _result(seen, stored, seen.judged(against, stored.spec.crashes), before)
+    points = [set(map(str, crash_points(each.baseline.transitions))) for each in (before, judge)]
+    return compare(earlier, result, (points[0], points[1]))
 
 
 def _page(

@@ -119,6 +119,7 @@ class LiveReader:
         self._by_process: Counter[int] = Counter()
         self._last_id = 0
         self._counted_all_at = -_COUNT_ALL_EVERY_S
+        self._first_started_ms: int | None = None  # of the oldest process; a reset deletes it
 
     def read(self, view: View) -> Live:
         """Return what processes are doing.
@@ -126,19 +127,22 @@ class LiveReader:
         Args:
             view: View of a database with resumectl's tables.
         """
-        self._count(view)
+        seen = read_processes(view)
+        first = seen[0].started_at_ms if seen else None
+        self._count(view, is_same=first == self._first_started_ms)
+        self._first_started_ms = first
         has_workflows = has_dbos_tables(view.connection, self._settings)
         return Live(
-            processes=self._processes(view),
+            processes=self._processes(view, seen),
             batches=self._batches(view, has_workflows=has_workflows),
             queues=_queues(view) if has_workflows else (),
             deliveries=self._by_process.total(),
             newest=_newest(view),
         )
 
-    def _count(self, view: View) -> None:
+    def _count(self, view: View, *, is_same: bool) -> None:
         now = time.monotonic()
-        if now - self._counted_all_at >= _COUNT_ALL_EVERY_S:
+        if not is_same or now - self._counted_all_at >= _COUNT_ALL_EVERY_S:
             self._by_batch, self._by_process, self._last_id = Counter(), Counter(), 0
             self._counted_all_at = now
         query = (
@@ -151,7 +155,7 @@ class LiveReader:
             self._by_process[process] += int(count)
             self._last_id = max(self._last_id, int(last_id))
 
-    def _processes(self, view: View) -> list[LiveProcess]:
+    def _processes(self, view: View, seen: Sequence[ProcessSeen]) -> list[LiveProcess]:
         in_memory: Counter[int] = Counter()
         for process, _, _, total in last_counters(view):
             in_memory[process] = max(in_memory[process], total)
@@ -166,7 +170,7 @@ class LiveReader:
                 in_memory=in_memory[each.id],
                 deliveries=self._by_process[each.id],
             )
-            for each in reversed(read_processes(view))
+            for each in reversed(seen)
         ]
 
     def _batches(self, view: View, *, has_workflows: bool) -> list[LiveBatch]:

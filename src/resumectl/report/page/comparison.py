@@ -1,6 +1,6 @@
 """Compare two sweeps of one target: crash points and findings that came, went or changed. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from resumectl.judge.stability import topic_of
@@ -25,9 +25,11 @@ class Comparison:
     Attributes:
         earlier: Number of the earlier sweep.
         fixed: Crash points that were not KEPT, and are.
-        broken: Crash points that were KEPT, and are not.
-        new: Crash points that only the later sweep has.
-        gone: Crash points that only the earlier sweep has.
+        broken: Crash points that were KEPT, and are not KEPT now.
+        other: Crash points that have another verdict, and are KEPT in neither sweep.
+        new: Crash points that only the later program has.
+        gone: Crash points that only the earlier program has.
+        not_tried: Number of crash points of both programs that only one sweep has tried.
         came: Findings that only the later sweep has.
         went: Findings that only the earlier sweep has.
     """
@@ -35,33 +37,49 @@ class Comparison:
     earlier: int
     fixed: Sequence[Change]
     broken: Sequence[Change]
+    other: Sequence[Change]
     new: Sequence[Change]
     gone: Sequence[Change]
+    not_tried: int
     came: Sequence[SeenFinding]
     went: Sequence[SeenFinding]
 
 
-def compare(earlier: SweepResult, later: SweepResult) -> Comparison:
+def compare(
+    earlier: SweepResult, later: SweepResult, points: tuple[Collection[str], Collection[str]]
+) -> Comparison:
     """Return what changed between two sweeps.
 
     Args:
         earlier: Result of the earlier sweep.
         later: Result of the later sweep.
+        points: All crash points of the earlier and of the later program.
     """
     before, after = _verdicts(earlier), _verdicts(later)
     every = [
         Change(plan, before.get(plan, ""), after.get(plan, ""))
         for plan in dict.fromkeys([*after, *before])
     ]
+    both = [change for change in every if change.before and change.after]
+    once = [change for change in every if not (change.before and change.after)]
+    new = [change for change in once if change.after and _first(change) not in points[0]]
+    gone = [change for change in once if change.before and _first(change) not in points[1]]
     return Comparison(
         earlier=earlier.stored.id,
-        fixed=[c for c in every if c.before not in ("", Verdict.KEPT) and c.after == Verdict.KEPT],
-        broken=[c for c in every if c.before == Verdict.KEPT and c.after not in ("", Verdict.KEPT)],
-        new=[change for change in every if not change.before],
-        gone=[change for change in every if not change.after],
+        fixed=[c for c in both if c.before != Verdict.KEPT == c.after],
+        broken=[c for c in both if c.before == Verdict.KEPT != c.after],
+        other=[c for c in both if c.before != c.after and Verdict.KEPT not in (c.before, c.after)],
+        new=new,
+        gone=gone,
+        not_tried=len(once) - len(new) - len(gone),
         came=_only(later, earlier),
         went=_only(earlier, later),
     )
+
+
+def _first(change: Change) -> str:
+    """Return the first crash point of a plan."""
+    return change.plan.partition(",")[0]
 
 
 def _verdicts(result: SweepResult) -> Mapping[str, str]:

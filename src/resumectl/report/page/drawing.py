@@ -20,6 +20,7 @@ WIDTH_PX = 860
 ROW_PX = 28
 TOP_PX = 22  # for the names of the processes
 AXIS_PX = 20
+_SHAPE_BYTES = 120  # of one shape, without its title
 _CHARACTER_PX = 6.0  # of a label in a bar
 _TICK_MIN_PX = 35
 _TICKS_MAX = 30  # of a process
@@ -104,8 +105,10 @@ class Drawing:
 
     @property
     def size(self) -> int:
-        """Number of shapes."""
-        return len(self.boxes) + len(self.lines) + len(self.signs)
+        """Size in HTML, in bytes; about."""
+        shapes: list[Box | Line | Sign] = [*self.boxes, *self.lines, *self.signs]
+        titles = [shape.title for shape in shapes]
+        return _SHAPE_BYTES * len(titles) + sum(map(len, (*titles, *self.labels, *self.labels)))
 
 
 class Shape(TextEnum):

@@ -28,11 +28,11 @@ from resumectl.report.sweep_result import SweepResult
 from resumectl.report.sweep_tables import verdict_sentence
 from resumectl.text import clock, counted
 
-# Shapes and rows of tables of all trials together, about 170 bytes each. They keep the page of a sweep with
-# 5,000 trials below ten megabytes. A part is for trials that are not KEPT.
-_DRAWN_MAX = 24_000
-_NOT_KEPT_MAX = 18_000
-_USUAL_SIZE = 300  # of one trial
+# Bytes of the drawings and tables of all trials together. They keep the page of a sweep with 5,000 trials
+# below ten megabytes. A part is for trials that are not KEPT.
+_DRAWN_MAX = 4_000_000
+_NOT_KEPT_MAX = 3_000_000
+_USUAL_SIZE = 50_000  # of one trial
 _LINKS_MAX = 8  # links to trials in one cell
 
 

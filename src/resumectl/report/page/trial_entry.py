@@ -26,6 +26,7 @@ from resumectl.report.sweep_result import repeated
 from resumectl.text import counted
 
 ROWS_MAX = 40  # rows of a drawing
+_CELL_BYTES = 30  # of a cell of a table, without its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ class TrialEntry:
 
     @property
     def size(self) -> int:
-        """Number of shapes and rows, by which the size of the page is limited."""
-        shapes = self.drawing.size if self.drawing is not None else 0
-        return shapes + sum(len(table.rows) for table in self.tables)
+        """Size of the drawing and the tables in HTML, in bytes; about."""
+        cells = [text for table in self.tables for row in table.rows for text in row]
+        drawn = self.drawing.size if self.drawing is not None else 0
+        return drawn + _CELL_BYTES * len(cells) + sum(map(len, cells))
 
 
 @dataclass(frozen=True, slots=True)

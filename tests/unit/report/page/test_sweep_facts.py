@@ -158,7 +158,8 @@ def test_comparison_names_what_was_fixed_broken_new_and_gone() -> None:
         judgement("before:w/step-1", Verdict.BROKEN, LOST),
         judgement("before:w/step-2"),
         judgement("before:w/step-3"),
-        judgement("before:w/step-4", Verdict.BROKEN, LOST),
+        judgement("before:w/step-4", Verdict.UNSTABLE, LOST),
+        judgement("before:w/step-6"),
     ]
     later = [
         judgement("before:w/step-1"),
@@ -166,12 +167,16 @@ def test_comparison_names_what_was_fixed_broken_new_and_gone() -> None:
         judgement("before:w/step-4", Verdict.BROKEN, other),
         judgement("before:w/step-5"),
     ]
-    found = compare(result(3, earlier), result(4, later))
+    points = [
+        {f"before:w/step-{n}" for n in numbers} for numbers in ((1, 2, 3, 4, 6), (1, 2, 4, 5, 6))
+    ]
+    found = compare(result(3, earlier), result(4, later), (points[0], points[1]))
     changes = {
         name: [c.plan[-1] for c in getattr(found, name)]
-        for name in ("fixed", "broken", "new", "gone")
+        for name in ("fixed", "broken", "other", "new", "gone")
     }
-    assert changes == {"fixed": ["1"], "broken": ["2"], "new": ["5"], "gone": ["3"]}
+    assert changes == {"fixed": ["1"], "broken": ["2"], "other": ["4"], "new": ["5"], "gone": ["3"]}
+    assert found.not_tried == 1
     assert [each.finding for each in found.came] == [other]
     assert [each.finding for each in found.went] == [LOST]
     assert found.earlier == 3
@@ -179,5 +184,5 @@ def test_comparison_names_what_was_fixed_broken_new_and_gone() -> None:
 
 def test_sweep_that_is_compared_with_itself_has_no_change() -> None:
     same = result(1, [judgement("before:w/step-1", Verdict.BROKEN, LOST)])
-    found = compare(same, same)
+    found = compare(same, same, ((), ()))
     assert not any((found.fixed, found.broken, found.new, found.gone, found.came, found.went))
