@@ -35,21 +35,21 @@ class Publisher(DBOSConfiguredInstance):
 
 
 def register_queues() -> None:
-    """Register the queue. `main` calls this after `DBOS.launch()`."""
+    """Register the queues. `main` calls this after `DBOS.launch()`."""
     DBOS.register_queue("messages")
+    DBOS.register_queue("messages_in_order", concurrency=1)
 
 
-def publish_all(publisher: Publisher, count: int) -> list[int]:
+def publish_all(publisher: Publisher, count: int, queue: str) -> list[int]:
     handles = [
-        DBOS.enqueue_workflow("messages", publisher.publish, message)
-        for message in range(1, count + 1)
+        DBOS.enqueue_workflow(queue, publisher.publish, message) for message in range(1, count + 1)
     ]
     return [handle.get_result() for handle in handles]
 
 
 @DBOS.workflow()
 def experiment(count: int) -> list[int]:
-    return publish_all(Publisher("beta"), count)
+    return publish_all(Publisher("beta"), count, "messages")
 
 
 alpha = Publisher("alpha")
@@ -57,7 +57,7 @@ alpha = Publisher("alpha")
 
 @DBOS.workflow()
 def corrected(count: int) -> list[int]:
-    return publish_all(alpha, count)
+    return publish_all(alpha, count, "messages_in_order")
 
 
 def logged() -> list[dict[str, int]]:

@@ -73,16 +73,17 @@ def test_crash_points_are_chosen_as_any_tests(suite: pytest.Pytester) -> None:
     result = run(suite, "-x")
     result.assert_outcomes(passed=2, failed=1)
     run(suite, "--no-crash").assert_outcomes(deselected=1)
-    for workers in ("0", "2"):
-        result = run(suite, "-n", workers, "--crash-max", "3", "--crash-seed", "5")
-        result.assert_outcomes(passed=2, failed=1)
-        assert "shop.py:checkout, crash points tested: 3 of 8" in result.stdout.str()
+    result = run(suite, "--crash-max", "3", "--crash-seed", "5")
+    result.assert_outcomes(passed=2, failed=1)
+    assert "shop.py:checkout, crash points tested: 3 of 8" in result.stdout.str()
 
 
 def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None:
     result = run(suite, "-n", "2", "-v")
     result.assert_outcomes(passed=7, failed=1)
     assert len(list((suite.path / ".resumectl" / "crash-points").iterdir())) == 1
+    result = run(suite, "-n", "2", "--crash-max", "3", "-k", "before")
+    assert "shop.py:checkout, crash points tested: 3 of 8" in result.stdout.str()
     assert (suite.path / ".resumectl" / ".gitignore").read_text().endswith("*\n")
 
 
@@ -104,7 +105,7 @@ def test_page_has_the_trials_of_all_workers(suite: pytest.Pytester, workers: str
     assert "swept" not in page.text  # nothing is stored
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_page_has_the_trials_of_a_killed_worker(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         test_shop=f"{TESTS}\ndef test_last():\n    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
