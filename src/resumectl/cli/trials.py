@@ -228,16 +228,16 @@ def report(
     """Write a sweep, a trial or a batch as a page of HTML.
 
     Shows the map of its crash points, a timeline of each trial, findings, exposures and recovery times. The
-    file needs no network and nothing beside it.
+    page is one file, and it needs no network.
     """
     number = what.partition(":")[0]
-    is_batch = not (number.isascii() and number.isdecimal())
+    is_batch = not _is_number(number)
     if against is not None and what != number:
         raise Refusal(
             "--against compares whole sweeps",
             next_step=f"resumectl report SWEEP --against {against}",
         )
-    name = what if is_batch else what.partition(":")[0]
+    name = what if is_batch else number
     file = output or Path(f"resumectl-{name.replace('/', '_')}.html")
     check_file("output", file)
     from resumectl.cli.flows import report as flow
@@ -258,9 +258,13 @@ def read_trial(text: str) -> tuple[int, str | None]:
         Refusal: The text is neither.
     """
     number, colon, plan = text.partition(":")
-    if not (number.isascii() and number.isdecimal()) or (colon and not plan):
+    if not _is_number(number) or (colon and not plan):
         raise Refusal(f"{text!r} is no trial", next_step="as in  1  or  1:before:checkout-1/step-1")
     return int(number), plan or None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def init(common: Common) -> ExitCode:

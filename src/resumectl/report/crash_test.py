@@ -12,7 +12,7 @@ from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Judgement, Verdict
 from resumectl.report import replay_view
-from resumectl.report.source_lines import definition_of
+from resumectl.report.source_lines import definition_of, where_defined
 from resumectl.report.sweep_result import seen_findings
 from resumectl.report.sweep_tables import findings_view
 from resumectl.text import counted, literal
@@ -38,8 +38,8 @@ def trial_view(
     yield from replay_view.trial_view(trial, judged, spec, directory=directory)
     found = [definition_of(each, trial, definitions) for each in judged.trials[0].findings]
     for step in dict.fromkeys(each for each in found if each is not None):
-        path = step.file.removeprefix(f"{directory}/")
-        yield Text(literal(f"the step:  {path}:{step.line}: {_source_line(step)}"), no_wrap=True)
+        where = where_defined(step, directory)
+        yield Text(literal(f"the step:  {where}: {_source_line(step)}"), no_wrap=True)
 
 
 def _headline(judgement: Judgement) -> str:

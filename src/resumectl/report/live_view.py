@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from resumectl.model.verdict import Verdict
+from resumectl.publishing.store.state import FROZEN, KILLED, RUNNING
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.sheet import STATUS_STYLES, Cell, Sheet, ids, right, words
 from resumectl.text import clock, counted, literal
@@ -72,7 +73,7 @@ def live_view(frame: Frame) -> Iterator[RenderableType]:
     if not (live.processes or frame.sweeps):
         yield Text("nothing has been published or swept yet")
         return
-    running = [each for each in live.processes if each.state in ("running", "frozen")]
+    running = [each for each in live.processes if each.state in (RUNNING, FROZEN)]
     others = [each for each in live.processes if each not in running][:_ENDED_MAX]
     yield Sheet(
         "Processes",
@@ -103,13 +104,13 @@ def live_view(frame: Frame) -> Iterator[RenderableType]:
 
 
 def _state(state: str) -> Text:
-    styles = {"running": "green", "frozen": "yellow", "killed": "red"}
+    styles = {RUNNING: "green", FROZEN: "yellow", KILLED: "red"}
     return Text(literal(state), style=styles.get(state, ""))
 
 
 def _batches_sheet(frame: Frame) -> Sheet:
-    unfinished = [each for each in frame.live.batches if each.unfinished]
-    ended = [each for each in frame.live.batches if not each.unfinished][:_ENDED_MAX]
+    unfinished = [each for each in frame.live.batches if each.is_unfinished]
+    ended = [each for each in frame.live.batches if not each.is_unfinished][:_ENDED_MAX]
     return Sheet(
         "Batches",
         [ids("batch"), words("status"), right("messages"), right("deliveries")],

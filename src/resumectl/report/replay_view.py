@@ -28,7 +28,7 @@ from resumectl.model.events import (
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.serialized_values import readable
 from resumectl.model.sweep_spec import SweepSpec
-from resumectl.model.verdict import Judgement, Verdict
+from resumectl.model.verdict import Exposure, Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.finding_text import EXPLAINED_BY_TIME, MEANINGS, evidence_text, note_text
 from resumectl.report.replay_command import Command, command_line
@@ -235,25 +235,27 @@ def _meaning(judgement: Judgement, shown: Mapping[Topic, Shown]) -> Iterator[Ren
         for kind in dict.fromkeys(f.kind for f in judgement.findings):
             yield Text(literal(f"{kind}: {MEANINGS[kind]}"))
     for each in judgement.exposures:
-        other = ", with different arguments" if each.payload_differs else ""
-        other += f"; {note_text(each.note)}" if each.note else ""
-        yield Text(
-            literal(f"allowed: {each.subject} happened {counted(each.times, 'time')}{other}"),
-            style="yellow",
-        )
-    yield from _reservations(judgement)
+        yield Text(literal(exposure_text(each)), style="yellow")
+    for line in reservations(judgement):
+        yield Text(literal(line), style="dim")
     style = VERDICT_STYLES[judgement.verdict]
     yield Text(literal(f"{judgement.verdict}: {verdict_text(judgement)}"), style=style)
 
 
-def _reservations(judgement: Judgement) -> Iterator[Text]:
+def exposure_text(exposure: Exposure) -> str:
+    """Return an exposure of one trial in words."""
+    other = ", with different arguments" if exposure.payload_differs else ""
+    other += f"; {note_text(exposure.note)}" if exposure.note else ""
+    return f"allowed: {exposure.subject} happened {counted(exposure.times, 'time')}{other}"
+
+
+def reservations(judgement: Judgement) -> Iterator[str]:
+    """Yield a sentence for what was not compared, or is explained by time."""
     if judgement.explained_by_time:
-        names = ", ".join(judgement.explained_by_time)
-        yield Text(literal(f"{EXPLAINED_BY_TIME}: {names}"), style="dim")
+        yield f"{EXPLAINED_BY_TIME}: {', '.join(judgement.explained_by_time)}"
     if judgement.diverged_before_crash:
         names = ", ".join(judgement.diverged_before_crash)
-        said = f"not compared with the baseline, since it diverged before the crash: {names}"
-        yield Text(literal(said), style="dim")
+        yield f"not compared with the baseline, since it diverged before the crash: {names}"
 
 
 def verdict_text(judgement: Judgement) -> str:

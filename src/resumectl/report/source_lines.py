@@ -33,6 +33,16 @@ def sources_of(runs: Iterable[Observation]) -> dict[str, str]:
     return {file: digest for each in described if each for file, digest in each.sources.items()}
 
 
+def where_defined(step: StepDefinition | None, directory: str) -> str:
+    """Return the file and line of a step; empty if they are not known.
+
+    Args:
+        step: Where the step is defined.
+        directory: Directory to which the path is relative.
+    """
+    return f"{step.file.removeprefix(f'{directory}/')}:{step.line}" if step is not None else ""
+
+
 def definition_of(
     finding: Finding, trial: Observation, definitions: Mapping[str, StepDefinition]
 ) -> StepDefinition | None:

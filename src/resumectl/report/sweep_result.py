@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.judge import Judge
 from resumectl.judge.stability import Judged, Shown, Topic, topic_of
+from resumectl.judge.target_settings import TargetSettings, settings_of_target
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.events import StepDefinition
 from resumectl.model.evidence import Note
@@ -18,7 +20,6 @@ from resumectl.report.source_lines import definition_of, step_definitions
 from resumectl.text import natural_key
 
 if TYPE_CHECKING:
-    from resumectl.judge.target_settings import TargetSettings
     from resumectl.runner.sweep_store import StoredSweep
 
 # Findings of a workflow that did not end as it should. Its other differences follow from these.
@@ -95,7 +96,7 @@ class SweepResult:
     stored: "StoredSweep"
     judged: Judged
     varying: Sequence[str]
-    settings: tuple["TargetSettings | None", "TargetSettings | None"]
+    settings: tuple[TargetSettings | None, TargetSettings | None]
     is_concurrent: bool
     contacts: Mapping[str, int]
     client: Client
@@ -214,15 +215,21 @@ def seen_findings(judged: Judged) -> list[SeenFinding]:
     return _below_their_causes(seen)
 
 
-def locations_of(
-    judged: Judged, judge: Judge, trials: Mapping[str, Observation]
-) -> dict[Topic, StepDefinition]:
-    """Return where the steps are defined that the findings are about.
+def sweep_result(
+    stored: "StoredSweep",
+    judged: Judged,
+    judge: Judge,
+    trials: Mapping[str, Observation],
+    contacts: Mapping[str, int],
+) -> SweepResult:
+    """Return the result of trials, without their durations and what the budget left out.
 
     Args:
-        judged: Judgements of the trials, and of their repetitions.
+        stored: The sweep.
+        judged: Judgements of its trials, and of their repetitions.
         judge: Judge of the trials.
         trials: Crash plan to the observation of a trial, for each plan that a finding names.
+        contacts: Number of contacts with each service on this machine, in all runs.
     """
     definitions = step_definitions(judge.runs)
     found = (
@@ -232,7 +239,19 @@ def locations_of(
         )
         for each in seen_findings(judged)
     )
-    return {topic: step for topic, step in found if step is not None}
+    return SweepResult(
+        stored=stored,
+        judged=judged,
+        varying=judge.baseline.described_not_compared,
+        settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
+        is_concurrent=any(map(is_concurrent, judge.runs)),
+        contacts=contacts,
+        client=stored.spec.target.client or judge.usual_client,
+        retry=judge.retry_exposure,
+        seconds={},
+        locations={topic: step for topic, step in found if step is not None},
+        left_out=(),
+    )
 
 
 def _below_their_causes(seen: Sequence[SeenFinding]) -> list[SeenFinding]:

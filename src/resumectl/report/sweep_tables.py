@@ -64,7 +64,7 @@ def sweep_view(
             "Exposures: repetitions and omissions that the promises allow",
             [words("of"), right("worst"), ids("seen at"), sentences("detail")],
             [
-                [each.subject, Text(counted(each.times, "time")), each.plan, _detail(each)]
+                [each.subject, Text(counted(each.times, "time")), each.plan, exposure_detail(each)]
                 for each in result.exposures[:_SHOWN_MAX]
             ],
         )
@@ -176,7 +176,8 @@ def findings_view(
         yield Text(literal(f"{kind}: see it again with  {retyped(line)}"), no_wrap=True)
 
 
-def _detail(exposure: SeenExposure) -> str:
+def exposure_detail(exposure: SeenExposure) -> str:
+    """Return further information about an exposure, in words; may be empty."""
     payload = "with different arguments" if exposure.payload_differs else ""
     return "; ".join(filter(None, (payload, note_text(exposure.note))))
 

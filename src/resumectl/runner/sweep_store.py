@@ -432,8 +432,12 @@ class SweepStore:
 
     # --- the list
 
-    def stored(self, sweep_id: int | None = None) -> list[StoredSweep]:
+    def stored(self, sweep_id: int | None = None, *, limit: int | None = None) -> list[StoredSweep]:
         """Return all sweeps, newest first, or one sweep.
+
+        Args:
+            sweep_id: Number of the only sweep to return; None for all.
+            limit: Maximum number of sweeps; None for all.
 
         Raises:
             Refusal: There is no sweep of that number.
@@ -449,6 +453,9 @@ class SweepStore:
             if sweep_id > _ID_MAX:
                 raise no_sweep(sweep_id)
             query, rounds = query.where(_s.id == sweep_id), rounds.where(_t.sweep_id == sweep_id)
+        if limit is not None:
+            newest = sa.select(_s.id).order_by(_s.id.desc()).limit(limit)
+            query, rounds = query.limit(limit), rounds.where(_t.sweep_id.in_(newest))
         with self._reading() as connection:
             counts = {
                 (sweep, n): (planned, run) for sweep, n, planned, run in connection.execute(rounds)

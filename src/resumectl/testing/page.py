@@ -1,5 +1,6 @@
 """Write the page of the crash tests of a session, also if several workers of xdist have run them."""
 
+import itertools
 import json
 import os
 from collections import Counter
@@ -8,11 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resumectl.cli.report_files import write_file
-from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.judge import Judge
 from resumectl.judge.stability import Judged, settled
-from resumectl.judge.target_settings import settings_of_target
 from resumectl.model.codec import Plain, from_plain, to_plain
 from resumectl.model.events import EVENT_SCHEMA
 from resumectl.model.observation import Observation, observation_from_plain
@@ -20,7 +19,7 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Judgement
 from resumectl.report.page.html import page_html
 from resumectl.report.page.sweep_page import SweepPage, sweep_page
-from resumectl.report.sweep_result import SweepResult, locations_of
+from resumectl.report.sweep_result import sweep_result
 from resumectl.runner.sweep_store import StoredSweep
 
 
@@ -60,7 +59,7 @@ class Records:
     def __init__(self, spool: Path | None = None) -> None:
         self._records: dict[str, Record] = {}
         self._spool = spool
-        self._saved = 0
+        self._numbers = itertools.count(1)
 
     def add(
         self, spec: SweepSpec, judge: Judge, trials: Sequence[Observation], judged: Judged
@@ -74,19 +73,20 @@ class Records:
             judged: Judgements of the trials, and of their repetitions.
         """
         pairs = list(zip(trials, judged.trials, strict=True))
-        if self._spool is not None:
-            self._saved += 1
-            new = Record(spec, judge.observed, pairs, list(judged.repeated))
-            file = self._spool / f"{os.getpid()}-{self._saved}.json"
-            file.write_text(json.dumps(new.as_plain()), encoding="utf-8")
+        new = Record(spec, judge.observed, pairs, list(judged.repeated))
+        if self._spool is None:
+            self._merge(new)
             return
-        record = self._record(Record(spec, judge.observed))
-        record.runs = judge.observed
-        record.trials += pairs
-        record.repeated += judged.repeated
+        file = self._spool / f"{os.getpid()}-{next(self._numbers)}.json"
+        file.write_text(json.dumps(new.as_plain()), encoding="utf-8")
 
-    def _record(self, new: Record) -> Record:
-        return self._records.setdefault(json.dumps(to_plain(new.spec), sort_keys=True), new)
+    def _merge(self, new: Record) -> None:
+        """Add the trials of a record to those of its target; its runs are the most complete ones."""
+        key = json.dumps(to_plain(new.spec), sort_keys=True)
+        record = self._records.setdefault(key, Record(new.spec, new.runs))
+        record.runs = max(record.runs, new.runs, key=len)
+        record.trials += new.trials
+        record.repeated += new.repeated
 
     def load(self, files: Iterable[Path]) -> None:
         """Add the records that other processes have written.
@@ -95,11 +95,7 @@ class Records:
             files: Their files.
         """
         for file in files:
-            read = _read(json.loads(file.read_text(encoding="utf-8")))
-            record = self._record(Record(read.spec, read.runs))
-            record.runs = read.runs
-            record.trials += read.trials
-            record.repeated += read.repeated
+            self._merge(_read(json.loads(file.read_text(encoding="utf-8"))))
 
     def write_page(self, file: Path, directory: str) -> bool:
         """Write the page, and return whether there was anything to write.
@@ -140,18 +136,12 @@ def _page(record: Record, directory: str) -> SweepPage:
     judged = settled([judgement for _, judgement in trials], record.repeated)
     observed = {trial.plan: trial for trial, _ in reversed(trials)}
     return sweep_page(
-        SweepResult(
-            stored=_stored(spec, every, [trial for trial, _ in trials]),
-            judged=judged,
-            varying=judge.baseline.described_not_compared,
-            settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
-            is_concurrent=any(map(is_concurrent, judge.runs)),
+        sweep_result(
+            _stored(spec, every, [trial for trial, _ in trials]),
+            judged,
+            judge,
+            observed,
             contacts=sum((run.contacts for run in (*record.runs, *observed.values())), Counter()),
-            client=spec.target.client or judge.usual_client,
-            retry=judge.retry_exposure,
-            seconds={},
-            locations=locations_of(judged, judge, observed),
-            left_out=[],
         ),
         judge,
         enumerate([trial for trial, _ in trials], start=1),

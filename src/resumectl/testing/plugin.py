@@ -122,7 +122,7 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Say to the process that shows the results which targets this worker of xdist tested in part."""
+    """Send the controller of xdist the targets that this worker has tested in part."""
     worker, state = getattr(session.config, "workerinput", None), session.config.stash[_state]
     if worker is None or state.session is None:
         return

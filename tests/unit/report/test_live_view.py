@@ -17,15 +17,15 @@ HOSTILE = "[red]\x1b[2J\u202e"
 
 
 def process(number: int, state: str) -> LiveProcess:
-    return LiveProcess(number, "publish", "local", 1234, state, 0, 7, 6)
+    return LiveProcess(number, "publish", "local", 1234, state, 7, 6)
 
 
 def frame(name: str = "alpha-1") -> Frame:
     live = Live(
         processes=[process(n, "done") for n in range(20, 3, -1)]
         + [process(3, "frozen"), process(2, "killed"), process(1, "running")],
-        batches=[LiveBatch(f"{name}{n}", 5, 5, "SUCCESS", False) for n in range(20)]
-        + [LiveBatch(name, 5, 3, "PENDING", True)],
+        batches=[LiveBatch(f"{name}{n}", 5, 5, "SUCCESS") for n in range(20)]
+        + [LiveBatch(name, 5, 3, "PENDING")],
         queues=[LiveQueue(name, 2, 1)],
         deliveries=1234,
         newest=[LiveDelivery(0, name, 1)],

@@ -14,8 +14,9 @@ from rich.live import Live as Screen
 from resumectl.cli.common import Common
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.publishing.store.live_counts import FROZEN, NOTHING, RUNNING, Live, LiveReader
+from resumectl.publishing.store.live_counts import NOTHING, Live, LiveReader
 from resumectl.publishing.store.migration import is_readable
+from resumectl.publishing.store.state import FROZEN, RUNNING
 from resumectl.publishing.store.view import viewing
 from resumectl.report import console, json_documents
 from resumectl.report.live_view import Frame, LiveSweep, live_document, live_view
@@ -147,13 +148,14 @@ class Frames:
 
     def read(self) -> Frame:
         """Return what processes are doing now; nothing as long as there is no database."""
-        live, sweeps = NOTHING, list[LiveSweep]()
+        live = NOTHING
+        sweeps: list[LiveSweep] = []
         engine = self._open()
         if engine is not None:
             with viewing(self._settings, engine) as view:
                 live = self._reader.read(view)
             store = SweepStore(engine)
-            for each in store.stored()[:_SWEEPS_MAX]:
+            for each in store.stored(limit=_SWEEPS_MAX):
                 planned, verdicts = store.verdicts(each.id, with_repetitions=False)
                 state = _state(each, live)
                 sweeps.append(LiveSweep(each.id, each.target, planned, verdicts, state))

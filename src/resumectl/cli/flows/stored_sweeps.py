@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -14,20 +15,17 @@ from resumectl.cli.spec_from_options import read_promises
 from resumectl.cli.target_options import ReportOptions
 from resumectl.database import failures_explained, open_engine
 from resumectl.errors import ExitCode, Refusal
-from resumectl.judge.concurrency import is_concurrent
 from resumectl.judge.crash_points import crash_points
 from resumectl.judge.judge import Judge
 from resumectl.judge.promises import refuse_unknown_promises
-from resumectl.judge.stability import Judged, Topic, settled
-from resumectl.judge.target_settings import settings_of_target
-from resumectl.model.events import StepDefinition
+from resumectl.judge.stability import Judged, settled
 from resumectl.model.verdict import Verdict
 from resumectl.publishing.store.migration import ensure_migrated, is_readable
 from resumectl.report import console, json_documents
 from resumectl.report import sweep_tables as tables
 from resumectl.report.page.comparison import Comparison, compare
 from resumectl.report.page.sweep_page import SweepPage, sweep_page
-from resumectl.report.sweep_result import SweepResult, locations_of, seen_findings
+from resumectl.report.sweep_result import SweepResult, seen_findings, sweep_result
 from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
 from resumectl.settings import URL_VARIABLES
@@ -36,9 +34,14 @@ from resumectl.settings import URL_VARIABLES
 def result_of(store: SweepStore, sweep_id: int) -> SweepResult:
     """Return the result of a sweep, as its trials were judged when it ended."""
     with store.frozen() as seen:
-        (stored,) = seen.stored(sweep_id)
-        judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
-        return _result(seen, stored, seen.judged(sweep_id, stored.spec.crashes), judge)
+        return _read(seen, sweep_id)[0]
+
+
+def _read(store: SweepStore, sweep_id: int) -> tuple[SweepResult, Judge]:
+    """Return the result of a sweep as it was judged when it ended, and the judge of its trials."""
+    (stored,) = store.stored(sweep_id)
+    judge = Judge.of_observed(stored.spec.promises, store.baselines(sweep_id))
+    return _result(store, stored, store.judged(sweep_id, stored.spec.crashes), judge), judge
 
 
 def page_of(
@@ -56,17 +59,13 @@ def page_of(
         Refusal: There is no such sweep, or it has no trial of this plan.
     """
     with store.frozen() as seen:
-        (stored,) = seen.stored(sweep_id)
-        judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
-        result = _result(seen, stored, seen.judged(sweep_id, stored.spec.crashes), judge)
+        result, judge = _read(seen, sweep_id)
         if plan is not None and all(each.plan != plan for each in result.trials):
             raise Refusal(
                 f"sweep {sweep_id} has no trial {plan!r}",
                 next_step=f"resumectl report {sweep_id}  shows all of its trials",
             )
-        comparison = None
-        if against is not None:
-            comparison = _compared(store, against, result, judge)
+        comparison = _compared(seen, against, result, judge) if against is not None else None
         return _page(seen, result, judge, plan, comparison)
 
 
@@ -76,15 +75,12 @@ def _compared(store: SweepStore, against: int, result: SweepResult, judge: Judge
     Raises:
         Refusal: There is no such sweep, or it is one of another target.
     """
-    with store.frozen() as seen:
-        (stored,) = seen.stored(against)
-        if stored.target != result.stored.target:
-            raise Refusal(
-                f"sweep {against} is one of {stored.target}, not of {result.stored.target}",
-                next_step="resumectl sweeps  lists the target of each",
-            )
-        before = Judge.of_observed(stored.spec.promises, seen.baselines(against))
-        earlier = _result(seen, stored, seen.judged(against, stored.spec.crashes), before)
+    earlier, before = _read(store, against)
+    if earlier.stored.target != result.stored.target:
+        raise Refusal(
+            f"sweep {against} is one of {earlier.stored.target}, not of {result.stored.target}",
+            next_step="resumectl sweeps  lists the target of each",
+        )
     points = [set(map(str, crash_points(each.baseline.transitions))) for each in (before, judge)]
     return compare(earlier, result, (points[0], points[1]))
 
@@ -116,27 +112,12 @@ def _result(store: SweepStore, stored: StoredSweep, judged: Judged, judge: Judge
     """Return the result of a sweep, read from the store at one moment."""
     spec = stored.spec
     is_over = stored.seconds is not None
-    return SweepResult(
-        stored=stored,
-        judged=judged,
-        varying=judge.baseline.described_not_compared,
-        settings=(settings_of_target(judge.runs), settings_of_target(judge.runs, later=True)),
-        is_concurrent=any(map(is_concurrent, judge.runs)),
-        contacts=_contacts(store, stored),
-        client=spec.target.client or judge.usual_client,
-        retry=judge.retry_exposure,
+    trials = store.observations_of(stored.id, {each.plan for each in seen_findings(judged)})
+    return replace(
+        sweep_result(stored, judged, judge, trials, _contacts(store, stored)),
         seconds=store.seconds(stored.id, spec.crashes),
-        locations=_locations(store, stored, judged, judge),
         left_out=store.not_run(stored.id, spec.crashes) if is_over and spec.budget_s else [],
     )
-
-
-def _locations(
-    store: SweepStore, stored: StoredSweep, judged: Judged, judge: Judge
-) -> dict[Topic, StepDefinition]:
-    """Return where the steps are defined that the findings are about."""
-    trials = store.observations_of(stored.id, {each.plan for each in seen_findings(judged)})
-    return locations_of(judged, judge, trials)
 
 
 def code_of(result: SweepResult) -> ExitCode:

@@ -57,8 +57,10 @@ def read_history(view: View, settings: Settings, batch_id: str) -> BatchHistory 
             *workflows.list_workflows(connection, own),
             *workflows.list_workflows(connection, children),
         ]
-    delivered = {each.id: records.deliveries_of(connection, each.id) for each in found}
-    found.sort(key=lambda w: (w.id != batch_id, len(delivered[w.id]) < 2, natural_key(w.id)))
+    delivered = records.deliveries_of_batch(connection, batch_id)
+    found.sort(
+        key=lambda w: (w.id != batch_id, len(delivered.get(w.id, ())) < 2, natural_key(w.id))
+    )
     kept = found[:_WORKFLOWS_MAX]
     steps = {each.id: workflows.list_steps(connection, each.id, every) for each in kept}
     concerned = {process for each in delivered.values() for process, _ in each}
@@ -68,6 +70,6 @@ def read_history(view: View, settings: Settings, batch_id: str) -> BatchHistory 
         workflows=kept,
         other_workflows=len(found) - len(kept),
         steps=steps,
-        deliveries={each.id: delivered[each.id] for each in kept},
+        deliveries={each.id: delivered.get(each.id, []) for each in kept},
         processes=[each for each in every if each.id in concerned],
     )

@@ -16,13 +16,11 @@ import sqlalchemy as sa
 from resumectl.publishing.store.dbos_tables import has_dbos_tables, has_not_ended, workflow_status
 from resumectl.publishing.store.models import batches, deliveries
 from resumectl.publishing.store.records import ProcessSeen, last_counters, read_processes
-from resumectl.publishing.store.state import PENDING
+from resumectl.publishing.store.state import FROZEN, PENDING, RUNNING
 from resumectl.publishing.store.view import View
 from resumectl.settings import Settings
 from resumectl.statuses import UNFINISHED
 
-FROZEN = "frozen"  # state of a process that SIGSTOP has stopped
-RUNNING = "running"
 _COUNT_ALL_EVERY_S = 60.0
 _BATCHES_MAX = 20
 _NEWEST_MAX = 8
@@ -40,7 +38,6 @@ class LiveProcess:
         executor: Executor id.
         pid: Its process id.
         state: `running`, `frozen`, `killed`, or how it ended.
-        started_at_ms: Start time, in milliseconds since the epoch.
         in_memory: Its counter of deliveries in memory; 0 if it has delivered nothing.
         deliveries: Number of its durable deliveries.
     """
@@ -50,20 +47,23 @@ class LiveProcess:
     executor: str
     pid: int
     state: str
-    started_at_ms: int
     in_memory: int
     deliveries: int
 
 
 @dataclass(frozen=True, slots=True)
 class LiveBatch:
-    """A batch, as it is now. `unfinished`: whether its own workflow has not ended."""
+    """A batch, as it is now. `status`: status of its own workflow; empty if it has none."""
 
     id: str
     expected: int
     deliveries: int
     status: str
-    unfinished: bool
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether its own workflow has not ended."""
+        return self.status in UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,6 @@ class LiveReader:
                 executor=each.executor,
                 pid=each.pid,
                 state=FROZEN if _is_frozen(each) else each.ended,
-                started_at_ms=each.started_at_ms,
                 in_memory=in_memory[each.id],
                 deliveries=self._by_process[each.id],
             )
@@ -181,7 +180,7 @@ class LiveReader:
         if has_workflows:
             running = sa.select(_ws.workflow_uuid).where(has_not_ended())
             older = newest.where(b.id.in_(running)).limit(_BATCHES_MAX)
-            rows += [row for row in view.connection.execute(older) if row not in rows]
+            rows = list(dict.fromkeys([*rows, *view.connection.execute(older)]))
             query = sa.select(_ws.workflow_uuid, _ws.status).where(
                 _ws.workflow_uuid.in_([row.id for row in rows])
             )
@@ -192,7 +191,6 @@ class LiveReader:
                 expected=row.expected,
                 deliveries=self._by_batch[row.id],
                 status=statuses.get(row.id, ""),
-                unfinished=statuses.get(row.id, "") in UNFINISHED,
             )
             for row in rows
         ]

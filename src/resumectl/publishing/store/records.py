@@ -20,6 +20,7 @@ from resumectl.publishing.store.state import (
     DELETED,
     KILLED,
     NOT_STARTED,
+    RUNNING,
     Active,
     BatchState,
     Counts,
@@ -228,6 +229,18 @@ def deliveries_of(connection: sa.Connection, workflow_id: str) -> list[tuple[int
     return [(int(process), int(at)) for process, at in connection.execute(query)]
 
 
+def deliveries_of_batch(
+    connection: sa.Connection, batch_id: str
+) -> dict[str, list[tuple[int, int]]]:
+    """Return process id and time, in milliseconds of Unix time, of each delivery, by workflow id."""
+    d = deliveries.c
+    query = sa.select(d.workflow_id, d.process_id, d.delivered_at_ms).where(d.batch_id == batch_id)
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for workflow_id, process, at in connection.execute(query.order_by(d.id)):
+        found[workflow_id].append((int(process), int(at)))
+    return dict(found)
+
+
 def failures_by_batch(
     connection: sa.Connection, ids: list[str] | None
 ) -> dict[str, list[tuple[int, str]]]:
@@ -373,7 +386,7 @@ def read_processes(view: View) -> list[ProcessSeen]:
             host=row.host,
             started_at_ms=row.started_at_ms,
             ended_at_ms=row.ended_at_ms,
-            ended=row.how or ("running" if view.is_running(row.executor_id, row.id) else KILLED),
+            ended=row.how or (RUNNING if view.is_running(row.executor_id, row.id) else KILLED),
         )
         for row in rows
     ]

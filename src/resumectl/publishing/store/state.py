@@ -18,7 +18,9 @@ DELETED = "DELETED"
 PENDING = "PENDING"
 SUCCESS = "SUCCESS"
 CANCELLED = "CANCELLED"
-# State of a process that ended without recording its end: by SIGKILL, or with its machine.
+# States of a process. One that ended without recording its end was killed: by SIGKILL, or with its machine.
+RUNNING = "running"
+FROZEN = "frozen"  # SIGSTOP has stopped it
 KILLED = "killed"
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 
 from resumectl.judge.stability import topic_of
 from resumectl.model.verdict import Verdict
-from resumectl.report.finding_text import evidence_text, note_text
+from resumectl.report.finding_text import evidence_text
 from resumectl.report.replay_command import Command, command_line
+from resumectl.report.source_lines import where_defined
 from resumectl.report.sweep_result import SweepResult
-from resumectl.report.sweep_tables import verdict_sentence
+from resumectl.report.sweep_tables import exposure_detail, verdict_sentence
 from resumectl.text import counted, literal
 
 _SIGNS = {"KEPT": "✅", "BROKEN": "❌", "UNSTABLE": "⚠️", "VOID": "⚠️"}
@@ -48,8 +49,7 @@ def _findings(result: SweepResult, directory: str) -> Iterator[str]:
     yield "| finding | of | evidence | where | first seen at |"
     yield "| --- | --- | --- | --- | --- |"
     for each in result.findings[:_LISTED_MAX]:
-        step = result.locations.get(topic_of(each.finding))
-        where = f"{step.file.removeprefix(f'{directory}/')}:{step.line}" if step else ""
+        where = where_defined(result.locations.get(topic_of(each.finding)), directory)
         cells = (each.finding.subject, evidence_text(each.finding.evidence), where)
         yield f"| {each.finding.kind} | {' | '.join(map(_escaped, cells))} | {_code(each.plan)} |"
     yield ""
@@ -78,15 +78,9 @@ def _exposures(result: SweepResult) -> Iterator[str]:
     yield "| of | worst | seen at | detail |"
     yield "| --- | --- | --- | --- |"
     for each in result.exposures[:_LISTED_MAX]:
-        note = "; ".join(
-            filter(
-                None,
-                ("with different arguments" if each.payload_differs else "", note_text(each.note)),
-            )
-        )
         yield (
             f"| {_escaped(each.subject)} | {counted(each.times, 'time')} | {_code(each.plan)} | "
-            f"{_escaped(note)} |"
+            f"{_escaped(exposure_detail(each))} |"
         )
     yield ""
     yield "</details>"

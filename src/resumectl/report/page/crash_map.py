@@ -13,7 +13,7 @@ from resumectl.text import counted
 # A sign besides the colour, for each verdict; the last one for a crash point without a trial.
 SIGNS: Mapping[str, str] = {"BROKEN": "✗", "UNSTABLE": "≈", "VOID": "?", "KEPT": "✓", "": "·"}
 WORST_FIRST = (Verdict.BROKEN, Verdict.UNSTABLE, Verdict.VOID, Verdict.KEPT)
-_DETAIL_MAX = 24  # characters of a step's name beside that of its transition
+_DETAIL_MAX = 24  # characters; a longer name of a step is not shown in the map
 _UNFOLDED_MAX = 600  # cells; the workflows of a larger map are folded
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from resumectl.report.page.batch_page import BatchPage
 from resumectl.report.page.crash_map import SIGNS
-from resumectl.report.page.drawing import ROW_PX, TOP_PX, WIDTH_PX, Shape
+from resumectl.report.page.drawing import AXIS_PX, ROW_PX, TOP_PX, WIDTH_PX, Shape
 from resumectl.report.page.sweep_page import SweepPage
 from resumectl.report.page.timeline import ArrowKind, BarKind, MarkKind
 from resumectl.text import literal
@@ -39,7 +39,6 @@ _MARKS = {
     MarkKind.EFFECT: "effect",
     MarkKind.FINDING: "differs from the baseline, or breaks a promise",
 }
-
 _LINES = {
     ArrowKind.REPETITION: "runs again",
     ArrowKind.RECOVERY: "recovery, from the launch",
@@ -84,6 +83,7 @@ def _environment() -> Environment:
         width=WIDTH_PX,
         top=TOP_PX,
         row=ROW_PX,
+        axis=AXIS_PX,
     )
     return environment
 

@@ -9,7 +9,7 @@ from resumectl.judge.judge import Judge
 from resumectl.judge.stability import topic_of
 from resumectl.model.observation import BASELINE, Observation
 from resumectl.model.verdict import Judgement, Verdict
-from resumectl.report.finding_text import EXPLAINED_BY_TIME, MEANINGS, evidence_text, note_text
+from resumectl.report.finding_text import EXPLAINED_BY_TIME
 from resumectl.report.outside import outside_lines
 from resumectl.report.page.comparison import Comparison
 from resumectl.report.page.crash_map import SIGNS, Group, crash_map, is_large
@@ -20,12 +20,12 @@ from resumectl.report.page.recovery_times import (
     distributions,
     recovery_time,
 )
-from resumectl.report.page.trial_entry import FindingEntry, TrialEntry, TrialWriter, where
+from resumectl.report.page.trial_entry import FindingEntry, TrialEntry, TrialWriter
 from resumectl.report.replay_command import Command, command_line
-from resumectl.report.source_lines import step_definitions
+from resumectl.report.source_lines import step_definitions, where_defined
 from resumectl.report.sweep_header import header_lines
 from resumectl.report.sweep_result import SweepResult
-from resumectl.report.sweep_tables import verdict_sentence
+from resumectl.report.sweep_tables import exposure_detail, verdict_sentence
 from resumectl.text import clock, counted
 
 # Bytes of the drawings and tables of all trials together. They keep the page of a sweep with 5,000 trials
@@ -165,12 +165,9 @@ def sweep_page(
         groups=crash_map(judge.baseline.transitions, numbered) if plan is None else [],
         findings=[
             FindingEntry(
-                kind=each.finding.kind,
-                subject=each.finding.subject,
-                evidence=evidence_text(each.finding.evidence),
+                finding=each.finding,
                 repeated=each.repeated,
-                where=where(result.locations.get(topic_of(each.finding)), directory),
-                meaning=MEANINGS[each.finding.kind],
+                where=where_defined(result.locations.get(topic_of(each.finding)), directory),
                 trial=numbers.get(each.plan),
                 plan=each.plan,
                 trials=each.trials,
@@ -269,12 +266,11 @@ def _exposures(
         for subject in dict.fromkeys(each.subject for each in judgement.exposures):
             seen[subject].append((number, judgement.plan))
     for each in result.exposures:
-        payload = "with different arguments" if each.payload_differs else ""
         at = seen[each.subject]
         yield ExposureEntry(
             subject=each.subject,
             worst=counted(each.times, "time"),
-            detail="; ".join(filter(None, (payload, note_text(each.note)))),
+            detail=exposure_detail(each),
             trials=at[:_LINKS_MAX],
             more=max(0, len(at) - _LINKS_MAX),
         )

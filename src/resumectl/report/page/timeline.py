@@ -7,7 +7,7 @@ with one fixed width, since it is the time that resumectl needs, not that of an 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from resumectl.model.crash_plan import subject_of
+from resumectl.model.crash_plan import STARTED, subject_of
 from resumectl.model.events import (
     BecameQuiet,
     Committed,
@@ -32,7 +32,6 @@ CLIENT = "client"  # the row of the request
 OUTSIDE = "outside of workflows"  # the row of what no workflow did
 _PAUSE = 0.07  # of the length of all processes
 _ENDS = frozenset({"succeeded", "failed", "cancelled", "dead-lettered", "deleted"})
-_STARTS = frozenset({"accepted", "enqueued"})
 
 
 class BarKind(TextEnum):
@@ -155,7 +154,7 @@ class Timeline:
     @property
     def end_ms(self) -> float:
         """End of the time axis, in milliseconds."""
-        return max(self.spans[-1].end_ms, *(bar.end_ms for bar in self.bars), 1.0)
+        return max(*self.times, 1.0)
 
 
 def timeline_of(
@@ -317,7 +316,7 @@ class _Process:
         else:
             self._ended.discard(row)
         parent = self._drawn.parents.get(row)
-        if fact in _STARTS and parent is not None:
+        if fact in STARTED and parent is not None:
             self._arrow(ArrowKind.CHILD, parent, row, at_ms, "starts")
 
     def _arrow(self, kind: ArrowKind, row: str, end_row: str, at_ms: float, what: str) -> None:

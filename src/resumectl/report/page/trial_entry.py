@@ -8,22 +8,23 @@ from resumectl.model.events import StepDefinition
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Finding, Judgement, Kind
-from resumectl.report.finding_text import EXPLAINED_BY_TIME, MEANINGS, evidence_text, note_text
+from resumectl.report.finding_text import MEANINGS, evidence_text
 from resumectl.report.page.crash_map import SIGNS
 from resumectl.report.page.drawing import Drawing, drawing_of
 from resumectl.report.page.table import Table, table_of
 from resumectl.report.page.timeline import timeline_of
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.replay_view import (
+    exposure_text,
     left_sheet,
     plan_text,
     process_sheet,
     recovery_text,
+    reservations,
     verdict_text,
 )
-from resumectl.report.source_lines import definition_of
+from resumectl.report.source_lines import definition_of, where_defined
 from resumectl.report.sweep_result import repeated
-from resumectl.text import counted
 
 ROWS_MAX = 40  # rows of a drawing
 _CELL_BYTES = 30  # of a cell of a table, without its text
@@ -31,29 +32,33 @@ _CELL_BYTES = 30  # of a cell of a table, without its text
 
 @dataclass(frozen=True, slots=True)
 class FindingEntry:
-    """A finding of a trial or a sweep, in words.
+    """A finding of a trial or a sweep.
 
     Attributes:
-        kind: Its kind.
-        subject: What it is about.
-        evidence: Observed and expected values.
+        finding: The finding.
         repeated: How often repeated trials showed it.
         where: Source line of the step; empty if it is not known.
-        meaning: What it means, what it costs and how to correct it.
         trial: Number of the trial that shows it; None if that trial is not on the page.
         plan: Crash plan of that trial.
         trials: Number of trials that show it.
     """
 
-    kind: Kind
-    subject: str
-    evidence: str
+    finding: Finding
     repeated: str
     where: str
-    meaning: str
     trial: int | None
     plan: str
     trials: int = 1
+
+    @property
+    def evidence(self) -> str:
+        """Observed and expected values, in words."""
+        return evidence_text(self.finding.evidence)
+
+    @property
+    def meaning(self) -> str:
+        """What it means, what it costs and how to correct it."""
+        return MEANINGS[self.finding.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,41 +165,19 @@ class TrialWriter:
         """Return a finding of a trial in words."""
         shown: Mapping[Topic, Shown] = self.judged.shown
         return FindingEntry(
-            kind=finding.kind,
-            subject=finding.subject,
-            evidence=evidence_text(finding.evidence),
+            finding=finding,
             repeated=repeated(shown.get(topic_of(finding))),
-            where=where(definition_of(finding, trial, self.definitions), self.directory),
-            meaning=MEANINGS[finding.kind],
+            where=where_defined(definition_of(finding, trial, self.definitions), self.directory),
             trial=number,
             plan=trial.plan,
         )
 
 
-def where(step: StepDefinition | None, directory: str) -> str:
-    """Return the file and line of a step; empty if they are not known.
-
-    Args:
-        step: Where the step is defined.
-        directory: Directory to which the path is relative.
-    """
-    if step is None:
-        return ""
-    return f"{step.file.removeprefix(f'{directory}/')}:{step.line}"
-
-
 def _notes(judgement: Judgement) -> Iterator[str]:
     if judgement.attempts > 1:
         yield f"The crash point was reached in attempt {judgement.attempts}."
-    for each in judgement.exposures:
-        other = ", with different arguments" if each.payload_differs else ""
-        other += f"; {note_text(each.note)}" if each.note else ""
-        yield f"allowed: {each.subject} happened {counted(each.times, 'time')}{other}"
-    if judgement.explained_by_time:
-        yield f"{EXPLAINED_BY_TIME}: {', '.join(judgement.explained_by_time)}"
-    if judgement.diverged_before_crash:
-        names = ", ".join(judgement.diverged_before_crash)
-        yield f"not compared with the baseline, since it diverged before the crash: {names}"
+    yield from map(exposure_text, judgement.exposures)
+    yield from reservations(judgement)
 
 
 def _tables(trial: Observation) -> Iterator[Table]:

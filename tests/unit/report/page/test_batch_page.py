@@ -1,10 +1,13 @@
 """The page of a batch draws who delivered what, when, and what was delivered again."""
 
+import pytest
+
 from resumectl.publishing.store.batch_history import BatchHistory
 from resumectl.publishing.store.records import ProcessSeen
 from resumectl.publishing.store.state import BatchState, Counts, PublisherState, State
 from resumectl.publishing.store.workflows import StepSeen, WorkflowSeen
 from resumectl.report.page.batch_page import batch_page
+from resumectl.report.page.drawing import WIDTH_PX
 
 BEGAN = 1_700_000_000_000
 
@@ -59,11 +62,13 @@ def test_killed_process_ends_with_the_last_that_is_known_of_it() -> None:
     assert pause.x < second.x
 
 
-def test_processes_at_the_same_time_have_no_pause() -> None:
-    workers = process(1, 0, 150, "done"), process(2, 100, 200, "done")
+@pytest.mark.parametrize("first_end", [150, 900])  # before the other one, and long after it
+def test_processes_at_the_same_time_have_no_pause(first_end: int) -> None:
+    workers = process(1, 0, first_end, "done"), process(2, 100, 200, "done")
     drawing = batch_page(history(*workers)).drawing
     assert drawing is not None
     assert [band.kind for band in drawing.bands] == ["process", "process"]
+    assert max(band.x + band.width for band in drawing.bands) == pytest.approx(WIDTH_PX)
 
 
 def test_batch_that_no_process_ran_has_no_drawing() -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from html_page import Page
 
-from resumectl.model.verdict import Kind
+from resumectl.model.evidence import OtherValue
+from resumectl.model.verdict import Finding, Kind
 from resumectl.report.page.comparison import Change, Comparison
 from resumectl.report.page.crash_map import Cell, Column, Group
 from resumectl.report.page.drawing import drawing_of
@@ -43,7 +44,8 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         [Arrow(kind, text, 0, text, 20, text) for kind in ArrowKind],
         other_rows=3,
     )
-    finding = FindingEntry(Kind.LOST, text, text, text, text, text, 1, text)
+    evidence = OtherValue(text, text, text)
+    finding = FindingEntry(Finding(Kind.LOST, text, evidence), text, text, 1, text)
     kept = TrialEntry(2, text, "KEPT", text, text, (), 0.1, (), (text,), None, (text,), (), text)
     broken = TrialEntry(
         1, text, "BROKEN", text, text, (Kind.LOST,), 0.1, (finding,), (text,), drawing_of(timeline),
