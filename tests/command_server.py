@@ -274,7 +274,8 @@ class _Seeds:
             """Starts every process but a fork server."""
 
             def __new__(cls, args: Sequence[str], **options: Any) -> Any:
-                if list(args[1:3]) == ["-m", FORK_SERVER] and args[-1] == "fork":
+                # Of resumectl's own interpreter: without a directory.
+                if list(args[2:4]) == ["", FORK_SERVER] and args[-1] == "fork":
                     return _forked_server(clients[options["env"][HASH_SEED]], args, options)
                 return super().__new__(cls)
 
@@ -286,7 +287,7 @@ def _forked_server(
 ) -> Forked:
     order = {
         "module": FORK_SERVER,
-        "arguments": ["{descriptor}", *args[4:]],
+        "arguments": ["{descriptor}", *args[5:]],
         "directory": str(Path.cwd()),
         "environ": dict(options["env"]),
     }

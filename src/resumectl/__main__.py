@@ -1,5 +1,24 @@
-"""Run resumectl as `python -m resumectl`."""
+"""Start resumectl: the command, and `python -m resumectl`.
 
-from resumectl.cli import main
+Sets up the interpreter before anything else is imported.
+"""
 
-main()
+import gc
+from typing import NoReturn
+
+from resumectl.compiled_files import keep_compiled_libraries
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    # Imports allocate much and free nothing. At Python's default threshold, a tenth of the start-up is
+    # spent on collections that find nothing (0.06 of 0.62 s for `state`).
+    gc.set_threshold(100_000)
+    keep_compiled_libraries()
+    from resumectl.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

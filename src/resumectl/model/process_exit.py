@@ -9,6 +9,7 @@ ENDED_WELL = 0
 TARGET_FAILED = 70  # the target could not be run; the trial proves nothing
 DISK_FULL = 71  # the disk is full; the trial proves nothing
 ACCESS_REFUSED = 72  # the program accessed something outside the sandbox
+SQLITE_TOO_OLD = 73  # DBOS cannot make its tables with this interpreter's SQLite
 
 
 @dataclass(frozen=True, slots=True)

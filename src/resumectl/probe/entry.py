@@ -1,6 +1,6 @@
 """Carry out one request of the runner in a child process of the fork server, and end.
 
-Run as `python -m resumectl.probe.entry DESCRIPTOR` if the child needs an interpreter of its own. The
+Run by start.py, as `resumectl.probe.entry DESCRIPTOR`, if the child needs an interpreter of its own. The
 file of that descriptor holds the request.
 """
 
@@ -11,12 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from resumectl.compiled_files import stop_keeping
 from resumectl.model.codec import any_of
 from resumectl.model.orders import CHILD_REQUESTS, ChildRequest, MakeTemplate
-from resumectl.model.process_exit import ENDED_WELL, TARGET_FAILED
+from resumectl.model.process_exit import ENDED_WELL, SQLITE_TOO_OLD, TARGET_FAILED
 from resumectl.probe import pace
 from resumectl.probe.target_process import run_target
-from resumectl.probe.template_database import make_template
+from resumectl.probe.template_database import SqliteTooOldError, make_template
 from resumectl.text import one_line
 
 
@@ -29,6 +30,7 @@ def run_request(request: ChildRequest) -> NoReturn:
     try:
         if isinstance(request, MakeTemplate):
             _make_template(request)
+        stop_keeping()  # from here on, the program's own modules are imported
         event_file = request.order.event_file
         log = os.open(f"{event_file}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(log, 1)
@@ -42,12 +44,19 @@ def run_request(request: ChildRequest) -> NoReturn:
 def _make_template(request: MakeTemplate) -> NoReturn:
     try:
         make_template(request.database_url, has_publisher=request.has_publisher)
+    except SqliteTooOldError as error:
+        _report(str(error), request)
+        os._exit(SQLITE_TOO_OLD)
     except Exception as error:  # noqa: BLE001 (reported by the runner)
-        # The directory is gone if the runner has ended meanwhile: then nobody reads the error.
-        with suppress(FileNotFoundError):
-            Path(request.error_file).write_text(one_line(error), encoding="utf-8")
+        _report(one_line(error), request)
         os._exit(TARGET_FAILED)
     os._exit(ENDED_WELL)
+
+
+def _report(error: str, request: MakeTemplate) -> None:
+    # The directory is gone if the runner has ended meanwhile: then nobody reads the error.
+    with suppress(FileNotFoundError):
+        Path(request.error_file).write_text(error, encoding="utf-8")
 
 
 if __name__ == "__main__":

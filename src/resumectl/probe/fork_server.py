@@ -1,6 +1,6 @@
 """Import everything once, and fork one target process for each run.
 
-Run as `python -m resumectl.probe.fork_server SOCKET ROOT ISOLATION`. While it forks, it runs no thread
+Run by start.py, as `resumectl.probe.fork_server SOCKET ROOT ISOLATION`. While it forks, it runs no thread
 and has no database open. It imports nothing of the program: its children do. It ends when the runner
 ends, in any way, and then removes all children, the directory of all sandboxes and their databases.
 
@@ -174,7 +174,7 @@ class ForkServer:
                 file.write(to_json(request))
                 file.seek(0)
                 os.set_inheritable(file.fileno(), True)
-                # As this process was started: with `-m`, or by start.py.
+                # As this process was started, by start.py.
                 start = sys.orig_argv[1 : sys.orig_argv.index(_MODULE)]
                 command = [sys.executable, *start, "resumectl.probe.entry", str(file.fileno())]
                 os.execv(sys.executable, command)

@@ -10,7 +10,11 @@ from dbos import DBOS, DBOSConfig
 
 from resumectl.model.target import BUILTIN_MODULE
 from resumectl.probe.dbos_features import Feature, has
-from resumectl.storage.sqlite import set_up_sqlite
+from resumectl.storage.sqlite import set_up_sqlite, sqlite_problem
+
+
+class SqliteTooOldError(Exception):
+    """DBOS cannot make its tables with the SQLite of this interpreter."""
 
 
 def make_template(database_url: str, *, has_publisher: bool) -> None:
@@ -19,9 +23,14 @@ def make_template(database_url: str, *, has_publisher: bool) -> None:
     Args:
         database_url: URL of an empty database, with its password.
         has_publisher: Whether it gets the publisher's tables.
+
+    Raises:
+        SqliteTooOldError: The database is a file, and SQLite is too old for DBOS.
     """
     url = sa.make_url(database_url)
     is_file = url.get_backend_name() == "sqlite"
+    if is_file and (problem := sqlite_problem()):
+        raise SqliteTooOldError(problem)
     if has_publisher:
         importlib.import_module(BUILTIN_MODULE).make_publisher_tables(database_url)
     engine = sa.create_engine(url if is_file else url.set(drivername="postgresql+psycopg"))

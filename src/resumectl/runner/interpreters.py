@@ -186,7 +186,7 @@ def probe_start(interpreter: Interpreter, directory: Path) -> ProbeStart:
             else of resumectl's environment.
     """
     if interpreter.is_own:
-        return ProbeStart([sys.executable, "-m"], import_error=None)
+        return ProbeStart([sys.executable, str(_START), ""], import_error=None)
     directory.mkdir()
     (directory / PACKAGE.name).symlink_to(PACKAGE)
     command = [interpreter.path, str(_START), str(directory)]

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 from resumectl.errors import MachineFailure
 from resumectl.model.crash_plan import PlannedTrial
 from resumectl.model.observation import Observation
-from resumectl.model.process_exit import ENDED_WELL
+from resumectl.model.process_exit import ENDED_WELL, SQLITE_TOO_OLD
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.publishing.store.dbos_tables import QUEUE_NAME
@@ -138,6 +138,12 @@ class TrialPool:
         )
         if process_exit.exit_status != ENDED_WELL:
             error = error_file.read_text(encoding="utf-8") if error_file.exists() else process_exit
+            if process_exit.exit_status == SQLITE_TOO_OLD:
+                raise MachineFailure(
+                    str(error),
+                    next_step="name an interpreter with a newer SQLite:  --python PATH;  or run the "
+                    "trials on PostgreSQL:  --on postgres",
+                )
             raise self._failure(f"no database could be made: {error}")
         access = self._target.access
         if access.redirects or access.prepare is not None:

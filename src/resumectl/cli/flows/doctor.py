@@ -11,7 +11,7 @@ from resumectl.database import explain, failures_explained, open_engine
 from resumectl.errors import ExitCode, MachineFailure, Refusal
 from resumectl.publishing.store import records, takeover, workflows
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
-from resumectl.publishing.store.migration import ensure_own, is_migrated
+from resumectl.publishing.store.migration import ensure_own, is_migrated, refuse_old_sqlite
 from resumectl.publishing.store.view import viewing
 from resumectl.publishing.store.workflows import WorkflowFilter
 from resumectl.release import dbos_release, require_dbos
@@ -98,6 +98,7 @@ def _look(settings: Settings) -> list[HealthCheck]:
                 f"{directory} is not there, or nothing can be written there",
                 next_step="create it, or name another file:  --db-url sqlite:///FILE",
             )
+        refuse_old_sqlite()
         return [HealthCheck("reachable", "not there yet", "resumectl publish  creates it")]
     engine = open_engine(settings)
     try:
@@ -106,6 +107,8 @@ def _look(settings: Settings) -> list[HealthCheck]:
         ensure_own(settings, engine)
         with failures_explained(settings), engine.connect() as connection:
             if not is_migrated(connection):
+                if settings.is_sqlite:
+                    refuse_old_sqlite()
                 return [*checks, HealthCheck("migrations", "missing", "resumectl migrate")]
             checks.append(HealthCheck("migrations", "up to date"))
         with failures_explained(settings), viewing(settings, engine) as view:

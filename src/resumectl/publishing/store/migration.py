@@ -19,7 +19,7 @@ from resumectl.errors import MachineFailure, Refusal
 from resumectl.publishing.store.models import SCHEMA_REVISION, VERSION_TABLE, metadata
 from resumectl.publishing.store.ownership import refuse_other_applications
 from resumectl.settings import Settings
-from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS
+from resumectl.storage.sqlite import SQLITE_BUSY_TIMEOUT_MS, sqlite_problem
 
 # Any constant, as long as all processes of resumectl use the same one.
 _MIGRATION_LOCK_KEY = 0x726573756D6563  # "resumec"
@@ -111,18 +111,32 @@ def ensure_migrated(settings: Settings, engine: sa.Engine) -> bool:
     return is_first_use
 
 
+def refuse_old_sqlite() -> None:
+    """Refuse an SQLite in which DBOS cannot make its tables.
+
+    Raises:
+        MachineFailure: SQLite is too old.
+    """
+    if problem := sqlite_problem():
+        raise MachineFailure(
+            problem,
+            next_step="install resumectl with Python 3.11, or name a PostgreSQL database:  --db-url URL",
+        )
+
+
 def make_tables(settings: Settings, engine: sa.Engine) -> None:
     """Apply missing migrations, whatever else is in the database.
 
     Raises:
         Refusal: A newer resumectl migrated the database.
-        MachineFailure: The database fails, or the role may not create tables.
+        MachineFailure: The database fails, the role may not create tables, or SQLite is too old.
     """
     with failures_explained(settings):
         with engine.connect() as connection:
             if is_migrated(connection):
                 return
         if settings.is_sqlite:
+            refuse_old_sqlite()
             _enable_write_ahead_log(engine)
         try:
             _upgrade(engine)
