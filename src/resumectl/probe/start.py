@@ -1,4 +1,4 @@
-"""Start a module of the probe in the interpreter of the application, or in resumectl's own.
+"""Start a module of resumectl in the interpreter of the application, or in resumectl's own.
 
 Run as `PYTHON start.py DIRECTORY MODULE ARGUMENT…`. In another interpreter, the directory holds resumectl
 and nothing else, so that nothing else of resumectl's environment can be imported. It is put before the

@@ -1,6 +1,6 @@
 """Publish one batch under a crash plan, in the process that `crash-after` kills.
 
-Run as `python -m resumectl.publishing.crash_after_process ORDER`. It shares argv, the environment,
+Run by start.py, as `resumectl.publishing.crash_after_process ORDER`. It shares argv, the environment,
 one inherited pipe and the database with its parent, and nothing else.
 """
 

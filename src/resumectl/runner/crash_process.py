@@ -5,7 +5,6 @@ Knows only processes and pipes; the publisher runs only in the started process.
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from resumectl.model.codec import to_json
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.orders import CrashAfterOrder
 from resumectl.model.process_exit import ProcessExit
+from resumectl.runner.interpreters import OWN_START
 from resumectl.settings import URL_VARIABLES, Settings
 
 CRASH_AFTER_MODULE = "resumectl.publishing.crash_after_process"
@@ -52,7 +52,7 @@ def run_crash_process(
     environ = {**os.environ, URL_VARIABLES[0]: settings.secret_url}
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", CRASH_AFTER_MODULE, to_json(order(writer))],
+            [*OWN_START, CRASH_AFTER_MODULE, to_json(order(writer))],
             stdin=subprocess.DEVNULL,
             stdout=2,
             env=environ,

@@ -18,6 +18,8 @@ from resumectl.runner.interpreter_description import Candidate, describe
 
 PACKAGE = Path(resumectl.__file__).parent
 _START = PACKAGE / "probe" / "start.py"
+# How resumectl's own interpreter starts a module; its name and arguments follow.
+OWN_START = (sys.executable, str(_START), "")
 
 
 def own_interpreter() -> Interpreter:
@@ -186,7 +188,7 @@ def probe_start(interpreter: Interpreter, directory: Path) -> ProbeStart:
             else of resumectl's environment.
     """
     if interpreter.is_own:
-        return ProbeStart([sys.executable, str(_START), ""], import_error=None)
+        return ProbeStart(OWN_START, import_error=None)
     directory.mkdir()
     (directory / PACKAGE.name).symlink_to(PACKAGE)
     command = [interpreter.path, str(_START), str(directory)]

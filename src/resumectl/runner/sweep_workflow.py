@@ -29,8 +29,8 @@ GROUP_SIZE = 16
 # In each process: the sweep's own workflow and two groups. The trials of the second group start while
 # the last trials of the first are running.
 _WORKER_CONCURRENCY = 3
-_POLL_S = 0.02
-_RESULT_POLL_S = 0.02
+_POLL_S = 0.05
+_RESULT_POLL_S = 0.05
 
 
 def begin(
