@@ -13,7 +13,9 @@ import time
 from dataclasses import replace
 
 import make_docs
+import psycopg
 import pytest
+import sqlalchemy as sa
 from conftest import DEADLINE_S, Workspace, wait_for
 from in_process import look, seen
 from schema_validation import validate
@@ -179,6 +181,34 @@ class Terminal:
 
     def close(self) -> None:
         os.close(self._reader)
+
+
+def test_server_may_go_away_and_come_back(postgres_workspace: Workspace) -> None:
+    workspace = postgres_workspace
+    workspace.ok("publish", "--name", "alpha", "--count", "2")
+    terminal = Terminal(workspace, "watch", "--every", "0.2")
+    terminal.read_until(r"alpha-1 +SUCCESS +2 +2")
+    url = sa.make_url(workspace.url)
+    server = url.set(drivername="postgresql", database="postgres")
+    admin = server.render_as_string(hide_password=False)
+    with psycopg.connect(admin, autocommit=True) as connection:
+        allow = f"ALTER DATABASE {url.database} WITH ALLOW_CONNECTIONS"
+        connection.execute(f"{allow} false".encode())
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [url.database],
+        )
+        shown = terminal.read_until(
+            r"(?s)nothing new since then.*not currently\s+accepting\s+connections"
+        )
+        assert re.search(r"alpha-1 +SUCCESS +2 +2", terminal.read_until("Newest deliveries"))
+        assert "Traceback" not in shown
+        connection.execute(f"{allow} true".encode())
+    workspace.ok("publish", "--name", "alpha", "--count", "3")
+    terminal.read_until(r"alpha-2 +SUCCESS +3 +3")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait() == ExitCode.DONE
+    terminal.close()
 
 
 def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from dbos import DBOS, SQLAlchemyDatasource
 from dbos._sys_db import WorkflowStatusString
 
 from resumectl import statuses
+from resumectl.model.dbos_table_names import DBOS_TABLE_NAMES
 from resumectl.publishing.publisher import Publisher
 from resumectl.publishing.store import dbos_tables
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
@@ -45,7 +46,7 @@ def test_every_table_that_dbos_makes_is_known(migrated: sa.Inspector, workspace:
     migrated.clear_cache()
     schema = None if workspace.settings.is_sqlite else workspace.settings.dbos_schema
     found = set(migrated.get_table_names(schema=schema))
-    assert {"workflow_status", "datasource_outputs"} <= found <= dbos_tables.DBOS_TABLE_NAMES
+    assert {"workflow_status", "datasource_outputs"} <= found <= DBOS_TABLE_NAMES
 
 
 def test_dbos_s_tables_count_as_there_only_once_dbos_has_migrated(

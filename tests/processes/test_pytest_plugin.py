@@ -253,6 +253,8 @@ def test_dbos_of_the_suite_is_left_alone(suite: pytest.Pytester) -> None:
 def test_options_are_checked_and_may_stand_in_the_configuration(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\ncrash_max = 2\ncrash_seed = 5\n")
     run(suite).assert_outcomes(passed=1, failed=1)
+    suite.makepyfile(test_shop=TESTS.replace("promises", "max=3, promises"))
+    run(suite).assert_outcomes(passed=1, failed=1)
     suite.makeini("[pytest]\nno_crash = true\n")
     run(suite).assert_outcomes(deselected=1)
     for value in ("many", "0"):
@@ -282,7 +284,11 @@ def test_unknown(trial):
 def test_args(trial):
     pass
 
-@crash_points("shop.py:checkout", args=["a"], only="*/step-1")
+@crash_points("shop.py:checkout")
+def test_no_args(trial):
+    pass
+
+@crash_points("shop.py:checkout", args=["a"], only="*/step-1", max=1)
 def test_good(trial):
     trial.assert_kept()
 """
@@ -291,12 +297,15 @@ def test_good(trial):
 def test_wrong_option_fails_its_own_test_alone(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_shop=MISTAKES)
     result = run(suite)
-    result.assert_outcomes(passed=2, errors=3)
+    result.assert_outcomes(passed=1, errors=4)
     result.stdout.fnmatch_lines(
         [
             "error: the option timeout of a crash test is not a number of seconds",
             "error: unknown option 'retry' of a crash test",
             "error: the option args of a crash test is not an array of JSON values",
+            "error: the arguments do not fit checkout*",
+            'next:  as in  args=[[]"…"]',
+            "*crash points tested: 1 of 2, a random sample",
         ]
     )
     assert "Traceback" not in result.stdout.str()

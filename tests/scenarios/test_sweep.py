@@ -1,6 +1,5 @@
 """Sweep with real kills: the crash matrix of the publisher, and the pitfalls."""
 
-import importlib.util
 import json
 import shlex
 import subprocess
@@ -377,14 +376,6 @@ def test_dbos_has_every_internal_name_that_the_probe_patches() -> None:
     """Fails where a release of DBOS moves an internal name."""
     code = "from resumectl.probe.dbos_internals import check_names; check_names()"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    spec = importlib.util.find_spec("dbos._schemas.system_database")
-    assert spec is not None
-    from dbos._schemas.system_database import SystemSchema  # its tables, by name
-
-    from resumectl.probe.sql_facts import DBOS_TABLES
-
-    tables = {each.name for each in SystemSchema.metadata_obj.sorted_tables}
-    assert tables <= DBOS_TABLES
 
 
 @pytest.mark.slow

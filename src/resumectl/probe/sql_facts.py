@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from resumectl.model.crash_plan import encoded, transition_name
+from resumectl.model.dbos_table_names import DBOS_TABLE_NAMES
 
 # A value that a statement binds to a parameter: its type is that of the column.
 BoundValue = Any
@@ -119,7 +120,7 @@ def fact_extractors(
     found: list[Extractor] = []
     for verb, schema, table in writes(sql):
         is_dbos = table in _DATASOURCE_TABLES or (
-            table in DBOS_TABLES and (dbos_schemas is None or schema in dbos_schemas)
+            table in DBOS_TABLE_NAMES and (dbos_schemas is None or schema in dbos_schemas)
         )
         if is_dbos or (has_publisher and table in _PUBLISHER_TABLES):
             extractor = _extractor_of_known_table(verb, table, sql)
@@ -283,17 +284,6 @@ _CONDITION_EXTRACTORS: dict[tuple[str, str], Callable[[Parameters], Iterator[Fac
     ("DELETE", "datasource_outputs"): _transactions_cleared,
 }
 
-# Tables whose writes are no transitions of their own: an event or a stream entry shares the commit of its step,
-# and the rest is bookkeeping; SQLite keeps a copy of one during a migration (DBOS 3.4.0).
-DBOS_TABLES = frozenset(
-    {
-        "application_versions", "datasource_outputs", "dbos_datasource_migrations",
-        "dbos_migrations", "event_dispatch_kv", "notifications", "operation_outputs",
-        "operation_outputs_new", "queues", "streams", "workflow_events",
-        "workflow_events_history", "workflow_input", "workflow_output", "workflow_schedules",
-        "workflow_status",
-    }
-)  # fmt: skip
 # DBOS's tables beside the program's own, in any schema and database.
 _DATASOURCE_TABLES = frozenset(
     {"datasource_outputs", "dbos_datasource_migrations", "transaction_outputs"}

@@ -54,6 +54,7 @@ class Frame:
         sweeps: Sweeps, the newest first.
         rates: Number per second, since the frame before, of "deliveries" and "trials"; empty for the
             first frame.
+        failure: Why nothing could be read since then; empty if this is the present state.
     """
 
     database: str
@@ -61,6 +62,7 @@ class Frame:
     live: "Live"
     sweeps: Sequence[LiveSweep]
     rates: Mapping[str, float]
+    failure: str
 
 
 def live_view(frame: Frame) -> Iterator[RenderableType]:
@@ -70,6 +72,8 @@ def live_view(frame: Frame) -> Iterator[RenderableType]:
     said = [clock(frame.at_ms), counted(live.deliveries, "delivery", "deliveries")]
     yield Text("   ".join([*said, *rates]), style="bold")
     yield Text(literal(frame.database), style="dim")
+    if frame.failure:
+        yield Text(f"nothing new since then: {literal(frame.failure)}", style="red")
     if not (live.processes or frame.sweeps):
         yield Text("nothing has been published or swept yet")
         return

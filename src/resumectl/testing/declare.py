@@ -38,6 +38,8 @@ class CrashOptions(TypedDict, total=False):
         on: Database of each trial: `sqlite` or `postgres`.
         only: Pattern of the transitions at which to kill, such as `*/step-1`.
         edge: Side of each commit at which to kill: `before` or `after`; both if left out.
+        max: Maximum number of crash points, a random sample; `--crash-max` may lower it.
+        seed: Random seed of that sample.
         timeout: Maximum duration of one process, in seconds.
         max_sleep: Maximum duration of a `DBOS.sleep`, in seconds.
         downtime: Advance of the clock after the kill, in seconds.
@@ -60,6 +62,8 @@ class CrashOptions(TypedDict, total=False):
     on: str
     only: str
     edge: str
+    max: int
+    seed: int
     timeout: float
     max_sleep: float
     downtime: float

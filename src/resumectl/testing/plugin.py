@@ -63,7 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="maximum number of crash points of each target; a random sample (default: all)",
     )
     group.addoption(
-        "--crash-seed", type=int, metavar="N", help="random seed for --crash-max (default: 1)"
+        "--crash-seed", type=int, metavar="N", help="random seed of that sample (default: 1)"
     )
     group.addoption(
         "--crash-on", choices=_DATABASES, help="database of each trial (default: sqlite)"
@@ -73,7 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-crash", action="store_true", help="leave out all crash tests")
     parser.addini("crash_max", "maximum number of crash points of each target")
-    parser.addini("crash_seed", "random seed for crash_max", default="1")
+    parser.addini("crash_seed", "random seed of that sample")
     parser.addini("crash_on", "database of each trial: sqlite or postgres", default="sqlite")
     parser.addini("crash_html", "file for a page of HTML with the trials")
     parser.addini("no_crash", "leave out all crash tests", type="bool", default=False)
@@ -145,7 +145,7 @@ def pytest_terminal_summary(
     if state.session is not None:
         state.sampled.update(state.session.sampled)
     for target, (tested, every) in sorted(state.sampled.items()):
-        text = f"{target}, crash points tested: {tested} of {every} (--crash-max)"
+        text = f"{target}, crash points tested: {tested} of {every}, a random sample"
         terminalreporter.write_line(f"crash tests: {text}")
     if file is not None:
         terminalreporter.write_line(f"crash tests: {_write_page(config, file)}")
@@ -179,7 +179,7 @@ def _session(config: pytest.Config) -> "CrashSession":
                 root=config.rootpath,
                 on=_option(config, "crash_on"),
                 trials_max=_number(config, "crash_max"),
-                seed=_number(config, "crash_seed") or 1,
+                seed=_number(config, "crash_seed"),
                 # Under xdist, each worker runs a trial.
                 jobs=1 if worker is not None else os.cpu_count() or 1,
                 width=worker[_WIDTH] if worker is not None else shutil.get_terminal_size().columns,

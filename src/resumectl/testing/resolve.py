@@ -32,6 +32,8 @@ _TARGET_OPTIONS = (
     "timeout",
     "max_sleep",
 )
+# Names of the same options on the command line, where a test has another one.
+_SAME_AS = {"promises": "promise", "max": "max_trials"}
 _PROGRAM_OPTIONS = ("after_launch", "observe", "resume_with")
 _TRIAL_OPTIONS = ("downtime", "resume_version")
 
@@ -78,9 +80,14 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
         resume_with=functions.get("resume_with"),
         **_given(options, _TRIAL_OPTIONS),
     )
-    choice = ChoiceOptions(edge=options.get("edge"), only=options.get("only"))
+    choice = ChoiceOptions(
+        edge=options.get("edge"),
+        only=options.get("only"),
+        max_trials=options.get("max"),
+        seed=options.get("seed", 1),
+    )
     # What the test says goes before the configuration of the project.
-    typed = {"python", *("promise" if name == "promises" else name for name in options)}
+    typed = {"python", *(_SAME_AS.get(name, name) for name in options)}
     given = Given(target, trial, choice, options.get("app_version"), typed)
     file = getattr(module, "__file__", None)
     spec = read_one_spec(given, Path(file).parent if file else root)

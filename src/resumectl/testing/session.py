@@ -32,6 +32,7 @@ from resumectl.testing.page import Records
 from resumectl.testing.point_cache import PointCache
 from resumectl.testing.resolve import resolve
 from resumectl.testing.results import CrashSweep, CrashTrial
+from resumectl.testing.spelling import spelled_for_tests
 from resumectl.text import natural_key
 
 
@@ -42,8 +43,8 @@ class SessionOptions:
     Attributes:
         root: pytest's root directory.
         on: Kind of the trials' databases: `sqlite` or `postgres`.
-        trials_max: Maximum number of crash points of each target; None for all.
-        seed: Random seed of that sample.
+        trials_max: Maximum number of crash points of each target; None for what its test says.
+        seed: Random seed of that sample; None for what the test says.
         jobs: Number of trials that run at a time.
         width: Width of the terminal, in columns.
         is_colored: Whether the terminal shows colors.
@@ -54,7 +55,7 @@ class SessionOptions:
     root: Path
     on: str
     trials_max: int | None
-    seed: int
+    seed: int | None
     jobs: int
     width: int
     is_colored: bool
@@ -89,8 +90,10 @@ class CrashSession:
             Refusal: The target or an option is invalid.
         """
         options = self.options
-        spec = resolve(declared, module, options.root, options.on)
-        spec = replace(spec, trials_max=options.trials_max, seed=options.seed)
+        with spelled_for_tests():
+            spec = resolve(declared, module, options.root, options.on)
+        limits = [each for each in (options.trials_max, spec.trials_max) if each is not None]
+        spec = replace(spec, trials_max=min(limits, default=None), seed=options.seed or spec.seed)
         key = json.dumps(to_plain(spec), sort_keys=True)
         if key not in self._targets:
             self._targets[key] = CrashTarget(self, spec)
@@ -113,7 +116,7 @@ class CrashSession:
                     # Each worker of xdist finds them itself, and all must have the same order.
                     plans.sort(key=lambda plan: natural_key(str(plan)))
                 self._cache.put(target.spec, plans, target.sources)
-        chosen = sample(plans, self.options.trials_max, self.options.seed)
+        chosen = sample(plans, target.spec.trials_max, target.spec.seed)
         if len(chosen) < len(plans):
             self.sampled[str(target.spec.target)] = (len(chosen), len(plans))
         return chosen
@@ -189,7 +192,8 @@ class CrashTarget:
             raise self._failure
         if self._baseline is None:
             try:
-                self._baseline = self._run_baseline()
+                with spelled_for_tests():
+                    self._baseline = self._run_baseline()
             except Refusal as refusal:
                 self._failure = refusal  # so each test says it, and it is found out once
                 raise
@@ -216,7 +220,8 @@ class CrashTarget:
         plans = crash_points(transitions, edge=spec.edge, only=spec.only)
         root = str(self._session.options.root)
         points_line = command_line(Command.POINTS, spec, root)
-        refuse_none(plans, transitions, spec.only, points_line=points_line)
+        with spelled_for_tests():
+            refuse_none(plans, transitions, spec.only, points_line=points_line)
         return plans
 
     @property

@@ -386,6 +386,30 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
         "by a command, once:  --prepare COMMAND;  or in a function that each process runs after "
         "launch:  --after-launch after_launch.py:setup",
     ),
+    "table of DBOS in another database": (
+        observed(
+            began("import"), began("request"),
+            failed("OperationalError", '(sqlite3.OperationalError) no such table: workflow_status', about={"table": "workflow_status", "setup": None, "migrations": []}),
+        ),
+        "flows.py:12 uses DBOS's table workflow_status in another database than the trial's",
+        "--env NAME={database_url}",
+    ),
+    "table of DBOS in another PostgreSQL database": (
+        observed(
+            began("import"), began("request"),
+            failed("ProgrammingError", 'UndefinedTable: relation "dbos.queues" does not exist', about={"table": "dbos.queues", "setup": None, "migrations": []}),
+        ),
+        "DBOS's table dbos.queues in another database",
+        "--env NAME={database_url}",
+    ),
+    "table with a name that DBOS uses too": (
+        observed(
+            began("import"), began("request"),
+            failed("OperationalError", '(sqlite3.OperationalError) no such table: queues', about={"table": "queues", "setup": None, "migrations": []}),
+        ),
+        "flows.py:12 uses the table queues, which does not exist in the database of a trial",
+        "--prepare COMMAND",
+    ),
     "table that a migration creates": (
         observed(
             began("import"), began("request"),

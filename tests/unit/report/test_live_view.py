@@ -32,7 +32,7 @@ def frame(name: str = "alpha-1") -> Frame:
     )
     sweeps = [LiveSweep(n, name, 8, {"KEPT": 8}, "ended") for n in range(9, 1, -1)]
     sweeps.append(LiveSweep(1, name, 8, {"KEPT": 2, "BROKEN": 1}, "running"))
-    return Frame(f"sqlite:///{name}", 0, live, sweeps, {"deliveries": 12.34})
+    return Frame(f"sqlite:///{name}", 0, live, sweeps, {"deliveries": 12.34}, "")
 
 
 def text(shown: Frame, width: int = 120) -> list[str]:
@@ -65,6 +65,6 @@ def test_text_of_the_program_is_shown_as_it_is() -> None:
 
 
 def test_empty_database_is_one_sentence() -> None:
-    empty = Frame("sqlite:///x", 0, NOTHING, (), {})
+    empty = Frame("sqlite:///x", 0, NOTHING, (), {}, "")
     assert text(empty)[2:] == ["nothing has been published or swept yet"]
     assert live_document(empty)["processes"] == []

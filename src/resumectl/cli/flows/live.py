@@ -6,14 +6,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import sqlalchemy as sa
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as Screen
 
 from resumectl.cli.common import Common
-from resumectl.database import failures_explained, open_engine
-from resumectl.errors import ExitCode, Refusal
+from resumectl.database import explain, failures_explained, open_engine
+from resumectl.errors import ExitCode, MachineFailure, Refusal
 from resumectl.publishing.store.live_counts import NOTHING, Live, LiveReader
 from resumectl.publishing.store.migration import is_readable
 from resumectl.publishing.store.state import FROZEN, RUNNING
@@ -64,7 +65,7 @@ def _show(target: Console, frames: "Frames", every_s: float) -> None:
         Screen(_Page(frame), console=target, screen=True, auto_refresh=False) as screen,
     ):
         while not ended.wait(every_s):
-            frame = frames.read()
+            frame = frames.read_after(frame)
             screen.update(_Page(frame), refresh=True)
     console.show(*live_view(frame))
 
@@ -163,7 +164,20 @@ class Frames:
         if sweeps:
             counts["trials"] = sum(each.trials for each in sweeps)
         rates = self._rates(counts)
-        return Frame(self._settings.shown_url, time.time_ns() // 1_000_000, live, sweeps, rates)
+        return Frame(self._settings.shown_url, time.time_ns() // 1_000_000, live, sweeps, rates, "")
+
+    def read_after(self, last: Frame) -> Frame:
+        """Return what processes are doing now; the last frame with the reason if the database fails.
+
+        Args:
+            last: The frame before.
+        """
+        try:
+            return self.read()
+        except sa.exc.DBAPIError as error:
+            return replace(last, failure=explain(error, self._settings).what)
+        except MachineFailure as failure:
+            return replace(last, failure=failure.what)
 
     def _rates(self, counts: dict[str, int]) -> dict[str, float]:
         """Return the number per second of each count, over the last seconds."""

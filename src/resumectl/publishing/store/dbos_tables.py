@@ -39,27 +39,6 @@ application_versions = _table(
     "application_versions", text="version_name application_name", numbers=""
 )
 
-# All tables that DBOS creates, in its system database or for a datasource (3.4.0).
-DBOS_TABLE_NAMES = frozenset(
-    [
-        "application_versions",
-        "datasource_outputs",
-        "dbos_datasource_migrations",
-        "dbos_migrations",
-        "event_dispatch_kv",
-        "notifications",
-        "operation_outputs",
-        "queues",
-        "streams",
-        "workflow_events",
-        "workflow_events_history",
-        "workflow_input",
-        "workflow_output",
-        "workflow_schedules",
-        "workflow_status",
-    ]
-)
-
 
 def is_resumectls(application_name: sa.Column[str]) -> sa.ColumnElement[bool]:
     """Return the condition that a row belongs to resumectl.

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from resumectl.database import SCHEMA, Snapshot
 from resumectl.errors import Refusal
+from resumectl.model.dbos_table_names import DBOS_TABLE_NAMES
 from resumectl.publishing.store.dbos_tables import (
-    DBOS_TABLE_NAMES,
     application_versions,
     has_dbos_tables,
     has_not_ended,

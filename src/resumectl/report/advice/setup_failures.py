@@ -3,6 +3,7 @@
 import ast
 import json
 
+from resumectl.model.dbos_table_names import DBOS_TABLE_NAMES
 from resumectl.model.events import Phase, Stranded
 from resumectl.model.target_error import SetupCode
 from resumectl.report.advice.situation import MAIN, Advice, Situation, not_run, paste
@@ -53,6 +54,12 @@ def table_missing(at: Situation) -> Advice | None:
     if missing is None:
         return None
     location = f"{at.location()} uses" if at.location() else "the program uses"
+    if _is_dbos_table(missing.table):
+        return Advice(
+            f"{location} DBOS's table {missing.table} in another database than the trial's",
+            "name the trial's database in the variable from which the program reads the URL:  "
+            "--env NAME={database_url}",
+        )
     what = f"{location} the table {missing.table}, which does not exist in the database of a trial"
     command = _MIGRATE.get(next(iter(missing.migrations), ""), "COMMAND")
     by_command = f"by a command, once:  --prepare {shell_word(command)}"
@@ -69,6 +76,13 @@ def table_missing(at: Situation) -> Advice | None:
         f"create it {by_command};  or in a function that each process runs after launch:  "
         "--after-launch after_launch.py:setup",
     )
+
+
+def _is_dbos_table(table: str) -> bool:
+    """Return whether a table is DBOS's by its name; a program may have one named `queues`."""
+    name = table.removeprefix("dbos.")
+    may_be = name != table or name.startswith(("workflow_", "operation_", "dbos_"))
+    return may_be and name in DBOS_TABLE_NAMES
 
 
 def global_of_main(at: Situation) -> Advice | None:
