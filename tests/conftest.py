@@ -179,11 +179,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow tests: one of them at the end would run while the other workers wait."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options for those who want more of it than the gate does."""
     parser.addoption("--kills", type=int, help="random kills on each database and seed pair")

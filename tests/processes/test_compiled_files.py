@@ -102,8 +102,8 @@ def test_no_place_to_keep_them_is_no_error(site: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["fork", "spawn"])
-def test_a_sweep_keeps_dbos_and_not_the_program(
-    workspace: Workspace, tmp_path: Path, isolation: str
+def test_processes_of_a_program_keep_dbos_and_not_the_program(
+    sqlite_workspace: Workspace, tmp_path: Path, isolation: str
 ) -> None:
     spec = find_spec("dbos")
     assert spec is not None
@@ -112,17 +112,16 @@ def test_a_sweep_keeps_dbos_and_not_the_program(
     shutil.copytree(
         Path(spec.origin).parent, libraries / "dbos", ignore=shutil.ignore_patterns("__pycache__")
     )
-    program = workspace.directory / "short.py"
-    program.write_text(
+    directory = sqlite_workspace.directory
+    (directory / "short.py").write_text(
         "from dbos import DBOS\n\n@DBOS.workflow()\ndef short() -> str:\n    return 'done'\n"
     )
     environ = {
         "PYTHONDONTWRITEBYTECODE": "1", "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(libraries),
     }  # fmt: skip
-    there = replace(workspace, environ={**workspace.environ, **environ})
-    ran = there.run("sweep", "short.py:short", "--isolation", isolation)
-    assert ran.code == 0, ran
+    there = replace(sqlite_workspace, environ={**sqlite_workspace.environ, **environ})
+    there.ok("replay", "before:short-1/succeeded", "short.py:short", "--isolation", isolation)
     kept = kept_in(cache)
     assert {"_dbos", "fork_server", "target_process"} <= kept.keys()
     assert "short" not in kept
-    assert not list(libraries.rglob("*.pyc")) + list(workspace.directory.rglob("*.pyc"))
+    assert not list(libraries.rglob("*.pyc")) + list(directory.rglob("*.pyc"))

@@ -235,16 +235,27 @@ PITFALLS = {
 
 
 # The environment has the release of resumectl's own; tests/scenarios judge programs under that.
+LONG = [pytest.param(each, marks=pytest.mark.long) for each in (*PYTHONS[1:], "environment")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("python", [*PYTHONS, pytest.param("environment", marks=pytest.mark.long)])
-def test_programs_are_judged_under_every_release(
-    request: pytest.FixtureRequest, tmp_path: Path, python: str
+@pytest.mark.parametrize("python", [*PYTHONS[:1], *LONG])  # the oldest DBOS
+def test_mistakes_are_found_under_every_release(
+    request: pytest.FixtureRequest, python: str
 ) -> None:
     path = path_of(request, python)
     for pitfall, kind in PITFALLS.items():
         program = CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py"
         assert kind in prove(program, "mistake", until={kind}, python=path).kinds
     assert prove(program, "corrected", python=path).is_kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", [*PYTHONS, LONG[-1]])
+def test_programs_are_judged_under_every_release(
+    request: pytest.FixtureRequest, tmp_path: Path, python: str
+) -> None:
+    path = path_of(request, python)
     release = describe(Candidate(Path(path), Source.OPTION)).dbos
     program = tmp_path / "family.py"
     program.write_text(CHILD)
