@@ -1,13 +1,13 @@
-"""Start commands of resumectl in forks of one process that has imported the libraries already.
+"""Start commands of resumectl in forks of one process that has imported the modules already.
 
-Importing DBOS, SQLAlchemy, typer and rich is most of what a short command costs. The commands of
-a test are still processes of their own: resumectl's own modules are imported anew in each, its
-environment, directory and streams are its own, and it ends as an interpreter ends. The fork servers
+Importing DBOS, SQLAlchemy, typer and rich, and the modules of resumectl, is most of what a short
+command costs. The commands of a test are still processes of their own: none has run before, its
+environment, directory and streams are its own, and it ends as an interpreter ends. Modules that register
+workflows with DBOS are imported by the commands that need them. The fork servers
 that such a command starts are forked in the same way, from one process for each hash seed, which is
 warmed up already for trials on SQLite.
 
-Run as a script, this file is such a server. One for commands imports nothing of resumectl before it
-forks.
+Run as a script, this file is such a server.
 """
 
 import gc
@@ -30,15 +30,18 @@ from typing import IO, Any, Self
 COMMAND = "resumectl"
 FORK_SERVER = "resumectl.probe.fork_server"
 HASH_SEED = "PYTHONHASHSEED"
-_LIBRARIES = {
+_MODULES = {
     COMMAND: (
         "alembic.command", "dbos", "psycopg", "pythonjsonlogger.json", "rich.console", "rich.progress",
         "rich.table", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite",
         "sqlalchemy.orm", "typer", "typer.testing", "yaml",
+        *(f"resumectl.cli.flows.{each}" for each in ("doctor", "init", "list_workflows", "replay", "report")),
     ),
     # Without what a program under test may import itself.
     FORK_SERVER: ("dbos", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
 }  # fmt: skip
+# They register workflows with DBOS, and a process registers only what its command runs.
+_REGISTERING = {"resumectl.publishing.publisher", "resumectl.runner.sweep_workflow"}
 # Duration of the start of a forked fork server on a quiet machine, in seconds: see `probe.pace`. It
 # counts to a number, since a fork alone takes too little time to show that the machine is busy.
 _FORKED_START_UP_S = 0.1
@@ -371,10 +374,11 @@ def _warm_up() -> None:
 
 
 def main() -> None:
-    """Import the libraries, serve, and become the ordered module in each fork."""
+    """Import the modules, serve, and become the ordered module in each fork."""
     module, control = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
-    for library in _LIBRARIES[module]:
-        importlib.import_module(library)
+    for each in _MODULES[module]:
+        importlib.import_module(each)
+    assert module != COMMAND or not _REGISTERING & sys.modules.keys()
     if module == FORK_SERVER:
         _warm_up()
     gc.freeze()  # what is here stays; a fork's collections need not look at it

@@ -28,7 +28,7 @@ from resumectl.database import open_engine
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.process_exit import ProcessExit
 from resumectl.model.snapshot import Snapshot
-from resumectl.publishing.store import batches, records, takeover, workflows
+from resumectl.publishing.store import batches, migration, records, takeover, workflows
 from resumectl.publishing.store.processes import executor_locks
 from resumectl.runner.crash_process import CrashedProcess
 from resumectl.runner.sweep_store import SweepStore
@@ -283,3 +283,27 @@ def _uses(node: ast.AST, name: str) -> int:
     return sum(
         _uses(child, name) * (2 if child in repeated else 1) for child in ast.iter_child_nodes(node)
     )
+
+
+def test_tables_that_another_process_makes_now(sqlite_workspace: Workspace) -> None:
+    settings = sqlite_workspace.settings
+
+    def set_up() -> None:
+        for file in sqlite_workspace.directory.glob("*.sqlite*"):
+            file.unlink()
+
+    def writer() -> None:
+        with closing_engine() as engine:
+            migration.make_tables(settings, engine)
+
+    def read() -> bool:
+        with closing_engine() as engine, engine.connect() as connection:
+            return migration.is_readable(connection)
+
+    @contextmanager
+    def closing_engine() -> Iterator[sa.Engine]:
+        engine = open_engine(settings)
+        yield engine
+        engine.dispose()
+
+    answers_between(set_up, writer, read)

@@ -52,6 +52,11 @@ def is_migrated(connection: sa.Connection) -> bool:
     Raises:
         Refusal: A newer resumectl migrated the database.
     """
+    return _known_revision(connection) == SCHEMA_REVISION
+
+
+def _known_revision(connection: sa.Connection) -> str | None:
+    """Return the revision of resumectl's tables; refuse one that this release does not know."""
     revision = current_revision(connection)
     if revision is not None and revision > SCHEMA_REVISION:
         raise Refusal(
@@ -59,7 +64,7 @@ def is_migrated(connection: sa.Connection) -> bool:
             f"knows up to {SCHEMA_REVISION}",
             next_step="pip install --upgrade resumectl",
         )
-    return revision == SCHEMA_REVISION
+    return revision
 
 
 def is_readable(connection: sa.Connection) -> bool:
@@ -68,16 +73,15 @@ def is_readable(connection: sa.Connection) -> bool:
     Raises:
         Refusal: The tables belong to another release of resumectl.
     """
-    if is_migrated(connection):
-        return True
-    revision = current_revision(connection)
-    if revision is not None:
+    # Read once: another process may migrate the database now.
+    revision = _known_revision(connection)
+    if revision not in (None, SCHEMA_REVISION):
         raise Refusal(
             f"the database belongs to an older resumectl: it has migration {revision}, and this one "
             f"needs {SCHEMA_REVISION}",
             next_step="resumectl migrate",
         )
-    return False
+    return revision is not None
 
 
 def ensure_own(settings: Settings, engine: sa.Engine) -> bool:
