@@ -54,6 +54,14 @@ def interpreter_document(found: "Interpreters | None") -> dict[str, Any]:
     return {"interpreter": to_plain(found.first), "interpreter_after_crash": to_plain(found.later)}
 
 
+def program_after_crash(spec: "SweepSpec") -> str:
+    """Return the target of the processes after the crash, as in a deploy; empty if it is the same."""
+    first, later = spec.target, spec.later
+    if later.entry is None or later.entry == first.entry:
+        return ""
+    return str(later) if str(later) != str(first) else ":".join(later.entry)
+
+
 def header_lines(
     spec: "SweepSpec", first: "TargetSettings | None", later: "TargetSettings | None"
 ) -> Iterator[tuple[str, str]]:
@@ -61,6 +69,8 @@ def header_lines(
     after = _after_the_crash(spec, first, later)
     if first is None or after is None:
         return
+    if next_program := program_after_crash(spec):
+        yield "program after the crash", next_program
     if (found := spec.interpreters) is not None:
         then = f"; after the crash {interpreter_text(found.later)}" if found.are_two else ""
         yield "interpreter", interpreter_text(found.first) + then

@@ -7,6 +7,7 @@ from resumectl.model.crash_plan import subject_of
 from resumectl.model.events import (
     BecameQuiet,
     Committed,
+    ControlReached,
     Event,
     LaunchStarted,
     StepReplayed,
@@ -83,8 +84,13 @@ def recovery_time(trial: Observation) -> RecoveryTime | None:
 
 
 def baseline_ms(runs: Sequence[Observation]) -> list[float]:
-    """Return the durations of uninterrupted runs, from their launch, in milliseconds."""
-    return [ms for run in runs for ms in _whole_ms(run.final)]
+    """Return the durations of uninterrupted runs, from their launch, in milliseconds.
+
+    Args:
+        runs: Uninterrupted runs; one in which a thread was paused is left out.
+    """
+    unpaused = (run.final for run in runs if run.final.last(ControlReached) is None)
+    return [ms for process in unpaused for ms in _whole_ms(process)]
 
 
 def _whole_ms(process: ProcessRecord) -> Iterator[float]:

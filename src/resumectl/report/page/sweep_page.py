@@ -23,7 +23,7 @@ from resumectl.report.page.recovery_times import (
 from resumectl.report.page.trial_entry import FindingEntry, TrialEntry, TrialWriter
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.source_lines import step_definitions, where_defined
-from resumectl.report.sweep_header import header_lines
+from resumectl.report.sweep_header import header_lines, program_after_crash
 from resumectl.report.sweep_result import SweepResult
 from resumectl.report.sweep_tables import exposure_detail, verdict_sentence
 from resumectl.text import clock, counted
@@ -219,13 +219,16 @@ def _entries(
 
 
 def _key_facts(result: SweepResult) -> Iterator[str]:
+    spec = result.stored.spec
+    if next_program := program_after_crash(spec):
+        yield f"program after the crash: {next_program}"
     yield f"{counted(result.stored.crash_points, 'crash point')} found"
     yield f"{result.reached:,} reached"
     crashes = counted(result.crashes, "crash", "crashes")
     yield f"{counted(len(result.trials), 'trial')} with {crashes}"
     if result.stored.id:
         yield f"trials per second: {result.trials_per_second:.1f}"
-    interpreters = result.stored.spec.interpreters
+    interpreters = spec.interpreters
     if interpreters is not None:
         yield f"Python {interpreters.first.python}, DBOS {interpreters.first.dbos}"
 

@@ -13,6 +13,7 @@ from resumectl.model.events import (
     BecameQuiet,
     Committed,
     CommittedFact,
+    ControlReached,
     Event,
     LaunchStarted,
     Site,
@@ -124,7 +125,8 @@ def test_recovery_that_does_not_end_has_no_duration() -> None:
 
 
 def test_distributions_have_quantiles_and_bars() -> None:
-    usual = baseline_ms([observed(recovering())])
+    paused = observed(recovering(ControlReached(5_000, "after:w-1/step-1")))
+    usual = baseline_ms([observed(recovering()), paused])
     times = [
         recovery_time(observed(first("w-1"), recovering(commit(n, "w-1/claimed")))) for n in (1, 50)
     ]
