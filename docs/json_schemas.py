@@ -423,6 +423,9 @@ _BY_HAND: Mapping[str, tuple[str, Mapping[str, Schema]]] = {
                     }
                 )
             ),
+            "newest_deliveries": array(
+                _closed({"at": INTEGER, "workflow": STRING, "process": COUNT})
+            ),
         },
     ),
     "report": (

@@ -52,6 +52,11 @@ def test_one_frame_shows_processes_batches_queues_and_sweeps(workspace: Workspac
     ]
     (queue,) = [each for each in found["queues"] if each["queue"] == "publisher_queue"]
     assert 1 <= queue["waiting"] + queue["running"] <= 9
+    newest = [
+        (each["workflow"].rpartition("-")[0], each["process"])
+        for each in found["newest_deliveries"]
+    ]
+    assert newest == [("alpha-2", killed["process"])] * 2 + [("alpha-1", ended["process"])] * 3
     text = look(workspace, "watch", "--once").out
     assert re.search(r"crash-after +killed +2 +2 ", text)
     assert "Newest deliveries" in text

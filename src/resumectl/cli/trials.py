@@ -133,15 +133,19 @@ def sweep(
     with activity(hidden=common.verbose) as doing, ends_in_order():
         from resumectl.runner.fork_servers import ForkServers
 
-        # They import dbos while this process does.
+        # They import dbos, and are warmed up, while this process imports it.
         servers = ForkServers(specs[0].interpreters, specs[0].isolation)
         try:
+            from resumectl.runner.trial_pools import TrialPools
+
+            pools = TrialPools(common.settings(), jobs=number, started=(specs[0], servers))
+            pools.of(specs[0]).begin_warm_up()
             from resumectl.cli.flows import sweep as flow
-        except BaseException:
+
+            plan = flow.SweepPlan(specs, pools, is_watching=pace.watch)
+            return flow.sweep(_own(common), plan, doing, reports)
+        finally:
             servers.close()
-            raise
-        plan = flow.SweepPlan(specs, servers, number, is_watching=pace.watch)
-        return flow.sweep(_own(common), plan, doing, reports)
 
 
 def replay(

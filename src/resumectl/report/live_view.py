@@ -186,4 +186,8 @@ def live_document(frame: Frame) -> dict[str, Any]:
             }
             for each in frame.sweeps
         ],
+        "newest_deliveries": [
+            {"at": each.at_ms, "workflow": each.workflow, "process": each.process}
+            for each in live.newest
+        ],
     }

@@ -71,8 +71,8 @@ class TrialPool:
             self._free_cores.put(cores[turn % len(cores)])
         self.slowness = 1.0
         self._has_publisher = has_publisher
-        self._is_warm = False
-        self._warming = threading.Lock()
+        self._warm_up: Future[None] | None = None
+        self._beginning = threading.Lock()
 
     def fork_server(self, number: int, *, later: bool) -> ForkServerClient:
         """Return the fork server for a process.
@@ -110,6 +110,21 @@ class TrialPool:
         finally:
             self._free_cores.put(core)
 
+    def begin_warm_up(self) -> "Future[None]":
+        """Begin to make the template and to warm up each fork server, once, in a thread.
+
+        Returns:
+            The end of the warm-up, or its error: see `warm_up`.
+        """
+        with self._beginning:
+            if self._warm_up is None:
+                self._warm_up = Future()
+                thread = threading.Thread(
+                    target=self._run_warm_up, args=[self._warm_up], name="warm-up", daemon=True
+                )
+                thread.start()
+            return self._warm_up
+
     def warm_up(self) -> None:
         """Make the template and warm up each fork server, once.
 
@@ -117,11 +132,16 @@ class TrialPool:
             MachineFailure: The template or the warm-up fails.
             Refusal: The tables of a redirected database cannot be made.
         """
-        with self._warming:
-            if not self._is_warm:
-                self._make_template()
-                self._warm_up_fork_servers()
-                self._is_warm = True
+        self.begin_warm_up().result()
+
+    def _run_warm_up(self, end: "Future[None]") -> None:
+        try:
+            self._make_template()
+            self._warm_up_fork_servers()
+        except BaseException as error:  # noqa: BLE001 (raised where the end is waited for)
+            end.set_exception(error)
+        else:
+            end.set_result(None)
 
     def _make_template(self) -> None:
         databases = self.sandboxes.databases

@@ -32,11 +32,6 @@ class TrialPools:
         self._pools: dict[str, TrialPool] = {}
         self.jobs = jobs
 
-    @property
-    def are_used(self) -> bool:
-        """Whether a pool was opened."""
-        return bool(self._pools)
-
     def of(self, spec: SweepSpec) -> TrialPool:
         """Return the pool for the trials of a sweep, not yet warmed up if it is new.
 

@@ -34,7 +34,6 @@ from resumectl.report.source_lines import sources_of, step_definitions
 from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
-from resumectl.runner.fork_servers import ForkServers
 from resumectl.runner.sweep_ids import workflow_id_of
 from resumectl.runner.sweep_store import SweepStore
 from resumectl.runner.sweep_worker import SweepWorker
@@ -51,34 +50,29 @@ class SweepPlan:
 
     Attributes:
         specs: Spec of each sweep.
-        servers: Fork servers that have been started for the first one.
-        jobs: Maximum number of trials at the same time.
+        pools: Trial pools of the programs; that of the first one is being warmed up.
         is_watching: Whether to sweep again each time that a program changes.
     """
 
     specs: Sequence[SweepSpec]
-    servers: ForkServers
-    jobs: int
+    pools: TrialPools
     is_watching: bool
 
 
 def sweep(common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptions) -> ExitCode:
     """Run a trial for each crash point of each target, and show the results."""
-    started = (plan.specs[0], plan.servers)
-    pools = TrialPools(common.settings(), jobs=plan.jobs, started=started)
     try:
         common.start_logging()
         with opened_store(common) as engine:
-            sweeps = _Sweeps(common, engine, pools, doing, reports)
+            sweeps = _Sweeps(common, engine, plan.pools, doing, reports)
             if plan.is_watching:
                 return sweep_at_each_change(common, plan.specs, sweeps)
             return sweeps.run(plan.specs)
     finally:
-        pools.close()
-        plan.servers.close()
+        plan.pools.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sweeps:
     """Sweeps of one command.
 
@@ -88,6 +82,7 @@ class _Sweeps:
         pools: Trial pools of the programs.
         doing: The line that shows progress.
         reports: Files to write after the sweeps.
+        has_swept: Whether a sweep has begun already.
     """
 
     common: Common
@@ -95,6 +90,7 @@ class _Sweeps:
     pools: TrialPools
     doing: Activity
     reports: ReportOptions
+    has_swept: bool = False
 
     def run(self, specs: Sequence[SweepSpec]) -> ExitCode:
         """Sweep these targets, one after the other, and show the results.
@@ -105,7 +101,8 @@ class _Sweeps:
         results: list[SweepResult] = []
         for spec in specs:
             # The first sweep of a process has taken the time of its start, too.
-            began_s = seconds_since_start() if self.pools.are_used else 0.0
+            began_s = seconds_since_start() if self.has_swept else 0.0
+            self.has_swept = True
             result = self._sweep_one(spec)
             results.append(replace(result, wall_seconds=seconds_since_start() - began_s))
             if not self.common.as_json:
