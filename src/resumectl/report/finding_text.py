@@ -28,16 +28,19 @@ MEANINGS: Mapping[Kind, str] = {
     "do it later. Do after a crash what must happen in a step, and mark work as done only when "
     "it is done.",
     Kind.DUPLICATED: "the outside world sees it more than once, for example a second charge or "
-    "e-mail. It happened before the crash, and DBOS had not recorded it yet, so it happened again. Send "
-    "an idempotency key with it, or write it in a datasource's transaction; give it a step of its own "
-    "if it shares one.",
+    "e-mail. Either it happened before the crash, and DBOS had not recorded it yet, so it happened "
+    "again: send an idempotency key with it, or write it in a datasource's transaction; give it a step "
+    "of its own if it shares one. Or a client that asked again started a second workflow: give the "
+    "request a workflow id.",
     Kind.DIVERGED: "the outcome after a crash is different. Let the workflow's body depend on its "
     "arguments and on the results of its steps only: move randomness, time, memory and tables "
     "into steps.",
     Kind.STUCK: "it waits for ever, and so does everything that waits for it. Make sure that "
     "whatever the workflow needs exists at launch: class, instance, queue, application version.",
     Kind.FAILED: "a workflow that succeeds without a crash failed after one, and DBOS does not "
-    "run a failed workflow again; or the process that recovers ends itself, and so does the next.",
+    "run a failed workflow again; or each process that recovers it ends itself. After a deploy, DBOS "
+    "refuses steps in another order (DBOSUnexpectedStepError): let the earlier release finish its "
+    "workflows, or use DBOS.patch.",
     Kind.UNEXPECTED: "something exists that the baseline does not have, for example a workflow "
     "that was started again with a new id.",
     Kind.RERUN: "a step ran again although its result was recorded, or its result was never "

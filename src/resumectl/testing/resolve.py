@@ -134,8 +134,9 @@ def _json(value: object, name: str) -> str:
 def _environ(given: Mapping[str, str], module: ModuleType | None) -> dict[str, str]:
     """Return the environment variables of the target process; it imports what the tests import."""
     file = getattr(module, "__file__", None)
-    # These are on the path of a target process anyway.
-    known = {*_usual_path(), str(Path.cwd()), str(Path(file).parent) if file else ""}
+    # These are on the path of a target process anyway. The script `pytest` adds its own directory.
+    scripts = str(Path(sys.executable).parent)
+    known = {*_usual_path(), scripts, str(Path.cwd()), str(Path(file).parent) if file else ""}
     paths = (os.path.abspath(each) for each in sys.path)  # noqa: PTH100 (`..` and links stay)
     before = [given["PYTHONPATH"]] if "PYTHONPATH" in given else []
     path = [*before, *(each for each in dict.fromkeys(paths) if each not in known)]

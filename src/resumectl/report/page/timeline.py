@@ -290,8 +290,15 @@ class _Process:
         elif isinstance(event, StepEnded):
             self._add_execution((event.step, str(event.site)), at_ms, is_interrupted=False)
         elif isinstance(event, StepReplayed):
-            label = f"{event.step}, {event.site}: answered from its record"
-            self._mark(MarkKind.REPLAYED, _row(event.site), at_ms, label)
+            label = f"{event.step}, {event.site}: "
+            if event.is_refused:
+                kind, label = (
+                    MarkKind.FINDING,
+                    f"{label}refused, since {event.recorded} is recorded",
+                )
+            else:
+                kind, label = MarkKind.REPLAYED, f"{label}answered from its record"
+            self._mark(kind, _row(event.site), at_ms, label)
         elif isinstance(event, EffectHappened):
             row = _row(event.site)
             effect = f"{event.name}({', '.join(event.about)})"

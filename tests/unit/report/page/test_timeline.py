@@ -139,6 +139,7 @@ def test_marks_are_commits_answers_from_records_and_effects() -> None:
         commit(102, "w-1/accepted"),
         StepReplayed(103_000, "charge", site, "charge"),
         EffectHappened(104_000, "mail", site, ("ada",)),
+        StepReplayed(105_000, "pack", Site("w-1", 2, None), "ship"),
         BecameQuiet(110_000, 0, False),
     )
     marks = of(process(events)).marks
@@ -146,7 +147,9 @@ def test_marks_are_commits_answers_from_records_and_effects() -> None:
         (MarkKind.COMMITTED, "w-1", 2),
         (MarkKind.REPLAYED, "w-1", 3),
         (MarkKind.EFFECT, "w-1", 4),
+        (MarkKind.FINDING, "w-1", 5),
     ]
+    assert marks[-1].label == "pack, w-1/step-2: refused, since ship is recorded"
 
 
 def test_findings_are_marked_where_they_happened_last() -> None:
