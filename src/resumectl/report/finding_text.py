@@ -244,7 +244,8 @@ def _started_by_retry(note: e.StartedByRetry) -> str:
         if note.effects
         else ""
     )
-    return f"{started}{steps}{effects}. Fix the id in the request: SetWorkflowID"
+    judged = "This sweep's client does not ask again; --client retries judges one that does"
+    return f"{started}{steps}{effects}. Fix the id in the request: SetWorkflowID. {judged}"
 
 
 _NOTES: Mapping[type, Callable[[Any], str]] = {

@@ -46,6 +46,7 @@ class ExposureEntry:
         detail: Further information, in words; may be empty.
         trials: Number and crash plan of the first trials that show it.
         more: Number of further trials that show it.
+        plan: Crash plan of the first run that shows it, which may be none of the trials.
     """
 
     subject: str
@@ -53,6 +54,7 @@ class ExposureEntry:
     detail: str
     trials: Sequence[tuple[int, str]]
     more: int
+    plan: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ def sweep_page(
     baseline = judge.renamed(next(run for run in judge.runs if run.plan == BASELINE))
     writer = TrialWriter(result.stored.spec, baseline, result.judged, definitions, directory)
     if plan is not None:
-        result = replace(result, judged=replace(result.judged, trials=_of_plan(result, plan)))
+        of_plan = replace(result.judged, trials=_of_plan(result, plan))
+        result = replace(result, judged=of_plan, retry=None)
         observed = (each for each in observed if each[1].plan == plan)
     entries, recoveries = _entries(result, judge, observed, writer)
     numbers = {entry.plan: entry.number for entry in reversed(entries)}
@@ -276,6 +279,7 @@ def _exposures(
             detail=exposure_detail(each),
             trials=at[:_LINKS_MAX],
             more=max(0, len(at) - _LINKS_MAX),
+            plan=each.plan,
         )
 
 

@@ -62,7 +62,7 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         commands=[(text, text)],
         groups=[Group(text, [Column(text, Cell("BROKEN", 1, text), Cell("", None, text))], text, "BROKEN", False)],
         findings=[finding],
-        exposures=[ExposureEntry(text, text, text, [(1, text)], 2)],
+        exposures=[ExposureEntry(text, text, text, [(1, text)], 2, text), ExposureEntry(text, text, text, [], 0, text)],
         not_compared=[text],
         recovery=[Distribution(text, [1.0, 2.0])],
         trials=[broken, kept],
