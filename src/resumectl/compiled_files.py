@@ -14,8 +14,46 @@ To be called before other modules are imported; it imports the least itself.
 import os
 import sys
 import zlib
-from importlib.machinery import PathFinder
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from importlib.util import cache_from_source
 from pathlib import Path
+from types import CodeType
+
+
+class _Loader(SourceFileLoader):
+    """Loader that compiles a module again where its compiled file is damaged.
+
+    Python (3.11) writes half a file on a full disk, takes it for a whole one, and fails at each later start.
+    """
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return the code of a module.
+
+        Args:
+            fullname: Full name of the module.
+        """
+        try:
+            return super().get_code(fullname)
+        except (EOFError, ImportError, TypeError, ValueError):
+            path = self.get_filename(fullname)
+            Path(cache_from_source(path)).unlink(missing_ok=True)
+            return self.source_to_code(self.get_data(path), path)
+
+
+_hook = FileFinder.path_hook(
+    (ExtensionFileLoader, EXTENSION_SUFFIXES),
+    (_Loader, SOURCE_SUFFIXES),
+    (SourcelessFileLoader, BYTECODE_SUFFIXES),
+)
 
 
 def keep_compiled_libraries(shown_by: str = "dbos") -> None:
@@ -35,13 +73,17 @@ def keep_compiled_libraries(shown_by: str = "dbos") -> None:
         return
     sys.pycache_prefix = str(directory)
     sys.dont_write_bytecode = False
+    sys.path_hooks.insert(0, _hook)
+    sys.path_importer_cache.clear()
 
 
 def stop_keeping() -> None:
     """Make this process write no compiled module from now on, as Python was told."""
-    if sys.pycache_prefix is not None and Path(sys.pycache_prefix).is_relative_to(_root()):
+    if _hook in sys.path_hooks:
         sys.pycache_prefix = None
         sys.dont_write_bytecode = True
+        sys.path_hooks.remove(_hook)
+        sys.path_importer_cache.clear()
 
 
 def _root() -> Path:

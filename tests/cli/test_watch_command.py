@@ -7,9 +7,11 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import struct
 import termios
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import make_docs
@@ -186,6 +188,18 @@ class Terminal:
 
     def close(self) -> None:
         os.close(self._reader)
+
+
+def test_lock_of_another_process_is_no_long_wait(sqlite_workspace: Workspace) -> None:
+    sqlite_workspace.ok("publish", "--count", "1")
+    with closing(sqlite3.connect(sqlite_workspace.directory / "resumectl.sqlite")) as locking:
+        locking.execute("PRAGMA locking_mode = EXCLUSIVE")
+        locking.execute("BEGIN EXCLUSIVE")
+        locking.execute("CREATE TABLE locked (id INTEGER)")
+        ran = sqlite_workspace.run("watch", "--once")
+        assert ran.code == ExitCode.MACHINE_FAILED
+        assert "database is locked" in ran.err
+        assert locking.in_transaction
 
 
 def test_server_may_go_away_and_come_back(postgres_workspace: Workspace) -> None:

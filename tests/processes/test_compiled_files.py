@@ -73,6 +73,20 @@ def test_what_is_kept_is_read_again(site: Path, tmp_path: Path) -> None:
     assert len(list((cache / "resumectl" / "compiled").glob("*/*"))) == 1, "the old one is deleted"
 
 
+@pytest.mark.parametrize("left", [16, 17, 40])  # bytes; the header alone has 16
+def test_damaged_file_is_compiled_again(site: Path, tmp_path: Path, left: int) -> None:
+    cache = tmp_path / "cache"
+    show(site, cache)
+    (kept,) = (path for path in kept_in(cache).values() if "library" in path.parts)
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:left])
+    assert show(site, cache)[0] == "one"
+    assert show(site, cache)[0] == "one"
+    assert kept.read_bytes() == whole
+    kept.write_bytes(whole[:16] + b"\x79" * 40)  # no code at all
+    assert show(site, cache)[0] == "one"
+
+
 @pytest.mark.parametrize(
     "environ",
     [{"PYTHONDONTWRITEBYTECODE": ""}, {"PYTHONPYCACHEPREFIX": "elsewhere"}],

@@ -302,7 +302,7 @@ def test_wrong_option_fails_its_own_test_alone(suite: pytest.Pytester) -> None:
         [
             "error: the option timeout of a crash test is not a number of seconds",
             "error: unknown option 'retry' of a crash test",
-            "error: the option args of a crash test is not an array of JSON values",
+            "error: the option args of a crash test is not a list of JSON values",
             "error: the arguments do not fit checkout*",
             'next:  as in  args=[[]"…"]',
             "*crash points tested: 1 of 2, a random sample",

@@ -27,6 +27,7 @@ GUARANTEES = ("exactly-once", "idempotent", "at-least-once", "at-most-once")
 DATABASES = ("sqlite", "postgres")
 ISOLATIONS = ("fork", "spawn")
 _UNITS = {"s": 1, "m": 60, "h": 3_600}
+_NUMBER_MAX = 1_000_000  # of crash points, and of repetitions
 # Directory of the sandboxes of trials that are not KEPT, below the working directory.
 KEPT_DIRECTORY = ".resumectl/kept"
 
@@ -73,7 +74,10 @@ def read_target(given: TargetOptions, app_version: str | None = None) -> Target:
 
 def _read_client(given: str | None) -> Client | None:
     if given is not None and given not in set(Client):
-        raise Refusal(f"unknown client {given!r}", next_step=f"--client {' or '.join(Client)}")
+        raise Refusal(
+            f"unknown client {given!r}",
+            next_step="  or  ".join(f"--client {each}" for each in Client),
+        )
     return Client(given) if given is not None else None
 
 
@@ -266,8 +270,9 @@ def _check_choice(chosen: ChoiceOptions) -> None:
     if chosen.crashes not in (1, 2):
         raise Refusal(f"--crashes {chosen.crashes} is not 1 or 2", next_step="as in  --crashes 2")
     for name, number in (("max", chosen.max_trials), ("repeat", chosen.repeat)):
-        if number is not None and not 1 <= number <= 1_000_000:
-            raise Refusal(f"--{name} {number} is not 1 or more", next_step="leave it out")
+        if number is not None and not 1 <= number <= _NUMBER_MAX:
+            what = f"--{name} {number} is not 1 to {_NUMBER_MAX:,}"
+            raise Refusal(what, next_step="leave it out")
 
 
 def _of_next_program(

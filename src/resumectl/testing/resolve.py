@@ -112,9 +112,17 @@ def _check(name: str, value: object, root: Path) -> None:
     try:
         key.convert(list(value) if isinstance(value, tuple) else value, root)
     except TypeError:
+        kind = _python_kind(key.kind)
         raise Refusal(
-            f"the option {name} of a crash test is not {key.kind}", next_step=f"give it {key.kind}"
+            f"the option {name} of a crash test is not {kind}", next_step=f"give it {kind}"
         ) from None
+
+
+def _python_kind(kind: str) -> str:
+    """Return the kind of a value of TOML, as Python names it."""
+    if kind.startswith("a table such as"):
+        return 'a dict such as {"charge": "exactly-once"}'
+    return kind.replace("a table of", "a dict of").replace("an array of", "a list of")
 
 
 def _given(options: CrashOptions, names: Sequence[str]) -> dict[str, Any]:
@@ -169,6 +177,11 @@ def target_text(target: AnyTarget, module: ModuleType | None, root: Path) -> str
     if owner is not None and not isinstance(owner, type):
         return f"{_global_name(owner, module)}.{target.__name__}"  # an instance of a program
     if not inspect.isroutine(target):
+        if not hasattr(target, "request"):
+            raise Refusal(
+                f"{target!r} is no target of a crash test",
+                next_step='give it "FILE.py:NAME", a workflow, a function or a Scenario',
+            )
         return _global_name(target, module)
     home = sys.modules.get(target.__module__)
     if home is None or not home.__file__ or "<" in target.__qualname__:

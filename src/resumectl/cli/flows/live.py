@@ -1,6 +1,7 @@
 """`watch`: show what processes are doing now, once or until Ctrl-C."""
 
 import signal
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as Screen
+from sqlalchemy import event
 
 from resumectl.cli.common import Common
 from resumectl.database import explain, failures_explained, open_engine
@@ -27,6 +29,7 @@ from resumectl.settings import Settings
 _SWEEPS_MAX = 10
 _SWEEPING = ("sweep", "resume", "worker")  # commands that run trials
 _RATE_OVER_S = 5.0
+_LOCKED_MAX_MS = 3_000
 
 
 def watch(common: Common, *, once: bool, every_s: float) -> ExitCode:
@@ -77,20 +80,25 @@ def _ended_by_a_signal() -> Iterator[threading.Event]:
     A KeyboardInterrupt could come in the middle of a query or of a frame. A second signal ends a query that
     waits, for a lock or a server.
     """
-    event = threading.Event()
+    ended = threading.Event()
 
     def end(_number: int, _frame: object) -> None:
-        if event.is_set():
+        if ended.is_set():
             raise KeyboardInterrupt
-        event.set()
+        ended.set()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, end) for number in numbers]
     try:
-        yield event
+        yield ended
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _wait_briefly(connection: sqlite3.Connection, _record: object) -> None:
+    """Let a query wait only briefly for a lock: Ctrl-C must wait for it."""
+    connection.execute(f"PRAGMA busy_timeout={_LOCKED_MAX_MS}")
 
 
 def _identity(settings: Settings) -> tuple[int, int] | None:
@@ -202,5 +210,7 @@ class Frames:
             self._engine, self._reader = None, LiveReader(self._settings)
         if self._engine is None:
             self._engine, self._file = open_engine(self._settings), file
+            if self._settings.is_sqlite:
+                event.listen(self._engine, "connect", _wait_briefly)
         with self._engine.connect() as connection:
             return self._engine if is_readable(connection) else None
