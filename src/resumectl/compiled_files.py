@@ -1,9 +1,8 @@
-"""Keep compiled libraries where Python is told to write none.
+"""Keep compiled libraries in a cache where PYTHONDONTWRITEBYTECODE is set.
 
-PYTHONDONTWRITEBYTECODE, which many container images set, makes each process compile DBOS and SQLAlchemy
-again, unless they were compiled when they were installed: `import dbos` takes 1.4 s instead of 0.5 s (DBOS
-3.4.0, Python 3.11.7). resumectl starts many processes. So it keeps the compiled libraries in a cache of its
-own, `~/.cache/resumectl/compiled`, and nothing is written beside the sources.
+Many container images set it. Then each process compiles DBOS and SQLAlchemy again, unless their installation
+has compiled them: `import dbos` takes 1.4 s instead of 0.5 s (DBOS 3.4.0, Python 3.11.7). resumectl starts
+many processes, so it keeps the compiled libraries in `~/.cache/resumectl/compiled`.
 
 Modules of the program under test are never kept: Python recognizes an edited module by its size and by the
 second of its last change, and an edit may change neither.
@@ -56,15 +55,11 @@ _hook = FileFinder.path_hook(
 )
 
 
-def keep_compiled_libraries(shown_by: str = "dbos") -> None:
-    """Make this process keep the modules that it compiles, if it would compile the libraries each time.
-
-    Args:
-        shown_by: Package that shows whether the libraries are compiled.
-    """
+def keep_compiled_libraries() -> None:
+    """Make this process keep the modules that it compiles, if it would compile dbos each time."""
     if not sys.dont_write_bytecode or sys.pycache_prefix is not None:
         return
-    spec = PathFinder.find_spec(shown_by)
+    spec = PathFinder.find_spec("dbos")
     if spec is None or spec.origin is None or spec.cached is None or Path(spec.cached).exists():
         return
     try:
@@ -78,7 +73,7 @@ def keep_compiled_libraries(shown_by: str = "dbos") -> None:
 
 
 def stop_keeping() -> None:
-    """Make this process write no compiled module from now on, as Python was told."""
+    """Make this process keep no compiled module from now on."""
     if _hook in sys.path_hooks:
         sys.pycache_prefix = None
         sys.dont_write_bytecode = True

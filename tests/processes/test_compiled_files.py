@@ -1,4 +1,4 @@
-"""Compiled libraries are kept where Python is told to write none; modules of a program never are."""
+"""Compiled libraries are kept where PYTHONDONTWRITEBYTECODE is set; modules of a program never are."""
 
 import os
 import shutil
@@ -15,9 +15,9 @@ SHOW = """
 import sys
 from resumectl.compiled_files import keep_compiled_libraries, stop_keeping
 
-keep_compiled_libraries("library")
-import library
-print(library.VALUE, library.__cached__, sys.dont_write_bytecode)
+keep_compiled_libraries()
+import dbos
+print(dbos.VALUE, dbos.__cached__, sys.dont_write_bytecode)
 stop_keeping()
 import program
 print(sys.dont_write_bytecode, sys.pycache_prefix)
@@ -26,20 +26,20 @@ print(sys.dont_write_bytecode, sys.pycache_prefix)
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A directory with a library that is installed there and not compiled, and a program."""
+    """A directory with another dbos, which is installed there and not compiled, and a program."""
     directory = tmp_path / "site"
-    (directory / "library").mkdir(parents=True)
-    (directory / "library-1.0.dist-info").mkdir()
-    (directory / "library" / "__init__.py").write_text("VALUE = 'one'\n")
+    (directory / "dbos").mkdir(parents=True)
+    (directory / "dbos-1.0.dist-info").mkdir()
+    (directory / "dbos" / "__init__.py").write_text("VALUE = 'one'\n")
     (directory / "program.py").write_text("")
     return directory
 
 
 def show(site: Path, cache: Path, **environ: str) -> list[str]:
     """The words that the lines above print."""
-    told = {"PYTHONDONTWRITEBYTECODE": "1", "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(site)}
+    given = {"PYTHONDONTWRITEBYTECODE": "1", "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(site)}
     ran = subprocess.run(
-        [sys.executable, "-c", SHOW], env=told | environ, capture_output=True, text=True
+        [sys.executable, "-c", SHOW], env=given | environ, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.split()
@@ -55,20 +55,20 @@ def test_a_library_is_kept_and_a_program_is_not(site: Path, tmp_path: Path) -> N
     value, cached, writes_none, *after = show(site, cache)
     assert (value, writes_none, after) == ("one", "False", ["True", "None"])
     kept = kept_in(cache)
-    assert Path(cached) == next(path for path in kept.values() if "library" in path.parts)
+    assert Path(cached) == next(path for path in kept.values() if "dbos" in path.parts)
     assert "program" not in kept
-    assert not list(site.rglob("*.pyc")), "something was written beside the sources"
+    assert not list(site.rglob("*.pyc")), "a compiled file next to the sources"
 
 
 def test_what_is_kept_is_read_again(site: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     show(site, cache)
-    source = site / "library" / "__init__.py"
+    source = site / "dbos" / "__init__.py"
     before = source.stat()
     source.write_text("VALUE = 'two'\n")  # the same size, and the same time: Python cannot tell
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert show(site, cache)[0] == "one"
-    (site / "library-1.0.dist-info").rename(site / "library-1.1.dist-info")
+    (site / "dbos-1.0.dist-info").rename(site / "dbos-1.1.dist-info")
     assert show(site, cache)[0] == "two", "another release is compiled anew"
     assert len(list((cache / "resumectl" / "compiled").glob("*/*"))) == 1, "the old one is deleted"
 
@@ -77,7 +77,7 @@ def test_what_is_kept_is_read_again(site: Path, tmp_path: Path) -> None:
 def test_damaged_file_is_compiled_again(site: Path, tmp_path: Path, left: int) -> None:
     cache = tmp_path / "cache"
     show(site, cache)
-    (kept,) = (path for path in kept_in(cache).values() if "library" in path.parts)
+    (kept,) = (path for path in kept_in(cache).values() if "dbos" in path.parts)
     whole = kept.read_bytes()
     kept.write_bytes(whole[:left])
     assert show(site, cache)[0] == "one"
@@ -102,7 +102,7 @@ def test_nothing_is_kept_where_python_does_as_usual(
 
 
 def test_nothing_is_kept_where_the_libraries_are_compiled(site: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "compileall", "-q", str(site / "library")], check=True)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(site / "dbos")], check=True)
     assert show(site, tmp_path / "cache")[2] == "True"
     assert not (tmp_path / "cache").exists()
 

@@ -235,11 +235,11 @@ PITFALLS = {
 
 
 # The environment has the release of resumectl's own; tests/scenarios judge programs under that.
-LONG = [pytest.param(each, marks=pytest.mark.long) for each in (*PYTHONS[1:], "environment")]
+RELEASES = [*PYTHONS, pytest.param("environment", marks=pytest.mark.long)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("python", [*PYTHONS[:1], *LONG])  # the oldest DBOS
+@pytest.mark.parametrize("python", RELEASES)
 def test_mistakes_are_found_under_every_release(
     request: pytest.FixtureRequest, python: str
 ) -> None:
@@ -251,7 +251,7 @@ def test_mistakes_are_found_under_every_release(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("python", [*PYTHONS, LONG[-1]])
+@pytest.mark.parametrize("python", RELEASES)
 def test_programs_are_judged_under_every_release(
     request: pytest.FixtureRequest, tmp_path: Path, python: str
 ) -> None:

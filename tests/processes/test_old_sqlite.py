@@ -9,6 +9,7 @@ import pytest
 from resumectl.errors import MachineFailure
 from resumectl.probe.template_database import SqliteTooOldError, make_template
 from resumectl.publishing.store.migration import refuse_old_sqlite
+from resumectl.settings import Settings
 from resumectl.storage.sqlite import sqlite_problem
 
 
@@ -31,11 +32,13 @@ def test_dbos_needs_subsec_from_python_3_12_on(
     monkeypatch.setattr(sys, "version_info", python)
     monkeypatch.setattr(sqlite3, "sqlite_version_info", sqlite)
     assert bool(sqlite_problem()) is is_problem
+    settings = Settings.resolve(db_url=f"sqlite:///{tmp_path}/resumectl.sqlite", environ={})
+    refuse_old_sqlite(Settings.resolve(db_url="postgresql://localhost/x", environ={}))
     if not is_problem:
-        refuse_old_sqlite()
+        refuse_old_sqlite(settings)
         return
     with pytest.raises(MachineFailure, match=r"needs SQLite 3\.42"):
-        refuse_old_sqlite()
+        refuse_old_sqlite(settings)
     with pytest.raises(SqliteTooOldError):
         make_template(f"sqlite:///{tmp_path}/template.sqlite", has_publisher=False)
     assert not list(tmp_path.iterdir())

@@ -29,6 +29,7 @@ GROUP_SIZE = 16
 # In each process: the sweep's own workflow and two groups. The trials of the second group start while
 # the last trials of the first are running.
 _WORKER_CONCURRENCY = 3
+# Each poll costs about 0.8 ms of processor time: at 0.02 s, both kinds took 4 % of a sweep.
 _POLL_S = 0.05
 _RESULT_POLL_S = 0.05
 

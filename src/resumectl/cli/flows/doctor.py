@@ -98,7 +98,7 @@ def _look(settings: Settings) -> list[HealthCheck]:
                 f"{directory} is not there, or nothing can be written there",
                 next_step="create it, or name another file:  --db-url sqlite:///FILE",
             )
-        refuse_old_sqlite()
+        refuse_old_sqlite(settings)
         return [HealthCheck("reachable", "not there yet", "resumectl publish  creates it")]
     engine = open_engine(settings)
     try:
@@ -107,8 +107,7 @@ def _look(settings: Settings) -> list[HealthCheck]:
         ensure_own(settings, engine)
         with failures_explained(settings), engine.connect() as connection:
             if not is_migrated(connection):
-                if settings.is_sqlite:
-                    refuse_old_sqlite()
+                refuse_old_sqlite(settings)
                 return [*checks, HealthCheck("migrations", "missing", "resumectl migrate")]
             checks.append(HealthCheck("migrations", "up to date"))
         with failures_explained(settings), viewing(settings, engine) as view:

@@ -97,7 +97,7 @@ def _ended_by_a_signal() -> Iterator[threading.Event]:
 
 
 def _wait_briefly(connection: sqlite3.Connection, _record: object) -> None:
-    """Let a query wait only briefly for a lock: Ctrl-C must wait for it."""
+    """Wait only briefly for a lock: Python handles Ctrl-C when the query has ended."""
     connection.execute(f"PRAGMA busy_timeout={_LOCKED_MAX_MS}")
 
 

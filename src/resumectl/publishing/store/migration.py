@@ -115,13 +115,16 @@ def ensure_migrated(settings: Settings, engine: sa.Engine) -> bool:
     return is_first_use
 
 
-def refuse_old_sqlite() -> None:
+def refuse_old_sqlite(settings: Settings) -> None:
     """Refuse an SQLite in which DBOS cannot make its tables.
+
+    Args:
+        settings: Settings that name the database.
 
     Raises:
         MachineFailure: SQLite is too old.
     """
-    if problem := sqlite_problem():
+    if settings.is_sqlite and (problem := sqlite_problem()):
         raise MachineFailure(
             problem,
             next_step="install resumectl with Python 3.11, or name a PostgreSQL database:  --db-url URL",
@@ -139,8 +142,8 @@ def make_tables(settings: Settings, engine: sa.Engine) -> None:
         with engine.connect() as connection:
             if is_migrated(connection):
                 return
+        refuse_old_sqlite(settings)
         if settings.is_sqlite:
-            refuse_old_sqlite()
             _enable_write_ahead_log(engine)
         try:
             _upgrade(engine)
