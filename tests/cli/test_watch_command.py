@@ -59,8 +59,9 @@ def test_one_frame_shows_processes_batches_queues_and_sweeps(workspace: Workspac
         for each in found["newest_deliveries"]
     ]
     assert newest == [("alpha-2", killed["process"])] * 2 + [("alpha-1", ended["process"])] * 3
+    assert killed["in_memory"] >= 2  # a delivery may be counted in memory, and end uncommitted
     text = look(workspace, "watch", "--once").out
-    assert re.search(r"crash-after +killed +2 +2 ", text)
+    assert re.search(rf"crash-after +killed +{killed['in_memory']} +2 ", text)
     assert "Newest deliveries" in text
 
 
