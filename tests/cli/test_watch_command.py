@@ -9,6 +9,8 @@ import select
 import signal
 import sqlite3
 import struct
+import subprocess
+import sys
 import termios
 import time
 from contextlib import closing
@@ -229,6 +231,28 @@ def test_server_may_go_away_and_come_back(postgres_workspace: Workspace) -> None
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.process.wait() == ExitCode.DONE
     terminal.close()
+
+
+SIGNALS = f"""
+import itertools, os, random, signal, threading, time
+from resumectl.cli.flows.live import _until_a_signal
+
+signal.alarm({DEADLINE_S:.0f} // 30)  # its default action ends the process
+for _ in range(300):
+    with _until_a_signal() as has_come:
+        delay_s = random.random() / 1e4
+        sender = threading.Thread(
+            target=lambda: (time.sleep(delay_s), os.kill(os.getpid(), signal.SIGINT))
+        )
+        sender.start()
+        next(n for n in itertools.count() if has_come(0))
+        sender.join()
+"""
+
+
+def test_signal_at_any_moment_is_noticed() -> None:
+    ran = subprocess.run([sys.executable, "-c", SIGNALS], check=False)
+    assert ran.returncode == 0
 
 
 def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Workspace) -> None:

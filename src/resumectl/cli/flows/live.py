@@ -1,11 +1,12 @@
 """`watch`: show what processes are doing now, once or until Ctrl-C."""
 
+import os
+import select
 import signal
 import sqlite3
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -64,36 +65,42 @@ def _show(target: Console, frames: "Frames", every_s: float) -> None:
     """Show one frame after the other until Ctrl-C; the last one stays."""
     frame = frames.read()
     with (
-        _ended_by_a_signal() as ended,
+        _until_a_signal() as has_come,
         Screen(_Page(frame), console=target, screen=True, auto_refresh=False) as screen,
     ):
-        while not ended.wait(every_s):
+        while not has_come(every_s):
             frame = frames.read_after(frame)
             screen.update(_Page(frame), refresh=True)
     console.show(*live_view(frame))
 
 
 @contextmanager
-def _ended_by_a_signal() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C, SIGTERM or SIGHUP sets.
+def _until_a_signal() -> Iterator[Callable[[float], bool]]:
+    """Yield a function that waits, and returns whether Ctrl-C, SIGTERM or SIGHUP has come.
 
     A KeyboardInterrupt could come in the middle of a query or of a frame. A second signal ends a query that
-    waits, for a lock or a server.
+    waits, for a lock or a server. The function waits for a pipe: the lock of a `threading.Event` may be held
+    already by the code that a signal interrupts.
     """
-    ended = threading.Event()
+    reader, writer = os.pipe()
+
+    def has_come(within_s: float) -> bool:
+        return bool(select.select([reader], [], [], within_s)[0])
 
     def end(_number: int, _frame: object) -> None:
-        if ended.is_set():
+        if has_come(0):
             raise KeyboardInterrupt
-        ended.set()
+        os.write(writer, b"\0")
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, end) for number in numbers]
     try:
-        yield ended
+        yield has_come
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
 
 
 def _wait_briefly(connection: sqlite3.Connection, _record: object) -> None:
