@@ -1,4 +1,4 @@
-"""Start commands of resumectl in forks of one process that has imported the modules already.
+"""Start resumectl and pytest in forks of one process that has imported the modules already.
 
 Importing DBOS, SQLAlchemy, typer and rich, and the modules of resumectl, is most of what a short
 command costs. The commands of a test are still processes of their own: none has run before, its
@@ -32,9 +32,10 @@ FORK_SERVER = "resumectl.probe.fork_server"
 HASH_SEED = "PYTHONHASHSEED"
 _MODULES = {
     COMMAND: (
-        "alembic.command", "dbos", "psycopg", "pythonjsonlogger.json", "rich.console", "rich.progress",
-        "rich.table", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite",
-        "sqlalchemy.orm", "typer", "typer.testing", "yaml",
+        "alembic.command", "dbos", "psycopg", "pytest", "pythonjsonlogger.json", "rich.console",
+        "rich.progress", "rich.table", "sqlalchemy.dialects.postgresql.psycopg",
+        "sqlalchemy.dialects.sqlite", "sqlalchemy.orm", "typer", "typer.testing", "yaml",
+        "resumectl.testing.session",
         *(f"resumectl.cli.flows.{each}" for each in ("doctor", "init", "list_workflows", "replay", "report")),
     ),
     # Without what a program under test may import itself.
@@ -143,6 +144,7 @@ class CommandServer:
         self,
         arguments: Sequence[str],
         *,
+        module: str,
         directory: Path,
         environ: Mapping[str, str],
         **streams: int | IO[Any],
@@ -150,14 +152,15 @@ class CommandServer:
         """Start a command.
 
         Args:
-            arguments: What follows `resumectl`.
+            arguments: What follows the command's name.
+            module: Module that `python -m` would run.
             directory: The command's working directory.
             environ: The command's whole environment.
             streams: Its `stdin`, `stdout` and `stderr`, as `subprocess` takes them; without one of
                 these an empty input, and pipes to the test.
         """
         order = {
-            "module": COMMAND,
+            "module": module,
             "arguments": list(arguments),
             "directory": str(directory),
             "environ": dict(environ),
@@ -375,15 +378,15 @@ def _warm_up() -> None:
 
 def main() -> None:
     """Import the modules, serve, and become the ordered module in each fork."""
-    module, control = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
-    for each in _MODULES[module]:
+    kind, control = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
+    for each in _MODULES[kind]:
         importlib.import_module(each)
-    assert module != COMMAND or not _REGISTERING & sys.modules.keys()
-    if module == FORK_SERVER:
+    assert kind != COMMAND or not _REGISTERING & sys.modules.keys()
+    if kind == FORK_SERVER:
         _warm_up()
     gc.freeze()  # what is here stays; a fork's collections need not look at it
-    order = _serve(control, _Seeds() if module == COMMAND else None)
-    if module == COMMAND:
+    order = _serve(control, _Seeds() if kind == COMMAND else None)
+    if kind == COMMAND:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     else:
         os.setsid()
@@ -391,11 +394,11 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order["environ"])
     sys.path[0] = order["directory"]  # as `python -m` has it
-    sys.argv[:] = [module, *order["arguments"]]
-    if module == FORK_SERVER:
+    sys.argv[:] = [order["module"], *order["arguments"]]
+    if kind == FORK_SERVER:
         importlib.import_module("resumectl.probe.pace").START_UP_S = _FORKED_START_UP_S  # type: ignore[attr-defined]
         sum(number * number for number in range(_COUNTED_TO))
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

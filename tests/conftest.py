@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from application_environment import make_environment
-from command_server import CommandServer, Forked
+from command_server import COMMAND, CommandServer, Forked
 from postgres_keeper import shared_postgres
 
 from resumectl.database import open_engine
@@ -70,7 +70,7 @@ class Workspace:
         """
         assert command_server().can_run(self.environ)
         return command_server().start(
-            arguments, directory=self.directory, environ=self.environ, **streams
+            arguments, module=COMMAND, directory=self.directory, environ=self.environ, **streams
         )
 
     def start_interpreter(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -112,6 +112,7 @@ def test_command_of_one_target_asks_for_a_name(project: Workspace) -> None:
     )
 
 
+@pytest.mark.slow
 def test_function_that_observes_needs_no_scenario(project: Workspace) -> None:
     (project.directory / "observed.py").write_text(OBSERVED_PROGRAM)
     (project.directory / "pyproject.toml").write_text(OBSERVED)

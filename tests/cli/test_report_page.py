@@ -101,6 +101,7 @@ def test_page_leads_from_the_map_to_each_trial(shop: Workspace) -> None:
     assert not (shop.directory / "resumectl-9.html").exists()
 
 
+@pytest.mark.slow
 def test_page_compares_two_sweeps(shop: Workspace) -> None:
     assert shop.run("sweep", *STRICT).code == ExitCode.PROMISE_BROKEN
     shop.ok("sweep", *TARGET, "--html", "second.html")

@@ -87,6 +87,7 @@ def test_budget_runs_what_fits_and_says_what_it_left_out(shop: Workspace) -> Non
     assert (refused.code, "as in  --budget 60s" in refused.err) == (ExitCode.REFUSED, True)
 
 
+@pytest.mark.slow
 def test_failed_runs_what_failed_last_time_or_all(shop: Workspace) -> None:
     first = shop.run(*TARGET, "--failed", "--json")
     assert "nothing was swept before: all crash points are run" in first.err

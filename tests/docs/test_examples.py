@@ -1,14 +1,13 @@
 """The examples do what their READMEs show: each command is run, and each line of its output is found."""
 
+import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import CHECKOUT, DEADLINE_S
+from conftest import CHECKOUT, DEADLINE_S, command_server
 
 EXAMPLES = [path.parent.name for path in sorted((CHECKOUT / "examples").glob("*/README.md"))]
 
@@ -35,17 +34,13 @@ def test_commands_of_an_example_print_what_its_readme_shows(
     for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "RESUMECTL_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     assert sessions(example)
     for command, lines in sessions(example):
-        ran = subprocess.run(
-            [sys.executable, "-m", *shlex.split(command)],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DEADLINE_S,
+        module, *arguments = shlex.split(command)
+        process = command_server().start(
+            arguments, module=module, directory=directory, environ=os.environ
         )
-        printed = re.sub(r"\s+", " ", ran.stdout)
+        out, err = process.communicate(timeout=DEADLINE_S)
+        printed = re.sub(r"\s+", " ", out)
         for line in lines:
-            assert re.sub(r"\s+", " ", line) in printed, f"{command}\n{ran.stdout}\n{ran.stderr}"
+            assert re.sub(r"\s+", " ", line) in printed, f"{command}\n{out}\n{err}"

@@ -22,6 +22,7 @@ from resumectl.runner.interpreter_description import Candidate, describe
 from resumectl.runner.interpreters import find_interpreter, interpreters_here
 
 
+@pytest.mark.slow
 def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) -> None:
     """By the most explicit of what names one."""
     usual = {k: v for k, v in sqlite_workspace.environ.items() if k != "VIRTUAL_ENV"}
@@ -46,6 +47,7 @@ def test_environment_is_found(sqlite_workspace: Workspace, environment: Path) ->
     assert source("--python", sys.executable, **active, **named) == "--python"
 
 
+@pytest.mark.slow
 def test_each_process_of_a_sweep_asks_its_own_machine_for_the_interpreter(
     sqlite_workspace: Workspace, tmp_path: Path
 ) -> None:

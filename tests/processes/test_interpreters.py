@@ -60,7 +60,7 @@ def answer_of(workspace: Workspace, *options: str) -> Any:
     return ended["value"]
 
 
-@pytest.mark.parametrize("isolation", ["fork", "spawn"])
+@pytest.mark.parametrize("isolation", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_only_the_environment_of_the_application_is_visible(
     sqlite_workspace: Workspace, environment: Path, isolation: str
 ) -> None:
@@ -96,6 +96,7 @@ def test_verdicts_are_those_of_resumectls_own_interpreter(
     assert (ran.code, ran.document["verdict"]) == (ExitCode.DONE, "KEPT")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS[1:2] or ["environment"])  # the newest DBOS 2
 def test_processes_after_the_kill_have_an_interpreter_of_their_own(
     request: pytest.FixtureRequest, sqlite_workspace: Workspace, python: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import make_docs
 import pytest
-from conftest import DEADLINE_S, wait_for
+from conftest import DEADLINE_S, command_server, wait_for
 from html_page import Page
 from running_processes import is_there, processes_below
 
@@ -39,7 +39,16 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
 
 
 def run(suite: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return suite.runpytest_subprocess("-p", "no:randomly", *arguments, timeout=DEADLINE_S)
+    """Run pytest as a process of its own, forked from one that has imported its modules."""
+    process = command_server().start(
+        [f"--basetemp={suite.path / 'basetemp'}", "-p", "no:randomly", *arguments],
+        module="pytest",
+        directory=suite.path,
+        environ=os.environ,
+    )
+    out, err = process.communicate(timeout=DEADLINE_S)
+    print(out, err)
+    return pytest.RunResult(process.returncode, out.splitlines(), err.splitlines(), 0)
 
 
 def test_each_crash_point_is_a_test_whose_failure_shows_the_trial(suite: pytest.Pytester) -> None:
@@ -66,6 +75,7 @@ def test_each_crash_point_is_a_test_whose_failure_shows_the_trial(suite: pytest.
     assert "confirmed by the kernel" in str(failure.text)
 
 
+@pytest.mark.slow
 def test_crash_points_are_chosen_as_any_tests(suite: pytest.Pytester) -> None:
     run(suite, "-k", "step-1 and before").assert_outcomes(failed=1, deselected=7)
     run(suite, "--lf").assert_outcomes(failed=1)
@@ -78,6 +88,7 @@ def test_crash_points_are_chosen_as_any_tests(suite: pytest.Pytester) -> None:
     assert "shop.py:checkout, crash points tested: 3 of 8" in result.stdout.str()
 
 
+@pytest.mark.slow
 def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None:
     result = run(suite, "-n", "2", "-v")
     result.assert_outcomes(passed=7, failed=1)
@@ -87,6 +98,7 @@ def test_workers_of_xdist_share_the_crash_points(suite: pytest.Pytester) -> None
     assert (suite.path / ".resumectl" / ".gitignore").read_text().endswith("*\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["2", pytest.param("0", marks=pytest.mark.long)])
 def test_page_has_the_trials_of_all_workers(suite: pytest.Pytester, workers: str) -> None:
     suite.makepyfile(
@@ -211,6 +223,7 @@ def test_without_a_name(trial):
 """
 
 
+@pytest.mark.slow
 def test_target_is_an_object_of_the_tests(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_shop=OBJECTS)
     result = run(suite, "-o", "asyncio_mode=auto", "-v")
@@ -336,7 +349,8 @@ def test_plugin_loads_nothing_until_it_is_used(suite: pytest.Pytester) -> None:
         "    assert not heavy & set(sys.modules)\n"
         "    assert 'resumectl.testing.plugin' in sys.modules\n"
     )
-    run(suite).assert_outcomes(passed=1)
+    result = suite.runpytest_subprocess(timeout=DEADLINE_S)  # an interpreter of its own
+    result.assert_outcomes(passed=1)
     assert not (suite.path / ".resumectl").exists()
 
 

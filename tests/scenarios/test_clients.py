@@ -106,6 +106,7 @@ def test_workflow_without_an_id_is_named_by_its_function_and_turn(program: Path)
     }
 
 
+@pytest.mark.slow
 def test_several_starts_are_numbered_in_the_order_of_the_client(program: Path) -> None:
     found = prove(program, "loop")
     assert is_kept(found)
@@ -164,6 +165,7 @@ def test_plain_function_that_starts_nothing_proves_nothing(sqlite_workspace: Wor
 
 
 @pytest.mark.usefixtures("program")
+@pytest.mark.slow
 def test_client_that_retries_starts_a_second_workflow(sqlite_workspace: Workspace) -> None:
     found = swept(
         sqlite_workspace, "shop.py:call", "--client", "retries", "--only", "*/step-1",
