@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resumectl.cli.project_file import Project, find_project
+from resumectl.cli.option_spelling import respell
+from resumectl.cli.project_file import Project, find_project, spelled_key
 from resumectl.cli.spec_from_options import read_spec
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
 from resumectl.errors import Refusal
@@ -86,11 +87,59 @@ def read_one_spec(given: Given, directory: Path) -> SweepSpec:
 def _named(given: Given, project: Project | None, target: str) -> SweepSpec:
     if ":" not in target and project is not None:
         return _configured(given, project, target)
-    return _spec(given if project is None else _completed(given, project.defaults, target))
+    if project is None:
+        return _spec(given)
+    return _located(given, project, None, target)
 
 
 def _configured(given: Given, project: Project, name: str) -> SweepSpec:
-    return _spec(_completed(given, project.options_of(name), None))
+    return _located(given, project, name, None)
+
+
+def _located(given: Given, project: Project, name: str | None, target: str | None) -> SweepSpec:
+    """Return a sweep spec; the refusal of a configured option names its line, and spells it so.
+
+    Args:
+        given: Options of the command.
+        project: Configuration of the project.
+        name: Name of the configured target; None for the options of every target.
+        target: Target that the user typed; None for that of the configuration.
+    """
+    values = project.defaults if name is None else project.options_of(name)
+    try:
+        return _spec(_completed(given, values, target))
+    except Refusal as refusal:
+        cause = _cause(given, values, target, refusal.what)
+        if cause is not None:
+            respell(refusal, spelled_key, place=project.place_of(name, cause))
+        raise
+
+
+def _cause(given: Given, values: Mapping[str, Any], target: str | None, refused: str) -> str | None:
+    """Return the configured option that causes a refusal; None if an option that the user typed does.
+
+    It is the option without which the refusal is another or none, or else the target that is refused
+    so by itself.
+    """
+    for option in (each for each in values if each != "target"):
+        rest = {key: value for key, value in values.items() if key != option}
+        if _refused(_completed(given, rest, target)) != refused:
+            return option
+    if "target" not in values:
+        return None
+    alone = Given(
+        TargetOptions(target=values["target"]), TrialOptions(), ChoiceOptions(), None, ["target"]
+    )
+    return "target" if _refused(alone) == refused else None
+
+
+def _refused(given: Given) -> str | None:
+    """Return why no sweep spec can be made of these options; None if one can."""
+    try:
+        _spec(given)
+    except Refusal as refusal:
+        return refusal.what
+    return None
 
 
 def _completed(given: Given, values: Mapping[str, Any], target: str | None) -> Given:

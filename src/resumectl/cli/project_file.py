@@ -41,11 +41,13 @@ class Project:
         file: Path of its pyproject.toml.
         defaults: Option to its value, for every target of the project.
         targets: Name of each target to the values of its options.
+        lines: Number of the line of each option, by the name of the target, or None for every target.
     """
 
     file: Path
     defaults: Mapping[str, Any]
     targets: Mapping[str, Mapping[str, Any]]
+    lines: Mapping[tuple[str | None, str], int]
 
     def options_of(self, name: str) -> Mapping[str, Any]:
         """Return the values of a target's options.
@@ -65,6 +67,16 @@ class Project:
                 "shop.py:checkout",
             )
         return {**self.defaults, **self.targets[name]}
+
+    def place_of(self, name: str | None, option: str) -> str:
+        """Return the file and the line of an option, as in `pyproject.toml:4`.
+
+        Args:
+            name: Name of the target; None for the options of every target.
+            option: Name of the option, as Python has it.
+        """
+        own = (name, option)
+        return f"{_shown(self.file)}:{self.lines[own if own in self.lines else (None, option)]}"
 
 
 def find_project(start: Path) -> Project | None:
@@ -120,6 +132,7 @@ class _Reader:
     def __init__(self, file: Path, text: str) -> None:
         self._file = file
         self._lines = text.splitlines()
+        self._line_of_option: dict[tuple[str | None, str], int] = {}
 
     def project(self, table: object) -> Project:
         """Return the project of the table."""
@@ -132,8 +145,9 @@ class _Reader:
         usual = {key: each for key, each in KEYS.items() if key not in _OF_ONE_TARGET}
         return Project(
             self._file,
-            self._options("", own, usual),
+            self._options(None, own, usual),
             {name: self._target(name, each) for name, each in targets.items()},
+            self._line_of_option,
         )
 
     def _target(self, name: str, table: object) -> Mapping[str, Any]:
@@ -149,11 +163,12 @@ class _Reader:
         if "target" not in table:
             what = f"the target {name} does not say what it is"
             self._refuse(within, "", what, 'target = "shop.py:checkout"')
-        return self._options(within, table, KEYS)
+        return self._options(name, table, KEYS)
 
     def _options(
-        self, within: str, table: Mapping[str, Any], keys: Mapping[str, _Key]
+        self, target: str | None, table: Mapping[str, Any], keys: Mapping[str, _Key]
     ) -> dict[str, Any]:
+        within = f"targets.{target}" if target else ""
         found = {}
         for key, value in table.items():
             known = keys.get(key)
@@ -165,6 +180,7 @@ class _Reader:
                 found[known.option] = known.convert(value, self._file.parent)
             except TypeError:
                 self._refuse(within, key, f"{key} is not {known.kind}", f"give it {known.kind}")
+            self._line_of_option[target, known.option] = self._line_of(within, key)
         return found
 
     def _refuse(self, within: str, key: str, what: str, next_step: str) -> NoReturn:
@@ -286,3 +302,24 @@ KEYS: Mapping[str, _Key] = {
     "fail-fast": _Key("fail_fast", "true or false", _yes_or_no),
 }
 _OF_ONE_TARGET: Sequence[str] = ("target", "args", "kwargs", "observe", "resume-with")
+
+
+def spelled_key(option: str, value: str | None) -> str | None:
+    """Return an option of the command line as pyproject.toml spells it; None if it is no key there.
+
+    Args:
+        option: Name of the option, without its hyphens in front.
+        value: Value of the option; None if the text names the option alone.
+    """
+    name = "promises" if option == "promise" else option
+    if name not in KEYS:
+        return None
+    if value is None:
+        return name
+    convert = KEYS[name].convert
+    if convert in (_number, _whole) or name in ("args", "kwargs"):
+        return f"{name} = {value}"
+    if convert is _pairs:
+        key, _, text = value.partition("=")
+        return f"{name} = {{ {json.dumps(key)} = {json.dumps(text)} }}"
+    return f"{name} = {json.dumps([value] if convert is _texts else value)}"

@@ -135,7 +135,7 @@ def _databases(given: Sequence[str] | None, option: str) -> list[str]:
         return [url for each in given for url in canonical_urls(each)]
     except ValueError:
         raise Refusal(
-            f"the value of {option} is not the URL of a database outside the sandbox",
+            f"{option}: the value is not the URL of a database outside the sandbox",
             next_step=f"as in  {option} sqlite:////srv/shop.db  or  {option} "
             "postgresql://localhost/shop",
         ) from None
@@ -193,7 +193,7 @@ def read_promises(given: Sequence[str] | None) -> dict[str, Promise]:
     """
     found: dict[str, Promise] = {}
     for name, text in (_pair(each, "--promise", Promise.EXACTLY_ONCE) for each in given or ()):
-        promise = Promise.named(text, of=name)
+        promise = Promise.named(text, of=name, option="--promise")
         if found.setdefault(name, promise) is not promise:
             raise Refusal(
                 f"two promises for {name}: {found[name]} and {promise}",

@@ -2,6 +2,7 @@
 
 from resumectl.errors import Refusal
 from resumectl.model.text_enum import TextEnum
+from resumectl.text import shell_word
 
 
 class Promise(TextEnum):
@@ -12,12 +13,13 @@ class Promise(TextEnum):
     AT_MOST_ONCE = "at-most-once"
 
     @classmethod
-    def named(cls, text: str, *, of: str) -> "Promise":
+    def named(cls, text: str, *, of: str, option: str = "") -> "Promise":
         """Return a promise by its name, also as Python spells it: `exactly_once`.
 
         Args:
             text: Name of the promise.
             of: Name of the effect or step, for the error.
+            option: Option of the command line that makes the promise; empty for a Scenario.
 
         Raises:
             Refusal: There is no such promise.
@@ -25,7 +27,10 @@ class Promise(TextEnum):
         try:
             return cls(text.replace("_", "-"))
         except (ValueError, AttributeError):
+            example = cls.EXACTLY_ONCE.value
             raise Refusal(
                 f"{text!r}, promised of {of}, is none of {', '.join(cls)}",
-                next_step=f"as in  {of}={cls.EXACTLY_ONCE}",
+                next_step=f"as in  {option} {shell_word(f'{of}={example}')}"
+                if option
+                else f"as in  promises={{{of!r}: {example!r}}}",
             ) from None

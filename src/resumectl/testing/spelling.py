@@ -4,17 +4,13 @@ A crash test is refused with the same sentences as a command, and has the same o
 """
 
 import json
-import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from resumectl.cli.option_spelling import respell
 from resumectl.errors import Refusal
 from resumectl.testing.declare import CrashOptions
 
-_OPTION = re.compile(r"--([a-z][a-z-]*)(?:[ =]('[^']*'|\"[^\"]*\"|[^\s;,()]+))?")
-_COMMAND = "resumectl "  # a command line stays one
-_BETWEEN_STEPS = ";  "
 _PAIRS = ("env", "promises")
 _LISTS = ("redirect", "allow_database", "allow_host")
 _PLAIN = ("args", "kwargs", "max", "seed", "timeout", "max_sleep", "downtime")
@@ -26,32 +22,23 @@ def spelled_for_tests() -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        refusal.what = spelled(refusal.what)
-        refusal.next_step = spelled(refusal.next_step)
-        refusal.args = (f"{refusal.what}\nnext:  {refusal.next_step}",)
+        respell(refusal, keyword)
         raise
 
 
-def spelled(text: str) -> str:
-    """Return a sentence with the options of crash tests; command lines stay as they are.
+def keyword(option: str, value: str | None) -> str | None:
+    """Return an option as a crash test spells it; None if crash tests have no such option.
 
     Args:
-        text: A fact, or a next step.
+        option: Name of the option, without its hyphens in front.
+        value: Value of the option; None if the text names the option alone.
     """
-    parts = text.split(_BETWEEN_STEPS)
-    return _BETWEEN_STEPS.join(
-        part if _COMMAND in part else _OPTION.sub(_keyword, part) for part in parts
-    )
-
-
-def _keyword(option: re.Match[str]) -> str:
-    name = option[1].replace("-", "_")
+    name = option.replace("-", "_")
     name = "promises" if name == "promise" else name
     if name not in CrashOptions.__annotations__:
-        return option[0]
-    if option[2] is None:
+        return None
+    if value is None:
         return name
-    (value,) = shlex.split(option[2])
     if name in _PLAIN:
         return f"{name}={value}"
     if name in _PAIRS:

@@ -17,4 +17,10 @@ def test_unknown_promise_is_refused_with_all_names(text: str) -> None:
         Promise.named(text, of="charge")
     for name in ("charge", "exactly-once", "at-least-once", "at-most-once"):
         assert name in str(refused.value)
-    assert refused.value.next_step == "as in  charge=exactly-once"
+    assert refused.value.next_step == "as in  promises={'charge': 'exactly-once'}"
+
+
+def test_promise_of_the_command_line_is_corrected_there() -> None:
+    with pytest.raises(Refusal) as refused:
+        Promise.named("once", of="a b", option="--promise")
+    assert refused.value.next_step == "as in  --promise 'a b=exactly-once'"

@@ -2,8 +2,9 @@
 
 import pytest
 
+from resumectl.cli.option_spelling import respelled
 from resumectl.errors import Refusal
-from resumectl.testing.spelling import spelled, spelled_for_tests
+from resumectl.testing.spelling import keyword, spelled_for_tests
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from resumectl.testing.spelling import spelled, spelled_for_tests
     ],
 )  # fmt: skip
 def test_options_are_keywords_and_command_lines_stay(text: str, expected: str) -> None:
-    assert spelled(text) == expected
+    assert respelled(text, keyword) == expected
 
 
 def test_a_refusal_keeps_its_class_and_shows_the_next_step() -> None:
