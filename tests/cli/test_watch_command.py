@@ -269,6 +269,7 @@ def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Wo
     frames = terminal.read_until(r"(?s)(\d deliver.*){4}")
     *_, last, _ = re.split(r"\n(?=\d{4}-)", frames)  # each frame begins with the time
     assert max(len(line) for line in last.splitlines()) <= 40
+    assert re.search(r"\d+ more lines: watch --once", last)
     terminal.process.send_signal(signal.SIGINT)
     shown = terminal.read_until("Newest deliveries")
     assert terminal.process.wait() == ExitCode.DONE

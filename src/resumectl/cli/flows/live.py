@@ -13,6 +13,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as Screen
+from rich.text import Text
 from sqlalchemy import event
 
 from resumectl.cli.common import Common
@@ -26,6 +27,7 @@ from resumectl.report import console, json_documents
 from resumectl.report.live_view import Frame, LiveSweep, live_document, live_view
 from resumectl.runner.sweep_store import StoredSweep, SweepStore
 from resumectl.settings import Settings
+from resumectl.text import counted
 
 _SWEEPS_MAX = 10
 _SWEEPING = ("sweep", "resume", "worker")  # commands that run trials
@@ -117,14 +119,18 @@ def _identity(settings: Settings) -> tuple[int, int] | None:
 
 
 class _Page:
-    """A frame that is cut off at the last line of the terminal."""
+    """A frame that fits the terminal; its last line says how many lines are left out."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
 
     def __rich_console__(self, target: Console, options: ConsoleOptions) -> RenderResult:
-        room = options.max_height - 1
-        yield from console.lines(*live_view(self._frame), width=options.max_width)[:room]
+        room = max(options.max_height - 1, 2)
+        lines = console.lines(*live_view(self._frame), width=options.max_width)
+        if len(lines) > room:
+            left_out = counted(len(lines) - (room - 1), "more line")
+            lines[room - 1 :] = [Text(f"{left_out}: watch --once", style="dim")]
+        yield from lines
 
 
 def _state(sweep: StoredSweep, live: Live) -> str:
