@@ -57,6 +57,7 @@ def test_page_leads_from_the_map_to_each_trial(shop: Workspace) -> None:
         "1 of 8 trials broke a promise",
         "ran 2 times; baseline: 1; promise: exactly-once",
         "shop.py:5",
+        "charge exactly-once; by default at-least-once in a step, exactly-once outside of steps",
         "resumectl replay before:checkout-1/step-1 shop.py:checkout --args '[\"order-1\"]' --promise charge=exactly-once",
     ):
         assert shown in parsed.text
@@ -110,6 +111,8 @@ def test_page_compares_two_sweeps(shop: Workspace) -> None:
     assert "Fixed (1)" in parsed.text
     assert "before:checkout-1/step-1 BROKEN → KEPT" in parsed.text
     assert "Findings that went" in parsed.text
+    assert "Command of sweep 1" in parsed.text
+    assert "by default at-least-once in a step, exactly-once outside of steps" in parsed.texts
     assert "Comparison" not in page(shop, "second.html").text
     shop.ok("sweep", "--count", "1", "--max", "1")
     ran = shop.run("report", "3", "--against", "1")

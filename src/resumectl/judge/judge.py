@@ -118,7 +118,7 @@ class Judge:
         )
         for each in later:
             baseline = baseline.or_as(each)
-        return Checker(baseline, by_site, {**self._declared, **self.promises})
+        return Checker(baseline, by_site, self.all_promises)
 
     def _comparable(self, plan: str) -> list[Observation]:
         """Return the runs of a program that can be compared: those that did not fail."""
@@ -127,15 +127,16 @@ class Judge:
         return list(map(self.named, comparable))
 
     @property
-    def _declared(self) -> dict[str, Promise]:
-        """Promises that the Scenario declares."""
+    def all_promises(self) -> dict[str, Promise]:
+        """Promises that the Scenario declares, and those of the command line in their place."""
         launches = (run.final.last(LaunchStarted) for run in self.runs)
-        return {
+        declared = {
             name: Promise.named(promise, of=name)
             for launch in launches
             if launch is not None
             for name, promise in launch.promises.items()
         }
+        return {**declared, **self.promises}
 
     @property
     def baseline(self) -> Baseline:

@@ -82,7 +82,7 @@ def _compared(store: SweepStore, against: int, result: SweepResult, judge: Judge
             next_step="resumectl sweeps  lists the target of each",
         )
     points = [set(map(str, crash_points(each.baseline.transitions))) for each in (before, judge)]
-    return compare(earlier, result, (points[0], points[1]))
+    return compare(earlier, result, (points[0], points[1]), str(Path.cwd()))
 
 
 def _page(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from resumectl.judge.stability import topic_of
 from resumectl.model.verdict import Verdict
 from resumectl.report.page.crash_map import WORST_FIRST
+from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sweep_result import SeenFinding, SweepResult
 
 
@@ -32,6 +33,7 @@ class Comparison:
         not_tried: Number of crash points of both programs that only one sweep has tried.
         came: Findings that only the later sweep has.
         went: Findings that only the earlier sweep has.
+        commands: Command lines of the earlier and of the later sweep; empty if they are the same.
     """
 
     earlier: int
@@ -43,10 +45,14 @@ class Comparison:
     not_tried: int
     came: Sequence[SeenFinding]
     went: Sequence[SeenFinding]
+    commands: Sequence[str]
 
 
 def compare(
-    earlier: SweepResult, later: SweepResult, points: tuple[Collection[str], Collection[str]]
+    earlier: SweepResult,
+    later: SweepResult,
+    points: tuple[Collection[str], Collection[str]],
+    directory: str,
 ) -> Comparison:
     """Return what changed between two sweeps.
 
@@ -54,7 +60,10 @@ def compare(
         earlier: Result of the earlier sweep.
         later: Result of the later sweep.
         points: All crash points of the earlier and of the later program.
+        directory: Directory in which command lines will be typed.
     """
+    sweeps = (earlier, later)
+    commands = [command_line(Command.SWEEP, each.stored.spec, directory) for each in sweeps]
     before, after = _verdicts(earlier), _verdicts(later)
     every = [
         Change(plan, before.get(plan, ""), after.get(plan, ""))
@@ -74,6 +83,7 @@ def compare(
         not_tried=len(once) - len(new) - len(gone),
         came=_only(later, earlier),
         went=_only(earlier, later),
+        commands=commands if commands[0] != commands[1] else (),
     )
 
 

@@ -34,6 +34,7 @@ _DRAWN_MAX = 4_000_000
 _NOT_KEPT_MAX = 3_000_000
 _USUAL_SIZE = 50_000  # of one trial
 _LINKS_MAX = 8  # links to trials in one cell
+_DEFAULT_PROMISES = "at-least-once in a step, exactly-once outside of steps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def sweep_page(
         verdict=sentence.partition(":")[0],
         sentence=sentence.partition(": ")[2],
         key_facts=list(_key_facts(result)),
-        facts=list(_facts(result)),
+        facts=list(_facts(result, judge)),
         commands=list(_commands(result, directory)),
         groups=crash_map(judge.baseline.transitions, numbered) if plan is None else [],
         findings=[
@@ -236,13 +237,15 @@ def _key_facts(result: SweepResult) -> Iterator[str]:
         yield f"Python {interpreters.first.python}, DBOS {interpreters.first.dbos}"
 
 
-def _facts(result: SweepResult) -> Iterator[tuple[str, str]]:
+def _facts(result: SweepResult, judge: Judge) -> Iterator[tuple[str, str]]:
     stored = result.stored
     yield "target", stored.target
     if stored.id:
         yield "swept", clock(stored.started_at_ms)
     yield "resumectl", __version__
     yield from header_lines(stored.spec, *result.settings)
+    promises = [f"{name} {promise}" for name, promise in judge.all_promises.items()]
+    yield "promises", "; ".join([*promises, f"by default {_DEFAULT_PROMISES}"])
     for line in outside_lines(stored.spec.target.access, result.contacts):
         name, _, text = line.partition(": ")
         yield name, text

@@ -67,7 +67,7 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         recovery=[Distribution(text, [1.0, 2.0])],
         trials=[broken, kept],
         undrawn=1,
-        comparison=Comparison(1, [change], [change], [change], [change], [change], 2, [], []),
+        comparison=Comparison(1, [change], [change], [change], [change], [change], 2, [], [], [text, text]),
     )  # fmt: skip
 
 
@@ -136,9 +136,22 @@ def test_parts_without_content_are_left_out() -> None:
 )
 def test_changes_name_both_verdicts(before: str, after: str) -> None:
     change = Change("before:w-1/step-1", before, "BROKEN")
-    other = Comparison(7, [], [change], [], [], [], 0, [], [])
+    other = Comparison(
+        7,
+        [],
+        [change],
+        [],
+        [],
+        [],
+        0,
+        [],
+        [],
+        ["resumectl sweep a.py:f", "resumectl sweep a.py:f --on postgres"],
+    )
     text = "".join(Page(page_html([replace(page(), comparison=other)])).texts)
     assert after in text
     assert "Comparison with sweep 7" in text
+    assert "Command of sweep 7resumectl sweep a.py:f" in text
+    assert "Command of this sweepresumectl sweep a.py:f --on postgres" in text
     nothing = replace(page(), comparison=replace(other, broken=()))
     assert "Nothing changed" in "".join(Page(page_html([nothing])).texts)

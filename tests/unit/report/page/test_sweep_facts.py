@@ -21,6 +21,7 @@ from resumectl.model.events import (
 )
 from resumectl.model.evidence import Missing
 from resumectl.model.observation import ProcessRecord
+from resumectl.model.promise import Promise
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Client, Target
 from resumectl.model.verdict import Finding, Judgement, Kind, Verdict
@@ -172,7 +173,7 @@ def test_comparison_names_what_was_fixed_broken_new_and_gone() -> None:
     points = [
         {f"before:w/step-{n}" for n in numbers} for numbers in ((1, 2, 3, 4, 6), (1, 2, 4, 5, 6))
     ]
-    found = compare(result(3, earlier), result(4, later), (points[0], points[1]))
+    found = compare(result(3, earlier), result(4, later), (points[0], points[1]), "/")
     changes = {
         name: [c.plan[-1] for c in getattr(found, name)]
         for name in ("fixed", "broken", "other", "new", "gone")
@@ -181,10 +182,21 @@ def test_comparison_names_what_was_fixed_broken_new_and_gone() -> None:
     assert found.not_tried == 1
     assert [each.finding for each in found.came] == [other]
     assert [each.finding for each in found.went] == [LOST]
-    assert found.earlier == 3
+    assert (found.earlier, found.commands) == (3, ())
+
+
+def test_comparison_shows_both_commands_if_they_differ() -> None:
+    first, later = result(1, []), result(2, [])
+    spec = replace(later.stored.spec, promises={"pay": Promise.EXACTLY_ONCE})
+    stored = replace(later.stored, stored_spec={"schema": EVENT_SCHEMA, **to_plain(spec)})
+    found = compare(first, replace(later, stored=stored), ((), ()), "/")
+    assert found.commands == [
+        "resumectl sweep /shop.py:sell",
+        "resumectl sweep /shop.py:sell --promise pay=exactly-once",
+    ]
 
 
 def test_sweep_that_is_compared_with_itself_has_no_change() -> None:
     same = result(1, [judgement("before:w/step-1", Verdict.BROKEN, LOST)])
-    found = compare(same, same, ((), ()))
+    found = compare(same, same, ((), ()), "/")
     assert not any((found.fixed, found.broken, found.new, found.gone, found.came, found.went))
