@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from resumectl.cli.common import Common, command, ends_in_order, typed_options
-from resumectl.cli.configured import Given, read_one_spec, read_specs
 from resumectl.cli.help import COMMAND, EXPERIMENT, TRIALS, option
 from resumectl.cli.report_files import check_file, check_files
-from resumectl.cli.spec_from_options import checked_jobs
 from resumectl.cli.target_options import (
     ChoiceOptions,
     Promises,
@@ -19,6 +17,9 @@ from resumectl.cli.target_options import (
     TrialOptions,
 )
 from resumectl.errors import ExitCode, Refusal
+
+if TYPE_CHECKING:
+    from resumectl.cli.configured import Given
 
 Jobs = Annotated[
     int | None,
@@ -83,7 +84,9 @@ def _given(
     target: TargetOptions,
     trial: TrialOptions | None = None,
     choice: ChoiceOptions | None = None,
-) -> Given:
+) -> "Given":
+    from resumectl.cli.configured import Given  # no other command needs what it loads
+
     return Given(
         target,
         trial or TrialOptions(),
@@ -98,6 +101,8 @@ def points(common: Common, target: TargetOptions) -> ExitCode:
 
     Runs the program without a crash and lists each durable transition in its order.
     """
+    from resumectl.cli.configured import read_one_spec
+
     spec = read_one_spec(_given(common, target), Path.cwd())
     from resumectl.report.activity import activity
 
@@ -120,6 +125,9 @@ def sweep(
     Each trial is a real SIGKILL and a real second process in a sandbox of its own. Without TARGET, each
     target of [tool.resumectl.targets] in pyproject.toml is swept, or the built-in publisher.
     """
+    from resumectl.cli.configured import read_specs
+    from resumectl.cli.spec_from_options import checked_jobs
+
     specs = read_specs(_given(common, target, trial, choice), Path.cwd())
     number = checked_jobs(pace.jobs)
     check_files(reports)
@@ -161,6 +169,8 @@ def replay(
     ] = 1,
 ) -> ExitCode:
     """Run one trial and show its events in order."""
+    from resumectl.cli.configured import read_one_spec
+
     spec = read_one_spec(_given(common, target, trial), Path.cwd())
     from resumectl.report.activity import activity
 
@@ -308,5 +318,6 @@ def selftest(common: Common, jobs: Jobs = None) -> ExitCode:
     The corrected version of each mistake must come out KEPT.
     """
     from resumectl.cli.flows import selftest as flow
+    from resumectl.cli.spec_from_options import checked_jobs
 
     return flow.selftest(common, jobs=checked_jobs(jobs))
