@@ -29,7 +29,7 @@ def only(pattern: str) -> Callable[[], object]:
     [
         (refused(env=["SHOP_DB"]), "--env SHOP_DB=VALUE"),
         (refused(promise=["charge"]), "--promise charge=exactly-once"),
-        (refused(promise=["charge=twice"]), "charge=exactly-once"),
+        (refused(promise=["charge=twice"]), "--promise charge=exactly-once"),
         (refused(args="{}"), "--args '[\"order-1\"]'"),
         (refused(target="checkout"), "shop.py:checkout"),
         (refused(after_launch="setup"), "--after-launch shop.py:setup"),
