@@ -294,13 +294,15 @@ def racing() -> str:
 
 @DBOS.workflow()
 def endless() -> None:
+    DBOS.sleep(0.01)
+    DBOS.sleep(0.01)
     while True:
-        DBOS.sleep(0.03)
+        DBOS.sleep(2)  # longer than the timeout, so that each run has the same steps
 
 
 def ask_in_vain() -> str:
     try:
-        with SetWorkflowTimeout(0.4):
+        with SetWorkflowTimeout(0.8):
             start(endless, "endless-1").get_result()
     except DBOSAwaitedWorkflowCancelledError as error:
         return type(error).__name__
