@@ -5,7 +5,7 @@ from pathlib import Path
 
 import make_docs
 import pytest
-from conftest import DEADLINE_S, Workspace
+from conftest import CHECKOUT, DEADLINE_S, Workspace
 
 from resumectl.errors import ExitCode
 
@@ -107,13 +107,33 @@ def test_file_shows_the_finding_with_dbos_alone(
     assert (alone.returncode, alone.stdout.splitlines()[-1]) == (1, "BROKEN"), alone
 
 
+# Which branch or order a process takes depends on chance in each run of the file.
+BY_CHANCE = ("branch_on_the_clock", "random_branch", "random_order")
+PITFALLS = [
+    path.stem
+    for path in sorted((CHECKOUT / "examples" / "pitfalls").glob("*.py"))
+    if "\nmistake = " in path.read_text()
+]
+
+
+@LONG
+@pytest.mark.parametrize("pitfall", PITFALLS)
+def test_each_pitfall_is_shown(sqlite_workspace: Workspace, pitfall: str) -> None:
+    text = (CHECKOUT / "examples" / "pitfalls" / f"{pitfall}.py").read_text()
+    (sqlite_workspace.directory / f"{pitfall}.py").write_text(text)
+    ran = sqlite_workspace.run("sweep", f"{pitfall}.py:mistake")
+    assert ran.code in (ExitCode.PROMISE_BROKEN, ExitCode.UNSTABLE)
+    ran = sqlite_workspace.run("repro", "1", "--runs", "3", "--json")
+    assert pitfall in BY_CHANCE or ran.document["fails"] >= 1, ran
+
+
 @LONG
 def test_arguments_are_as_small_as_the_finding_allows(workspace: Workspace) -> None:
     options = ("more.py:by_memory", "--args", '["a long order"]', "--only", "*/step-1")
     assert workspace.run("sweep", *options).code == ExitCode.PROMISE_BROKEN
     workspace.ok("repro", "1:after:by_memory-1/step-1", "--runs", "1")
     text = (workspace.directory / "repro" / "repro.py").read_text()
-    assert "args, kwargs = ['a'], {}" in text
+    assert "ARGS, KWARGS, WORKFLOW_ID = ['a'], {}, 'by_memory-1'" in text
     assert "CRASH = ('after', 'by_memory-1', 'step-1', 1)" in text
 
 

@@ -23,6 +23,7 @@ from resumectl.model.verdict import Finding, Verdict
 from resumectl.report import json_documents
 from resumectl.report.activity import Activity
 from resumectl.report.finding_text import evidence_text
+from resumectl.report.replay_command import Command, command_line
 from resumectl.report.repro.issue_file import issue_text
 from resumectl.report.repro.repro_file import Reproduction, repro_text
 from resumectl.report.repro.story import story_of
@@ -35,6 +36,8 @@ from resumectl.text import counted
 
 _RUN_MAX_S = 600
 _SHRINK_MAX = 24  # trials with smaller arguments
+_FAILED = (Verdict.BROKEN, Verdict.UNSTABLE)
+_TRIES = 3  # for a finding that depends on chance
 
 
 def repro(
@@ -100,10 +103,18 @@ def _refuse_what_needs_more(spec: SweepSpec) -> None:
             "the built-in publisher needs resumectl", next_step="sweep a program of your own"
         )
     access = target.access
-    if spec.on != "sqlite" or access.redirects or access.prepare or spec.later != target:
+    in_the_way = {
+        "--on postgres": spec.on != "sqlite",
+        "--redirect": access.redirects,
+        "--prepare": access.prepare,
+        "another program or version after the crash": spec.later != target,
+    }
+    found = [what for what, is_used in in_the_way.items() if is_used]
+    if found:
         raise Refusal(
-            "a repro.py has one release of the program, on SQLite, without --redirect and --prepare",
-            next_step="sweep the target without these options",
+            f"the sweep was made with {', '.join(found)}; a repro.py has one release of the program, "
+            "on SQLite, and no other database",
+            next_step="sweep the target without that",
         )
 
 
@@ -133,13 +144,21 @@ def _simplest(pool: TrialPool, spec: SweepSpec, seen: SeenFinding, doing: Activi
         NothingProved: No trial with one crash shows it.
     """
     doing.say(f"trial of {seen.plan}")
-    crashes = CrashPlan.parse(seen.plan).crashes
-    shown = (_show(pool, spec, CrashPlan((crash,)), seen.finding) for crash in crashes)
-    found = next(filter(None, shown), None)
+    plans = [CrashPlan((crash,)) for crash in CrashPlan.parse(seen.plan).crashes]
+    stable = (_show(pool, spec, plan, seen.finding, Verdict.BROKEN) for plan in plans)
+    found = next(filter(None, stable), None)
     if found is None:
-        raise NothingProved(
-            f"no trial with one crash of {seen.plan} shows the finding", next_step="sweep again"
+        tries = (
+            _show(pool, spec, plan, seen.finding, *_FAILED) for _ in range(_TRIES) for plan in plans
         )
+        found = next(filter(None, tries), None)
+        if found is None:
+            raise NothingProved(
+                f"no trial with one crash of {seen.plan} shows the finding again",
+                next_step=f"see how often it occurs:  "
+                f"{command_line(Command.REPLAY, spec, str(Path.cwd()), plan=seen.plan)} --times 10",
+            )
+        return found
     left = _SHRINK_MAX
     is_smaller = True
     while is_smaller and left:
@@ -148,7 +167,7 @@ def _simplest(pool: TrialPool, spec: SweepSpec, seen: SeenFinding, doing: Activi
             left -= 1
             doing.say(f"smaller arguments, {_SHRINK_MAX - left} of at most {_SHRINK_MAX}")
             other = _with_arguments(found.spec, args)
-            smaller = _show(pool, other, found.plan, seen.finding)
+            smaller = _show(pool, other, found.plan, seen.finding, Verdict.BROKEN)
             if smaller is not None:
                 found, is_smaller = smaller, True
                 break
@@ -161,8 +180,10 @@ def _with_arguments(spec: SweepSpec, args: Sequence[Plain]) -> SweepSpec:
     )
 
 
-def _show(pool: TrialPool, spec: SweepSpec, plan: CrashPlan, finding: Finding) -> _Shown | None:
-    """Return a trial that shows the finding each time; None if there is none."""
+def _show(
+    pool: TrialPool, spec: SweepSpec, plan: CrashPlan, finding: Finding, *verdicts: Verdict
+) -> _Shown | None:
+    """Return a trial that shows the finding and has one of these verdicts; None if it does not."""
     runner = TrialRunner(pool, spec.target, spec.later, spec.downtime_s)
     baseline = BaselineRuns.of(runner, spec.promises)
     try:
@@ -172,7 +193,7 @@ def _show(pool: TrialPool, spec: SweepSpec, plan: CrashPlan, finding: Finding) -
     trial = runner.trial(PlannedTrial(0, plan))
     (judgement,) = baseline.judged([trial]).trials
     same = [each for each in judgement.findings if _topic(each) == _topic(finding)]
-    if judgement.verdict is not Verdict.BROKEN or not same:
+    if judgement.verdict not in verdicts or not same:
         return None
     return _Shown(spec, baseline, plan, same[0], baseline.judge.named(trial))
 
@@ -227,13 +248,12 @@ def _count_failures(python: str, file: Path, runs: int, doing: Activity) -> int:
     def run(_number: int) -> int:
         ran = subprocess.run(
             [python, str(file.absolute())],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=_RUN_MAX_S,
             check=False,
         )
-        if (ran.returncode == 1 and "Traceback" in ran.stderr) or ran.returncode not in (0, 1):
+        if ran.stdout.splitlines()[-1:] not in (["BROKEN"], ["KEPT"]):
             last = (ran.stderr.strip().splitlines() or [f"exit status {ran.returncode}"])[-1]
             raise MachineFailure(
                 f"{file} does not run: {last}", next_step=f"run it:  python {file}"

@@ -17,6 +17,7 @@ _COUNTED = (
 _STUCK_AFTER_S, _TIMEOUT_S = 20, 120
 _SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _NAMED = re.compile(r".+\(\d+\)(-\d+)*")  # a workflow without an id of its own
+_UNNAMED, _TURN = re.compile(r"^[^/]+\(\d+\)"), re.compile(r"\(\d+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def repro_text(found: Reproduction, directory: str) -> str:
         "LOOK_AT": repr(look_at(found.finding)),
         "TIMEOUT": str(_TIMEOUT_S),
         "STUCK_AFTER": str(_STUCK_AFTER_S),
-        "ASKS_AGAIN": repr(found.client is Client.RETRIES),
+        "CLIENT": repr(str(found.client)),
         "TARGET": repr(_named(target.entry, directory)),
         "AFTER_LAUNCH": repr(_named(target.after_launch, directory)),
         "OBSERVE": repr(_named(target.observe, directory)),
@@ -92,6 +93,12 @@ def look_at(finding: Finding) -> list[str]:
         return ["effects", subject]
     if isinstance(evidence, _COUNTED):
         return ["runs", subject.partition(",")[0]]
+    if isinstance(evidence, e.OtherArguments | e.OtherArgumentsAfterCrash):
+        is_after_crash = isinstance(evidence, e.OtherArgumentsAfterCrash)
+        step = _UNNAMED.sub("*", subject.rpartition(", ")[2])
+        return ["arguments in all" if is_after_crash else "arguments", step]
+    if isinstance(evidence, e.OtherPath | e.NeverCalled):
+        return ["steps", _TURN.sub("", subject.rpartition(", ")[2].rpartition("/")[0])]
     if subject == "answer":
         return ["answer"]
     return ["observed"] if subject.startswith("observed") else ["workflows"]
