@@ -153,7 +153,7 @@ def test_a_worker_takes_trials_of_a_sweep(postgres_workspace: Workspace) -> None
     worker.communicate(timeout=DEADLINE_S)
     assert sweep.returncode == ExitCode.DONE, err
     found = json.loads(out)
-    assert found["crash_points"] == found["reached"] == 4
+    assert found["crash_points"] > found["reached"] == 4
     assert found["verdicts"] == {"KEPT": 80, "BROKEN": 0, "UNSTABLE": 0, "VOID": 0}
     executors = postgres_workspace.rows(
         "SELECT DISTINCT executor_id FROM workflow_status WHERE name = 'Sweep.trials'"
@@ -300,7 +300,7 @@ def test_trials_on_a_server_leave_no_database_behind(postgres_workspace: Workspa
         "--promise", "delivery=exactly-once", "--only", "alpha-1-*/step-1", code=ExitCode.PROMISE_BROKEN,
     )  # fmt: skip
     assert found["verdicts"]["BROKEN"] > 0
-    assert found["reached"] == found["crash_points"] == 4
+    assert found["crash_points"] > found["reached"] == 4
     kept = list((workspace.directory / ".resumectl/kept").iterdir())
     assert len(kept) == found["verdicts"]["BROKEN"]
     names = {

@@ -202,17 +202,16 @@ def verdict_sentence(result: SweepResult) -> str:
     if n[Verdict.BROKEN]:
         return f"BROKEN: {n[Verdict.BROKEN]} of {of} broke a promise"
     if n[Verdict.UNSTABLE]:
-        return (
-            f"UNSTABLE: {n[Verdict.UNSTABLE]} of {of} broke a promise, but not in every repetition"
-        )
+        return f"UNSTABLE: {n[Verdict.UNSTABLE]} of {of} broke a promise, but not in every run"
     if n[Verdict.VOID]:
         return f"VOID: {n[Verdict.VOID]} of {of} proved nothing"
     if len(result.trials) + len(result.left_out) < result.stored.planned:
         planned = counted(result.stored.planned, "trial")
         return f"unfinished: {len(result.trials)} of {planned} have been run"
-    is_part = len(result.trials) < result.stored.crash_points
-    part = f", a sample of {result.stored.crash_points:,}" if is_part else ""
-    return f"KEPT: every promise held at {counted(result.reached, 'crash point')}{part}"
+    points = counted(result.stored.crash_points, "crash point")
+    if result.reached < result.stored.crash_points:
+        points = f"{result.reached:,} of {points}"
+    return f"KEPT: every promise held at {points}"
 
 
 def sweep_document(result: SweepResult) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class ForkServerClient:
         self._number = 0
         self._has_exited = False
         self._slowness = 1.0
-        self._pids: dict[int, int] = {}  # request number to its replies
+        self._pids: dict[int, int] = {}  # of each request: its process, and its reply
         self._replies: dict[int, Future[Reply]] = {}
         self._reader = threading.Thread(target=self._read, daemon=True, name="fork-server-reader")
         self._reader.start()

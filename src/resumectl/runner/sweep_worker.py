@@ -251,12 +251,12 @@ class SweepWorker:
         """
         swept = self.swept(sweep_id)
         spec = swept.spec
-        trials = (
+        trials = [
             swept.runs.judge.renamed(trial) for _, trial in self.store.observations(sweep_id, 1)
-        )
-        every = second_crashes(trials, edge=spec.edge, only=spec.only)
+        ]
+        plans = chosen(spec, second_crashes(trials, edge=spec.edge, only=spec.only))
+        every = second_crashes(trials)
         with self._engine.begin() as connection:
-            plans = chosen(spec, every)
             self.store.plan(connection, sweep_id, 2, plans, crash_points=len(every))
 
     def finish(self, sweep_id: int) -> None:

@@ -40,7 +40,8 @@ def begin(
     spec: SweepSpec,
     *,
     baselines: Sequence[Observation],
-    every: Sequence[CrashPlan],
+    plans: Sequence[CrashPlan],
+    crash_points: int,
 ) -> int:
     """Store a sweep, and enqueue its workflow in the same transaction.
 
@@ -49,15 +50,16 @@ def begin(
         connection: Connection with an open transaction.
         spec: Spec of the sweep.
         baselines: Observations of the uninterrupted runs.
-        every: Crash plans, one for each crash point.
+        plans: Crash plans to choose from, each with one crash.
+        crash_points: Number of all crash points of the program.
 
     Returns:
         The number of the sweep.
     """
     store = SweepStore(connection.engine)
     sweep_id = store.begin(connection, spec, baselines=baselines)
-    first_round = every if spec.crashes > 1 else chosen(spec, every)
-    store.plan(connection, sweep_id, 1, first_round, crash_points=len(every))
+    first_round = plans if spec.crashes > 1 else chosen(spec, plans)
+    store.plan(connection, sweep_id, 1, first_round, crash_points=crash_points)
     call = remote.WorkflowCall(
         queue_name=workflow_id_of(sweep_id),
         workflow_id=workflow_id_of(sweep_id),

@@ -268,9 +268,9 @@ class TrialRunner:
         number = len(earlier) + 1
         starts = tuple(start for process in earlier for start in process.all(ClientStarted))
         has_given_up = bool(starts) and (run.client or self.client) is Client.GIVES_UP
-        # Alternately, the client retries at once, or when the recovery can do no more without it.
-        # An early retry may repair, and so hide, a failed recovery.
-        before = run.crashes[number - 2] if number > 1 else None
+        # After a crash before a commit, the client retries at once; after one behind a commit, when the
+        # recovery can do no more without it. An early retry may repair, and so hide, a failed recovery.
+        last_crash = run.crashes[number - 2] if number > 1 else None
         is_uninterrupted = run.crashes == [None] and run.control is None
         first = self._targets[0]
         return ProcessOrder(
@@ -286,7 +286,7 @@ class TrialRunner:
             names=self.names,
             starts=starts,
             has_request=not has_given_up,
-            delays_client=before is not None and before.startswith(Edge.AFTER),
+            delays_client=last_crash is not None and last_crash.startswith(Edge.AFTER),
             reports_libraries=run.plan == BASELINE and run.control is None,
             patience_s=self.patience_s,
             clock_ahead_s=run.clock_ahead_s + self.downtime_s * (number - 1),

@@ -94,7 +94,7 @@ def test_summary_says_the_verdict_the_findings_and_how_to_see_them() -> None:
 def test_summary_says_what_was_left_out() -> None:
     kept = result([judgement(1)], planned=3, left_out=["before:sell-1/step-2", "after:x/y"])
     text = summary_markdown([kept], "/")
-    assert "## ✅ shop.py:sell\n\nKEPT: every promise held at 1 crash point, a sample of 3." in text
+    assert "## ✅ shop.py:sell\n\nKEPT: every promise held at 1 of 3 crash points." in text
     assert "2 crash points left out: `before:sell-1/step-2`, `after:x/y`" in text
 
 

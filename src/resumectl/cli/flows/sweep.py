@@ -152,7 +152,12 @@ def _begin(
     remote.register_publisher_queues(common.settings())
     with engine.begin() as connection:
         sweep_id = sweep_workflow.begin(
-            common.settings(), connection, spec, baselines=runs.judge.runs, every=chosen
+            common.settings(),
+            connection,
+            spec,
+            baselines=runs.judge.runs,
+            plans=chosen,
+            crash_points=len(crash_points(transitions)),
         )
     worker.register(sweep_id, spec, runs)
     return sweep_id
