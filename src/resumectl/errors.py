@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     REFUSED = 2, "the command line cannot be carried out"
     NOTHING_PROVED = 3, "nothing was proved: it did not run, or was not killed"
     MACHINE_FAILED = 4, "the database or the machine failed, or time was up"
-    UNSTABLE = 5, "a promise was broken in some repetitions, not in all"
+    UNSTABLE = 5, "a promise was broken in some runs, not in all"
     INTERRUPTED = 130, "interrupted by Ctrl-C or SIGTERM"
 
 

@@ -13,8 +13,6 @@ from resumectl.settings import Settings
 from resumectl.text import literal
 
 FIELDS = ("publisher", "workflow_id", "message_number", "local", "global", "process_id")
-# DBOS warns about instances made after launch. resumectl makes them in time: publisher.Order.
-_LATE_INSTANCE = "was registered after DBOS was launched"
 
 
 class LogFormat(StrEnum):
@@ -37,8 +35,6 @@ def start_logging(
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(log_format, settings, debug))
-    # Not its whole message: with arguments that do not fit, making it would raise here.
-    handler.addFilter(lambda record: _LATE_INSTANCE not in str(record.msg))
     level = logging.INFO if verbose else logging.WARNING
     # SQLAlchemy's pool logs a traceback where a connection is lost; at INFO it would log all SQL.
     levels = {"resumectl": level, "dbos": level, "sqlalchemy": logging.WARNING}

@@ -58,7 +58,7 @@ def test_sweep_without_a_target_sweeps_all_of_the_project(project: Workspace) ->
     assert ran.code == ExitCode.PROMISE_BROKEN
     first, second = ran.document["sweeps"]
     assert (first["verdicts"]["BROKEN"], first["verdicts"]["KEPT"]) == (1, 7)
-    assert (second["crash_points"], second["verdicts"]["KEPT"]) == (2, 2)
+    assert (second["crash_points"], second["verdicts"]["KEPT"]) == (8, 2)
     assert "shop.py:checkout" in project.run("sweeps").out
 
 
@@ -159,7 +159,7 @@ def test_init_writes_a_table_that_can_be_swept(sqlite_workspace: Workspace) -> N
     (workspace.directory / "pyproject.toml").write_text('[project]\nname = "shop"')
     ran = workspace.ok("init")
     assert ran.out == (
-        "checkout: shop.py:checkout (line 19)\n1 target in pyproject.toml; edit the lines that say so\n"
+        "checkout: shop.py:checkout (line 19)\n1 target in pyproject.toml; edit the lines that are marked with  # edit\n"
     )
     assert ran.err == "next:  resumectl sweep checkout\n"
     assert (workspace.directory / "pyproject.toml").read_text() == (
@@ -173,6 +173,11 @@ def test_init_writes_a_table_that_can_be_swept(sqlite_workspace: Workspace) -> N
         'args = [{ id = "…", amount = 1 }, "…"]  # edit: order: Order, note: str\n'
         '# promises = { charge = "exactly-once" }  # its steps: charge\n'
     )
+    refused = workspace.run("points", "checkout")
+    assert refused.code == ExitCode.REFUSED
+    assert "pyproject.toml:10: args still has the text … that stands for a value" in refused.err
+    text = (workspace.directory / "pyproject.toml").read_text()
+    (workspace.directory / "pyproject.toml").write_text(text.replace("…", "order-1"))
     assert workspace.run("points", "checkout").code == ExitCode.DONE
     again = workspace.run("init")
     assert (again.code, again.out) == (ExitCode.REFUSED, "")

@@ -1,7 +1,7 @@
 """Complete the options of a command by the configuration of the project: flags, then environment, then file."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,6 +64,16 @@ def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
             )
         return [_configured(given, project, name) for name in project.targets]
     return [_named(given, project, given.target.target)]
+
+
+def is_publisher_by_default(given: Given, specs: Sequence[SweepSpec]) -> bool:
+    """Return whether the built-in publisher is swept since no target is named.
+
+    Args:
+        given: Options of the command.
+        specs: Sweep specs that were read from them.
+    """
+    return specs[0].target.entry is None and not _OF_PUBLISHER & set(given.typed)
 
 
 def read_one_spec(given: Given, directory: Path) -> SweepSpec:

@@ -14,6 +14,9 @@ from resumectl.errors import Refusal
 
 FILE_NAME = "pyproject.toml"
 TABLE = "tool.resumectl"
+# Stands for a text that `init` cannot know.
+PLACEHOLDER = "…"
+_JSON_KEYS = ("args", "kwargs")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -97,7 +100,25 @@ def find_project(start: Path) -> Project | None:
     return None
 
 
+def has_table(file: Path) -> bool:
+    """Return whether a pyproject.toml has the table, with or without errors in it.
+
+    Args:
+        file: The file.
+
+    Raises:
+        Refusal: The file cannot be read, or is not TOML.
+    """
+    return _table_of(file)[0] is not None
+
+
 def _read(file: Path) -> Project | None:
+    table, text = _table_of(file)
+    return _Reader(file, text).project(table) if table is not None else None
+
+
+def _table_of(file: Path) -> tuple[object, str]:
+    """Return the table, None if there is none, and the text of the file."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -106,13 +127,10 @@ def _read(file: Path) -> Project | None:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         if TABLE not in text:
-            return None  # another tool's concern
+            return None, text  # another tool's concern
         raise Refusal(f"{_shown(file)} is not TOML: {error}", next_step="correct it") from None
     tool = content.get("tool")
-    table = tool.get("resumectl") if isinstance(tool, dict) else None
-    if table is None:
-        return None
-    return _Reader(file, text).project(table)
+    return tool.get("resumectl") if isinstance(tool, dict) else None, text
 
 
 def _shown(file: Path) -> str:
@@ -180,6 +198,9 @@ class _Reader:
                 found[known.option] = known.convert(value, self._file.parent)
             except TypeError:
                 self._refuse(within, key, f"{key} is not {known.kind}", f"give it {known.kind}")
+            if key in _JSON_KEYS and PLACEHOLDER in _texts_in(value):
+                what = f"{key} still has the text {PLACEHOLDER} that stands for a value of yours"
+                self._refuse(within, key, what, 'write the value there, as in  args = ["order-1"]')
             self._line_of_option[target, known.option] = self._line_of(within, key)
         return found
 
@@ -206,6 +227,14 @@ class _Reader:
 
 
 # --- values
+
+
+def _texts_in(value: object) -> set[str]:
+    """Return every text in a value, however deep."""
+    if isinstance(value, str):
+        return {value}
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {text for part in parts for text in _texts_in(part)}
 
 
 def _text(value: object, _directory: Path) -> str:
@@ -317,7 +346,7 @@ def spelled_key(option: str, value: str | None) -> str | None:
     if value is None:
         return name
     convert = KEYS[name].convert
-    if convert in (_number, _whole) or name in ("args", "kwargs"):
+    if convert in (_number, _whole) or name in _JSON_KEYS:
         return f"{name} = {value}"
     if convert is _pairs:
         key, _, text = value.partition("=")

@@ -170,7 +170,9 @@ def located(text: str, example: str = "shop.py:checkout") -> tuple[str, str]:
     Raises:
         Refusal: The file does not exist, or the text is not a target.
     """
-    module, name = parse_target(text, example)
+    if text.endswith(".py"):  # the name is missing
+        example = example.rpartition(" ")[0] + f" {text}:checkout"
+    module, name = parse_target(text, example.strip())
     path = Path(module).absolute()
     if module.endswith(".py"):
         if not path.is_file():

@@ -154,7 +154,8 @@ class TargetOptions:
         option(
             group=TRIALS,
             metavar="SECONDS",
-            help="Maximum duration of one process, and of --prepare, in seconds. [default: from the baseline]",
+            help="Maximum duration of one process, and of --prepare, in seconds. [default: 30 without a "
+            "crash, then from the baseline; 120 for --prepare]",
         ),
     ] = None
 

@@ -1,5 +1,6 @@
 """Declare the commands on trials: points, sweep, replay, check, sweeps, selftest."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,10 +126,15 @@ def sweep(
     Each trial is a real SIGKILL and a real second process in a sandbox of its own. Without TARGET, each
     target of [tool.resumectl.targets] in pyproject.toml is swept, or the built-in publisher.
     """
-    from resumectl.cli.configured import read_specs
+    from resumectl.cli.configured import is_publisher_by_default, read_specs
     from resumectl.cli.spec_from_options import checked_jobs
 
-    specs = read_specs(_given(common, target, trial, choice), Path.cwd())
+    given = _given(common, target, trial, choice)
+    specs = read_specs(given, Path.cwd())
+    if is_publisher_by_default(given, specs):
+        common.say(
+            "no target is named, here or in a pyproject.toml: the built-in publisher is swept"
+        )
     number = checked_jobs(pace.jobs)
     check_files(reports)
     if pace.watch and common.as_json:
@@ -228,7 +234,7 @@ def report(
             "-o",
             group=COMMAND,
             metavar="FILE",
-            help="The file. [default: resumectl-SWEEP.html, or resumectl-BATCH.html]",
+            help="The file. [default: resumectl-1.html for sweep 1]",
         ),
     ] = None,
     against: Annotated[
@@ -251,8 +257,8 @@ def report(
             "--against compares whole sweeps",
             next_step=f"resumectl report SWEEP --against {against}",
         )
-    name = what if is_batch else number
-    file = output or Path(f"resumectl-{name.replace('/', '_')}.html")
+    name = what.replace("/", "_") if is_batch else re.sub(r"[^\w.]+", "-", what).strip("-")
+    file = output or Path(f"resumectl-{name}.html")
     check_file("output", file)
     from resumectl.cli.flows import report as flow
 

@@ -29,7 +29,7 @@ def topic_of(finding: Finding) -> Topic:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Number of repeated trials, and how many of them showed a finding."""
+    """Number of runs of the same crash plans, the first one included, and how many showed a finding."""
 
     times: int
     of: int
@@ -109,7 +109,7 @@ class Judged:
 
     @property
     def shown(self) -> Mapping[Topic, Shown]:
-        """Number of repetitions that showed each finding, and of all repetitions of its plans."""
+        """How often the runs of its crash plans showed each finding; only of findings that were repeated."""
         stability = Stability(self.trials, self.repeated)
         topics = {topic_of(finding) for each in self.trials for finding in each.findings}
         found = {topic: stability.shown(topic) for topic in topics}

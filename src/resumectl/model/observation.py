@@ -91,7 +91,7 @@ class ProcessRecord:
 
     @property
     def has_settled(self) -> bool:
-        """Whether it exited in time, with all of its workflows ended."""
+        """Whether it exited within its time limit, and was not ended because it could do no more."""
         return self.exit.in_time and not self.is_stranded
 
     @property
@@ -134,7 +134,7 @@ class Observation:
     """Everything that was observed in one trial.
 
     Attributes:
-        plan: Crash plan; `BASELINE` or a similar name for an uninterrupted run.
+        plan: Crash plan; for another run than a trial, what it is, such as `BASELINE`.
         processes: Its processes, in their order.
         seconds: Duration of the trial, in seconds.
         attempts: Number of runs until the crash point was reached, including this one.

@@ -49,7 +49,7 @@ class CrashTrigger:
         return [fact for fact in facts if covers(self._named(fact.name))]
 
     def fire_if_due(self, edge: Edge, matching: Sequence[Fact]) -> None:
-        """End the process if the crash is at this edge of one of these facts.
+        """End or pause the process if the crash is at this edge of one of these facts.
 
         Args:
             edge: Side of the commit.

@@ -127,7 +127,7 @@ class Streak:
     """Counter of consecutive looks that found the same state.
 
     Args:
-        length: Number of consecutive looks that is enough.
+        length: Number of consecutive looks, after the first one, that is enough.
     """
 
     def __init__(self, length: int) -> None:

@@ -157,7 +157,7 @@ def _resolve_name(
         except AttributeError:
             module_file = file_of(module) if found is module else None
             workflows = [] if option else list(workflow_names(module))
-            names = [each for each in vars(module) if not each.startswith("_")]
+            names = [name for name, value in vars(module).items() if _is_own(module, name, value)]
             near = get_close_matches(name, {*workflows, *names}, n=3, cutoff=0.0)
             nearest = f"; the nearest are {', '.join(near)}" if near else "; it is empty"
             raise Unrunnable(
@@ -171,6 +171,12 @@ def _resolve_name(
                 ),
             ) from None
     return owner, found
+
+
+def _is_own(module: ModuleType, name: str, value: object) -> bool:
+    """Return whether a module defines a name, rather than imports it."""
+    is_defined = getattr(value, "__module__", None) == module.__name__
+    return not name.startswith("_") and (is_defined or isinstance(value, Scenario))
 
 
 def _start_and_wait(

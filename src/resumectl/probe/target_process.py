@@ -129,7 +129,7 @@ class TargetProcess:
     Args:
         order: Order of the runner.
         event_log: Event log of this process.
-        hang_watch: Watch that ends a run which does not reach the launch of DBOS.
+        hang_watch: Watch that ends a run in which nothing moves any more.
     """
 
     def __init__(self, order: ProcessOrder, event_log: EventLog, hang_watch: HangWatch) -> None:

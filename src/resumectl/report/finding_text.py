@@ -29,8 +29,8 @@ MEANINGS: Mapping[Kind, str] = {
     "it is done.",
     Kind.DUPLICATED: "the outside world sees it more than once, for example a second charge or "
     "e-mail. Either it happened before the crash, and DBOS had not recorded it yet, so it happened "
-    "again: send an idempotency key with it, or write it in a datasource's transaction; give it a step "
-    "of its own if it shares one. Or a client that asked again started a second workflow: give the "
+    "again: send an idempotency key with it, or write it in a datasource's transaction; give each "
+    "effect a step of its own. Or a client that asked again started a second workflow: give the "
     "request a workflow id.",
     Kind.DIVERGED: "the outcome after a crash is different. Let the workflow's body depend on its "
     "arguments and on the results of its steps only: move randomness, time, memory and tables "

@@ -260,11 +260,11 @@ def reservations(judgement: Judgement) -> Iterator[str]:
 
 def verdict_text(judgement: Judgement) -> str:
     """Return the verdict on a trial in words."""
-    compared = "; everything compared is as in the baseline"
+    compared = "; apart from what is allowed, everything compared is as in the baseline"
     return {
         Verdict.KEPT: "every promise held" + ("" if judgement.diverged_before_crash else compared),
         Verdict.BROKEN: "a promise was broken",
-        Verdict.UNSTABLE: "a promise was broken, but not in every repetition of this trial",
+        Verdict.UNSTABLE: "a promise was broken, but not in every run of this trial",
         Verdict.VOID: judgement.why_void,
     }[judgement.verdict]
 

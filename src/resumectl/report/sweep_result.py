@@ -1,4 +1,4 @@
-"""Compute the result of a sweep from the judgements of its trials. Renders nothing."""
+"""Gather the result of a sweep from the judgements of its trials, for every kind of report."""
 
 import re
 from collections import Counter

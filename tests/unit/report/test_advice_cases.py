@@ -171,7 +171,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
     ),
     "answer that is an error": (
         observed(began("import"), began("request"), answered(failed("ValueError", "no stock"))),
-        "the scenario fails without any crash: ValueError: no stock (flows.py:12, in checkout)",
+        "the program fails without a crash: ValueError: no stock (flows.py:12, in checkout)",
         "catch it in a Scenario's request",
     ),
     "import that was cut off": (
@@ -294,7 +294,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
             began("import"), LAUNCH, began("request"), raised("a-1"), Stranded(1, (), ()),
             workflows=[workflow_row("a-1", status="ERROR")],
         ),
-        "the scenario fails without any crash, and its request waits for ever: a-1: ValueError: no "
+        "the program fails without a crash, and its request waits for ever: a-1: ValueError: no "
         "stock (flows.py:12, in checkout)",
         "correct flows.py:12",
     ),
@@ -478,7 +478,7 @@ RECORDED: dict[str, tuple[Sick, str, str]] = {
             began("import"), began("request"),
             answered(failed("TypeError", "no", about={"unset": ["KEY"]})),
         ),
-        "the scenario fails without any crash: TypeError: no (flows.py:12, in checkout)",
+        "the program fails without a crash: TypeError: no (flows.py:12, in checkout)",
         "catch it in a Scenario's request",
     ),
     "server that is not there": (

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from resumectl.cli.common import Common
-from resumectl.cli.project_file import FILE_NAME, TABLE, find_project
+from resumectl.cli.project_file import FILE_NAME, PLACEHOLDER, TABLE, has_table
 from resumectl.cli.project_scan import FoundLine, FoundTarget, Parameter, Scan, scan_project
 from resumectl.errors import ExitCode, Refusal
 from resumectl.report import json_documents
 from resumectl.text import counted, literal
 
 _TARGETS_MAX = 20
-_EXAMPLES = {"str": "…", "int": 1, "float": 1.0, "bool": True, "dict": {}, "list": []}
+_EXAMPLES = {"str": PLACEHOLDER, "int": 1, "float": 1.0, "bool": True, "dict": {}, "list": []}
 
 
 def init(common: Common) -> ExitCode:
@@ -24,7 +24,7 @@ def init(common: Common) -> ExitCode:
     """
     root = Path.cwd()
     file = root / FILE_NAME
-    if file.exists() and find_project(root) is not None and f"[{TABLE}" in file.read_text("utf-8"):
+    if file.exists() and has_table(file):
         raise Refusal(f"{FILE_NAME} has a table [{TABLE}] already", next_step="edit it there")
     scan = scan_project(root)
     targets = list(_chosen(scan))
@@ -80,7 +80,9 @@ def _say(common: Common, scan: Scan, targets: list[tuple[str, FoundTarget]]) -> 
         return
     for name, target in targets:
         print(literal(f"{name}: {target.file}:{target.name} (line {target.line})"))
-    print(f"{counted(len(targets), 'target')} in {FILE_NAME}; edit the lines that say so")
+    print(
+        f"{counted(len(targets), 'target')} in {FILE_NAME}; edit the lines that are marked with  # edit"
+    )
     common.say_next(f"resumectl sweep {targets[0][0]}")
 
 
@@ -121,7 +123,7 @@ def _example(parameter: Parameter, scan: Scan) -> str:
         plain = (replace(each, annotation=_plain(each.annotation)) for each in fields)
         return "{ " + ", ".join(f"{each.name} = {_example(each, scan)}" for each in plain) + " }"
     # An empty table or array, a number, a text and a truth value are the same in JSON.
-    return json.dumps(_EXAMPLES.get(name, "…"), ensure_ascii=False)
+    return json.dumps(_EXAMPLES.get(name, PLACEHOLDER), ensure_ascii=False)
 
 
 def _plain(annotation: str) -> str:

@@ -26,7 +26,11 @@ def replay(
     common: Common, spec: SweepSpec, plan_text: str, doing: Activity, *, times: int
 ) -> ExitCode:
     """Run one trial, once or several times, and show what happened."""
-    plan = CrashPlan.parse(plan_text)
+    try:
+        plan = CrashPlan.parse(plan_text)
+    except Refusal as refusal:
+        points = command_line(Command.POINTS, spec, str(Path.cwd()))
+        raise Refusal(refusal.what, next_step=f"{points}  lists them") from None
     if not 1 <= times <= 10_000:
         raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
     common.start_logging()
@@ -72,7 +76,7 @@ def _show_replay(
     else:
         console.show(replay_view.outcomes_sheet(judged.trials))
     if spec.keep_in is not None and outcomes[Verdict.KEPT] < len(trials):
-        common.say(f"its sandbox is kept in {spec.keep_in}")
+        common.say(f"{spec.keep_in} has the sandbox of each trial that is not KEPT")
     return exit_code(outcomes)
 
 

@@ -114,7 +114,7 @@ def _does_not_end(at: Situation) -> Advice | None:
     if at.process.has_settled or at.error:
         return None
     stood = at.process.last(TimeRunsOut)
-    what = f"the scenario fails without any crash: {baseline_problem(at.run)}"
+    what = f"the program fails without a crash: {baseline_problem(at.run)}"
     if stood is not None and at.phase is Phase.REQUEST and stood.where:
         what += f"; its request is waiting at {at.line(stood.where)}"
     if stood is not None and stood.others:
@@ -160,7 +160,7 @@ def _exception(at: Situation) -> Advice | None:
 
 def _otherwise(at: Situation) -> Advice | None:
     return Advice(
-        f"the scenario fails without any crash: {baseline_problem(at.run)}",
+        f"the program fails without a crash: {baseline_problem(at.run)}",
         literal(suggested_fix(at.run)),
     )
 

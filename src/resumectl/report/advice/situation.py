@@ -139,7 +139,7 @@ Case = Callable[[Situation], Advice | None]
 
 def fails(at: Situation) -> str:
     """Return the sentence that tells what failed, where and how."""
-    usual = "the scenario fails without any crash"
+    usual = "the program fails without a crash"
     doing = f"{BEFORE_REQUEST[at.phase]} fails" if at.phase in BEFORE_REQUEST else usual
     doing = doing.format(*at.target)
     raised = at.failed_workflow
