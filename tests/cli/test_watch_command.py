@@ -267,7 +267,8 @@ def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Wo
     terminal.process.send_signal(signal.SIGWINCH)
     # On six lines, one frame after the other shows its first lines.
     frames = terminal.read_until(r"(?s)(\d deliver.*){4}")
-    *_, last, _ = re.split(r"\n(?=\d{4}-)", frames)  # each frame begins with the time
+    # Each frame begins with the time and the number of deliveries.
+    *_, last, _ = re.split(r"\n(?=\d{4}-\S+ \S+ +\d+ deliver)", frames)
     assert max(len(line) for line in last.splitlines()) <= 40
     assert re.search(r"\d+ more lines: watch --once", last)
     terminal.process.send_signal(signal.SIGINT)
