@@ -31,6 +31,7 @@ from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.verdict import Exposure, Judgement, Verdict
 from resumectl.report.console import VERDICT_STYLES
 from resumectl.report.finding_text import EXPLAINED_BY_TIME, MEANINGS, evidence_text, note_text
+from resumectl.report.repeated_steps import why_repeated
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.sheet import Cell, Sheet, ids, right, sentences, words
 from resumectl.report.sweep_result import repeated
@@ -68,6 +69,8 @@ def trial_view(
             said = f"Killed at {process.reached} (confirmed by the kernel: {process.exit})."
             yield Text(literal(said), style="bold red")
             yield left_sheet(process)
+    for sentence in why_repeated(trial):
+        yield Text(literal(sentence))
     yield from _meaning(judgement, judged.shown)
     again = command_line(Command.REPLAY, spec, directory or str(Path.cwd()), plan=trial.plan)
     if judgement.verdict in (Verdict.BROKEN, Verdict.UNSTABLE):

@@ -269,6 +269,8 @@ class _Process:
                 self._draw(event)
         for key in list(self._running):
             self._add_execution(key, self._span.end_ms, is_interrupted=True)
+        if self._process.last(RequestStarted) and not self._process.last(RequestEnded):
+            self._see(CLIENT, self._span.end_ms)  # it waited until the process ended
         self._add_lifelines()
         for workflow in unfinished:
             if workflow in self._first:

@@ -13,6 +13,7 @@ from resumectl.report.page.crash_map import SIGNS
 from resumectl.report.page.drawing import Drawing, drawing_of
 from resumectl.report.page.table import Table, table_of
 from resumectl.report.page.timeline import timeline_of
+from resumectl.report.repeated_steps import why_repeated
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.replay_view import (
     exposure_text,
@@ -148,7 +149,7 @@ class TrialWriter:
             plan=judgement.plan,
             verdict=str(judgement.verdict),
             words=verdict_text(judgement),
-            story=plan_text(trial),
+            story=" ".join([plan_text(trial), *why_repeated(trial)]),
             kinds=list(dict.fromkeys(each.kind for each in judgement.findings)),
             seconds=trial.seconds,
             findings=[self.finding(each, trial, number) for each in judgement.findings],

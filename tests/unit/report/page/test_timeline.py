@@ -26,6 +26,7 @@ from resumectl.model.evidence import Missing
 from resumectl.model.observation import Observation, ProcessRecord
 from resumectl.model.verdict import Finding, Kind
 from resumectl.report.page.timeline import (
+    CLIENT,
     ArrowKind,
     Bar,
     BarKind,
@@ -106,6 +107,17 @@ def test_step_that_did_not_end_lasts_until_the_kill() -> None:
     timeline = of(killed(started(103, "charge")), whole(at_ms=200))
     assert bars(timeline, BarKind.INTERRUPTED) == [("charge", 3, 10)]
     assert len(bars(timeline, BarKind.REPEATED)) == 1
+
+
+def test_request_without_an_answer_lasts_until_the_kill() -> None:
+    timeline = of(killed(commit(102, "w-1/accepted")), whole(at_ms=200))
+    offset = timeline.spans[1].start_ms
+    alive = [
+        (bar.start_ms, bar.end_ms)
+        for bar in timeline.bars
+        if bar.row == CLIENT and bar.kind is BarKind.ALIVE
+    ]
+    assert alive == [(1, 10), (offset + 1, offset + 9)]
 
 
 def test_baseline_is_drawn_from_its_own_launch() -> None:
