@@ -71,6 +71,9 @@ def test_real_output_is_valid(shop: Workspace) -> None:
         ran = shop.run(*shlex.split(command.format(forked=forked)), "--json")
         assert ran.code == code, f"{command}: {ran}"
         validate(name, ran.document)
+        if name == "init":
+            file = shop.directory / "pyproject.toml"
+            file.write_text(file.read_text().replace("…", "order-1"))
         if command.startswith("fork"):
             (workflow,) = ran.document["workflows"]
             forked = workflow["id"]
