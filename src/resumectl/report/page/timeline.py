@@ -351,6 +351,8 @@ class _Process:
         self._drawn.bars.append(bar)
         self._drawn.executed[key] = bar
         self._drawn.places[str(event.site)] = (row, end_ms)
+        # A finding that names the step is about the run of its body.
+        self._drawn.places[f"{event.step}, {event.site}"] = (row, (start_ms + end_ms) / 2)
         if earlier is not None:
             joined = f"{event.step}, {event.site} ran again"
             arrow = Arrow(ArrowKind.REPETITION, row, earlier.end_ms, row, start_ms, joined)

@@ -166,7 +166,7 @@ def test_marks_are_commits_answers_from_records_and_effects() -> None:
 
 def test_findings_are_marked_where_they_happened_last() -> None:
     subjects = {
-        "charge, w-1/step-1": 6,  # its commit
+        "charge, w-1/step-1": 4,  # the middle of its body
         "w-1/step-1": 6,
         "w-1": 8,
         "event w-1 status": 8,
