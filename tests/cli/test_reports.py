@@ -99,3 +99,11 @@ def test_failed_runs_what_failed_last_time_or_all(shop: Workspace) -> None:
     all_again = shop.run(*TARGET[:4], "--failed", "--json")
     assert all_again.document["trials"] == 8
     assert "kept every promise: all crash points are run" in all_again.err
+    assert shop.run(*TARGET, "--only", "*/step-1").code == ExitCode.PROMISE_BROKEN
+    text = (shop.directory / "shop.py").read_text()
+    (shop.directory / "shop.py").write_text(
+        text.replace("    charge(order)\n    return ship(order)", "    return order")
+    )
+    gone = shop.run(*TARGET[:4], "--failed", "--json")
+    assert "no crash point that failed in sweep 5 is there any more" in gone.err
+    assert gone.document["trials"] == gone.document["crash_points"] == 4

@@ -147,11 +147,11 @@ class Judge:
 
     def judge(self, trial: Observation) -> Judgement:
         """Judge a trial."""
-        named = self.renamed(trial)
-        judgement = self._checker.check(named)
+        renamed = self.renamed(trial)
+        judgement = self._checker.check(renamed)
         if judgement.verdict is Verdict.BROKEN:
             for control in self.controls.get(trial.plan, ()):
-                after_time = self._checker_after_time(control).check(named)
+                after_time = self._checker_after_time(control).check(renamed)
                 judgement = unless_time_does_it(judgement, after_time)
         return judgement
 

@@ -1,5 +1,6 @@
 """Define the exit of a process, as the kernel reports it, and the exit statuses of target processes."""
 
+import os
 import signal
 from dataclasses import dataclass
 
@@ -27,6 +28,24 @@ class ProcessExit:
     signal: int | None
     exit_status: int | None
     in_time: bool
+
+    @classmethod
+    def reported(cls, pid: int, code: int, status: int, *, in_time: bool = True) -> "ProcessExit":
+        """Return the exit that the kernel reports.
+
+        Args:
+            pid: Its process id.
+            code: `si_code` of waitid(2).
+            status: `si_status` of waitid(2).
+            in_time: Whether it ended before the runner's time limit.
+        """
+        is_by_signal = code in (os.CLD_KILLED, os.CLD_DUMPED)
+        return cls(
+            pid=pid,
+            signal=status if is_by_signal else None,
+            exit_status=None if is_by_signal else status,
+            in_time=in_time,
+        )
 
     def is_by(self, method: KillMethod) -> bool:
         """Return whether the process ended as a kill method ends it."""

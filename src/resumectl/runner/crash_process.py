@@ -66,18 +66,9 @@ def run_crash_process(
             # The pipe ends with its last writer. Read it before reaping the process, so it cannot fill up.
             reached = note.read().decode().strip() or None
             # Read the kernel's report before the process is reaped.
-            exit_info = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            ended = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         except BaseException:
             child.kill()
             raise
-    by_signal = exit_info is not None and exit_info.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-    status = exit_info.si_status if exit_info is not None else None
-    return CrashedProcess(
-        reached,
-        ProcessExit(
-            pid=child.pid,
-            signal=status if by_signal else None,
-            exit_status=None if by_signal else status,
-            in_time=True,
-        ),
-    )
+    assert ended is not None  # only with WNOHANG
+    return CrashedProcess(reached, ProcessExit.reported(child.pid, ended.si_code, ended.si_status))

@@ -161,13 +161,8 @@ class ForkServerClient:
             with self._lock:
                 self._send(KillProcess(number))
         exited = cast(Exited, future.result())
-        by_signal = exited.code in (os.CLD_KILLED, os.CLD_DUMPED)
-        return ProcessExit(
-            pid=self._pids.pop(number),
-            signal=exited.status if by_signal else None,
-            exit_status=None if by_signal else exited.status,
-            in_time=in_time,
-        )
+        pid = self._pids.pop(number)
+        return ProcessExit.reported(pid, exited.code, exited.status, in_time=in_time)
 
     def warm_up(
         self, database_url: str, directory: Path, *, publisher_queue: str | None, migrates: bool

@@ -1,5 +1,6 @@
 """The end of a process is told by the kernel's report of it."""
 
+import os
 import signal
 
 import pytest
@@ -37,3 +38,12 @@ def test_each_kill_method_ends_a_process_in_its_own_way(
 )
 def test_exit_is_worded_as_the_kernel_reports_it(process_exit: ProcessExit, text: str) -> None:
     assert str(process_exit) == text
+
+
+def test_report_of_the_kernel_is_a_signal_or_a_status() -> None:
+    killed = ProcessExit.reported(1, os.CLD_KILLED, signal.SIGKILL)
+    dumped = ProcessExit.reported(1, os.CLD_DUMPED, signal.SIGSEGV)
+    exited = ProcessExit.reported(1, os.CLD_EXITED, 3, in_time=False)
+    assert killed == KILLED
+    assert (dumped.signal, dumped.exit_status) == (signal.SIGSEGV, None)
+    assert (exited.signal, exited.exit_status, exited.in_time) == (None, 3, False)

@@ -1,6 +1,6 @@
 """`sweep`: run a trial for each crash point of a target, in a durable workflow."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.sweep_ids import workflow_id_of
-from resumectl.runner.sweep_store import SweepStore
+from resumectl.runner.sweep_store import StoredSweep, SweepStore
 from resumectl.runner.sweep_worker import SweepWorker
 from resumectl.runner.trial_pools import TrialPools
 from resumectl.runner.trial_runner import TrialRunner
@@ -172,10 +172,10 @@ def _choose(
     kept = kept_plans(judged)
     if spec.only_failed:
         failed = {each.plan for each in judged} - kept
-        every = [plan for plan in every if str(plan) in failed] or every
-        if not failed:
-            which = f"sweep {last.id} kept every promise" if last else "nothing was swept before"
-            common.say(f"{which}: all crash points are run")
+        again = [plan for plan in every if str(plan) in failed]
+        if not again:
+            common.say(f"{_why_all(last, failed)}: all crash points are run")
+        every = again or every
     if spec.budget_s is None:
         return every
     before = step_definitions(store.baselines(last.id)) if last is not None else {}
@@ -183,6 +183,15 @@ def _choose(
     transitions = runs.judge.baseline.transitions
     known = {plan for plan in kept if step_of(CrashPlan.parse(plan), transitions) not in changed}
     return most_informative_first(every, transitions, known)
+
+
+def _why_all(last: StoredSweep | None, failed: Collection[str]) -> str:
+    """Return why `--failed` runs all crash points."""
+    if last is None:
+        return "nothing was swept before"
+    if failed:
+        return f"no crash point that failed in sweep {last.id} is there any more"
+    return f"sweep {last.id} kept every promise"
 
 
 def _run(common: Common, sweep_id: int, worker: SweepWorker) -> None:
