@@ -59,30 +59,22 @@ def sweep_view(
     void = [j for j in result.trials if j.verdict is Verdict.VOID]
     for judgement in void[:_SHOWN_MAX]:
         yield Text(literal(f"void: {judgement.plan}: {judgement.why_void}"), style="yellow")
-    if result.exposures:
-        yield Sheet(
-            "Exposures: repetitions and omissions that the promises allow",
-            [words("of"), right("worst"), ids("seen at"), sentences("detail")],
-            [
-                [each.subject, Text(counted(each.times, "time")), each.plan, exposure_detail(each)]
-                for each in result.exposures[:_SHOWN_MAX]
-            ],
-        )
-        if len(result.exposures) > _SHOWN_MAX:
-            yield Text(f"… and {len(result.exposures) - _SHOWN_MAX} more (--json has them all)")
+    yield from _exposures_view(result.exposures)
     yield from (Text(literal(line)) for line in outside_lines(access, result.contacts))
+    # Another command that shows the result has no time of its own.
+    seconds = [] if result.wall_seconds is None else [f"{result.wall_seconds:.1f}"]
     yield Sheet(
         f"Sweep {result.stored.id}, of {result.stored.target}",
         [
             right("crash points"), right("reached"), right("trials"), right("crashes"),
-            *(right(verdict) for verdict in Verdict), right("total seconds"),
+            *(right(verdict) for verdict in Verdict), *([right("total seconds")] * bool(seconds)),
             right("trials per second"),
         ],
         [
             [
                 result.stored.crash_points, result.reached, len(result.trials), result.crashes,
                 *(_count(verdict, result.verdicts[verdict]) for verdict in Verdict),
-                _seconds(result.wall_seconds), f"{result.trials_per_second:.1f}",
+                *seconds, f"{result.trials_per_second:.1f}",
             ]
         ],
     )  # fmt: skip
@@ -121,8 +113,26 @@ def _list(what: str, names: Sequence[str]) -> Text:
     return Text(literal(f"{what}{', '.join(names[:_SHOWN_MAX])}{more}"), style="dim")
 
 
-def _seconds(seconds: float | None) -> Cell:
-    return None if seconds is None else f"{seconds:.1f}"
+def _exposures_view(exposures: Sequence[SeenExposure]) -> Iterator[RenderableType]:
+    shown = exposures[:_SHOWN_MAX]
+    details = list(map(exposure_detail, shown))
+    has_details = any(details)
+    if shown:
+        yield Sheet(
+            "Exposures: repetitions and omissions that the promises allow",
+            [words("of"), right("worst"), ids("seen at"), *[sentences("detail")] * has_details],
+            [
+                [
+                    each.subject,
+                    Text(counted(each.times, "time")),
+                    each.plan,
+                    *[detail] * has_details,
+                ]
+                for each, detail in zip(shown, details, strict=True)
+            ],
+        )
+    if len(exposures) > _SHOWN_MAX:
+        yield Text(f"… and {len(exposures) - _SHOWN_MAX} more (--json has them all)")
 
 
 def findings_view(
