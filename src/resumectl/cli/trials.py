@@ -212,7 +212,7 @@ def repro(
         raise Refusal(f"--runs {runs} is not 1 to 1,000", next_step="as in  --runs 20")
     from resumectl.report.activity import activity
 
-    with activity(hidden=common.verbose) as doing:
+    with activity(hidden=common.verbose) as doing, ends_in_order():
         from resumectl.cli.flows import repro as flow
 
         return flow.repro(common, read_trial(trial), output, doing, runs=runs)

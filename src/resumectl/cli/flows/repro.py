@@ -2,7 +2,10 @@
 
 import itertools
 import os
+import re
+import signal
 import subprocess
+import tokenize
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,10 +25,12 @@ from resumectl.model.target import Target
 from resumectl.model.verdict import Finding, Verdict
 from resumectl.report import json_documents
 from resumectl.report.activity import Activity
+from resumectl.report.advice.advise import refusal_of
 from resumectl.report.finding_text import evidence_text
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.repro.issue_file import issue_text
-from resumectl.report.repro.repro_file import Reproduction, repro_text
+from resumectl.report.repro.publishable import other_libraries, parts_of_resumectl, publishable
+from resumectl.report.repro.repro_file import Reproduction, look_at, repro_text
 from resumectl.report.repro.story import story_of
 from resumectl.report.sweep_result import SeenFinding, SweepResult
 from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
@@ -35,6 +40,8 @@ from resumectl.runner.trial_runner import TrialRunner
 from resumectl.text import counted
 
 _RUN_MAX_S = 600
+_ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit)\b.*")
+_CODING = re.compile(r"^(\s*#.*?coding[:=]\s*)[-\w.]+")
 _SHRINK_MAX = 24  # trials with smaller arguments
 _FAILED = (Verdict.BROKEN, Verdict.UNSTABLE)
 _TRIES = 3  # for a finding that depends on chance
@@ -57,10 +64,9 @@ def repro(
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "repro.py"
     file.write_text(repro_text(found, str(_root(spec.target))), encoding="utf-8")
-    python = spec.interpreters.first.path if spec.interpreters is not None else "python"
-    fails = _count_failures(python, file, runs, doing)
+    fails = _count_failures(found, file, runs, doing)
     doing.stop()
-    story = story_of(simplest.trial, str(_root(spec.target)))
+    story = _public(story_of(simplest.trial), spec.target)
     text = issue_text(found, story=story, fails=fails, runs=runs)
     (directory / "ISSUE.md").write_text(text, encoding="utf-8")
     return _say(common, found, file, fails, runs)
@@ -167,7 +173,10 @@ def _simplest(pool: TrialPool, spec: SweepSpec, seen: SeenFinding, doing: Activi
             left -= 1
             doing.say(f"smaller arguments, {_SHRINK_MAX - left} of at most {_SHRINK_MAX}")
             other = _with_arguments(found.spec, args)
-            smaller = _show(pool, other, found.plan, seen.finding, Verdict.BROKEN)
+            try:
+                smaller = _show(pool, other, found.plan, seen.finding, Verdict.BROKEN)
+            except Refusal:  # the program does not take such arguments
+                continue
             if smaller is not None:
                 found, is_smaller = smaller, True
                 break
@@ -188,8 +197,8 @@ def _show(
     baseline = BaselineRuns.of(runner, spec.promises)
     try:
         baseline.discover(spec.timeout_s)
-    except (FailingBaseline, Refusal):  # the program does not take such arguments
-        return None
+    except FailingBaseline as error:
+        raise refusal_of(error.run, error.target, str(Path.cwd())) from None
     trial = runner.trial(PlannedTrial(0, plan))
     (judgement,) = baseline.judged([trial]).trials
     same = [each for each in judgement.findings if _topic(each) == _topic(finding)]
@@ -214,7 +223,18 @@ def _reproduction(shown: _Shown) -> Reproduction:
                 f"the program imports {path}, which is outside of {root}",
                 next_step="sweep it from a directory that holds all of its files",
             )
-        sources[str(Path(path).relative_to(root))] = Path(path).read_text(encoding="utf-8")
+        sources[str(Path(path).relative_to(root))] = _source(path)
+    if parts := parts_of_resumectl(sources):
+        raise Refusal(
+            f"the program imports {', '.join(parts)}, which dbos alone does not have",
+            next_step="sweep the module of the workflow without its tests",
+        )
+    look = " ".join(look_at(finding))
+    if _public(look, target) != look:
+        raise Refusal(
+            f"what shows the finding has a value of --env or a path in it: {_public(look, target)}",
+            next_step="sweep again with a value that others may read",
+        )
     interpreters = shown.spec.interpreters
     assert interpreters is not None
     return Reproduction(
@@ -222,11 +242,29 @@ def _reproduction(shown: _Shown) -> Reproduction:
         client=shown.baseline.runner.client,
         plan=shown.plan,
         finding=finding,
-        title=f"{finding.kind} {finding.subject}: {evidence_text(finding.evidence)}",
+        title=_public(
+            f"{finding.kind} {finding.subject}: {evidence_text(finding.evidence)}", target
+        ),
         sources=sources,
         starts=frozenset(each.workflow for each in shown.trial.all(ClientStarted)),
         dbos=interpreters.first.dbos,
         python=interpreters.first.python,
+        interpreter=interpreters.first.path,
+        libraries=other_libraries(sources),
+    )
+
+
+def _public(text: str, target: Target) -> str:
+    return publishable(text, str(_root(target)), target.environ)
+
+
+def _source(path: str) -> str:
+    """Return the text of a file of the program, which the file writes in UTF-8."""
+    with tokenize.open(path) as file:
+        first, *others = file.read().splitlines(keepends=True) or [""]
+    return "".join(
+        _CODING.sub(r"\1utf-8", line) if number < 2 else line
+        for number, line in enumerate([first, *others])
     )
 
 
@@ -241,30 +279,55 @@ def _root(target: Target) -> Path:
     return directory
 
 
-def _count_failures(python: str, file: Path, runs: int, doing: Activity) -> int:
+def _count_failures(found: Reproduction, file: Path, runs: int, doing: Activity) -> int:
     """Run the file, and return how often it showed the finding."""
+    given = {name: found.target.environ[name] for name in found.needs}
     codes: list[int] = []
+    running: set[subprocess.Popen[str]] = set()
 
     def run(_number: int) -> int:
-        ran = subprocess.run(
-            [python, str(file.absolute())],
-            capture_output=True,
+        ran = subprocess.Popen(
+            [found.interpreter, str(file.absolute())],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=_RUN_MAX_S,
-            check=False,
+            env={**os.environ, **given},
+            start_new_session=True,  # with its own processes
         )
-        if ran.stdout.splitlines()[-1:] not in (["BROKEN"], ["KEPT"]):
-            last = (ran.stderr.strip().splitlines() or [f"exit status {ran.returncode}"])[-1]
+        running.add(ran)
+        out, err = ran.communicate(timeout=_RUN_MAX_S)
+        running.discard(ran)
+        if out.splitlines()[-1:] not in (["BROKEN"], ["KEPT"]):
             raise MachineFailure(
-                f"{file} does not run: {last}", next_step=f"run it:  python {file}"
+                f"{file} does not run: {_public(_error_in(err), found.target)}",
+                next_step=f"python {file}  shows all that it prints",
             )
         return ran.returncode
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for code in pool.map(run, range(runs)):
-            codes.append(code)
-            doing.say(f"run {len(codes)} of {runs} of repro.py")
+    try:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            try:
+                for code in pool.map(run, range(runs)):
+                    codes.append(code)
+                    doing.say(f"run {len(codes)} of {runs} of repro.py")
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for each in list(running):
+                    os.killpg(each.pid, signal.SIGKILL)
+                raise
+    except subprocess.TimeoutExpired:
+        raise MachineFailure(
+            f"{file} does not end within {_RUN_MAX_S} s", next_step=f"run it:  python {file}"
+        ) from None
     return sum(codes)
+
+
+def _error_in(text: str) -> str:
+    """Return the error of the program in what the file has printed, or the last line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if _ERROR_LINE.match(line)]
+    own = [line for line in errors if not line.startswith("AssertionError: ")]
+    return (own or errors or lines or ["it prints nothing"])[-1]
 
 
 def _say(common: Common, found: Reproduction, file: Path, fails: int, runs: int) -> ExitCode:

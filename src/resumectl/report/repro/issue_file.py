@@ -31,7 +31,7 @@ run without a crash.
 pip install dbos=={found.dbos}
 python repro.py
 ```
-
+{_needs(found)}
 ## Versions
 
 DBOS {found.dbos}, Python {found.python}, SQLite.
@@ -42,3 +42,13 @@ DBOS {found.dbos}, Python {found.python}, SQLite.
 {story.rstrip()}
 ```
 """
+
+
+def _needs(found: Reproduction) -> str:
+    """Return what the program needs beside dbos; empty if nothing."""
+    lines = []
+    if found.libraries:
+        lines.append(f"It also imports {', '.join(found.libraries)}.")
+    if found.needs:
+        lines.append(f"These variables must be set: {', '.join(found.needs)}.")
+    return "".join(f"\n{line}\n" for line in lines)

@@ -1,7 +1,7 @@
 """Make a file that runs a broken trial again, and judges it, with dbos alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -9,13 +9,13 @@ from resumectl.model import evidence as e
 from resumectl.model.crash_plan import CrashPlan, subject_of
 from resumectl.model.target import Client, Target
 from resumectl.model.verdict import Finding
+from resumectl.report.repro.publishable import is_template
 
 _COUNTED = (
     e.TooMany, e.TooFew, e.TooManyInProcess, e.TooManyInWorkflow, e.TooFewInWorkflow,
     e.TooManyRecords, e.RanAgain, e.NeverRecorded,
 )  # fmt: skip
 _STUCK_AFTER_S, _TIMEOUT_S = 20, 120
-_SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|API_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _NAMED = re.compile(r".+\(\d+\)(-\d+)*")  # a workflow without an id of its own
 _UNNAMED, _TURN = re.compile(r"^[^/]+\(\d+\)"), re.compile(r"\(\d+\)")
 
@@ -29,11 +29,13 @@ class Reproduction:
         client: What the client does after a crash.
         plan: Crash plan with one crash.
         finding: The finding to show.
-        title: The finding in one line.
+        title: The finding in one line, without paths and values of this machine.
         sources: Name of each file of the program, relative to its directory, to its text.
         starts: Ids of the workflows that the client starts.
         dbos: Release of DBOS.
         python: Release of Python.
+        interpreter: Path of the interpreter of the program.
+        libraries: Modules that the program imports, beside dbos.
     """
 
     target: Target
@@ -45,6 +47,14 @@ class Reproduction:
     starts: frozenset[str]
     dbos: str
     python: str
+    interpreter: str
+    libraries: Sequence[str]
+
+    @property
+    def needs(self) -> list[str]:
+        """Variables that must be set to run the program; their values were given with `--env`."""
+        given = self.target.environ
+        return [name for name, value in given.items() if not is_template(value)]
 
 
 def repro_text(found: Reproduction, directory: str) -> str:
@@ -62,8 +72,11 @@ def repro_text(found: Reproduction, directory: str) -> str:
     if any("resumectl" in text for text in sources.values()):
         sources["resumectl.py"] = _resource("resumectl_stub.txt")
     values = {
-        "TITLE": found.title.rstrip("."),
-        "STORY": _story(found),
+        "TITLE": _in_docstring(found.title.rstrip(".")),
+        "STORY": _in_docstring(_story(found)),
+        "LIBRARIES": " and ".join(["dbos", *found.libraries]),
+        "ENVIRON": repr({k: v for k, v in target.environ.items() if is_template(v)}),
+        "NEEDS": repr(found.needs),
         "DBOS": found.dbos,
         "PYTHON": found.python,
         "PROGRAM": "\n".join(f"    {each!r}: {_quoted(text)}," for each, text in sources.items()),
@@ -131,6 +144,10 @@ def _named(entry: tuple[str, str] | None, directory: str) -> str | None:
         )
         module = relative.replace("/", ".")
     return f"{module}:{name}"
+
+
+def _in_docstring(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
 def _quoted(text: str) -> str:

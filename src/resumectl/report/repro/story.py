@@ -1,4 +1,4 @@
-"""Tell a trial as plain text, without times and without paths of this machine."""
+"""Tell a trial as plain text, without times."""
 
 from collections.abc import Iterator
 
@@ -6,12 +6,11 @@ from resumectl.model.events import Committed, EffectHappened, StepReplayed, Step
 from resumectl.model.observation import Observation, ProcessRecord
 
 
-def story_of(trial: Observation, directory: str) -> str:
+def story_of(trial: Observation) -> str:
     """Return the events of a trial, one on each line.
 
     Args:
         trial: Observation of the trial, with names.
-        directory: Directory of the program, whose path is left out.
     """
     lines: list[str] = []
     for number, process in enumerate(trial.processes, start=1):
@@ -19,7 +18,7 @@ def story_of(trial: Observation, directory: str) -> str:
         lines.extend(f"  {line}" for line in _lines(process))
         if process.reached is not None:
             lines.append(f"  killed at {process.reached}")
-    return "\n".join(lines).replace(f"{directory}/", "")
+    return "\n".join(lines)
 
 
 def _lines(process: ProcessRecord) -> Iterator[str]:
