@@ -26,7 +26,7 @@ from schema_validation import validate
 
 from resumectl.cli.flows.live import Frames
 from resumectl.database import open_engine
-from resumectl.errors import ExitCode
+from resumectl.errors import ExitCode, MachineFailure
 from resumectl.publishing.store import live_counts
 from resumectl.publishing.store.live_counts import NOTHING, Live, LiveReader
 from resumectl.publishing.store.view import viewing
@@ -123,7 +123,8 @@ def test_database_that_is_reset_or_replaced_is_counted_anew(sqlite_workspace: Wo
         for file in workspace.directory.glob("*.sqlite*"):
             if file.is_file():
                 file.unlink()
-        assert frames.read().live == NOTHING
+        with pytest.raises(MachineFailure, match=r"resumectl\.sqlite is gone"):
+            frames.read()
         workspace.ok("publish", "--name", "beta", "--count", "2")
         assert [(b.id, b.deliveries) for b in frames.read().live.batches] == [("beta-1", 2)]
 
@@ -174,7 +175,7 @@ class Terminal:
 
     def read_until(self, pattern: str) -> str:
         """Return what is shown from now on until it matches."""
-        self.text = ""
+        self.text = raw = ""
         deadline = time.monotonic() + DEADLINE_S
         while not re.search(pattern, self.text):
             assert time.monotonic() < deadline, self.text
@@ -184,9 +185,10 @@ class Terminal:
                 except OSError:  # nobody holds the other end any longer
                     assert re.search(pattern, self.text), self.text
                     break
-                # Each frame begins with a move of the cursor to the first line.
-                frames = self._decoder.decode(part).replace("\x1b[H", "\n")
-                self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frames)
+                # A sequence may come in two parts. Each frame begins with a move of the cursor to the
+                # first line.
+                raw += self._decoder.decode(part)
+                self.text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", raw.replace("\x1b[H", "\n"))
         return self.text
 
     def close(self) -> None:
@@ -255,6 +257,22 @@ def test_signal_at_any_moment_is_noticed() -> None:
     assert ran.returncode == 0
 
 
+def test_database_that_is_gone_leaves_the_last_frame(sqlite_workspace: Workspace) -> None:
+    workspace = sqlite_workspace
+    workspace.ok("publish", "--name", "alpha", "--count", "2")
+    terminal = Terminal(workspace, "watch", "--every", "0.2")
+    terminal.read_until(r"alpha-1 +SUCCESS +2 +2")
+    file = workspace.directory / "resumectl.sqlite"
+    file.rename(workspace.directory / "away")
+    terminal.read_until("nothing new since then: resumectl.sqlite is gone")
+    shown = terminal.read_until("Newest deliveries")
+    assert re.search(r"alpha-1 +SUCCESS +2 +2", shown)
+    assert not re.search(r"-\d+\.\d deliveries", shown)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait() == ExitCode.DONE
+    terminal.close()
+
+
 def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Workspace) -> None:
     # COLUMNS would hide the size of the terminal.
     environ = {k: v for k, v in sqlite_workspace.environ.items() if k != "COLUMNS"}
@@ -265,12 +283,13 @@ def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Wo
     assert max(len(line) for line in shown.splitlines()) <= 80
     terminal.resize(40, 6)
     terminal.process.send_signal(signal.SIGWINCH)
-    # On six lines, one frame after the other shows its first lines.
-    frames = terminal.read_until(r"(?s)(\d deliver.*){4}")
-    # Each frame begins with the time and the number of deliveries.
-    *_, last, _ = re.split(r"\n(?=\d{4}-\S+ \S+ +\d+ deliver)", frames)
+    # On six lines, one frame after the other shows its first lines. One frame may be of both sizes.
+    terminal.read_until("more lines: watch --once")
+    frames = terminal.read_until("(?s)more lines: watch --once.*more lines: watch --once")
+    _, last = re.split("more lines: watch --once", frames)[:2]
     assert max(len(line) for line in last.splitlines()) <= 40
-    assert re.search(r"\d+ more lines: watch --once", last)
+    assert "3 deliveries" in last
+    assert "Newest deliveries" not in last
     terminal.process.send_signal(signal.SIGINT)
     shown = terminal.read_until("Newest deliveries")
     assert terminal.process.wait() == ExitCode.DONE

@@ -18,6 +18,7 @@ TABLE = "tool.resumectl"
 PLACEHOLDER = "…"
 _JSON_KEYS = ("args", "kwargs")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
+_HEADER = re.compile(r"\[+([^\[\]]+)\]+\s*(?:#.*)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,11 @@ class _Reader:
     def _line_of(self, within: str, key: str) -> int:
         """Return the number of the line of a key; that of its table if it has no line of its own."""
         table = f"{TABLE}.{within}".rstrip(".")
-        header, is_inside = 1, False
+        header, is_inside = self._first_line_of(within, key), False
         for number, line in enumerate(self._lines, start=1):
             stripped = line.strip()
-            if stripped.startswith("["):
-                name = stripped.strip("[]").replace('"', "").replace("'", "")
+            if header_line := _HEADER.match(stripped):
+                name = re.sub(r"\s*\.\s*", ".", re.sub("[\"']", "", header_line[1].strip()))
                 is_inside = name == table
                 if is_inside or (name.startswith(f"{table}.{key}") and key):
                     header = number
@@ -224,6 +225,15 @@ class _Reader:
             ):
                 return number
         return header
+
+    def _first_line_of(self, within: str, key: str) -> int:
+        """Return the first line that has the key, or the target, in a dotted key or an inline table."""
+        for word in (key, within.rpartition(".")[2], "resumectl"):
+            pattern = re.compile(rf"""(?<![\w-])["']?{re.escape(word)}["']?\s*[=.]""")
+            for number, line in enumerate(self._lines, start=1):
+                if word and pattern.search(line.partition("#")[0]):
+                    return number
+        return 1
 
 
 # --- values
@@ -281,6 +291,8 @@ def _texts(value: object, _directory: Path) -> list[str]:
 
 def _pairs(value: object, _directory: Path) -> list[str]:
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise TypeError
+    if any("=" in name for name in value) or "\0" in "".join([*value, *value.values()]):
         raise TypeError
     return [f"{name}={text}" for name, text in value.items()]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
 from resumectl.errors import Refusal
@@ -364,10 +364,14 @@ def _pair(text: str, option: str, example: str) -> tuple[str, str]:
     return name, value
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _json(text: str, kind: type, option: str, example: str) -> Any:
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
+        found = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
         found = None
     if not isinstance(found, kind):
         name = "list" if kind is list else "object"

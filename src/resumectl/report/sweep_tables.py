@@ -210,9 +210,10 @@ def verdict_sentence(result: SweepResult) -> str:
     if not result.trials:
         return "VOID: no trial was run"
     if n[Verdict.BROKEN]:
-        return f"BROKEN: {n[Verdict.BROKEN]} of {of} broke a promise"
+        return f"BROKEN: {n[Verdict.BROKEN]} of {of} broke a promise{_part(result)}"
     if n[Verdict.UNSTABLE]:
-        return f"UNSTABLE: {n[Verdict.UNSTABLE]} of {of} broke a promise, but not in every run"
+        unstable = f"{n[Verdict.UNSTABLE]} of {of} broke a promise, but not in every run"
+        return f"UNSTABLE: {unstable}{_part(result)}"
     if n[Verdict.VOID]:
         return f"VOID: {n[Verdict.VOID]} of {of} proved nothing"
     if len(result.trials) + len(result.left_out) < result.stored.planned:
@@ -222,6 +223,14 @@ def verdict_sentence(result: SweepResult) -> str:
     if result.reached < result.stored.crash_points:
         points = f"{result.reached:,} of {points}"
     return f"KEPT: every promise held at {points}"
+
+
+def _part(result: SweepResult) -> str:
+    """Return how many of all crash points were tried; empty for all of them."""
+    every = result.stored.crash_points
+    if result.reached >= every:
+        return ""
+    return f"; {result.reached:,} of {counted(every, 'crash point')} were tried"
 
 
 def sweep_document(result: SweepResult) -> dict[str, Any]:

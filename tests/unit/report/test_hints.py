@@ -31,6 +31,7 @@ def only(pattern: str) -> Callable[[], object]:
         (refused(promise=["charge"]), "--promise charge=exactly-once"),
         (refused(promise=["charge=twice"]), "--promise charge=exactly-once"),
         (refused(args="{}"), "--args '[\"order-1\"]'"),
+        (refused(args="[NaN]"), "--args '[\"order-1\"]'"),
         (refused(target="checkout"), "shop.py:checkout"),
         (refused(target="pay.py"), "pay.py:checkout"),
         (refused(after_launch="setup"), "--after-launch shop.py:setup"),

@@ -208,7 +208,7 @@ class Frames:
         self._counts.append((now, counts))
         since, before = self._counts[0]
         return {
-            what: (count - before.get(what, 0)) / (now - since)
+            what: max(0, count - before.get(what, 0)) / (now - since)
             for what, count in counts.items()
             if now > since
         }
@@ -216,6 +216,10 @@ class Frames:
     def _open(self) -> sa.Engine | None:
         """Return the engine; None as long as the database does not exist."""
         if self._settings.is_sqlite and not self._settings.sqlite_path.exists():
+            if self._file is not None:
+                raise MachineFailure(
+                    f"{self._settings.sqlite_path.name} is gone", next_step="put it back"
+                )
             return None
         file = _identity(self._settings)
         if self._engine is not None and file != self._file:  # another one has taken its place

@@ -34,6 +34,7 @@ from resumectl.report.page.recovery_times import (
     recovery_time,
 )
 from resumectl.report.sweep_result import SweepResult
+from resumectl.report.sweep_tables import verdict_sentence
 from resumectl.runner.sweep_store import StoredSweep
 
 LOST = Finding(Kind.LOST, "w-1/step-1", Missing())
@@ -194,6 +195,21 @@ def test_comparison_shows_both_commands_if_they_differ() -> None:
         "resumectl sweep /shop.py:sell",
         "resumectl sweep /shop.py:sell --promise pay=exactly-once",
     ]
+
+
+def test_verdict_says_how_many_of_all_crash_points_were_tried() -> None:
+    some = result(
+        1, [judgement("before:w/step-1", Verdict.BROKEN, LOST), judgement("before:w/step-2")]
+    )
+    assert verdict_sentence(some) == (
+        "BROKEN: 1 of 2 trials broke a promise; 2 of 6 crash points were tried"
+    )
+    kept = result(1, [judgement("before:w/step-2")])
+    assert verdict_sentence(kept) == "unfinished: 1 of 2 trials have been run"
+    every = replace(kept.stored, crash_points=1, planned=1)
+    assert verdict_sentence(replace(kept, stored=every)) == (
+        "KEPT: every promise held at 1 crash point"
+    )
 
 
 def test_sweep_that_is_compared_with_itself_has_no_change() -> None:
