@@ -51,7 +51,7 @@ def test_variables_are_named_and_only_those_of_the_sandbox_have_values() -> None
     assert (names["NEEDS"], names["ENVIRON"]) == (["KEY"], {"APP": ENVIRON["APP"]})
     assert "hunter2" not in repro_text(reproduction(), "/srv")
     issue = issue_text(reproduction(), story="process 1", fails=1, runs=2)
-    assert "These variables must be set: KEY." in issue
+    assert "These variables were set: KEY." in issue
     assert "It also imports fastapi." in issue
 
 

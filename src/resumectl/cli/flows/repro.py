@@ -198,7 +198,12 @@ def _show(
     try:
         baseline.discover(spec.timeout_s)
     except FailingBaseline as error:
-        raise refusal_of(error.run, error.target, str(Path.cwd())) from None
+        refusal = refusal_of(error.run, error.target, str(Path.cwd()))
+        raise NothingProved(refusal.what, next_step=refusal.next_step) from None
+    except NothingProved:
+        raise
+    except Refusal as refusal:  # such as a promise for a step that is no longer there
+        raise NothingProved(refusal.what, next_step=refusal.next_step) from None
     trial = runner.trial(PlannedTrial(0, plan))
     (judgement,) = baseline.judged([trial]).trials
     same = [each for each in judgement.findings if _topic(each) == _topic(finding)]

@@ -50,5 +50,5 @@ def _needs(found: Reproduction) -> str:
     if found.libraries:
         lines.append(f"It also imports {', '.join(found.libraries)}.")
     if found.needs:
-        lines.append(f"These variables must be set: {', '.join(found.needs)}.")
+        lines.append(f"These variables were set: {', '.join(found.needs)}.")
     return "".join(f"\n{line}\n" for line in lines)

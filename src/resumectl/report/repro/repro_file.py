@@ -52,7 +52,7 @@ class Reproduction:
 
     @property
     def needs(self) -> list[str]:
-        """Variables that must be set to run the program; their values were given with `--env`."""
+        """Variables that were set when the finding was found; their values were given with `--env`."""
         given = self.target.environ
         return [name for name, value in given.items() if not is_template(value)]
 
