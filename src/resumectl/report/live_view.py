@@ -107,6 +107,20 @@ def live_view(frame: Frame) -> Iterator[RenderableType]:
         )
 
 
+def first_lines(lines: Sequence[Text], height: int) -> list[Text]:
+    """Return as many lines as fit; the last one says how many are left out.
+
+    Args:
+        lines: Lines of a frame.
+        height: Number of lines that fit.
+    """
+    room = max(height, 2)
+    if len(lines) <= room:
+        return list(lines)
+    left_out = counted(len(lines) - (room - 1), "more line")
+    return [*lines[: room - 1], Text(f"{left_out}: watch --once", style="dim")]
+
+
 def _state(state: str) -> Text:
     styles = {RUNNING: "green", FROZEN: "yellow", KILLED: "red"}
     return Text(literal(state), style=styles.get(state, ""))

@@ -1,6 +1,7 @@
 """A frame of `watch` names what is under way first, and fits a narrow terminal."""
 
 import pytest
+from rich.text import Text
 
 from resumectl.publishing.store.live_counts import (
     NOTHING,
@@ -11,7 +12,7 @@ from resumectl.publishing.store.live_counts import (
     LiveQueue,
 )
 from resumectl.report import console
-from resumectl.report.live_view import Frame, LiveSweep, live_document, live_view
+from resumectl.report.live_view import Frame, LiveSweep, first_lines, live_document, live_view
 
 HOSTILE = "[red]\x1b[2J\u202e"
 
@@ -68,3 +69,17 @@ def test_empty_database_is_one_sentence() -> None:
     empty = Frame("sqlite:///x", 0, NOTHING, (), {}, "")
     assert text(empty)[2:] == ["nothing has been published or swept yet"]
     assert live_document(empty)["processes"] == []
+
+
+@pytest.mark.parametrize(
+    ("height", "expected"),
+    [
+        (9, ["1", "2", "3", "4"]),
+        (4, ["1", "2", "3", "4"]),
+        (3, ["1", "2", "2 more lines: watch --once"]),
+        (0, ["1", "3 more lines: watch --once"]),
+    ],
+)
+def test_small_terminal_shows_the_first_lines(height: int, expected: list[str]) -> None:
+    lines = [Text(str(number)) for number in range(1, 5)]
+    assert [line.plain for line in first_lines(lines, height)] == expected

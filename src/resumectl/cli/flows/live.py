@@ -13,7 +13,6 @@ from dataclasses import replace
 import sqlalchemy as sa
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live as Screen
-from rich.text import Text
 from sqlalchemy import event
 
 from resumectl.cli.common import Common
@@ -24,10 +23,9 @@ from resumectl.publishing.store.migration import is_readable
 from resumectl.publishing.store.state import FROZEN, RUNNING
 from resumectl.publishing.store.view import viewing
 from resumectl.report import console, json_documents
-from resumectl.report.live_view import Frame, LiveSweep, live_document, live_view
+from resumectl.report.live_view import Frame, LiveSweep, first_lines, live_document, live_view
 from resumectl.runner.sweep_store import StoredSweep, SweepStore
 from resumectl.settings import Settings
-from resumectl.text import counted
 
 _SWEEPS_MAX = 10
 _SWEEPING = ("sweep", "resume", "worker")  # commands that run trials
@@ -125,12 +123,8 @@ class _Page:
         self._frame = frame
 
     def __rich_console__(self, target: Console, options: ConsoleOptions) -> RenderResult:
-        room = max(options.max_height - 1, 2)
         lines = console.lines(*live_view(self._frame), width=options.max_width)
-        if len(lines) > room:
-            left_out = counted(len(lines) - (room - 1), "more line")
-            lines[room - 1 :] = [Text(f"{left_out}: watch --once", style="dim")]
-        yield from lines
+        yield from first_lines(lines, options.max_height - 1)
 
 
 def _state(sweep: StoredSweep, live: Live) -> str:
