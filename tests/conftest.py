@@ -212,6 +212,7 @@ def clean_environ() -> dict[str, str]:
     """The environment without any variable that resumectl reads, and a fixed width."""
     read = {*URL_VARIABLES, OWN_URL_VARIABLE, CONFIG_VARIABLE}
     read |= {"DBOS__VMID", "DBOS__APPVERSION", "DBOS__CLOUD"}
+    read |= {"LINES"}  # of the terminal in which the tests run; it would hide that of a test
     return {k: v for k, v in os.environ.items() if k not in read} | {"COLUMNS": "160"}
 
 

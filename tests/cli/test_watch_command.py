@@ -283,10 +283,13 @@ def test_terminal_of_any_size_shows_what_comes_until_ctrl_c(sqlite_workspace: Wo
     assert max(len(line) for line in shown.splitlines()) <= 80
     terminal.resize(40, 6)
     terminal.process.send_signal(signal.SIGWINCH)
-    # On six lines, one frame after the other shows its first lines.
-    frames = terminal.read_until(r"(?s)(\d deliver.*){4}")
-    *_, last, _ = re.split(r"\n(?=\d{4}-)", frames)  # each frame begins with the time
+    # On six lines, one frame after the other shows its first lines. One frame may be of both sizes.
+    terminal.read_until("more lines: watch --once")
+    frames = terminal.read_until("(?s)more lines: watch --once.*more lines: watch --once")
+    _, last = re.split("more lines: watch --once", frames)[:2]
     assert max(len(line) for line in last.splitlines()) <= 40
+    assert "3 deliveries" in last
+    assert "Newest deliveries" not in last
     terminal.process.send_signal(signal.SIGINT)
     shown = terminal.read_until("Newest deliveries")
     assert terminal.process.wait() == ExitCode.DONE
