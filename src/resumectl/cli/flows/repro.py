@@ -8,6 +8,7 @@ import subprocess
 import tokenize
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -266,11 +267,9 @@ def _public(text: str, target: Target) -> str:
 def _source(path: str) -> str:
     """Return the text of a file of the program, which the file writes in UTF-8."""
     with tokenize.open(path) as file:
-        first, *others = file.read().splitlines(keepends=True) or [""]
-    return "".join(
-        _CODING.sub(r"\1utf-8", line) if number < 2 else line
-        for number, line in enumerate([first, *others])
-    )
+        lines = file.read().splitlines(keepends=True)
+    # Python reads the encoding in the first two lines.
+    return "".join([*(_CODING.sub(r"\1utf-8", line) for line in lines[:2]), *lines[2:]])
 
 
 def _root(target: Target) -> Path:
@@ -318,7 +317,8 @@ def _count_failures(found: Reproduction, file: Path, runs: int, doing: Activity)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for each in list(running):
-                    os.killpg(each.pid, signal.SIGKILL)
+                    with suppress(ProcessLookupError):  # it has just ended
+                        os.killpg(each.pid, signal.SIGKILL)
                 raise
     except subprocess.TimeoutExpired:
         raise MachineFailure(

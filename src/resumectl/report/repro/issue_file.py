@@ -45,7 +45,7 @@ DBOS {found.dbos}, Python {found.python}, SQLite.
 
 
 def _needs(found: Reproduction) -> str:
-    """Return what the program needs beside dbos; empty if nothing."""
+    """Return what the program needs besides dbos; empty if nothing."""
     lines = []
     if found.libraries:
         lines.append(f"It also imports {', '.join(found.libraries)}.")

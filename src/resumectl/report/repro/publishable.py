@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 _TEMPLATE = re.compile(r"\{(sandbox|database_url)\}")
-_STUBBED = {"Scenario", "effect"}  # names of resumectl that the file brings along
+_STUBBED = {"Scenario", "effect"}  # names of resumectl that the file includes
 
 
 def is_template(value: str) -> bool:
@@ -30,7 +30,7 @@ def publishable(text: str, directory: str, environ: Mapping[str, str]) -> str:
 
 
 def other_libraries(sources: Mapping[str, str]) -> list[str]:
-    """Return the modules that the program imports beside dbos, the standard library and itself.
+    """Return the modules that the program imports besides dbos, the standard library and itself.
 
     Args:
         sources: Name of each file of the program, relative to its directory, to its text.
@@ -42,7 +42,7 @@ def other_libraries(sources: Mapping[str, str]) -> list[str]:
 
 
 def parts_of_resumectl(sources: Mapping[str, str]) -> list[str]:
-    """Return what the program imports of resumectl, beside what the file brings along."""
+    """Return what the program imports of resumectl, besides what the file includes."""
     imported = {name for text in sources.values() for name in _imports(text)}
     return sorted(
         name

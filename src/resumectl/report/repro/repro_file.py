@@ -35,7 +35,7 @@ class Reproduction:
         dbos: Release of DBOS.
         python: Release of Python.
         interpreter: Path of the interpreter of the program.
-        libraries: Modules that the program imports, beside dbos.
+        libraries: Modules that the program imports, besides dbos.
     """
 
     target: Target
