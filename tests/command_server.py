@@ -357,13 +357,13 @@ def _warm_up() -> None:
     One whose trials are on PostgreSQL, or run the publisher, is still warmed up itself.
     """
     # The names are looked up when a fork server starts: after this.
-    from resumectl.probe import target_process, template_database, warm_up
+    from resumectl.probe import template_database, trial_environment, warm_up
 
     original = warm_up.warm_up
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite:///{directory}/warm-up.sqlite"
         template_database.make_template(url, has_publisher=False)
-        config = target_process.dbos_config(url, None, migrates=False)
+        config = trial_environment.dbos_config(url, None, migrates=False)
         original(Path(directory), url, config)
 
     def warm_up_for(

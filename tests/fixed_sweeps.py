@@ -33,7 +33,7 @@ from resumectl.model.target import Client, Target
 from resumectl.report.page.html import page_html
 from resumectl.report.page.sweep_page import SweepPage, sweep_page
 from resumectl.report.sweep_result import SweepResult
-from resumectl.runner.sweep_store import StoredSweep
+from resumectl.runner.stored_sweep import StoredSweep
 
 STEPS = ("charge", "ship")
 _TARGET = Target(("/srv/shop.py", "checkout"))

@@ -46,7 +46,7 @@ from resumectl.model.target import BUILTIN_MODULE
 from resumectl.probe import pace
 from resumectl.probe.entry import run_request
 from resumectl.probe.preload import preload
-from resumectl.probe.target_process import dbos_config
+from resumectl.probe.trial_environment import dbos_config
 from resumectl.probe.warm_up import ThreadsLeft, warm_up
 from resumectl.storage.owned_databases import drop_owned_by, stop_embedded
 from resumectl.text import one_line

@@ -8,7 +8,6 @@ by `os._exit` as soon as all is quiet. `fork_server` calls it in a forked child.
 import functools
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -48,20 +47,17 @@ from resumectl.model.events import (
     WorkflowRaised,
     now_us,
 )
-from resumectl.model.orders import TEMPORARY_DIRECTORY, Control, ProcessOrder
+from resumectl.model.orders import ProcessOrder
 from resumectl.model.process_exit import DISK_FULL, ENDED_WELL, TARGET_FAILED
-from resumectl.model.target import without_proxies
 from resumectl.probe import clock, dbos_pauses, dbos_state, pace, step_instrumentation
-from resumectl.probe.background_jobs import BackgroundJobs
 from resumectl.probe.body_writes import body_inserts, body_updates
 from resumectl.probe.call_arguments import describe_arguments
 from resumectl.probe.client_hold import ClientHold
 from resumectl.probe.client_starts import ClientStarts
 from resumectl.probe.commit_watch import CommitWatch, Listeners, WatchedDatabase
-from resumectl.probe.containment import Containment
+from resumectl.probe.control_pause import ControlPause
 from resumectl.probe.crash_trigger import CrashTrigger
 from resumectl.probe.dbos_errors import report_errors
-from resumectl.probe.dbos_features import Feature, has
 from resumectl.probe.dbos_internals import check_names
 from resumectl.probe.dbos_migrations import skip_migrations
 from resumectl.probe.error_facts import describe_error
@@ -83,7 +79,7 @@ from resumectl.probe.load_target import (
     plain,
     with_import_as_client,
 )
-from resumectl.probe.poll_notifier import LISTENER_POLL_S, PollNotifier
+from resumectl.probe.poll_notifier import PollNotifier
 from resumectl.probe.preload import libraries_since
 from resumectl.probe.program_description import describe_program
 from resumectl.probe.scenario import Scenario, send_effects_to
@@ -91,9 +87,9 @@ from resumectl.probe.sql_facts import Fact
 from resumectl.probe.stable_repr import stable_repr
 from resumectl.probe.standstill_watch import StandstillWatch
 from resumectl.probe.thread_turns import ThreadTurns
+from resumectl.probe.trial_environment import dbos_config, enter_sandbox
 from resumectl.probe.warm_up import shared_engine
 from resumectl.storage.disk_errors import is_storage_failure
-from resumectl.storage.outside_access import AccessRules
 from resumectl.storage.postgres import advance_sequences
 from resumectl.storage.snapshot_reader import SnapshotReader
 from resumectl.text import one_line
@@ -140,7 +136,7 @@ class TargetProcess:
         self._began_s = time.monotonic()
         self._started_by_import: list[StartedWorkflow] = []
         self._turns = ThreadTurns(order.schedule)
-        _enter_sandbox(order, event_log)
+        enter_sandbox(order, event_log)
         self._reader = SnapshotReader(order.database_url)
         self._backlog = self._reader.unfinished()
         self._standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
@@ -189,8 +185,9 @@ class TargetProcess:
         order, control = self._order, self._order.control
         trigger = None
         if control is not None:
-            self._hold = self._client_hold() if control.jump_s else None
-            pause = functools.partial(_pause, control, self._hold, _jobs_of(control))
+            wait_for_silence = functools.partial(self._notifier.wait_for_silence, order.patience_s)
+            pause = ControlPause(control, wait_for_silence)
+            self._hold = pause.hold
             trigger = CrashTrigger(
                 _crash_at(control.at), self._on_control, pause, named=self._client.named
             )
@@ -211,10 +208,6 @@ class TargetProcess:
                 body=_workflow_of_body,
             ),
         )
-
-    def _client_hold(self) -> ClientHold:
-        patience_s = self._order.patience_s
-        return ClientHold(functools.partial(self._notifier.wait_for_silence, patience_s))
 
     # --- load
 
@@ -416,77 +409,8 @@ class TargetProcess:
             self._event_log.write(EffectHappened(now_us(), name, site, texts))
 
 
-def dbos_config(database_url: str, app_version: str | None, *, migrates: bool) -> dict[str, object]:
-    """Return the DBOS settings of a trial, which replace the application's.
-
-    The executor id stays the program's own, and so does the application version unless one is
-    given: whether a recovery finds the interrupted workflows depends on both.
-
-    Args:
-        database_url: URL of the trial's database, with its password.
-        app_version: Application version; None for the program's own.
-        migrates: Whether DBOS migrates the database at launch; else it is one that is migrated.
-    """
-    version = {} if app_version is None else {"application_version": app_version}
-    second = {} if has(Feature.ONE_DATABASE) else {"application_database_url": database_url}
-    return {
-        **version,
-        **second,
-        "system_database_url": database_url,
-        "dbos_system_schema": "dbos",
-        "notification_listener_polling_interval_sec": LISTENER_POLL_S,
-        "run_migrations": migrates,
-        "log_level": "WARNING",
-    }
-
-
-def _enter_sandbox(order: ProcessOrder, event_log: EventLog) -> None:
-    """Enter the sandbox: directory, clock, environment and containment."""
-    started_in = Path.cwd()
-    os.chdir(order.sandbox)
-    if order.clock_ahead_s:
-        clock.set_ahead(order.clock_ahead_s)
-    if order.control is not None and order.control.jump_s:
-        clock.install()
-    os.environ["RESUMECTL_SANDBOX"] = order.sandbox
-    tempfile.tempdir = os.environ["TMPDIR"] = str(Path(order.sandbox, TEMPORARY_DIRECTORY))
-    given = order.target.environ_in(order.sandbox, order.database_url, os.environ)
-    for name in os.environ.keys() - without_proxies(os.environ).keys():
-        del os.environ[name]
-    os.environ.update(given)
-    if "PYTHONPATH" in order.target.environ:
-        # The interpreter reads it at its start, and this process has been forked.
-        sys.path[1:1] = os.environ["PYTHONPATH"].split(os.pathsep)
-    Containment(
-        AccessRules.of_trial(order.target.access, order.sandbox, order.database_url),
-        event_log,
-        started_in=started_in,
-        sandbox_url=order.database_url,
-    ).install()
-
-
 def _crash_at(crash: str) -> Crash:
     return CrashPlan.parse(crash).crashes[0]
-
-
-def _jobs_of(control: Control) -> BackgroundJobs | None:
-    """Return DBOS's background jobs if the order sets the clock ahead; else None."""
-    if not control.jump_s:
-        return None
-    jobs = BackgroundJobs()
-    jobs.start()
-    return jobs
-
-
-def _pause(control: Control, hold: ClientHold | None, jobs: BackgroundJobs | None) -> None:
-    """Pause, and set the clock ahead if the control says so, as between two processes."""
-    if hold is None or jobs is None:
-        time.sleep(control.pause_s)  # the pause itself is under test
-        return
-    with hold.while_time_passes():
-        clock.set_ahead(control.jump_s)
-        jobs.run()
-        time.sleep(control.pause_s)
 
 
 def _workflow_of_body() -> str | None:

@@ -20,7 +20,7 @@ from resumectl.report.source_lines import definition_of, step_definitions
 from resumectl.text import natural_key
 
 if TYPE_CHECKING:
-    from resumectl.runner.sweep_store import StoredSweep
+    from resumectl.runner.stored_sweep import StoredSweep
 
 # Findings of a workflow that did not end as it should. Its other differences follow from these.
 _CAUSES = (Kind.STUCK, Kind.FAILED)

@@ -23,7 +23,7 @@ from resumectl.report.sweep_result import SeenExposure, SeenFinding, SweepResult
 from resumectl.text import clock, counted, duration, literal
 
 if TYPE_CHECKING:
-    from resumectl.runner.sweep_store import StoredSweep
+    from resumectl.runner.stored_sweep import StoredSweep
 
 _CLIENTS = {
     Client.RETRIES: "asks again after a crash",

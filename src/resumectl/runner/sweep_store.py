@@ -1,34 +1,30 @@
 """Store sweeps and their trials in resumectl's database, list them, and read them back.
 
-An observation is compressed JSON of about two kilobytes plus the program's own values. It is stored once,
-as soon as its trial has ended, so a killed sweep loses no trial and counts none twice. Everything has a
-schema version; data of another version of resumectl is refused.
+An observation is stored once, as soon as its trial has ended, so a killed sweep loses no trial and counts
+none twice.
 """
 
 import json
 import time
-import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Self
 
 import sqlalchemy as sa
 
-from resumectl import __version__
 from resumectl.database import Snapshot, snapshot
-from resumectl.errors import MachineFailure, Refusal
+from resumectl.errors import MachineFailure
 from resumectl.judge.stability import Judged, settled
-from resumectl.model.codec import Plain, SchemaError, from_plain, to_plain
+from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
-from resumectl.model.events import EVENT_SCHEMA
-from resumectl.model.observation import Observation, observation_from_plain
-from resumectl.model.promise import Promise
+from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.model.verdict import Judgement, count_verdicts
 from resumectl.publishing.store.models import sweeps, trials
+from resumectl.runner.stored_form import judgement_from, pack, spec_from, spec_to_plain, unpack
+from resumectl.runner.stored_sweep import StoredSweep, no_sweep
 
 _ID_MAX = 2**31 - 1  # of an INTEGER
 # A longer pause, such as that of a sweep that was killed, does not count as time of the sweep.
@@ -37,59 +33,6 @@ _PAUSE_MIN_MS = 1_000
 REPEATED = 0
 _SAME = ("entry", "args", "kwargs", "count", "guarantee")  # what makes two targets the same
 _s, _t = sweeps.c, trials.c
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSweep:
-    """One sweep in a list. Numbers of trials are those of its last round.
-
-    Attributes:
-        id: Number of the sweep; 0 for trials that are not stored.
-        target: Target of the sweep, for people.
-        stored_spec: Spec of the sweep, as stored data.
-        started_at_ms: Start time, in milliseconds since the epoch.
-        crash_points: Number of its crash points.
-        seconds: Duration, in seconds; None until it has ended.
-        verdicts: Verdict to its number of trials; None until the sweep has ended.
-        planned: Number of trials that are planned.
-        trials: Number of trials that have ended.
-    """
-
-    id: int
-    target: str
-    stored_spec: Mapping[str, Plain]
-    started_at_ms: int
-    crash_points: int
-    seconds: float | None
-    verdicts: Mapping[str, int] | None
-    planned: int
-    trials: int
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether this version of resumectl can read it."""
-        return self.stored_spec.get("schema") == EVENT_SCHEMA
-
-    @property
-    def spec(self) -> SweepSpec:
-        """Spec of the sweep.
-
-        Raises:
-            Refusal: Another version of resumectl has stored it.
-        """
-        return _read_spec(self.id, self.stored_spec)
-
-    def with_promises(self, promises: Mapping[str, Promise]) -> "StoredSweep":
-        """Return the sweep with more promises in its spec, so that replay lines include them.
-
-        Args:
-            promises: Effect, step or table to promise.
-
-        Raises:
-            Refusal: Another version of resumectl has stored it.
-        """
-        spec = replace(self.spec, promises={**self.spec.promises, **promises})
-        return replace(self, stored_spec=_stored_spec(spec))
 
 
 class SweepStore:
@@ -143,10 +86,10 @@ class SweepStore:
         """
         statement = sa.insert(sweeps).values(
             target=str(spec.target),
-            spec=_stored_spec(spec),
+            spec=spec_to_plain(spec),
             crash_points=0,
             started_at_ms=_now_ms(),
-            baselines=_packed(baselines),
+            baselines=pack(baselines),
         )
         return int(connection.execute(statement.returning(_s.id)).scalar_one())
 
@@ -247,7 +190,7 @@ class SweepStore:
         """
         with self._reading() as connection:
             found = connection.execute(sa.select(_s.spec).where(_s.id == sweep_id))
-            return _read_spec(sweep_id, found.scalar_one())
+            return spec_from(sweep_id, found.scalar_one())
 
     def baselines(self, sweep_id: int) -> list[Observation]:
         """Return the runs without a crash.
@@ -258,13 +201,13 @@ class SweepStore:
         with self._reading() as connection:
             stored = connection.scalar(sa.select(_s.baselines).where(_s.id == sweep_id))
         assert stored is not None, "the sweep has no baselines yet"
-        return list(_read(sweep_id, stored, "a run without a crash"))
+        return list(unpack(sweep_id, stored, "a run without a crash"))
 
     def set_baselines(self, sweep_id: int, baselines: Sequence[Observation]) -> None:
         """Store the runs without a crash."""
         with self._engine.begin() as connection:
             connection.execute(
-                sa.update(sweeps).where(_s.id == sweep_id).values(baselines=_packed(baselines))
+                sa.update(sweeps).where(_s.id == sweep_id).values(baselines=pack(baselines))
             )
 
     # --- its trials
@@ -297,7 +240,7 @@ class SweepStore:
                 sa.update(trials)
                 .where(_t.sweep_id == sweep_id, _t.number == number, _t.ended_at_ms.is_(None))
                 .values(
-                    observation=_packed([trial]),
+                    observation=pack([trial]),
                     verdict=str(judgement.verdict),
                     judgement=to_plain(judgement),
                     seconds=trial.seconds,
@@ -327,7 +270,7 @@ class SweepStore:
         )
         with self._reading() as connection:
             return [
-                (row.round, _read_judgement(sweep_id, row.judgement))
+                (row.round, judgement_from(sweep_id, row.judgement))
                 for row in connection.execute(query)
             ]
 
@@ -347,7 +290,7 @@ class SweepStore:
         return (
             (number, each)
             for number, packed in stored
-            for each in _read(sweep_id, packed, f"trial {number}")
+            for each in unpack(sweep_id, packed, f"trial {number}")
         )
 
     def seconds(self, sweep_id: int, round_number: int) -> dict[str, list[float]]:
@@ -387,7 +330,7 @@ class SweepStore:
         with self._reading() as connection:
             stored = {row.plan: row.observation for row in connection.execute(query)}
         return {
-            plan: next(_read(sweep_id, packed, f"the trial of {plan}"))
+            plan: next(unpack(sweep_id, packed, f"the trial of {plan}"))
             for plan, packed in stored.items()
         }
 
@@ -475,11 +418,6 @@ class SweepStore:
         return found
 
 
-def no_sweep(sweep_id: int) -> Refusal:
-    """Return the refusal for a sweep that does not exist."""
-    return Refusal(f"there is no sweep {sweep_id}", next_step="resumectl sweeps")
-
-
 def _busy_seconds(connection: sa.Connection, sweep_id: int) -> float:
     rows = connection.execute(
         sa.select(_t.seconds, _t.ended_at_ms).where(
@@ -504,61 +442,3 @@ def _busy_ms(spans: Sequence[tuple[float, float]]) -> float:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _packed(observations: Sequence[Observation]) -> bytes:
-    plain = [each.as_plain() for each in observations]
-    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode())
-
-
-def _read(sweep_id: int, stored: bytes | None, what: str) -> Iterator[Observation]:
-    """Yield stored observations; the spec of their sweep has the schema of this version."""
-    try:
-        yield from map(observation_from_plain, json.loads(zlib.decompress(stored or b"")))
-    except (ValueError, TypeError, AttributeError, zlib.error) as error:
-        raise _damaged_sweep(sweep_id, what) from error
-
-
-def _read_judgement(sweep_id: int, stored: Plain) -> Judgement:
-    try:
-        return from_plain(Judgement, stored)
-    except SchemaError as error:
-        raise _damaged_sweep(sweep_id, "a judgement") from error
-
-
-def _damaged_sweep(sweep_id: int, what: str) -> MachineFailure:
-    return MachineFailure(
-        f"sweep {sweep_id} cannot be read: {what} is damaged",
-        next_step="restore the database, or sweep again",
-    )
-
-
-def _stored_spec(spec: SweepSpec) -> dict[str, Plain]:
-    return {"schema": EVENT_SCHEMA, "resumectl": __version__, **to_plain(spec)}
-
-
-def _read_spec(sweep_id: int, stored: Mapping[str, Plain]) -> SweepSpec:
-    own = {name: each for name, each in stored.items() if name not in ("schema", "resumectl")}
-    try:
-        if stored.get("schema") != EVENT_SCHEMA:
-            raise SchemaError(f"schema {stored.get('schema')}, not {EVENT_SCHEMA}")
-        return from_plain(SweepSpec, own)
-    except SchemaError as error:
-        raise _unreadable_sweep(sweep_id, stored) from error
-
-
-def _unreadable_sweep(sweep_id: int, stored_spec: Mapping[str, Plain]) -> Refusal:
-    """Return the refusal for a sweep that this version of resumectl cannot read."""
-    version = stored_spec.get("resumectl")
-    by = f"resumectl {version}" if version else "an earlier resumectl"
-    is_other = version not in (None, __version__)
-    return Refusal(
-        f"sweep {sweep_id} was stored by {by}, in a form that this resumectl, {__version__}, "
-        "cannot read",
-        next_step="sweep again"
-        + (
-            f"; or read it with the version that stored it:  pip install resumectl=={version}"
-            if is_other
-            else ""
-        ),
-    )

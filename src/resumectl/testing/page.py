@@ -20,7 +20,7 @@ from resumectl.model.verdict import Judgement
 from resumectl.report.page.html import page_html
 from resumectl.report.page.sweep_page import SweepPage, sweep_page
 from resumectl.report.sweep_result import sweep_result
-from resumectl.runner.sweep_store import StoredSweep
+from resumectl.runner.stored_sweep import StoredSweep
 
 
 @dataclass(slots=True)

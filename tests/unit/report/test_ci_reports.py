@@ -22,7 +22,7 @@ from resumectl.report.ci.junit import junit_xml
 from resumectl.report.ci.sarif import sarif_json
 from resumectl.report.ci.summary import summary_markdown
 from resumectl.report.sweep_result import SweepResult
-from resumectl.runner.sweep_store import StoredSweep
+from resumectl.runner.stored_sweep import StoredSweep
 
 TARGET = Target(("/home/shop/shop.py", "sell"))
 SPEC = {"schema": EVENT_SCHEMA, "resumectl": "0.1.0", **to_plain(SweepSpec(TARGET, TARGET, {}))}

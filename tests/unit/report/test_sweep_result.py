@@ -16,7 +16,7 @@ from resumectl.model.verdict import Exposure, Finding, Judgement, Kind, Verdict
 from resumectl.report import console
 from resumectl.report.sweep_result import SweepResult
 from resumectl.report.sweep_tables import sweep_document, sweep_view
-from resumectl.runner.sweep_store import StoredSweep
+from resumectl.runner.stored_sweep import StoredSweep
 
 TARGET = Target(("/shop.py", "sell"))
 SPEC = {"schema": EVENT_SCHEMA, "resumectl": "0.1.0", **to_plain(SweepSpec(TARGET, TARGET, {}))}

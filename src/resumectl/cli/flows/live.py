@@ -24,7 +24,8 @@ from resumectl.publishing.store.state import FROZEN, RUNNING
 from resumectl.publishing.store.view import viewing
 from resumectl.report import console, json_documents
 from resumectl.report.live_view import Frame, LiveSweep, first_lines, live_document, live_view
-from resumectl.runner.sweep_store import StoredSweep, SweepStore
+from resumectl.runner.stored_sweep import StoredSweep
+from resumectl.runner.sweep_store import SweepStore
 from resumectl.settings import Settings
 
 _SWEEPS_MAX = 10

@@ -14,7 +14,7 @@ from resumectl.report import json_documents
 from resumectl.report.page.batch_page import BatchPage, batch_page
 from resumectl.report.page.html import page_html
 from resumectl.report.page.sweep_page import SweepPage
-from resumectl.runner.sweep_store import no_sweep
+from resumectl.runner.stored_sweep import no_sweep
 
 
 def report_sweep(

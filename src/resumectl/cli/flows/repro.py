@@ -35,7 +35,7 @@ from resumectl.report.repro.repro_file import Reproduction, look_at, repro_text
 from resumectl.report.repro.story import story_of
 from resumectl.report.sweep_result import SeenFinding, SweepResult
 from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
-from resumectl.runner.sweep_store import no_sweep
+from resumectl.runner.stored_sweep import no_sweep
 from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
 from resumectl.text import counted

@@ -26,8 +26,9 @@ from resumectl.report import sweep_tables as tables
 from resumectl.report.page.comparison import Comparison, compare
 from resumectl.report.page.sweep_page import SweepPage, sweep_page
 from resumectl.report.sweep_result import SweepResult, seen_findings, sweep_result
+from resumectl.runner.stored_sweep import StoredSweep, no_sweep
 from resumectl.runner.sweep_ids import workflow_id_of
-from resumectl.runner.sweep_store import REPEATED, StoredSweep, SweepStore, no_sweep
+from resumectl.runner.sweep_store import REPEATED, SweepStore
 from resumectl.settings import URL_VARIABLES
 
 

@@ -34,8 +34,9 @@ from resumectl.report.source_lines import sources_of, step_definitions
 from resumectl.report.sweep_result import SweepResult
 from resumectl.runner import sweep_workflow
 from resumectl.runner.baseline_runs import BaselineRuns
+from resumectl.runner.stored_sweep import StoredSweep
 from resumectl.runner.sweep_ids import workflow_id_of
-from resumectl.runner.sweep_store import StoredSweep, SweepStore
+from resumectl.runner.sweep_store import SweepStore
 from resumectl.runner.sweep_worker import SweepWorker
 from resumectl.runner.trial_pools import TrialPools
 from resumectl.runner.trial_runner import TrialRunner

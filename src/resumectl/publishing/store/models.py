@@ -110,7 +110,7 @@ sweeps = sa.Table(
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("spec", sa.JSON, nullable=False),  # `model.sweep_spec`
     sa.Column("started_at_ms", sa.BigInteger, nullable=False),
-    sa.Column("crash_points", sa.Integer, nullable=False),  # in the newest round
+    sa.Column("crash_points", sa.Integer, nullable=False),  # all of the program
     sa.Column("seconds", sa.Float),  # duration; NULL until the sweep has ended
     sa.Column("verdicts", sa.JSON),  # number of trials by verdict; NULL until the sweep has ended
     sa.Column("baselines", sa.LargeBinary, nullable=False),  # observations, compressed

@@ -35,7 +35,7 @@ from resumectl.report.page.recovery_times import (
 )
 from resumectl.report.sweep_result import SweepResult
 from resumectl.report.sweep_tables import verdict_sentence
-from resumectl.runner.sweep_store import StoredSweep
+from resumectl.runner.stored_sweep import StoredSweep
 
 LOST = Finding(Kind.LOST, "w-1/step-1", Missing())
 TRANSITIONS = [
