@@ -62,7 +62,7 @@ def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
                 next_step="resumectl init  shows how;  resumectl sweep --count 5  sweeps the built-in "
                 "publisher",
             )
-        return [_configured(given, project, name) for name in project.targets]
+        return [_located(given, project, name, None) for name in project.targets]
     return [_named(given, project, given.target.target)]
 
 
@@ -96,14 +96,10 @@ def read_one_spec(given: Given, directory: Path) -> SweepSpec:
 
 def _named(given: Given, project: Project | None, target: str) -> SweepSpec:
     if ":" not in target and project is not None:
-        return _configured(given, project, target)
+        return _located(given, project, target, None)
     if project is None:
         return _spec(given)
     return _located(given, project, None, target)
-
-
-def _configured(given: Given, project: Project, name: str) -> SweepSpec:
-    return _located(given, project, name, None)
 
 
 def _located(given: Given, project: Project, name: str | None, target: str | None) -> SweepSpec:

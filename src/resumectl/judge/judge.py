@@ -96,7 +96,7 @@ class Judge:
         first = {run.plan: run for run in reversed(self.runs)}
         return names_of([first[plan] for plan in (BASELINE, LATER_BASELINE) if plan in first])
 
-    def named(self, run: Observation) -> Observation:
+    def with_names(self, run: Observation) -> Observation:
         """Return a run with names for the workflows that the client starts without an id."""
         return named(run, self.names)
 
@@ -147,7 +147,7 @@ class Judge:
 
     def judge(self, trial: Observation) -> Judgement:
         """Judge a trial."""
-        renamed = self.renamed(trial)
+        renamed = self.with_aliases(trial)
         judgement = self._checker.check(renamed)
         if judgement.verdict is Verdict.BROKEN:
             for control in self.controls.get(trial.plan, ()):
@@ -155,9 +155,9 @@ class Judge:
                 judgement = unless_time_does_it(judgement, after_time)
         return judgement
 
-    def renamed(self, trial: Observation) -> Observation:
+    def with_aliases(self, trial: Observation) -> Observation:
         """Return a trial with names and aliases for the workflows whose ids vary."""
-        run = self.named(trial)
+        run = self.with_names(trial)
         return aliased(run, self._stable | named_workflows(run))
 
     @property
@@ -183,7 +183,7 @@ class Judge:
         """What a client that asks again starts once more, and the crash plan; None if nothing."""
         if self.retried is None:
             return None
-        view = TrialView(self.renamed(self.retried), self._checker.effects_by_site)
+        view = TrialView(self.with_aliases(self.retried), self._checker.effects_by_site)
         plan = self.retried.plan.removeprefix(CLIENT_RETRIES)
         workflow = subject_of(CrashPlan.parse(plan).crashes[0].at.pattern)
         exposure = started_by_retry(view, self.baseline, workflow)
@@ -195,7 +195,7 @@ class Judge:
         The other runs still define what varies.
         """
         usual = self._checker
-        view = TrialView(self.renamed(control), usual.effects_by_site)
+        view = TrialView(self.with_aliases(control), usual.effects_by_site)
         return replace(usual, baseline=Baseline.of([view]).varying_as(usual.baseline))
 
 

@@ -235,7 +235,7 @@ def sweep_result(
     found = (
         (
             topic_of(each.finding),
-            definition_of(each.finding, judge.named(trials[each.plan]), definitions),
+            definition_of(each.finding, judge.with_names(trials[each.plan]), definitions),
         )
         for each in seen_findings(judged)
     )

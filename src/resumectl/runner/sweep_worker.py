@@ -252,7 +252,8 @@ class SweepWorker:
         swept = self.swept(sweep_id)
         spec = swept.spec
         trials = [
-            swept.runs.judge.renamed(trial) for _, trial in self.store.observations(sweep_id, 1)
+            swept.runs.judge.with_aliases(trial)
+            for _, trial in self.store.observations(sweep_id, 1)
         ]
         plans = chosen(spec, second_crashes(trials, edge=spec.edge, only=spec.only))
         every = second_crashes(trials)

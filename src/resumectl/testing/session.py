@@ -285,7 +285,7 @@ class CrashTarget:
 
     def _result(self, observation: Observation, judged: Judged, index: int) -> CrashTrial:
         judge = self.baseline.judge
-        named = judge.named(observation)
+        named = judge.with_names(observation)
         one = Judged(judged.trials[index : index + 1], judged.repeated)
         definitions = step_definitions(judge.runs)
         return CrashTrial(

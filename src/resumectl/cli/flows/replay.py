@@ -58,7 +58,7 @@ def replay(
         doing.say("judging")
         judged = runs.judged(trials)
     doing.stop()
-    return _show_replay(common, spec, [runs.judge.named(trial) for trial in trials], judged)
+    return _show_replay(common, spec, [runs.judge.with_names(trial) for trial in trials], judged)
 
 
 def _show_replay(

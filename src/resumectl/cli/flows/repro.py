@@ -210,7 +210,7 @@ def _show(
     same = [each for each in judgement.findings if _topic(each) == _topic(finding)]
     if judgement.verdict not in verdicts or not same:
         return None
-    return _Shown(spec, baseline, plan, same[0], baseline.judge.named(trial))
+    return _Shown(spec, baseline, plan, same[0], baseline.judge.with_names(trial))
 
 
 def _topic(finding: Finding) -> tuple[str, str]:

@@ -148,7 +148,7 @@ def sweep_page(
         comparison: What changed since another sweep; None if there is nothing to compare.
     """
     definitions = step_definitions(judge.runs)
-    baseline = judge.renamed(next(run for run in judge.runs if run.plan == BASELINE))
+    baseline = judge.with_aliases(next(run for run in judge.runs if run.plan == BASELINE))
     writer = TrialWriter(result.stored.spec, baseline, result.judged, definitions, directory)
     if plan is not None:
         of_plan = replace(result.judged, trials=_of_plan(result, plan))
@@ -211,7 +211,7 @@ def _entries(
     reserved = min(_NOT_KEPT_MAX, broken * _USUAL_SIZE)
     left = {True: _DRAWN_MAX - reserved, False: reserved}  # whether it is KEPT
     for (number, observation), judgement in zip(observed, result.trials, strict=True):
-        trial = judge.renamed(observation)
+        trial = judge.with_aliases(observation)
         recovery = recovery_time(trial)
         if recovery is not None:
             recoveries.append(recovery)
