@@ -124,7 +124,7 @@ class Judge:
         """Return the runs of a program that can be compared: those that did not fail."""
         own = [run for run in self.runs if run.plan == plan]
         comparable = (run for run in own if run is own[0] or not problem_beside(run, own[0]))
-        return list(map(self.named, comparable))
+        return list(map(self.with_names, comparable))
 
     @property
     def all_promises(self) -> dict[str, Promise]:
