@@ -16,6 +16,9 @@ from resumectl.model.workflow_names import WorkflowNames
 
 # Directory inside a sandbox for the program's temporary files.
 TEMPORARY_DIRECTORY = ".tmp"
+# PYTHONHASHSEED of the first process and of the next one: the order of a set after a restart is a
+# classic cause of divergence.
+HASH_SEEDS = (1, 2)
 # Environment variable that holds the `ContainmentOrder` of a user's command.
 CONTAINMENT_VARIABLE = "RESUMECTL_CONTAINMENT"
 

@@ -7,13 +7,11 @@ import itertools
 from collections.abc import Sequence
 
 from resumectl.model.interpreter import Interpreter, Interpreters
+from resumectl.model.orders import HASH_SEEDS
 from resumectl.release import require_dbos
 from resumectl.runner.fork_server_client import ForkServerClient
 from resumectl.runner.interpreters import own_interpreter, probe_start
 from resumectl.runner.sandbox_root import SandboxRoot
-
-# Two hash seeds: the order of a set after a restart is a classic cause of divergence.
-_SEEDS = (1, 2)
 
 
 class ForkServers:
@@ -46,7 +44,7 @@ class ForkServers:
     def _start(self, interpreter: Interpreter, directory: str) -> Sequence[ForkServerClient]:
         root = self.root.directory
         start = probe_start(interpreter, root / directory)
-        return [ForkServerClient(start, root, seed, self._isolation) for seed in _SEEDS]
+        return [ForkServerClient(start, root, seed, self._isolation) for seed in HASH_SEEDS]
 
     def server(self, number: int, *, later: bool) -> ForkServerClient:
         """Return the fork server for a process.

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from resumectl.model import evidence as e
 from resumectl.model.crash_plan import CrashPlan, subject_of
+from resumectl.model.orders import HASH_SEEDS
 from resumectl.model.target import Client, Target
 from resumectl.model.verdict import Finding
 from resumectl.report.repro.publishable import is_template
@@ -84,6 +85,7 @@ def repro_text(found: Reproduction, directory: str) -> str:
         "LOOK_AT": repr(look_at(found.finding)),
         "TIMEOUT": str(_TIMEOUT_S),
         "STUCK_AFTER": str(_STUCK_AFTER_S),
+        "HASH_SEEDS": repr(HASH_SEEDS),
         "CLIENT": repr(str(found.client)),
         "TARGET": repr(_named(target.entry, directory)),
         "AFTER_LAUNCH": repr(_named(target.after_launch, directory)),
