@@ -17,6 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from resumectl.report.page.html import page_html
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+A4_PX = 718  # a sheet without its margins of a centimetre
 PICTURES = {
     "head": "p.verdict",
     "map": ".cells",
@@ -205,6 +206,29 @@ def test_printed_page_has_the_broken_trials_and_not_the_filter(
     assert not browser.find_element(By.CSS_SELECTOR, "form.filter").is_displayed()
     printed = base64.b64decode(browser.print_page())
     assert printed.startswith(b"%PDF")
+
+
+def test_printed_timeline_fits_its_frame_with_each_name_beside_its_row(
+    browser: Chrome, tmp_path: Path
+) -> None:
+    open_html(browser, fixed_sweeps.html("broken"), tmp_path, "#s1-t3")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    resize(browser, A4_PX)
+    drawing = browser.find_element(By.CSS_SELECTOR, "details.trial[open] .scroll svg")
+    frame = browser.find_element(By.CSS_SELECTOR, "details.trial[open] .timeline")
+    assert right_px(drawing) <= right_px(frame)
+    names = browser.find_elements(By.CSS_SELECTOR, "details.trial[open] .labels span")
+    lines = drawing.find_elements(By.CSS_SELECTOR, "path.row")  # below each row
+    assert len(names) == len(lines) > 1
+    bottoms = [line.rect["y"] for line in lines]
+    middles = [name.rect["y"] + name.rect["height"] / 2 for name in names]
+    tops = [drawing.rect["y"], *bottoms]
+    for top, middle, bottom in zip(tops, middles, bottoms, strict=False):
+        assert top < middle < bottom
+
+
+def right_px(element: WebElement) -> float:
+    return float(element.rect["x"] + element.rect["width"])
 
 
 def test_hostile_names_run_no_code(browser: Chrome, tmp_path: Path) -> None:
