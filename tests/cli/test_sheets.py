@@ -20,7 +20,7 @@ from rich.text import Text
 from resumectl.cli import app
 from resumectl.errors import ExitCode
 from resumectl.publishing.store.workflows import WorkflowSeen
-from resumectl.report import console, publishing, selftest
+from resumectl.report import console, publisher_tables, selftest_table
 from resumectl.report.folding import WORD_MAX, fold
 from resumectl.report.sheet import (
     ColumnKind,
@@ -132,13 +132,13 @@ def small_ones() -> list[RenderableType]:
     """What only commands show that end a process, or that take long."""
     crash = "after:a-batch-of-invoices-with-a-long-id.2026-11-17/delivered"
     return [
-        publishing.statuses_sheet({"MAX_RECOVERY_ATTEMPTS_EXCEEDED": 12, "SUCCESS": 1}),
-        publishing.resumed_sheet(
-            [publishing.Resumed("a-batch-of-invoices.2026-11-17", "NOT_STARTED", "ERROR", 9, 9, 1)]
+        publisher_tables.statuses_sheet({"MAX_RECOVERY_ATTEMPTS_EXCEEDED": 12, "SUCCESS": 1}),
+        publisher_tables.resumed_sheet(
+            [publisher_tables.Resumed("a-batch-of-invoices.2026-11-17", "NOT_STARTED", "ERROR", 9, 9, 1)]
         ),
-        *selftest.selftest_view(
+        *selftest_table.selftest_view(
             [
-                selftest.SelftestRow(
+                selftest_table.SelftestRow(
                     "a_name_of_some_length", "corrected", "duplicated", ["lost", "stuck"], 40,
                     False, crash,
                 )
@@ -239,7 +239,7 @@ def workflow(number: int) -> WorkflowSeen:
 
 
 def test_a_list_of_workflows_is_a_table_on_the_usual_terminals() -> None:
-    sheet = publishing.workflows_sheet([workflow(n) for n in (9, 10)], depths=[0, 0])
+    sheet = publisher_tables.workflows_sheet([workflow(n) for n in (9, 10)], depths=[0, 0])
     every = [column.title for column in sheet.columns]
     for width, gone in ((60, 6), (80, 4), (120, 2), (160, 0)):
         lines = plain(sheet, width)

@@ -1,6 +1,7 @@
-"""The limits on functions of the source that ruff does not check."""
+"""The limits on functions and names of the source that ruff does not check."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,3 +27,14 @@ def test_no_function_has_more_than_60_lines() -> None:
     }
     assert len(lengths) > 1_000
     assert {name: lines for name, lines in lengths.items() if lines > LINES_MAX} == {}
+
+
+def test_no_two_public_classes_have_the_same_name() -> None:
+    names = Counter(
+        node.name
+        for path in _SOURCE.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert len(names) > 100
+    assert [name for name, number in names.items() if number > 1] == []

@@ -51,7 +51,7 @@ def state(
     from resumectl.publishing.store import records, takeover
     from resumectl.publishing.store.state import State, broken_promises
     from resumectl.report import console, json_documents
-    from resumectl.report import publishing as tables
+    from resumectl.report import publisher_tables as tables
 
     found = State(())
     next_steps: list[str] = []
@@ -117,7 +117,7 @@ def steps(common: Common, workflow_id: WorkflowId) -> ExitCode:
     """Show the steps of a workflow and which process ran them."""
     from resumectl.publishing.store import records, workflows
     from resumectl.report import console, json_documents
-    from resumectl.report import publishing as tables
+    from resumectl.report import publisher_tables as tables
 
     with reading(common) as view:
         workflow = _existing(common, view, workflow_id)
@@ -242,7 +242,7 @@ def _existing(common: Common, view: "View | None", workflow_id: str) -> "Workflo
 
 def _show_one(common: Common, workflow_id: str, next_step: str) -> ExitCode:
     from resumectl.report import console, json_documents
-    from resumectl.report import publishing as tables
+    from resumectl.report import publisher_tables as tables
 
     workflow = _look_up(common, workflow_id)
     if common.as_json:

@@ -12,7 +12,7 @@ from resumectl.errors import ExitCode
 
 
 @dataclass(frozen=True, slots=True)
-class CrashOptions:
+class KillOptions:
     """When and how the process is killed."""
 
     when: Annotated[
@@ -78,7 +78,7 @@ def crash_after(
     common: Common,
     n: Annotated[int, typer.Argument(metavar="N", help="Number of the delivery at which to kill.")],
     batch: BatchOptions,
-    crash: CrashOptions,
+    crash: KillOptions,
 ) -> ExitCode:
     """Publish a batch and kill the process at the N-th delivery.
 

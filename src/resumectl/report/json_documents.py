@@ -10,7 +10,7 @@ from resumectl.publishing.store.state import BatchState, Counts, State, verdict
 if TYPE_CHECKING:
     from resumectl.publishing.store.takeover import Blocked
     from resumectl.publishing.store.workflows import StepSeen, WorkflowSeen
-    from resumectl.report.publishing import Resumed
+    from resumectl.report.publisher_tables import Resumed
 
 
 def show(document: dict[str, Any]) -> None:

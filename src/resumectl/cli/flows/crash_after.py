@@ -18,7 +18,7 @@ from resumectl.publishing.store.migration import ensure_migrated
 from resumectl.publishing.store.state import Guarantee
 from resumectl.publishing.store.view import viewing
 from resumectl.report import console, json_documents
-from resumectl.report import publishing as tables
+from resumectl.report import publisher_tables as tables
 from resumectl.runner.crash_process import CrashedProcess, run_crash_process
 from resumectl.settings import Settings
 from resumectl.text import counted, literal

@@ -15,7 +15,7 @@ from resumectl.publishing.store import workflows
 from resumectl.publishing.store.dbos_tables import has_dbos_tables
 from resumectl.publishing.store.workflows import WorkflowFilter, WorkflowSeen
 from resumectl.report import console, json_documents
-from resumectl.report import publishing as tables
+from resumectl.report import publisher_tables as tables
 from resumectl.statuses import ENDED, STATUSES
 from resumectl.text import natural_key, shell_word
 

@@ -18,7 +18,7 @@ from resumectl.publishing.store.state import State, broken_promises
 from resumectl.publishing.store.takeover import Survey
 from resumectl.publishing.store.view import viewing
 from resumectl.report import console, json_documents
-from resumectl.report import publishing as tables
+from resumectl.report import publisher_tables as tables
 from resumectl.report.progress import Progress, ReadWorkDone, WorkDone, progress_bar
 from resumectl.settings import Settings
 from resumectl.statuses import ENDED

@@ -17,9 +17,9 @@ from resumectl.publishing.store.takeover import Survey
 from resumectl.publishing.store.view import View, viewing
 from resumectl.publishing.store.workflows import WorkflowFilter, WorkflowSeen
 from resumectl.report import console, json_documents
-from resumectl.report import publishing as tables
+from resumectl.report import publisher_tables as tables
 from resumectl.report.progress import progress_bar
-from resumectl.report.publishing import Resumed
+from resumectl.report.publisher_tables import Resumed
 from resumectl.report.sweep_tables import sweep_document, sweep_view
 from resumectl.runner import sweep_workflow
 from resumectl.runner.sweep_ids import sweep_ids, workflow_id_of

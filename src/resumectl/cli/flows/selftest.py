@@ -14,7 +14,7 @@ from resumectl.model.observation import Observation
 from resumectl.model.target import Target
 from resumectl.model.verdict import Judgement, Verdict
 from resumectl.report import console, json_documents
-from resumectl.report import selftest as tables
+from resumectl.report import selftest_table as tables
 from resumectl.report.progress import WorkDone, progress_bar
 from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.fork_servers import ForkServers

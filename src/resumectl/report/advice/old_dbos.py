@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ApiChange:
     """A change between releases of DBOS.
 
     Args:
@@ -23,21 +23,21 @@ class Change:
 _BY_MESSAGE = (
     (
         r"DBOS\.__new__\(\) missing 1 required keyword-only argument: 'config'",
-        Change(
+        ApiChange(
             "DBOS() without a configuration belongs to DBOS 0, which read dbos-config.yaml itself",
             'write  DBOS(config={"name": "shop"})',
         ),
     ),
     (
         r"DBOS\.__(?:new|init)__\(\) got an unexpected keyword argument '(fastapi|flask)'",
-        Change(
+        ApiChange(
             "DBOS({0}=…) belongs to DBOS 2 and earlier: since 3 DBOS adds nothing to a web application",
             "leave out  {0}=;  call DBOS.launch() where the application starts, as in its lifespan",
         ),
     ),
     (
         r"Queue objects cannot be constructed directly",
-        Change(
+        ApiChange(
             "Queue(…) belongs to DBOS 2 and earlier: since 3 a queue is registered in the database",
             "call  DBOS.register_queue(NAME)  after launch, in a function of  --after-launch "
             "FILE.py:FUNCTION,  and enqueue with  DBOS.enqueue_workflow(NAME, workflow, …)",
@@ -45,19 +45,19 @@ _BY_MESSAGE = (
     ),
     (
         r"DBOS\.launch\(\) got an unexpected keyword argument 'debug_mode'",
-        Change("DBOS.launch(debug_mode=…) belongs to DBOS 1", "leave out  debug_mode="),
+        ApiChange("DBOS.launch(debug_mode=…) belongs to DBOS 1", "leave out  debug_mode="),
     ),
     (
         r"register_queue(?:_async)?\(\) got an unexpected keyword argument "
         r"'(priority_enabled|partition_queue)'",
-        Change(
+        ApiChange(
             "register_queue({0}=…) belongs to DBOS 2",
             "leave out  {0}=:  each queue has priorities, and partition_* limits make a partitioned one",
         ),
     ),
     (
         r"kafka_consumer\(\) got an unexpected keyword argument '(in_order)'",
-        Change(
+        ApiChange(
             "kafka_consumer(in_order=…) belongs to DBOS 2 and earlier", 'write  ordering="topic"'
         ),
     ),
@@ -99,7 +99,7 @@ _CALL = re.compile(
 )
 
 
-def what_changed(kind: str, message: str) -> Change | None:
+def what_changed(kind: str, message: str) -> ApiChange | None:
     """Return the change between releases of DBOS that causes an error; None if there is none.
 
     Args:
@@ -110,7 +110,7 @@ def what_changed(kind: str, message: str) -> Change | None:
         found = re.search(pattern, message)
         if found:
             name = found[1] if found.groups() else ""
-            return Change(*(each.replace("{0}", name) for each in (change.what, change.instead)))
+            return ApiChange(*(each.replace("{0}", name) for each in (change.what, change.instead)))
     for where, table, shown in (
         (_ATTRIBUTE, _ATTRIBUTES, "DBOS.{0}"),
         (_NAME, _NAMES, "from dbos import {0}"),
@@ -119,9 +119,9 @@ def what_changed(kind: str, message: str) -> Change | None:
         if found:
             name = shown.format(found[1])
             if found[1] not in table:
-                return Change(f"{name}: there is no such name", "correct the name")
+                return ApiChange(f"{name}: there is no such name", "correct the name")
             release, instead = table[found[1]]
-            return Change(f"{name} belongs to DBOS {release}", instead)
+            return ApiChange(f"{name} belongs to DBOS {release}", instead)
     if kind == "builtins.TypeError" and _CALL.fullmatch(message):
-        return Change(message, "give it the arguments that this release takes")
+        return ApiChange(message, "give it the arguments that this release takes")
     return None

@@ -20,7 +20,7 @@ from resumectl.report.page.timeline import (
     Span,
     Timeline,
 )
-from resumectl.report.publishing import (
+from resumectl.report.publisher_tables import (
     batches_sheet,
     counters_sheet,
     failures,

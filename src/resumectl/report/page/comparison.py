@@ -11,7 +11,7 @@ from resumectl.report.sweep_result import SeenFinding, SweepResult
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VerdictChange:
     """A crash plan with another verdict. `before`, `after`: its verdicts; empty for no trial."""
 
     plan: str
@@ -37,11 +37,11 @@ class Comparison:
     """
 
     earlier: int
-    fixed: Sequence[Change]
-    broken: Sequence[Change]
-    other: Sequence[Change]
-    new: Sequence[Change]
-    gone: Sequence[Change]
+    fixed: Sequence[VerdictChange]
+    broken: Sequence[VerdictChange]
+    other: Sequence[VerdictChange]
+    new: Sequence[VerdictChange]
+    gone: Sequence[VerdictChange]
     not_tried: int
     came: Sequence[SeenFinding]
     went: Sequence[SeenFinding]
@@ -66,7 +66,7 @@ def compare(
     commands = [command_line(Command.SWEEP, each.stored.spec, directory) for each in sweeps]
     before, after = _verdicts(earlier), _verdicts(later)
     every = [
-        Change(plan, before.get(plan, ""), after.get(plan, ""))
+        VerdictChange(plan, before.get(plan, ""), after.get(plan, ""))
         for plan in dict.fromkeys([*after, *before])
     ]
     both = [change for change in every if change.before and change.after]
@@ -87,7 +87,7 @@ def compare(
     )
 
 
-def _first(change: Change) -> str:
+def _first(change: VerdictChange) -> str:
     """Return the first crash point of a plan."""
     return change.plan.partition(",")[0]
 

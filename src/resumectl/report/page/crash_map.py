@@ -38,7 +38,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MapColumn:
     """One transition, with the name of its step, and the crash points before and after its commit."""
 
     name: str
@@ -59,7 +59,7 @@ class Group:
     """
 
     subject: str
-    columns: Sequence[Column]
+    columns: Sequence[MapColumn]
     summary: str
     verdict: str
     is_folded: bool
@@ -89,14 +89,14 @@ def crash_map(
     known = [_key(crash)[0] for crash in found]
     names = list(dict.fromkeys([*known, *(name for name, _ in by_point)]))
     details = {each.name: each.detail for each in transitions}
-    groups: defaultdict[str, list[Column]] = defaultdict(list)
+    groups: defaultdict[str, list[MapColumn]] = defaultdict(list)
     for name in names:
         pattern = name.partition("#")[0]
         before, after = (_cell(name, edge, details, by_point[name, edge]) for edge in Edge)
         fact = name.removeprefix(f"{pattern.rpartition('/')[0]}/")
         detail = details.get(name, "")
         shown = f"{fact} {detail}" if len(detail) <= _DETAIL_MAX else fact
-        groups[subject_of(pattern)].append(Column(shown.rstrip(), before, after))
+        groups[subject_of(pattern)].append(MapColumn(shown.rstrip(), before, after))
     is_folded = is_large(len(names))
     return [_group(subject, columns, is_folded) for subject, columns in groups.items()]
 
@@ -127,7 +127,7 @@ def _cell(
     )
 
 
-def _group(subject: str, columns: Sequence[Column], is_folded: bool) -> Group:
+def _group(subject: str, columns: Sequence[MapColumn], is_folded: bool) -> Group:
     cells = [cell for column in columns for cell in (column.before, column.after)]
     counts = Counter(cell.verdict for cell in cells)
     worst = next((str(v) for v in WORST_FIRST if counts[str(v)]), "")

@@ -10,8 +10,8 @@ from html_page import Page
 
 from resumectl.model.evidence import OtherValue
 from resumectl.model.verdict import Finding, Kind
-from resumectl.report.page.comparison import Change, Comparison
-from resumectl.report.page.crash_map import Cell, Column, Group
+from resumectl.report.page.comparison import Comparison, VerdictChange
+from resumectl.report.page.crash_map import Cell, Group, MapColumn
 from resumectl.report.page.drawing import drawing_of
 from resumectl.report.page.html import page_html
 from resumectl.report.page.recovery_times import Distribution
@@ -51,7 +51,7 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         1, text, "BROKEN", text, text, (Kind.LOST,), 0.1, (finding,), (text,), drawing_of(timeline),
         (text,), (Table(text, [(text, "right")], [[text]]),), text,
     )  # fmt: skip
-    change = Change(text, "KEPT", "BROKEN")
+    change = VerdictChange(text, "KEPT", "BROKEN")
     return SweepPage(
         sweep=sweep,
         title=text,
@@ -60,7 +60,7 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         key_facts=[text],
         facts=[(text, text)],
         commands=[(text, text)],
-        groups=[Group(text, [Column(text, Cell("BROKEN", 1, text), Cell("", None, text))], text, "BROKEN", False)],
+        groups=[Group(text, [MapColumn(text, Cell("BROKEN", 1, text), Cell("", None, text))], text, "BROKEN", False)],
         findings=[finding],
         exposures=[ExposureEntry(text, text, text, [(1, text)], 2, text), ExposureEntry(text, text, text, [], 0, text)],
         not_compared=[text],
@@ -135,7 +135,7 @@ def test_parts_without_content_are_left_out() -> None:
     ("before", "after"), [("KEPT", "KEPT → BROKEN"), ("", "no trial → BROKEN")]
 )
 def test_changes_name_both_verdicts(before: str, after: str) -> None:
-    change = Change("before:w-1/step-1", before, "BROKEN")
+    change = VerdictChange("before:w-1/step-1", before, "BROKEN")
     other = Comparison(
         7,
         [],
