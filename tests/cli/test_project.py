@@ -112,6 +112,42 @@ def test_command_of_one_target_asks_for_a_name(project: Workspace) -> None:
     )
 
 
+MISTAKES = {
+    'only = "nothing*"': (
+        'no transition of the baseline matches only = "nothing*"; the nearest are',
+        "next:  resumectl points shop.py:checkout",
+    ),
+    'promises = { chage = "exactly-once" }': (
+        "unknown promise target 'chage'",
+        'next:  promises = { "NAME" = "PROMISE" }, with charge',
+    ),
+    'observe = "shop.py:look"': ("shop.py has no look", "next:  correct the name in  observe"),
+    'prepare = "exit 3"': ('prepare = "exit 3" ended with status 3', "next:  run it by hand"),
+    'args = ["one", "two"]': ("the arguments do not fit checkout", "next:  as in  args = "),
+    "max-sleep = 9": ("shop.py has no checkin", "next:  as in  shop.py:checkout"),
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_mistake_that_only_a_run_can_find_is_shown_with_its_line(
+    project: Workspace, line: str
+) -> None:
+    what, next_step = MISTAKES[line]
+    name, own_line = ("checkin", 2) if "checkin" in what else ("checkout", 3)
+    args = "" if line.startswith("args") else 'args = ["one"]'
+    text = f'[tool.resumectl.targets.one]\ntarget = "shop.py:{name}"\n{line}\n{args}\n'
+    (project.directory / "pyproject.toml").write_text(text)
+    refused = project.run("sweep")
+    assert refused.code == ExitCode.REFUSED
+    assert f"error: pyproject.toml:{own_line}: {what}" in refused.err
+    assert next_step in refused.err
+
+
+def test_mistake_that_the_user_typed_is_in_no_file(project: Workspace) -> None:
+    refused = project.run("sweep", "checkout", "--only", "nothing*")
+    assert "error: no transition of the baseline matches --only 'nothing*'" in refused.err
+
+
 @pytest.mark.slow
 def test_function_that_observes_needs_no_scenario(project: Workspace) -> None:
     (project.directory / "observed.py").write_text(OBSERVED_PROGRAM)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from resumectl.cli.option_spelling import respell
+from resumectl.cli.origins import Origins
 from resumectl.cli.project_file import Project, find_project, spelled_key
 from resumectl.cli.spec_from_options import read_spec
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
@@ -64,6 +65,23 @@ def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
             )
         return [_located(given, project, name, None) for name in project.targets]
     return [_named(given, project, given.target.target)]
+
+
+def origins_of(given: Given, specs: Sequence[SweepSpec], directory: Path) -> Origins:
+    """Return where the targets of sweep specs come from.
+
+    Args:
+        given: Options of the command.
+        specs: Sweep specs that were read from them.
+        directory: Directory in which, or above which, the project is looked for.
+    """
+    project, target = find_project(directory), given.target.target
+    if project is None or specs[0].target.entry is None:  # the publisher is not configured
+        return Origins(None, [], given.typed)
+    names: Sequence[str | None] = [target if target in project.targets else None]
+    if target is None:
+        names = list(project.targets)
+    return Origins(project, list(zip(specs, names, strict=True)), given.typed)
 
 
 def is_publisher_by_default(given: Given, specs: Sequence[SweepSpec]) -> bool:

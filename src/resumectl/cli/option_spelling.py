@@ -14,6 +14,16 @@ _BETWEEN_STEPS = ";  "
 Spell = Callable[[str, str | None], str | None]
 
 
+def options_in(text: str) -> list[str]:
+    """Return the options that a sentence names, without their hyphens; those of command lines are left out.
+
+    Args:
+        text: A fact, or a next step.
+    """
+    parts = [part for part in text.split(_BETWEEN_STEPS) if _COMMAND not in part]
+    return [option[1] for part in parts for option in _OPTION.finditer(part)]
+
+
 def respelled(text: str, spell: Spell) -> str:
     """Return a sentence with its options spelled anew; command lines stay as they are.
 

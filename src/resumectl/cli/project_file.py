@@ -345,6 +345,20 @@ KEYS: Mapping[str, _Key] = {
 _OF_ONE_TARGET: Sequence[str] = ("target", "args", "kwargs", "observe", "resume-with")
 
 
+def _key_of(flag: str) -> str:
+    return "promises" if flag == "promise" else flag
+
+
+def option_of(flag: str) -> str | None:
+    """Return Python's name of an option of the command line; None if pyproject.toml has no such key.
+
+    Args:
+        flag: Name of the option, without its hyphens in front.
+    """
+    known = KEYS.get(_key_of(flag))
+    return known.option if known is not None else None
+
+
 def spelled_key(option: str, value: str | None) -> str | None:
     """Return an option of the command line as pyproject.toml spells it; None if it is no key there.
 
@@ -352,7 +366,7 @@ def spelled_key(option: str, value: str | None) -> str | None:
         option: Name of the option, without its hyphens in front.
         value: Value of the option; None if the text names the option alone.
     """
-    name = "promises" if option == "promise" else option
+    name = _key_of(option)
     if name not in KEYS:
         return None
     if value is None:

@@ -93,7 +93,7 @@ def refuse_none(
             next_step=f"--only {shell_word(name)} --edge {edge}",
         )
     raise Refusal(
-        f"no transition of the baseline matches {only!r}; {_nearest(only, transitions)}",
+        f"no transition of the baseline matches --only {only!r}; {_nearest(only, transitions)}",
         next_step=points_line,
     )
 

@@ -1,10 +1,11 @@
 """Run a target without a crash for the first time, and show the progress."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from resumectl.cli.common import Common
+from resumectl.cli.origins import Origins
 from resumectl.model.events import Phase
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.activity import Activity
@@ -14,10 +15,21 @@ from resumectl.runner.trial_pool import TrialPool, open_trial_pool
 
 
 @contextmanager
-def opened(common: Common, spec: SweepSpec, doing: Activity) -> Iterator[TrialPool]:
-    """Open the fork servers and sandboxes of a command that runs one process at a time."""
+def opened(
+    common: Common, spec: SweepSpec, origins: Origins, doing: Activity
+) -> Iterator[TrialPool]:
+    """Open the fork servers and sandboxes of a command that runs one process at a time.
+
+    Args:
+        common: Options of the command.
+        spec: The sweep spec.
+        origins: Where its target comes from.
+        doing: The line that shows progress.
+    """
     say_opening(spec, doing)
-    with open_trial_pool(common.settings(), spec, jobs=1) as pool:
+    with ExitStack() as stack:
+        with origins.told(spec):
+            pool = stack.enter_context(open_trial_pool(common.settings(), spec, jobs=1))
         yield pool
 
 

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.discover import discover, opened
+from resumectl.cli.origins import Origins
 from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.crash_points import crash_points, refuse_none
 from resumectl.model.sweep_spec import SweepSpec
@@ -21,16 +22,23 @@ from resumectl.runner.trial_runner import TrialRunner
 from resumectl.text import counted, literal
 
 
-def points(common: Common, spec: SweepSpec, doing: Activity) -> ExitCode:
+def points(common: Common, spec: SweepSpec, origins: Origins, doing: Activity) -> ExitCode:
     """Show all transitions of a run without a crash.
+
+    Args:
+        common: Options of the command.
+        spec: The sweep spec.
+        origins: Where its target comes from.
+        doing: The line that shows progress.
 
     Raises:
         NothingProved: The target has no crash point; a sweep would be refused as well.
     """
     common.start_logging()
-    with opened(common, spec, doing) as pool:
+    with opened(common, spec, origins, doing) as pool:
         runs = BaselineRuns.of(TrialRunner(pool, spec.target), {})
-        discover(runs, spec, doing)
+        with origins.told(spec):
+            discover(runs, spec, doing)
         transitions = runs.judge.baseline.transitions
         runs.keep_discarded_contacts()
         contacts = sum((run.contacts for run in runs.judge.runs), Counter[str]())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from resumectl.cli.common import Common
 from resumectl.cli.flows.discover import discover, opened
+from resumectl.cli.origins import Origins
 from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.crash_points import refuse_unknown
 from resumectl.judge.stability import Judged
@@ -23,9 +24,24 @@ from resumectl.runner.trial_runner import TrialRunner
 
 
 def replay(
-    common: Common, spec: SweepSpec, plan_text: str, doing: Activity, *, times: int
+    common: Common,
+    spec: SweepSpec,
+    origins: Origins,
+    plan_text: str,
+    doing: Activity,
+    *,
+    times: int,
 ) -> ExitCode:
-    """Run one trial, once or several times, and show what happened."""
+    """Run one trial, once or several times, and show what happened.
+
+    Args:
+        common: Options of the command.
+        spec: The sweep spec.
+        origins: Where its target comes from.
+        plan_text: Crash plan of the trial.
+        doing: The line that shows progress.
+        times: Number of runs.
+    """
     try:
         plan = CrashPlan.parse(plan_text)
     except Refusal as refusal:
@@ -34,10 +50,11 @@ def replay(
     if not 1 <= times <= 10_000:
         raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
     common.start_logging()
-    with opened(common, spec, doing) as pool:
+    with opened(common, spec, origins, doing) as pool:
         runner = TrialRunner(pool, spec.target, spec.later, spec.downtime_s)
         runs = BaselineRuns.of(runner, spec.promises)
-        discover(runs, spec, doing)
+        with origins.told(spec):
+            discover(runs, spec, doing)
         if spec.keep_in is not None:
             runner.keep_at = keep_unless_kept(lambda t: runs.judge.judge(t), spec.keep_in)
         refuse_unknown(

@@ -15,6 +15,7 @@ from pathlib import Path
 from resumectl.cli.common import Common
 from resumectl.cli.flows.discover import opened
 from resumectl.cli.flows.stored_sweeps import opened_to_read, result_of
+from resumectl.cli.origins import STORED
 from resumectl.errors import ExitCode, MachineFailure, NothingProved, Refusal
 from resumectl.judge.smaller_values import smaller_arguments
 from resumectl.model.codec import Plain
@@ -58,7 +59,7 @@ def repro(
     result, seen = _chosen(common, trial)
     spec = result.stored.spec
     _refuse_what_needs_more(spec)
-    with opened(common, spec, doing) as pool:
+    with opened(common, spec, STORED, doing) as pool:
         simplest = _simplest(pool, spec, seen, doing)
         found = _reproduction(simplest)
     doing.say("writing repro.py")

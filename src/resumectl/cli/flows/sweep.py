@@ -17,6 +17,7 @@ from resumectl.cli.flows.stored_sweeps import (
     show_all,
 )
 from resumectl.cli.flows.watch import sweep_at_each_change
+from resumectl.cli.origins import Origins
 from resumectl.cli.report_files import write_reports
 from resumectl.cli.target_options import ReportOptions
 from resumectl.elapsed import seconds_since_start
@@ -51,11 +52,13 @@ class SweepPlan:
 
     Attributes:
         specs: Spec of each sweep.
+        origins: Where their targets come from.
         pools: Trial pools of the programs; that of the first one is being warmed up.
         is_watching: Whether to sweep again each time that a program changes.
     """
 
     specs: Sequence[SweepSpec]
+    origins: Origins
     pools: TrialPools
     is_watching: bool
 
@@ -65,7 +68,7 @@ def sweep(common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptio
     try:
         common.start_logging()
         with opened_store(common) as engine:
-            sweeps = _Sweeps(common, engine, plan.pools, doing, reports)
+            sweeps = _Sweeps(common, engine, plan.origins, plan.pools, doing, reports)
             if plan.is_watching:
                 return sweep_at_each_change(common, plan.specs, sweeps)
             return sweeps.run(plan.specs)
@@ -80,6 +83,7 @@ class _Sweeps:
     Attributes:
         common: Options of the command.
         engine: Engine of resumectl's own database.
+        origins: Where the targets come from.
         pools: Trial pools of the programs.
         doing: The line that shows progress.
         reports: Files to write after the sweeps.
@@ -88,6 +92,7 @@ class _Sweeps:
 
     common: Common
     engine: sa.Engine
+    origins: Origins
     pools: TrialPools
     doing: Activity
     reports: ReportOptions
@@ -128,7 +133,7 @@ class _Sweeps:
         common = self.common
         worker = SweepWorker(common.settings(), pools=self.pools)
         try:
-            sweep_id = _begin(common, spec, worker, self.engine, self.doing)
+            sweep_id = self._begin(spec, worker)
             self.doing.stop()
             sweep_workflow.update_queues(common.settings(), self.engine, [sweep_id])
             _run(common, sweep_id, worker)
@@ -136,32 +141,31 @@ class _Sweeps:
         finally:
             worker.drain()
 
-
-def _begin(
-    common: Common, spec: SweepSpec, worker: SweepWorker, engine: sa.Engine, doing: Activity
-) -> int:
-    """Run the target without a crash, and store the sweep with its crash plans."""
-    say_opening(spec, doing)
-    runner = TrialRunner(worker.pool(spec), spec.target, spec.later, spec.downtime_s)
-    runs = BaselineRuns.of(runner, spec.promises)
-    discover(runs, spec, doing)
-    transitions = runs.judge.baseline.transitions
-    every = crash_points(transitions, edge=spec.edge, only=spec.only)
-    points_line = command_line(Command.POINTS, spec, str(Path.cwd()))
-    refuse_none(every, transitions, spec.only, points_line=points_line)
-    chosen = _choose(common, spec, every, runs, SweepStore(engine))
-    remote.register_publisher_queues(common.settings())
-    with engine.begin() as connection:
-        sweep_id = sweep_workflow.begin(
-            common.settings(),
-            connection,
-            spec,
-            baselines=runs.judge.runs,
-            plans=chosen,
-            crash_points=len(crash_points(transitions)),
-        )
-    worker.register(sweep_id, spec, runs)
-    return sweep_id
+    def _begin(self, spec: SweepSpec, worker: SweepWorker) -> int:
+        """Run the target without a crash, and store the sweep with its crash plans."""
+        settings = self.common.settings()
+        say_opening(spec, self.doing)
+        with self.origins.told(spec):
+            runner = TrialRunner(worker.pool(spec), spec.target, spec.later, spec.downtime_s)
+            runs = BaselineRuns.of(runner, spec.promises)
+            discover(runs, spec, self.doing)
+            transitions = runs.judge.baseline.transitions
+            every = crash_points(transitions, edge=spec.edge, only=spec.only)
+            points_line = command_line(Command.POINTS, spec, str(Path.cwd()))
+            refuse_none(every, transitions, spec.only, points_line=points_line)
+        chosen = _choose(self.common, spec, every, runs, SweepStore(self.engine))
+        remote.register_publisher_queues(settings)
+        with self.engine.begin() as connection:
+            sweep_id = sweep_workflow.begin(
+                settings,
+                connection,
+                spec,
+                baselines=runs.judge.runs,
+                plans=chosen,
+                crash_points=len(crash_points(transitions)),
+            )
+        worker.register(sweep_id, spec, runs)
+        return sweep_id
 
 
 def _choose(

@@ -52,7 +52,7 @@ def unknown_name(at: Situation) -> Advice | None:
         return Advice(at.summary, f"as in  {cause.option}{file}:{better[0]}")
     return Advice(
         at.summary,
-        "correct the name"
+        f"correct the name in  {cause.option.strip()}"
         if cause.option
         else f"name a function that has the decorator  {DECORATOR}",
     )
