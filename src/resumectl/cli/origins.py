@@ -27,9 +27,9 @@ class Origins:
 
     @contextmanager
     def told(self, spec: SweepSpec) -> Iterator[None]:
-        """Let a refusal say where the project has the option that it names, or else the target.
+        """Let a refusal say where the project has the option that it names, and spell it as there.
 
-        The options are spelled as in the file, but for those that the user typed.
+        A refusal that names no configured option stays as it is: the mistake is elsewhere.
 
         Args:
             spec: The sweep spec to which a refusal belongs.
@@ -46,15 +46,14 @@ class Origins:
         values = project.defaults if name is None else project.options_of(name)
         configured = values.keys() - {*self.typed}
         flags = [*options_in(refusal.what), *options_in(refusal.next_step)]
-        named = [option_of(flag) for flag in flags]
-        # What the user typed comes from no file, and the options of every target have no common line.
-        usual = None if name is None or {*named} & {*self.typed} else "target"
-        option = next((each for each in named if each in configured), usual)
+        named = (option_of(flag) for flag in flags)
+        option = next((each for each in named if each in configured), None)
 
         def spell(flag: str, value: str | None) -> str | None:
             return spelled_key(flag, value) if option_of(flag) in configured else None
 
-        respell(refusal, spell, place=project.place_of(name, option) if option else "")
+        if option is not None:
+            respell(refusal, spell, place=project.place_of(name, option))
 
 
 # Of a target that is read from a stored sweep.
