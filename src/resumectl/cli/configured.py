@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.option_spelling import respell
-from resumectl.cli.origins import Origins
 from resumectl.cli.project_file import Project, find_project, spelled_key
 from resumectl.cli.spec_from_options import read_spec
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
@@ -43,7 +43,7 @@ class Given:
     typed: Collection[str]
 
 
-def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
+def read_specs(given: Given, directory: Path) -> list[ConfiguredSpec]:
     """Return a sweep spec for the named target, or for each target that the project names.
 
     Args:
@@ -56,7 +56,7 @@ def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
     project = find_project(directory)
     if given.target.target is None:
         if project is None or _OF_PUBLISHER & set(given.typed):
-            return [_spec(given)]
+            return [ConfiguredSpec(_spec(given))]
         if not project.targets:
             raise Refusal(
                 "pyproject.toml has a table [tool.resumectl] and names no target in it",
@@ -67,34 +67,17 @@ def read_specs(given: Given, directory: Path) -> list[SweepSpec]:
     return [_named(given, project, given.target.target)]
 
 
-def origins_of(given: Given, specs: Sequence[SweepSpec], directory: Path) -> Origins:
-    """Return where the targets of sweep specs come from.
-
-    Args:
-        given: Options of the command.
-        specs: Sweep specs that were read from them.
-        directory: Directory in which, or above which, the project is looked for.
-    """
-    project, target = find_project(directory), given.target.target
-    if project is None or specs[0].target.entry is None:  # the publisher is not configured
-        return Origins(None, [], given.typed)
-    names: Sequence[str | None] = [target if target in project.targets else None]
-    if target is None:
-        names = list(project.targets)
-    return Origins(project, list(zip(specs, names, strict=True)), given.typed)
-
-
-def is_publisher_by_default(given: Given, specs: Sequence[SweepSpec]) -> bool:
+def is_publisher_by_default(given: Given, specs: Sequence[ConfiguredSpec]) -> bool:
     """Return whether the built-in publisher is swept since no target is named.
 
     Args:
         given: Options of the command.
         specs: Sweep specs that were read from them.
     """
-    return specs[0].target.entry is None and not _OF_PUBLISHER & set(given.typed)
+    return specs[0].spec.target.entry is None and not _OF_PUBLISHER & set(given.typed)
 
 
-def read_one_spec(given: Given, directory: Path) -> SweepSpec:
+def read_one_spec(given: Given, directory: Path) -> ConfiguredSpec:
     """Return the sweep spec of a command that takes one target.
 
     Args:
@@ -112,15 +95,17 @@ def read_one_spec(given: Given, directory: Path) -> SweepSpec:
     return specs[0]
 
 
-def _named(given: Given, project: Project | None, target: str) -> SweepSpec:
+def _named(given: Given, project: Project | None, target: str) -> ConfiguredSpec:
     if ":" not in target and project is not None:
         return _located(given, project, target, None)
     if project is None:
-        return _spec(given)
+        return ConfiguredSpec(_spec(given))
     return _located(given, project, None, target)
 
 
-def _located(given: Given, project: Project, name: str | None, target: str | None) -> SweepSpec:
+def _located(
+    given: Given, project: Project, name: str | None, target: str | None
+) -> ConfiguredSpec:
     """Return a sweep spec; the refusal of a configured option names its line, and spells it so.
 
     Args:
@@ -131,12 +116,13 @@ def _located(given: Given, project: Project, name: str | None, target: str | Non
     """
     values = project.defaults if name is None else project.options_of(name)
     try:
-        return _spec(_completed(given, values, target))
+        spec = _spec(_completed(given, values, target))
     except Refusal as refusal:
         cause = _cause(given, values, target, refusal.what)
         if cause is not None:
             respell(refusal, spelled_key, place=project.place_of(name, cause))
         raise
+    return ConfiguredSpec(spec, project, name, given.typed)
 
 
 def _cause(given: Given, values: Mapping[str, Any], target: str | None, refused: str) -> str | None:

@@ -102,17 +102,15 @@ def points(common: Common, target: TargetOptions) -> ExitCode:
 
     Runs the program without a crash and lists each durable transition in its order.
     """
-    from resumectl.cli.configured import origins_of, read_one_spec
+    from resumectl.cli.configured import read_one_spec
 
-    given = _given(common, target)
-    spec = read_one_spec(given, Path.cwd())
-    origins = origins_of(given, [spec], Path.cwd())
+    spec = read_one_spec(_given(common, target), Path.cwd())
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing:
         from resumectl.cli.flows import points as flow
 
-        return flow.points(_own(common), spec, origins, doing)
+        return flow.points(_own(common), spec, doing)
 
 
 def sweep(
@@ -128,7 +126,7 @@ def sweep(
     Each trial is a real SIGKILL and a real second process in a sandbox of its own. Without TARGET, each
     target of [tool.resumectl.targets] in pyproject.toml is swept, or the built-in publisher.
     """
-    from resumectl.cli.configured import is_publisher_by_default, origins_of, read_specs
+    from resumectl.cli.configured import is_publisher_by_default, read_specs
     from resumectl.cli.spec_from_options import checked_jobs
 
     given = _given(common, target, trial, choice)
@@ -150,16 +148,16 @@ def sweep(
         from resumectl.runner.fork_servers import ForkServers
 
         # They import dbos, and are warmed up, while this process imports it.
-        servers = ForkServers(specs[0].interpreters, specs[0].isolation)
+        first = specs[0].spec
+        servers = ForkServers(first.interpreters, first.isolation)
         try:
             from resumectl.runner.trial_pools import TrialPools
 
-            pools = TrialPools(common.settings(), jobs=number, started=(specs[0], servers))
-            pools.of(specs[0]).begin_warm_up()
+            pools = TrialPools(common.settings(), jobs=number, started=(first, servers))
+            pools.of(first).begin_warm_up()
             from resumectl.cli.flows import sweep as flow
 
-            origins = origins_of(given, specs, Path.cwd())
-            plan = flow.SweepPlan(specs, origins, pools, is_watching=pace.watch)
+            plan = flow.SweepPlan(specs, pools, is_watching=pace.watch)
             return flow.sweep(_own(common), plan, doing, reports)
         finally:
             servers.close()
@@ -178,17 +176,15 @@ def replay(
     ] = 1,
 ) -> ExitCode:
     """Run one trial and show its events in order."""
-    from resumectl.cli.configured import origins_of, read_one_spec
+    from resumectl.cli.configured import read_one_spec
 
-    given = _given(common, target, trial)
-    spec = read_one_spec(given, Path.cwd())
-    origins = origins_of(given, [spec], Path.cwd())
+    spec = read_one_spec(_given(common, target, trial), Path.cwd())
     from resumectl.report.activity import activity
 
     with activity(hidden=common.verbose) as doing:
         from resumectl.cli.flows import replay as flow
 
-        return flow.replay(_own(common), spec, origins, plan, doing, times=times)
+        return flow.replay(_own(common), spec, plan, doing, times=times)
 
 
 def repro(

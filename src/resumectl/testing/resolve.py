@@ -90,7 +90,7 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
     typed = {"python", *(_SAME_AS.get(name, name) for name in options)}
     given = Given(target, trial, choice, options.get("app_version"), typed)
     file = getattr(module, "__file__", None)
-    spec = read_one_spec(given, Path(file).parent if file else root)
+    spec = read_one_spec(given, Path(file).parent if file else root).spec
     return replace(
         spec,
         target=_importing(spec.target, module),

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from resumectl.cli.common import Common
-from resumectl.cli.origins import Origins
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.model.events import Phase
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report.activity import Activity
@@ -15,20 +15,18 @@ from resumectl.runner.trial_pool import TrialPool, open_trial_pool
 
 
 @contextmanager
-def opened(
-    common: Common, spec: SweepSpec, origins: Origins, doing: Activity
-) -> Iterator[TrialPool]:
+def opened(common: Common, configured: ConfiguredSpec, doing: Activity) -> Iterator[TrialPool]:
     """Open the fork servers and sandboxes of a command that runs one process at a time.
 
     Args:
         common: Options of the command.
-        spec: The sweep spec.
-        origins: Where its target comes from.
+        configured: The sweep spec, and where its options come from.
         doing: The line that shows progress.
     """
+    spec = configured.spec
     say_opening(spec, doing)
     with ExitStack() as stack:
-        with origins.told(spec):
+        with configured.locating_refusals():
             pool = stack.enter_context(open_trial_pool(common.settings(), spec, jobs=1))
         yield pool
 

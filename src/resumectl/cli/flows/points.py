@@ -6,11 +6,10 @@ from pathlib import Path
 from rich.text import Text
 
 from resumectl.cli.common import Common
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.flows.discover import discover, opened
-from resumectl.cli.origins import Origins
 from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.crash_points import crash_points, refuse_none
-from resumectl.model.sweep_spec import SweepSpec
 from resumectl.report import console, json_documents
 from resumectl.report.activity import Activity
 from resumectl.report.outside import outside_document, outside_lines
@@ -22,22 +21,22 @@ from resumectl.runner.trial_runner import TrialRunner
 from resumectl.text import counted, literal
 
 
-def points(common: Common, spec: SweepSpec, origins: Origins, doing: Activity) -> ExitCode:
+def points(common: Common, configured: ConfiguredSpec, doing: Activity) -> ExitCode:
     """Show all transitions of a run without a crash.
 
     Args:
         common: Options of the command.
-        spec: The sweep spec.
-        origins: Where its target comes from.
+        configured: The sweep spec, and where its options come from.
         doing: The line that shows progress.
 
     Raises:
         NothingProved: The target has no crash point; a sweep would be refused as well.
     """
+    spec = configured.spec
     common.start_logging()
-    with opened(common, spec, origins, doing) as pool:
+    with opened(common, configured, doing) as pool:
         runs = BaselineRuns.of(TrialRunner(pool, spec.target), {})
-        with origins.told(spec):
+        with configured.locating_refusals():
             discover(runs, spec, doing)
         transitions = runs.judge.baseline.transitions
         runs.keep_discarded_contacts()

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from resumectl.cli.common import Common
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.flows.discover import discover, opened
-from resumectl.cli.origins import Origins
 from resumectl.errors import ExitCode, Refusal
 from resumectl.judge.crash_points import refuse_unknown
 from resumectl.judge.stability import Judged
@@ -25,8 +25,7 @@ from resumectl.runner.trial_runner import TrialRunner
 
 def replay(
     common: Common,
-    spec: SweepSpec,
-    origins: Origins,
+    configured: ConfiguredSpec,
     plan_text: str,
     doing: Activity,
     *,
@@ -36,12 +35,12 @@ def replay(
 
     Args:
         common: Options of the command.
-        spec: The sweep spec.
-        origins: Where its target comes from.
+        configured: The sweep spec, and where its options come from.
         plan_text: Crash plan of the trial.
         doing: The line that shows progress.
         times: Number of runs.
     """
+    spec = configured.spec
     try:
         plan = CrashPlan.parse(plan_text)
     except Refusal as refusal:
@@ -50,10 +49,10 @@ def replay(
     if not 1 <= times <= 10_000:
         raise Refusal(f"--times {times} is not 1 to 10,000", next_step="as in  --times 20")
     common.start_logging()
-    with opened(common, spec, origins, doing) as pool:
+    with opened(common, configured, doing) as pool:
         runner = TrialRunner(pool, spec.target, spec.later, spec.downtime_s)
         runs = BaselineRuns.of(runner, spec.promises)
-        with origins.told(spec):
+        with configured.locating_refusals():
             discover(runs, spec, doing)
         if spec.keep_in is not None:
             runner.keep_at = keep_unless_kept(lambda t: runs.judge.judge(t), spec.keep_in)

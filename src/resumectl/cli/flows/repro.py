@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resumectl.cli.common import Common
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.flows.discover import opened
 from resumectl.cli.flows.stored_sweeps import opened_to_read, result_of
-from resumectl.cli.origins import STORED
 from resumectl.errors import ExitCode, MachineFailure, NothingProved, Refusal
 from resumectl.judge.smaller_values import smaller_arguments
 from resumectl.model.codec import Plain
@@ -59,7 +59,7 @@ def repro(
     result, seen = _chosen(common, trial)
     spec = result.stored.spec
     _refuse_what_needs_more(spec)
-    with opened(common, spec, STORED, doing) as pool:
+    with opened(common, ConfiguredSpec(spec), doing) as pool:
         simplest = _simplest(pool, spec, seen, doing)
         found = _reproduction(simplest)
     doing.say("writing repro.py")

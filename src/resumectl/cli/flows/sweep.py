@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from resumectl.cli.common import Common
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.flows.discover import discover, say_opening
 from resumectl.cli.flows.stored_sweeps import (
     code_of_all,
@@ -17,7 +18,6 @@ from resumectl.cli.flows.stored_sweeps import (
     show_all,
 )
 from resumectl.cli.flows.watch import sweep_at_each_change
-from resumectl.cli.origins import Origins
 from resumectl.cli.report_files import write_reports
 from resumectl.cli.target_options import ReportOptions
 from resumectl.elapsed import seconds_since_start
@@ -52,13 +52,11 @@ class SweepPlan:
 
     Attributes:
         specs: Spec of each sweep.
-        origins: Where their targets come from.
         pools: Trial pools of the programs; that of the first one is being warmed up.
         is_watching: Whether to sweep again each time that a program changes.
     """
 
-    specs: Sequence[SweepSpec]
-    origins: Origins
+    specs: Sequence[ConfiguredSpec]
     pools: TrialPools
     is_watching: bool
 
@@ -68,7 +66,7 @@ def sweep(common: Common, plan: SweepPlan, doing: Activity, reports: ReportOptio
     try:
         common.start_logging()
         with opened_store(common) as engine:
-            sweeps = _Sweeps(common, engine, plan.origins, plan.pools, doing, reports)
+            sweeps = _Sweeps(common, engine, plan.pools, doing, reports)
             if plan.is_watching:
                 return sweep_at_each_change(common, plan.specs, sweeps)
             return sweeps.run(plan.specs)
@@ -83,7 +81,6 @@ class _Sweeps:
     Attributes:
         common: Options of the command.
         engine: Engine of resumectl's own database.
-        origins: Where the targets come from.
         pools: Trial pools of the programs.
         doing: The line that shows progress.
         reports: Files to write after the sweeps.
@@ -92,13 +89,12 @@ class _Sweeps:
 
     common: Common
     engine: sa.Engine
-    origins: Origins
     pools: TrialPools
     doing: Activity
     reports: ReportOptions
     has_swept: bool = False
 
-    def run(self, specs: Sequence[SweepSpec]) -> ExitCode:
+    def run(self, specs: Sequence[ConfiguredSpec]) -> ExitCode:
         """Sweep these targets, one after the other, and show the results.
 
         Args:
@@ -119,21 +115,21 @@ class _Sweeps:
         )
         return show_all(self.common, results) if self.common.as_json else code_of_all(results)
 
-    def sources(self, spec: SweepSpec) -> dict[str, str]:
+    def sources(self, configured: ConfiguredSpec) -> dict[str, str]:
         """Return the files of a program as they were when it was swept last, with their digests.
 
         Args:
-            spec: Spec of the sweep.
+            configured: Spec of the sweep.
         """
         store = SweepStore(self.engine)
-        last = store.last_of(spec.target)
+        last = store.last_of(configured.spec.target)
         return sources_of(store.baselines(last.id)) if last is not None else {}
 
-    def _sweep_one(self, spec: SweepSpec) -> SweepResult:
+    def _sweep_one(self, configured: ConfiguredSpec) -> SweepResult:
         common = self.common
         worker = SweepWorker(common.settings(), pools=self.pools)
         try:
-            sweep_id = self._begin(spec, worker)
+            sweep_id = self._begin(configured, worker)
             self.doing.stop()
             sweep_workflow.update_queues(common.settings(), self.engine, [sweep_id])
             _run(common, sweep_id, worker)
@@ -141,11 +137,11 @@ class _Sweeps:
         finally:
             worker.drain()
 
-    def _begin(self, spec: SweepSpec, worker: SweepWorker) -> int:
+    def _begin(self, configured: ConfiguredSpec, worker: SweepWorker) -> int:
         """Run the target without a crash, and store the sweep with its crash plans."""
-        settings = self.common.settings()
+        settings, spec = self.common.settings(), configured.spec
         say_opening(spec, self.doing)
-        with self.origins.told(spec):
+        with configured.locating_refusals():
             runner = TrialRunner(worker.pool(spec), spec.target, spec.later, spec.downtime_s)
             runs = BaselineRuns.of(runner, spec.promises)
             discover(runs, spec, self.doing)

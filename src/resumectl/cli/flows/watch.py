@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from resumectl.cli.common import Common, run_and_report
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.project_scan import source_files
 from resumectl.errors import ExitCode
-from resumectl.model.sweep_spec import SweepSpec
 from resumectl.text import counted
 
 _POLL_S = 0.2
@@ -20,14 +20,16 @@ _VERDICTS = (ExitCode.DONE, ExitCode.PROMISE_BROKEN, ExitCode.UNSTABLE)
 class Sweeps(Protocol):
     """Interface of what sweeps."""
 
-    def run(self, specs: Sequence[SweepSpec]) -> ExitCode:
+    def run(self, specs: Sequence[ConfiguredSpec]) -> ExitCode:
         """Sweep these targets, and show the results."""
 
-    def sources(self, spec: SweepSpec) -> Mapping[str, str]:
+    def sources(self, configured: ConfiguredSpec) -> Mapping[str, str]:
         """Return the files of a program as they were when it was swept last, with their digests."""
 
 
-def sweep_at_each_change(common: Common, specs: Sequence[SweepSpec], sweeps: Sweeps) -> ExitCode:
+def sweep_at_each_change(
+    common: Common, specs: Sequence[ConfiguredSpec], sweeps: Sweeps
+) -> ExitCode:
     """Sweep, wait until a file changes, and sweep again the targets that import it; until Ctrl-C.
 
     Args:
