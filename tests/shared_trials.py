@@ -26,13 +26,22 @@ from resumectl.runner.trial_pool import TrialPool
 from resumectl.runner.trial_runner import TrialRunner
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Proved:
     """What the trials of all crash points of a target proved."""
 
     crash_points: Sequence[str]
     judgements: Sequence[Judgement]
     not_compared: Sequence[str]
+
+    def __repr__(self) -> str:
+        """Show first what a failing test needs: what was not KEPT, and why."""
+        others = (each for each in self.judgements if each.verdict is not Verdict.KEPT)
+        shown = (
+            f"{each.plan} {each.verdict} {each.why_void or [str(found.kind) for found in each.findings]}"
+            for each in others
+        )
+        return f"Proved({'; '.join(shown) or 'all KEPT'})"
 
     @property
     def verdicts(self) -> Counter[Verdict]:
