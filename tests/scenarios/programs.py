@@ -5,6 +5,7 @@ Swept by test_scenarios, by name; nothing here knows that it is.
 
 import asyncio
 import os
+import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -123,6 +124,38 @@ def pay_again() -> Any:
 
 
 paid_again = Scenario(pay_again)
+
+may_receive = threading.Event()
+may_receive.set()
+
+
+@DBOS.workflow()
+def awaiting_late_payment() -> Any:
+    may_receive.wait()
+    return DBOS.recv("paid", timeout_seconds=20)
+
+
+def pay_late() -> Any:
+    """From the third run on, the message comes when the workflow waits, or waited before the crash."""
+    with Path(os.environ["REQUESTS"]).open("a") as requests:
+        requests.write(".")
+        requests.flush()
+        is_late = os.fstat(requests.fileno()).st_size > 2
+    if not is_late:
+        may_receive.clear()
+    is_again = "awaiting-1" in {each.workflow_id for each in DBOS.list_workflows()}
+    handle = start(awaiting_late_payment, "awaiting-1")
+    patience_ends = time.monotonic() + 1
+    while is_late and len(DBOS.list_workflow_steps("awaiting-1")) <= is_again:
+        if time.monotonic() > patience_ends:
+            break
+        time.sleep(0.01)
+    DBOS.send("awaiting-1", "order-1", "paid")
+    may_receive.set()
+    return handle.get_result()
+
+
+paid_late = Scenario(pay_late)
 
 
 @DBOS.workflow()

@@ -124,6 +124,15 @@ def test_a_message_that_a_client_sends_again_and_nobody_reads_is_an_exposure() -
     assert exposed == {("message to awaiting-1 paid", 2)}
 
 
+@pytest.mark.long
+def test_time_passes_after_the_last_commit_of_the_killed_process(tmp_path: Path) -> None:
+    """The trial's own order counts: in the baseline, the message came before the wait for it."""
+    proved = prove(SCENARIOS, "paid_late", environ={"REQUESTS": str(tmp_path / "requests")})
+    assert proved.is_kept
+    explained = {each.plan for each in proved.judgements if each.explained_by_time}
+    assert "before:awaiting-1/notified" in explained
+
+
 def test_equal_values_are_equal_however_they_were_pickled() -> None:
     proved = prove(SCENARIOS, "sharing")
     assert not proved.findings

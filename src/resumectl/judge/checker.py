@@ -104,6 +104,9 @@ class Checker:
             crashes_reached=trial.crashes_reached,
             attempts=trial.attempts,
             contacts=trial.contacts,
+            last_commits=tuple(
+                process.last_commit for process in trial.processes[: trial.crashes_reached]
+            ),
         )
         return judgement if reason else self._checked(judgement, trial)
 

@@ -6,7 +6,7 @@ A difference from the baseline may occur without a crash, such as a random choic
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -121,24 +121,32 @@ class FurtherRuns:
         return len(self.judge.controls.get(plan, ()))
 
     def _first_controls(self, plan: str) -> int:
-        return len(self.where_time_passes(plan))
+        return len(self.where_time_passes(plan, ()))
 
-    def where_time_passes(self, plan: str) -> list[str | None]:
+    def where_time_passes(self, plan: str, judgements: Iterable[Judgement]) -> list[str | None]:
         """Return the crash points at which runs let the time of a trial pass; None for the beginning.
 
         A step that is killed before its commit runs again later, so time may also pass before the step.
+        Another workflow may have begun to wait by then, so it may also pass after the last commit of
+        the killed process.
 
         Args:
             plan: Crash plan of the trial, as text.
+            judgements: Judgements of the trials so far.
         """
         found: list[str | None] = []
-        for crash in CrashPlan.parse(plan).crashes:
+        for number, crash in enumerate(CrashPlan.parse(plan).crashes):
             at = str(crash.without_hold)
             found.append(at)
             if crash.edge is Edge.BEFORE:
                 ahead = _previous_crash_point(at, self.judge.baseline)
                 found.append(ahead if ahead != at else None)
-        return found
+                found.extend(
+                    each.last_commits[number]
+                    for each in judgements
+                    if each.plan == plan and each.findings and number < len(each.last_commits)
+                )
+        return list(dict.fromkeys(found))
 
     def paused(self, judgements: Sequence[Judgement]) -> Iterator[FurtherRun]:
         """Yield the runs of the second stage, if a difference needs them.

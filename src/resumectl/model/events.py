@@ -14,7 +14,7 @@ from resumectl.model.codec import Plain
 from resumectl.model.target_error import CodeLine, SetupCode, TargetError
 from resumectl.model.text_enum import TextEnum
 
-EVENT_SCHEMA = 10
+EVENT_SCHEMA = 11
 
 
 class Phase(TextEnum):

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from resumectl.model.codec import Plain, SchemaError, from_plain, to_plain
-from resumectl.model.crash_plan import KillMethod
+from resumectl.model.crash_plan import Crash, Edge, KillMethod, Matches
 from resumectl.model.events import (
     EVENT_SCHEMA,
     AccessRefused,
     BecameQuiet,
+    Committed,
     CrashPointReached,
     ErrorLogged,
     Event,
@@ -93,6 +94,12 @@ class ProcessRecord:
     def has_settled(self) -> bool:
         """Whether it exited within its time limit, and was not ended because it could do no more."""
         return self.exit.in_time and not self.is_stranded
+
+    @property
+    def last_commit(self) -> str | None:
+        """Crash point after the last transition that it committed; None if it committed none."""
+        names = [fact.name for commit in self.all(Committed) for fact in commit.facts]
+        return str(Crash(Edge.AFTER, Matches(names[-1], names.count(names[-1])))) if names else None
 
     @property
     def running_step(self) -> str:

@@ -78,6 +78,8 @@ class Judgement:
         contacts: Service on this machine to the number of contacts.
         explained_by_time: Differences that also occur in an uninterrupted run in which the same time
             passes at the same point.
+        last_commits: The crash point after the last transition that each killed process committed;
+            None for a process that committed none.
     """
 
     plan: str
@@ -90,6 +92,7 @@ class Judgement:
     attempts: int = 1
     contacts: Mapping[str, int] = field(default_factory=dict)
     explained_by_time: tuple[str, ...] = ()
+    last_commits: tuple[str | None, ...] = ()
 
 
 def count_verdicts(judgements: Iterable[Judgement]) -> dict[str, int]:

@@ -185,7 +185,7 @@ class BaselineRuns:
             if not self.runner.downtime_s:
                 return False
             plans = self._further.plans_for_time(judgements)
-            self._let_time_pass_at(dict.fromkeys(plans, (0,)))
+            self._let_time_pass_at(dict.fromkeys(plans, (0,)), judgements)
             return bool(plans)
 
     def let_more_time_pass(
@@ -202,20 +202,24 @@ class BaselineRuns:
         """
         with self._running:
             plans = self._further.plans_for_more_time(judgements, repeated)
-            self._let_time_pass_at({plan: range(1, _TIMES_AGAIN) for plan in plans})
+            times = {plan: range(1, _TIMES_AGAIN) for plan in plans}
+            self._let_time_pass_at(times, (*judgements, *repeated))
             return bool(plans)
 
-    def _let_time_pass_at(self, plans: Mapping[str, Iterable[int]]) -> None:
+    def _let_time_pass_at(
+        self, plans: Mapping[str, Iterable[int]], judgements: Sequence[Judgement]
+    ) -> None:
         """Run the program uninterrupted, and let time pass at each crash point of each plan.
 
         Args:
             plans: Crash plan to the repetitions to run.
+            judgements: Judgements of the trials and of their repetitions.
         """
         calls = {
             plan: [
                 partial(self.runner.time_control, CrashPlan.parse(plan), at, repetition)
                 for repetition in repetitions
-                for at in self._further.where_time_passes(plan)
+                for at in self._further.where_time_passes(plan, judgements)
             ]
             for plan, repetitions in plans.items()
         }

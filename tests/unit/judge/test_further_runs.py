@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import PLAN, committed, run, target_failed, trial
+from builders import PLAN, committed, process, run, target_failed, trial
 
 from resumectl.judge.further_runs import Stage
 from resumectl.judge.judge import Judge
@@ -157,6 +157,18 @@ def test_time_passes_where_each_process_is_killed() -> None:
     finding = Finding(Kind.DIVERGED, "answer", Missing())
     assert known(runner).let_time_pass([Judgement(plan, Verdict.BROKEN, (finding,))])
     assert runner.passed_at == [PLAN, None, "after:w-1/step-1"]
+
+
+def test_time_passes_after_the_last_commit_of_the_killed_process() -> None:
+    """What the baseline commits last before that point may have been another transition."""
+    killed = process([committed("w-1/accepted"), committed("w-2/x", "w-2/x")])
+    assert killed.last_commit == "after:w-2/x#2"
+    finding = Finding(Kind.DIVERGED, "answer", Missing())
+    plan = "before:w-1/step-1"
+    broken = Judgement(plan, Verdict.BROKEN, (finding,), last_commits=(killed.last_commit,))
+    runner = Clocks(run([("look", "rare")]))
+    assert known(runner).let_time_pass([broken])
+    assert runner.passed_at == [plan, None, "after:w-2/x#2"]
 
 
 def differing(number: int, *explained: str) -> Judgement:

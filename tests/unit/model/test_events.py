@@ -9,10 +9,13 @@ import pytest
 
 from resumectl.model.events import EVENT_SCHEMA, EVENTS, Site
 from resumectl.model.observation import Observation
+from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Judgement
 
-# Of the events and snapshots that this schema names. Raise EVENT_SCHEMA when their
-# shape changes, so that stored trials of the old shape are refused, and put the new digest here.
-SCHEMA_AND_DIGEST = (10, "8e299ab1e840")
+# Of everything that is recorded or stored. Raise EVENT_SCHEMA when its shape changes, so that
+# stored sweeps of the old shape are refused, and put the new digest here.
+SCHEMA_AND_DIGEST = (11, "81d4f15d5067")
+STORED = (Observation, Judgement, SweepSpec, *EVENTS)
 
 
 def dataclasses_in(hint: Any) -> Iterator[type]:
@@ -26,7 +29,7 @@ def dataclasses_in(hint: Any) -> Iterator[type]:
 
 
 def test_change_of_shape_raises_the_schema() -> None:
-    classes = {each for hint in (Observation, *EVENTS) for each in dataclasses_in(hint)}
+    classes = {each for hint in STORED for each in dataclasses_in(hint)}
     names = (
         f"{each.__name__}({', '.join(field.name for field in dataclasses.fields(each))})"
         for each in classes
