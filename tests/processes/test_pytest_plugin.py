@@ -324,6 +324,38 @@ def test_wrong_option_fails_its_own_test_alone(suite: pytest.Pytester) -> None:
     assert "Traceback" not in result.stdout.str()
 
 
+CONFIGURED = """
+from resumectl.testing import crash_points
+
+@crash_points("configured")
+def test_configured(trial):
+    pass
+
+@crash_points("configured", only="other*")
+def test_typed(trial):
+    pass
+"""
+
+
+def test_mistake_in_the_project_is_shown_with_its_line(suite: pytest.Pytester) -> None:
+    """Also one that only a run can find; what the test itself says is in no file."""
+    suite.makepyfile(test_shop=CONFIGURED)
+    suite.makepyprojecttoml(
+        '[tool.resumectl.targets.configured]\ntarget = "shop.py:checkout"\nargs = ["a"]\n'
+        'only = "nothing*"\n'
+    )
+    result = run(suite)
+    result.assert_outcomes(errors=2)
+    what = "no transition of the baseline matches only"
+    result.stdout.fnmatch_lines(
+        [
+            f'error: pyproject.toml:4: {what} = "nothing[*]"; the nearest are*',
+            f'error: {what}="other[*]"; the nearest are*',
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
 def test_fixture_of_the_same_name_is_refused(suite: pytest.Pytester) -> None:
     fixture = "import pytest\n@pytest.fixture\ndef trial(): return 5\n"
     body = "def test_checkout(trial):\n    pass\n"

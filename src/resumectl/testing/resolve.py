@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from resumectl.cli.configured import Given, read_one_spec
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.cli.project_file import KEYS
 from resumectl.cli.target_options import ChoiceOptions, TargetOptions, TrialOptions
 from resumectl.errors import Refusal
 from resumectl.model.interpreter import Interpreters
-from resumectl.model.sweep_spec import SweepSpec
 from resumectl.model.target import Target
 from resumectl.runner.interpreters import own_interpreter
 from resumectl.testing.declare import AnyTarget, CrashOptions, Declared
@@ -38,8 +38,8 @@ _PROGRAM_OPTIONS = ("after_launch", "observe", "resume_with")
 _TRIAL_OPTIONS = ("downtime", "resume_version")
 
 
-def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) -> SweepSpec:
-    """Return the sweep spec of a crash test.
+def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) -> ConfiguredSpec:
+    """Return the sweep spec of a crash test, and where its options come from.
 
     Args:
         declared: Target and options.
@@ -90,13 +90,14 @@ def resolve(declared: Declared, module: ModuleType | None, root: Path, on: str) 
     typed = {"python", *(_SAME_AS.get(name, name) for name in options)}
     given = Given(target, trial, choice, options.get("app_version"), typed)
     file = getattr(module, "__file__", None)
-    spec = read_one_spec(given, Path(file).parent if file else root).spec
-    return replace(
-        spec,
-        target=_importing(spec.target, module),
-        later=_importing(spec.later, module),
+    configured = read_one_spec(given, Path(file).parent if file else root)
+    spec = replace(
+        configured.spec,
+        target=_importing(configured.spec.target, module),
+        later=_importing(configured.spec.later, module),
         interpreters=Interpreters.alike(own_interpreter()),
     )
+    return replace(configured, spec=spec)
 
 
 def _importing(target: Target, module: ModuleType | None) -> Target:

@@ -2,14 +2,16 @@
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from rich.console import Console, RenderableType
 
+from resumectl.cli.configured_spec import ConfiguredSpec
 from resumectl.errors import Refusal
 from resumectl.judge.crash_points import crash_points, refuse_none, sample
 from resumectl.judge.stability import Judged
@@ -91,12 +93,13 @@ class CrashSession:
         """
         options = self.options
         with spelled_for_tests():
-            spec = resolve(declared, module, options.root, options.on)
+            configured = resolve(declared, module, options.root, options.on)
+        spec = configured.spec
         limits = [each for each in (options.trials_max, spec.trials_max) if each is not None]
         spec = replace(spec, trials_max=min(limits, default=None), seed=options.seed or spec.seed)
-        key = json.dumps(to_plain(spec), sort_keys=True)
+        key = json.dumps([configured.name, to_plain(spec)], sort_keys=True)
         if key not in self._targets:
-            self._targets[key] = CrashTarget(self, spec)
+            self._targets[key] = CrashTarget(self, replace(configured, spec=spec))
         return self._targets[key]
 
     def plans(self, target: "CrashTarget") -> list[CrashPlan]:
@@ -164,15 +167,16 @@ class CrashTarget:
 
     Args:
         session: Session of the tests.
-        spec: Sweep spec of the target.
+        configured: Sweep spec of the target, and where its options come from.
 
     Attributes:
         spec: Sweep spec of the target.
     """
 
-    def __init__(self, session: CrashSession, spec: SweepSpec) -> None:
+    def __init__(self, session: CrashSession, configured: ConfiguredSpec) -> None:
         self._session = session
-        self.spec = spec
+        self._configured = configured
+        self.spec = configured.spec
         self._baseline: BaselineRuns | None = None
         self._failure: Refusal | None = None
         self._ahead: list[CrashPlan] = []  # plans whose tests come next, in their order
@@ -192,12 +196,18 @@ class CrashTarget:
             raise self._failure
         if self._baseline is None:
             try:
-                with spelled_for_tests():
+                with self._spelled():
                     self._baseline = self._run_baseline()
             except Refusal as refusal:
                 self._failure = refusal  # so each test says it, and it is found out once
                 raise
         return self._baseline
+
+    @contextmanager
+    def _spelled(self) -> Iterator[None]:
+        """Name the options in what is refused inside as the project or the test spells them."""
+        with spelled_for_tests(), self._configured.locating_refusals():
+            yield
 
     def _run_baseline(self) -> BaselineRuns:
         spec = self.spec
@@ -220,7 +230,7 @@ class CrashTarget:
         plans = crash_points(transitions, edge=spec.edge, only=spec.only)
         root = str(self._session.options.root)
         points_line = command_line(Command.POINTS, spec, root)
-        with spelled_for_tests():
+        with self._spelled():
             refuse_none(plans, transitions, spec.only, points_line=points_line)
         return plans
 
