@@ -6,7 +6,7 @@ from collections.abc import Callable
 from resumectl.model.orders import Control
 from resumectl.probe import clock
 from resumectl.probe.background_jobs import BackgroundJobs
-from resumectl.probe.client_hold import ClientHold
+from resumectl.probe.late_writes import LateWrites
 
 
 class ControlPause:
@@ -17,23 +17,23 @@ class ControlPause:
         wait_for_silence: Function that waits until nothing has been committed for a while.
 
     Attributes:
-        hold: Holds the client back while time passes; None if the clock is not set ahead.
+        late: Holds late writes back; None if the clock is not set ahead.
     """
 
     def __init__(self, control: Control, wait_for_silence: Callable[[], None]) -> None:
         self._control = control
-        self.hold: ClientHold | None = None
+        self.late: LateWrites | None = None
         if control.jump_s:
-            self.hold = ClientHold(wait_for_silence)
+            self.late = LateWrites(wait_for_silence)
             self._jobs = BackgroundJobs()
             self._jobs.start()
 
     def __call__(self) -> None:
         """Pause, and set the clock ahead if the control says so."""
-        if self.hold is None:
+        if self.late is None:
             time.sleep(self._control.pause_s)  # the pause itself is under test
             return
-        with self.hold.while_time_passes():
+        with self.late.while_time_passes():
             clock.set_ahead(self._control.jump_s)
             self._jobs.run()
             time.sleep(self._control.pause_s)

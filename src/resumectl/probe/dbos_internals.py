@@ -10,6 +10,7 @@ import dbos
 import dbos._core
 import dbos._dbos
 import dbos._queue
+import dbos._sys_db
 import dbos._utils
 import dbos._workflow_commands
 from dbos import DBOS
@@ -28,6 +29,11 @@ _NAMES: Sequence[tuple[type | ModuleType, str]] = (
     (dbos._dbos, "startup_recovery_thread"),
     (dbos._queue, "queue_worker_thread"),
     (dbos._dbos, "_get_dbos_instance"),
+    (dbos._dbos, "time"),
+    (dbos._dbos, "asyncio"),
+    (dbos._sys_db, "time"),
+    (dbos._sys_db, "asyncio"),
+    (dbos._sys_db, "threading"),
     (SystemDatabase, "await_workflow_result"),
     (SystemDatabase, "_check_operation_execution_txn"),
 )

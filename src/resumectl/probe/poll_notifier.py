@@ -58,6 +58,7 @@ class PollNotifier:
         self._enqueued: Counter[str | None] = Counter()
         self._registered = 0
         self._committed = threading.Event()  # set at every commit
+        self._last_commit_s = 0.0
         self._ended: set[str] = set()
         self._looked_at: dict[
             str, float
@@ -67,6 +68,7 @@ class PollNotifier:
         """Wake the threads that poll for what a commit has made durable."""
         if any(fact.kind in _AWAITED for fact in facts):
             self._wake(facts)
+        self._last_commit_s = time.monotonic()
         self._committed.set()
 
     def _wake(self, facts: Sequence[Fact]) -> None:
@@ -93,9 +95,12 @@ class PollNotifier:
 
     def wait_for_silence(self, patience_s: float) -> None:
         """Wait until nothing has been committed for so many seconds."""
-        self._committed.clear()
-        while self._committed.wait(patience_s):
-            self._committed.clear()
+        begun_s = time.monotonic()
+        while True:
+            left_s = max(begun_s, self._last_commit_s) + patience_s - time.monotonic()
+            if left_s <= 0:
+                return
+            time.sleep(left_s)  # several threads may wait, and each looks again after this
 
     def wait_for_work(self, queue: str, last_count: int, timeout_s: float) -> int:
         """Wait until something new is enqueued, and return the count to pass to the next call."""

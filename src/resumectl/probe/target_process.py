@@ -52,7 +52,6 @@ from resumectl.model.process_exit import DISK_FULL, ENDED_WELL, TARGET_FAILED
 from resumectl.probe import clock, dbos_pauses, dbos_state, pace, step_instrumentation
 from resumectl.probe.body_writes import body_inserts, body_updates
 from resumectl.probe.call_arguments import describe_arguments
-from resumectl.probe.client_hold import ClientHold
 from resumectl.probe.client_starts import ClientStarts
 from resumectl.probe.commit_watch import CommitWatch, Listeners, WatchedDatabase
 from resumectl.probe.control_pause import ControlPause
@@ -70,6 +69,7 @@ from resumectl.probe.execution_context import (
     wait_for_background_work,
 )
 from resumectl.probe.hang_watch import HangWatch
+from resumectl.probe.late_writes import LateWrites
 from resumectl.probe.load_target import (
     after_launch,
     awaited,
@@ -141,7 +141,7 @@ class TargetProcess:
         self._backlog = self._reader.unfinished()
         self._standstill = StandstillWatch(order.database_url, order.patience_s, order.time_limit_s)
         self._notifier = PollNotifier(self._backlog, self._standstill.wait)
-        self._hold: ClientHold | None = None
+        self._late: LateWrites | None = None
         self._pause_in_step: Callable[[str], None] | None = None
         self._client = ClientStarts(order.names, order.starts, event_log.write)
         self._watch = self._commit_watch()
@@ -170,8 +170,8 @@ class TargetProcess:
         dbos_state.configure(config)
         self._notifier.install()
         dbos_state.note_recovery()
-        if order.control is not None and order.control.jump_s:
-            dbos_pauses.let_waits_follow_the_clock()
+        if self._late is not None:
+            dbos_pauses.let_waits_follow_the_clock(self._late.wait_has_ended)
         step_instrumentation.watch_steps(self._on_step)
         step_instrumentation.watch_replays(self._on_replay)
         report_errors(lambda text: self._event_log.write(ErrorLogged(now_us(), text)))
@@ -187,7 +187,7 @@ class TargetProcess:
         if control is not None:
             wait_for_silence = functools.partial(self._notifier.wait_for_silence, order.patience_s)
             pause = ControlPause(control, wait_for_silence)
-            self._hold = pause.hold
+            self._late = pause.late
             trigger = CrashTrigger(
                 _crash_at(control.at), self._on_control, pause, named=self._client.named
             )
@@ -204,7 +204,7 @@ class TargetProcess:
                 before_commit=self._client.before_commit,
                 on_commit=self._on_commit,
                 on_survived=self._on_survived,
-                before_write=self._hold.before_write if self._hold else self._turns.give,
+                before_write=self._late.before_write if self._late else self._turns.give,
                 body=_workflow_of_body,
             ),
         )
@@ -335,8 +335,8 @@ class TargetProcess:
         self._event_log.write(ControlReached(now_us(), crash_point))
 
     def _on_commit(self, facts: Sequence[Fact]) -> None:
-        if self._hold is not None:
-            self._hold.begin()
+        if self._late is not None:
+            self._late.begin()
         if here() == OUTSIDE:
             self._started_by_import.extend(
                 StartedWorkflow(str(fact.workflow_id), fact.what)
@@ -390,6 +390,8 @@ class TargetProcess:
                 StepStarted(now_us(), step, site, is_transaction, is_retry, arguments)
             )
         self._turns.give()
+        if self._late is not None:
+            self._late.work_begins()
 
         def end() -> None:
             self._event_log.write(StepEnded(now_us(), step, site, is_transaction))
