@@ -2,16 +2,16 @@
 
 Between two events, the axis is linear. A pause gets a width that grows with the square root of its length, so
 that long pauses leave room for what happens. Steps that are too short for their names are stretched, as
-long as half of the width is left for the rest.
+long as the rest does not shrink too much.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
-_STRETCHED_MAX = 0.5  # part of the width
+_TAKEN_MAX = 0.6  # part of the width of everything else
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,10 @@ class Axis:
     ) -> None:
         edges = {time for need in needs for time in (need.start_ms, need.end_ms)}
         self._times = sorted({0.0, end_ms, *events_ms, *edges})
-        self._places = list(self._times)
-        self._place([0.0] * (len(self._times) - 1), width_px)
-        self._place(self._rooms(needs, _STRETCHED_MAX * width_px), width_px)
+        weights = [math.sqrt(end - start) for start, end in pairwise(self._times)]
+        per_weight = width_px / (sum(weights) or 1.0)
+        widths = self._stretched([weight * per_weight for weight in weights], needs)
+        self._places = list(accumulate(widths, initial=0.0))
 
     def x(self, at_ms: float) -> float:
         """Return the place of a time, in pixels."""
@@ -53,33 +54,28 @@ class Axis:
         part = (at_ms - start) / (end - start)
         return round(self._places[n] + part * (self._places[n + 1] - self._places[n]), 1)
 
-    def _rooms(self, needs: Sequence[Need], left_px: float) -> list[float]:
-        """Return the pixels that each gap between two events gets, besides those of its length."""
-        rooms = [0.0] * (len(self._times) - 1)
+    def _stretched(self, widths: Sequence[float], needs: Sequence[Need]) -> list[float]:
+        """Return the width of each gap between two events, in pixels, with room for the needs.
+
+        Args:
+            widths: Width of each gap without any need.
+            needs: Stretches of time that need room.
+        """
         gaps = list(pairwise(self._times))
+        given: dict[int, float] = {}  # gap to its width: it does not shrink
+        free_px, taken_px = sum(widths), 0.0
         for need in needs:
             within = [
                 n
                 for n, (start, end) in enumerate(gaps)
                 if need.start_ms <= start and end <= need.end_ms
             ]
-            has = self.x(need.end_ms) - self.x(need.start_ms) + sum(rooms[n] for n in within)
-            missing = need.width_px - has
-            if within and 0 < missing <= left_px:
-                rooms[within[0]] += missing
-                left_px -= missing
-        # The rest of the axis gives this room away.
-        kept = 1 - sum(rooms) / max(self._places[-1], 1)
-        return [
-            room + (1 - kept) * (self._places[n + 1] - self._places[n]) if room else 0.0
-            for n, room in enumerate(rooms)
-        ]
-
-    def _place(self, rooms: Sequence[float], width_px: float) -> None:
-        """Set the place of each event."""
-        weights = [math.sqrt(end - start) for start, end in pairwise(self._times)]
-        per_weight = (width_px - sum(rooms)) / (sum(weights) or 1.0)
-        places = [0.0]
-        for weight, room in zip(weights, rooms, strict=True):
-            places.append(places[-1] + weight * per_weight + room)
-        self._places = places
+            wanted = {n: given.get(n, widths[n]) for n in within}
+            missing_px = max(0.0, need.width_px - sum(wanted.values()))
+            left_px = free_px - sum(widths[n] for n in within if n not in given)
+            if within and taken_px + missing_px <= _TAKEN_MAX * left_px:
+                wanted[within[0]] += missing_px
+                given.update(wanted)
+                free_px, taken_px = left_px, taken_px + missing_px
+        kept = 1 - taken_px / (free_px or 1.0)
+        return [given.get(n, kept * width) for n, width in enumerate(widths)]

@@ -33,9 +33,10 @@ _PLACES: Mapping[BarKind, tuple[int, int]] = {
     BarKind.EXECUTED: (5, 13),
     BarKind.REPEATED: (5, 13),
     BarKind.INTERRUPTED: (5, 13),
-    BarKind.BASELINE: (21, 4),
+    BarKind.BASELINE: (5, 13),
 }
-_NAMED = frozenset({BarKind.EXECUTED, BarKind.REPEATED, BarKind.INTERRUPTED})
+# Kinds of bars with a name, those that get room for it first in front.
+_NAMED = (BarKind.REPEATED, BarKind.INTERRUPTED, BarKind.EXECUTED, BarKind.BASELINE)
 _MIDDLE_PX = 11
 
 
@@ -128,7 +129,7 @@ class _Layout:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         named = [bar for bar in timeline.bars if bar.kind in _NAMED]
-        named.sort(key=lambda bar: (bar.kind is BarKind.EXECUTED, len(bar.name)))
+        named.sort(key=lambda bar: (_NAMED.index(bar.kind), len(bar.name)))
         needs = [Need(bar.start_ms, bar.end_ms, _text_px(bar.name)) for bar in named]
         self._axis = Axis(timeline.end_ms, WIDTH_PX, timeline.times, needs)
         self._row = {row: number for number, row in enumerate(timeline.rows)}
@@ -159,12 +160,12 @@ class _Layout:
         for span in self._timeline.spans:
             x = self._x(span.start_ms)
             # Processes that share the work of a batch overlap.
-            if before is not None and before.end_ms < span.start_ms:
+            if before is not None and before.number and before.end_ms < span.start_ms:
                 left = self._x(before.end_ms)
                 title = f"no process between {before.number} and {span.number}"
                 yield Box(Shape.PAUSE, left, TOP_PX, round(x - left, 1), height, title)
             width = round(self._x(span.end_ms) - x, 1)
-            name = f"process {span.number}"
+            name = f"process {span.number}" if span.number else "baseline"
             yield Box(Shape.PROCESS, x, TOP_PX, width, height, name, _fitting(name, width))
             before = span
 
@@ -203,8 +204,9 @@ class _Layout:
         while span.start_ms + number * step_ms <= span.end_ms:
             at_ms = number * step_ms
             x = self._x(span.start_ms + at_ms)
-            if x >= next_px:
-                yield Tick(x, f"{at_ms:g}")
+            text = f"{at_ms:g}"
+            if x >= next_px and x + _text_px(text) <= WIDTH_PX:
+                yield Tick(x, text)
                 next_px = x + _TICK_MIN_PX
             number += 1
 

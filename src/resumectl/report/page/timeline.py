@@ -1,7 +1,8 @@
 """Compute the timeline of a trial: what each workflow did in each process, on one time axis. Pure.
 
-Times are milliseconds since the first process launched DBOS. The pause between two processes is drawn
-with one fixed width, since it is the time that resumectl needs, not that of an outage.
+Times are milliseconds on that axis: an uninterrupted run comes first, then the processes of the trial. The
+pause between two of these has one fixed length, since it is the time that resumectl needs, not that of
+an outage.
 """
 
 from collections.abc import Iterator, Sequence
@@ -110,7 +111,7 @@ class Span:
     """A process on the time axis.
 
     Attributes:
-        number: Number of the process, from 1.
+        number: Number of the process, from 1; 0 for the baseline.
         start_ms: Time at which it launches DBOS.
         end_ms: Time at which it is killed, or all of its workflows have ended.
         killed_at: Crash point at which it is killed; None if it is not killed.
@@ -127,7 +128,7 @@ class Timeline:
     """The drawing of a trial, in times.
 
     Attributes:
-        spans: Its processes, in their order.
+        spans: The baseline, if there is one, and the processes, in their order.
         rows: Names of its rows, from top to bottom.
         bars: What takes time.
         marks: What happens at one moment.
@@ -168,21 +169,22 @@ def timeline_of(
         findings: Findings of the trial.
         rows_max: Maximum number of rows; workflows that are as in the baseline are left out first.
     """
-    drawn = _Drawing.of(trial)
     usual = _Drawing.of(baseline)
+    drawn = _Drawing.of(trial, start_ms=usual.next_ms)
     marks = [*drawn.marks, *_finding_marks(drawn, findings)]
     rows = list(dict.fromkeys([*usual.rows, *drawn.rows]))
     kept = _most_important(rows, drawn, marks, rows_max)
     bars = [
         *(
-            replace(bar, kind=BarKind.BASELINE, label=f"baseline: {bar.label}")
+            bar
+            if bar.kind is BarKind.ALIVE
+            else replace(bar, kind=BarKind.BASELINE, label=f"baseline: {bar.name}")
             for bar in usual.bars
-            if bar.kind is not BarKind.ALIVE
         ),
         *drawn.bars,
     ]
     return Timeline(
-        spans=drawn.spans,
+        spans=[*(replace(span, number=0) for span in usual.spans), *drawn.spans],
         rows=[row for row in rows if row in kept],
         bars=[bar for bar in bars if bar.row in kept],
         marks=[mark for mark in marks if mark.row in kept],
@@ -222,24 +224,25 @@ class _Drawing:
     parents: dict[str, str] = field(default_factory=dict)
     # Row and time of the last event of each subject that a finding may name.
     places: dict[str, tuple[str, float]] = field(default_factory=dict)
+    next_ms: float = 0.0  # where the next process could begin
 
     @classmethod
-    def of(cls, run: Observation) -> "_Drawing":
-        """Return the drawing of a run."""
-        drawn = cls()
+    def of(cls, run: Observation, start_ms: float = 0.0) -> "_Drawing":
+        """Return the drawing of a run that begins at a time of the axis."""
+        drawn = cls(next_ms=start_ms)
         lengths = [_length_us(process) / 1000 for process in run.processes]
-        at_ms, pause_ms = 0.0, max(1.0, _PAUSE * sum(lengths))
+        pause_ms = max(1.0, _PAUSE * sum(lengths))
         steps = (step for process in run.processes for step in process.snapshot.steps)
         drawn.parents = {step.child: step.workflow for step in steps if step.child}
         unfinished: Sequence[str] = ()
         for number, (process, length_ms) in enumerate(
             zip(run.processes, lengths, strict=True), start=1
         ):
-            span = Span(number, at_ms, at_ms + length_ms, process.reached)
+            span = Span(number, drawn.next_ms, drawn.next_ms + length_ms, process.reached)
             drawn.spans.append(span)
             _Process(drawn, process, span).draw(unfinished)
             unfinished = [row.id for row in process.snapshot.workflows if row.status in UNFINISHED]
-            at_ms = span.end_ms + pause_ms
+            drawn.next_ms = span.end_ms + pause_ms
         return drawn
 
 

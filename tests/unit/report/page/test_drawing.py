@@ -67,6 +67,21 @@ def test_bar_has_its_name_where_there_is_room() -> None:
     assert {box.text for box in boxes} == {"", "charge", "a rather long name"}
 
 
+def test_bar_keeps_room_for_its_name_beside_others_and_under_a_mark() -> None:
+    bars = [Bar(BarKind.REPEATED, "w-1", 60, 60.02, "charge", "")]
+    bars += [Bar(BarKind.EXECUTED, "w-2", n, n + 0.01, f"ship {n}", "") for n in range(4)]
+    mark = Mark(MarkKind.FINDING, "w-1", 60.01, "")
+    boxes = drawing_of(drawn(*bars, marks=(mark,))).boxes
+    assert [box.text for box in boxes] == [bar.name for bar in bars]
+
+
+def test_baseline_is_apart_from_the_processes() -> None:
+    spans = [Span(0, 0, 40, None), Span(1, 50, 100, None)]
+    usual, first = drawing_of(Timeline(spans, ["w-1"], [], [], [], 0)).bands
+    assert (usual.text, first.text) == ("baseline", "process 1")
+    assert first.x > usual.x + usual.width
+
+
 def test_rows_are_below_each_other_and_the_axis_below_them() -> None:
     bars = [Bar(BarKind.EXECUTED, row, 0, 40, "x", "") for row in ("w-1", "w-2")]
     drawing = drawing_of(drawn(*bars))
@@ -109,3 +124,4 @@ def test_numbers_of_the_axis_begin_again_with_each_process_and_do_not_overlap() 
     assert [tick.text for tick in ticks].count("0") == 2
     places = [tick.x for tick in ticks]
     assert all(later - earlier >= 30 for earlier, later in pairwise(places))
+    assert ticks[-1].x + 6 * len(ticks[-1].text) < WIDTH_PX

@@ -76,6 +76,10 @@ def killed(*events: Event, at_ms: int = 110, status: str = "PENDING") -> Process
     return process((*launched(100, *events), last), left, process_exit=KILLED)
 
 
+# The first process follows the baseline, which lasts 10 ms, after a pause of 1 ms.
+START_MS = 11
+
+
 def of(*processes: ProcessRecord, findings: tuple[Finding, ...] = (), rows: int = 10) -> Timeline:
     trial = observed(*processes, plan=PLAN)
     return timeline_of(trial, observed(whole()), findings, rows)
@@ -87,8 +91,10 @@ def bars(timeline: Timeline, kind: BarKind) -> list[tuple[str, float, float]]:
 
 def test_times_count_from_the_launch_and_later_processes_follow_after_a_pause() -> None:
     timeline = of(killed(commit(102, "w-1/accepted")), whole(at_ms=9_000))
-    first, second = timeline.spans
-    assert (first.start_ms, first.end_ms, first.killed_at) == (0, 10, PLAN)
+    usual, first, second = timeline.spans
+    assert (usual.number, usual.start_ms, usual.end_ms, usual.killed_at) == (0, 0, 10, None)
+    assert first.start_ms == START_MS > usual.end_ms
+    assert (first.end_ms - first.start_ms, first.killed_at) == (10, PLAN)
     assert second.start_ms > first.end_ms
     assert second.end_ms - second.start_ms == pytest.approx(10)
     assert second.killed_at is None
@@ -96,28 +102,28 @@ def test_times_count_from_the_launch_and_later_processes_follow_after_a_pause() 
 
 def test_step_that_runs_again_is_repeated_and_joined_with_its_first_execution() -> None:
     timeline = of(killed(started(103, "charge"), ended(105, "charge")), whole(at_ms=200))
-    offset = timeline.spans[1].start_ms
-    assert bars(timeline, BarKind.EXECUTED) == [("charge", 3, 5)]
+    offset = timeline.spans[2].start_ms
+    assert bars(timeline, BarKind.EXECUTED) == [("charge", START_MS + 3, START_MS + 5)]
     assert bars(timeline, BarKind.REPEATED) == [("charge", offset + 3, offset + 5)]
     (joined,) = [each for each in timeline.arrows if each.kind is ArrowKind.REPETITION]
-    assert (joined.start_ms, joined.end_ms) == (5, offset + 3)
+    assert (joined.start_ms, joined.end_ms) == (START_MS + 5, offset + 3)
 
 
 def test_step_that_did_not_end_lasts_until_the_kill() -> None:
     timeline = of(killed(started(103, "charge")), whole(at_ms=200))
-    assert bars(timeline, BarKind.INTERRUPTED) == [("charge", 3, 10)]
+    assert bars(timeline, BarKind.INTERRUPTED) == [("charge", START_MS + 3, START_MS + 10)]
     assert len(bars(timeline, BarKind.REPEATED)) == 1
 
 
 def test_request_without_an_answer_lasts_until_the_kill() -> None:
     timeline = of(killed(commit(102, "w-1/accepted")), whole(at_ms=200))
-    offset = timeline.spans[1].start_ms
+    offset = timeline.spans[2].start_ms
     alive = [
         (bar.start_ms, bar.end_ms)
         for bar in timeline.bars
         if bar.row == CLIENT and bar.kind is BarKind.ALIVE
     ]
-    assert alive == [(1, 10), (offset + 1, offset + 9)]
+    assert alive == [(1, 9), (START_MS + 1, START_MS + 10), (offset + 1, offset + 9)]
 
 
 def test_baseline_is_drawn_from_its_own_launch() -> None:
@@ -127,7 +133,7 @@ def test_baseline_is_drawn_from_its_own_launch() -> None:
 def test_recovery_leads_to_the_first_event_of_a_workflow_that_was_unfinished() -> None:
     for status, expected in (("PENDING", [("w-1", 2)]), ("SUCCESS", [])):
         timeline = of(killed(commit(102, "w-1/accepted"), status=status), whole(at_ms=200))
-        offset = timeline.spans[1].start_ms
+        offset = timeline.spans[2].start_ms
         arrows = [each for each in timeline.arrows if each.kind is ArrowKind.RECOVERY]
         assert [(each.row, each.end_ms - offset) for each in arrows] == expected
 
@@ -139,8 +145,8 @@ def test_child_and_message_lead_from_row_to_row() -> None:
     timeline = of(process(events, left))
     found = {each.kind: (each.row, each.end_row, each.start_ms) for each in timeline.arrows}
     assert found == {
-        ArrowKind.CHILD: ("w-1", "w-1-1", 4),
-        ArrowKind.MESSAGE: ("w-1", "w-1-1", 7),
+        ArrowKind.CHILD: ("w-1", "w-1-1", START_MS + 4),
+        ArrowKind.MESSAGE: ("w-1", "w-1-1", START_MS + 7),
     }
 
 
@@ -156,10 +162,10 @@ def test_marks_are_commits_answers_from_records_and_effects() -> None:
     )
     marks = of(process(events)).marks
     assert [(mark.kind, mark.row, mark.at_ms) for mark in marks] == [
-        (MarkKind.COMMITTED, "w-1", 2),
-        (MarkKind.REPLAYED, "w-1", 3),
-        (MarkKind.EFFECT, "w-1", 4),
-        (MarkKind.FINDING, "w-1", 5),
+        (MarkKind.COMMITTED, "w-1", START_MS + 2),
+        (MarkKind.REPLAYED, "w-1", START_MS + 3),
+        (MarkKind.EFFECT, "w-1", START_MS + 4),
+        (MarkKind.FINDING, "w-1", START_MS + 5),
     ]
     assert marks[-1].label == "pack, w-1/step-2: refused, since ship is recorded"
 
@@ -176,7 +182,7 @@ def test_findings_are_marked_where_they_happened_last() -> None:
         finding = Finding(Kind.DIVERGED, subject, Missing())
         marks = of(whole(), findings=(finding,)).marks
         found = [mark.at_ms for mark in marks if mark.kind is MarkKind.FINDING]
-        assert found == ([] if at_ms is None else [at_ms]), subject
+        assert found == ([] if at_ms is None else [START_MS + at_ms]), subject
 
 
 def test_what_happens_after_all_is_quiet_is_not_drawn() -> None:
@@ -184,7 +190,7 @@ def test_what_happens_after_all_is_quiet_is_not_drawn() -> None:
     late = commit(150, "orders/inserted")
     timeline = of(replace(record, events=(*record.events, late)))
     assert "orders" not in timeline.rows
-    assert timeline.end_ms == 10
+    assert timeline.end_ms == START_MS + 10
 
 
 def test_rows_with_findings_and_repetitions_stay_if_there_are_too_many() -> None:
@@ -200,6 +206,6 @@ def test_rows_with_findings_and_repetitions_stay_if_there_are_too_many() -> None
 
 def test_process_without_events_is_drawn_as_nothing() -> None:
     timeline = of(killed(), process(()))
-    assert timeline.spans[1].start_ms == timeline.spans[1].end_ms
+    assert timeline.spans[2].start_ms == timeline.spans[2].end_ms
     trial: Observation = observed(process(()))
     assert timeline_of(trial, observed(process(())), (), 4).end_ms == 1
