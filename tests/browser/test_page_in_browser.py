@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fixed_sweeps
 import pytest
+from conftest import wait_for
 from headless_browser import open_html, resize, start
 from PIL import Image, ImageChops, ImageStat
 from selenium.webdriver import Chrome, Keys
@@ -182,6 +183,20 @@ def test_page_is_never_wider_than_the_window(
     open_html(browser, fixed_sweeps.html(name), tmp_path)
     browser.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true })")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("fragment", "opened"), [("", "s1-t3"), ("#s1-t4", "s1-t4")])
+def test_narrow_page_shows_the_kill_and_not_only_the_baseline(
+    browser: Chrome, tmp_path: Path, fragment: str, opened: str
+) -> None:
+    resize(browser, 400)
+    open_html(browser, fixed_sweeps.html("broken"), tmp_path, fragment)
+    is_shown = f"""
+      const frame = document.querySelector("#{opened} .scroll").getBoundingClientRect();
+      const kill = document.querySelector("#{opened} .kill").getBoundingClientRect();
+      return frame.left < kill.left && kill.right < frame.right;
+    """
+    wait_for("the kill is in the frame", lambda: bool(browser.execute_script(is_shown)))
 
 
 def test_page_follows_the_dark_mode_of_the_reader(browser: Chrome, tmp_path: Path) -> None:

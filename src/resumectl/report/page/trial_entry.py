@@ -155,7 +155,10 @@ class TrialWriter:
             findings=[self.finding(each, trial, number) for each in judgement.findings],
             notes=list(_notes(judgement)),
             drawing=drawing,
-            recoveries=[recovery_text(process) for process in trial.processes[1:]],
+            recoveries=[
+                f"Process {number}. {recovery_text(process)}"
+                for number, process in enumerate(trial.processes[1:], start=2)
+            ],
             tables=tables,
             replay_line=command_line(
                 Command.REPLAY, self.spec, self.directory, plan=judgement.plan

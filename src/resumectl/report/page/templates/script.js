@@ -11,6 +11,15 @@ function openTarget() {
   trial.scrollIntoView();
 }
 
+// A drawing that is wider than the screen begins with the baseline: show the first kill.
+function showKill(trial) {
+  const kill = trial.querySelector(".scroll .kill");
+  if (!kill) return;
+  const scroll = kill.closest(".scroll");
+  const width = scroll.clientWidth - scroll.querySelector(".labels").offsetWidth;
+  scroll.scrollLeft = kill.getBBox().x - width / 2;
+}
+
 function filter(form) {
   const trials = [...form.parentElement.querySelectorAll("details.trial")];
   const wanted = new Set([...form.querySelectorAll("[name=verdict]:checked")].map((box) => box.value));
@@ -33,6 +42,8 @@ for (const form of document.querySelectorAll("form.filter")) {
   form.addEventListener("submit", (event) => event.preventDefault());
   filter(form);
 }
+document.addEventListener("toggle", (event) => showKill(event.target), true);
+document.querySelectorAll("details.trial[open]").forEach(showKill);
 addEventListener("hashchange", openTarget);
 // A second click on the same link changes no hash.
 addEventListener("click", (event) => {
