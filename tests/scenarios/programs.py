@@ -125,6 +125,22 @@ def pay_again() -> Any:
 
 paid_again = Scenario(pay_again)
 
+
+@DBOS.workflow()
+async def awaiting_slow_payment() -> Any:
+    return await DBOS.recv_async("paid", timeout_seconds=20)
+
+
+async def pay_slowly() -> Any:
+    with SetWorkflowID("awaiting-1"):
+        handle = await DBOS.start_workflow_async(awaiting_slow_payment)
+    await asyncio.sleep(0.1)
+    await DBOS.send_async("awaiting-1", "order-1", "paid")
+    return await handle.get_result()
+
+
+paid_slowly = Scenario(pay_slowly)
+
 may_receive = threading.Event()
 may_receive.set()
 

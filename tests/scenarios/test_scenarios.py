@@ -38,6 +38,7 @@ SCENARIOS = CHECKOUT / "tests" / "scenarios" / "programs.py"
                 "racing",
                 "gathering",
                 "repaired",
+                "paid_slowly",
                 "asynchronous_writes",
                 "fetching",
             )

@@ -9,15 +9,19 @@ its outcome would be random.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from resumectl.probe.execution_context import here
+
+# Whether the client's request runs here; `asyncio.to_thread` copies the context to its thread.
+_is_request: ContextVar[bool] = ContextVar("resumectl_is_request", default=False)
 
 
 class LateWrites:
     """Makes writes wait until nothing else makes progress.
 
-    The client's thread waits before each of its writes, except the first: before the first commit
-    there is no workflow that could make progress meanwhile. A workflow that works while time passes
+    The client waits before each of its writes, except the first: before the first commit there is no
+    workflow that could make progress meanwhile. A workflow that works while time passes
     waits before its next write, unless it waits in DBOS by then.
 
     Args:
@@ -47,6 +51,10 @@ class LateWrites:
         """Hold the client from now on: something is committed."""
         self._has_begun = True
 
+    def request_begins(self) -> None:
+        """Note that what this thread calls from now on is the client's request."""
+        _is_request.set(True)
+
     def work_begins(self) -> None:
         """Note that this workflow begins a step."""
         workflow, _ = here()
@@ -66,7 +74,7 @@ class LateWrites:
                 self._wait_until_late()
                 self._late.clear()
             self._at_work.add(workflow)
-        elif self._has_begun and threading.current_thread() is threading.main_thread():
+        elif self._has_begun and _is_client():
             self._wait_until_late()
 
     def _wait_until_late(self) -> None:
@@ -75,3 +83,8 @@ class LateWrites:
             if self._time_goes_on.is_set():
                 return
             self._time_goes_on.wait()
+
+
+def _is_client() -> bool:
+    """Return whether the client runs here: its request, or the import of a program that is its own client."""
+    return _is_request.get() or threading.current_thread() is threading.main_thread()

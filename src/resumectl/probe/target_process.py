@@ -286,6 +286,8 @@ class TargetProcess:
         self._hang_watch.start_phase(Phase.REQUEST)
         self._event_log.write(RequestStarted(now_us()))
         self._client.begin()
+        if self._late is not None:
+            self._late.request_begins()
         try:
             answer = plain(awaited(scenario.request()))
         except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)

@@ -1,6 +1,8 @@
 """What would come late after an outage also comes late in the run that is compared with it."""
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -49,6 +51,18 @@ def test_client_is_late_as_soon_as_there_is_work(work: Work) -> None:
     assert not work.is_late(None)
     work.late.begin()
     assert work.is_late(None)
+
+
+def test_client_is_late_in_the_threads_of_asyncio_too(work: Work) -> None:
+    work.late.begin()
+    with ThreadPoolExecutor() as pool:
+        assert not pool.submit(work.is_late, None).result()  # such as DBOS's own threads
+
+    async def request() -> bool:
+        work.late.request_begins()
+        return await asyncio.to_thread(work.is_late, None)
+
+    assert asyncio.run(request())
 
 
 def test_workflow_that_works_while_time_passes_is_late_once(work: Work) -> None:
