@@ -108,31 +108,29 @@ class FurtherRuns:
             repeated: Judgements of the repeated trials.
         """
         unstable = Stability(judgements, repeated).unstable
+        judged = (*judgements, *repeated)
         plans = {
             each.plan
-            for each in (*judgements, *repeated)
+            for each in judged
             if any(topic_of(f) in unstable and f.kind in _BY_COMPARISON for f in each.findings)
         }
-        return sorted(
-            plan for plan in plans if 0 < self._controls(plan) <= self._first_controls(plan)
-        )
+        return sorted(plan for plan in plans if self._has_one_run_each(plan, judged))
 
-    def _controls(self, plan: str) -> int:
-        return len(self.judge.controls.get(plan, ()))
-
-    def _first_controls(self, plan: str) -> int:
-        return len(self.where_time_passes(plan, ()))
+    def _has_one_run_each(self, plan: str, judgements: Sequence[Judgement]) -> bool:
+        """Return whether time has passed at each point of a plan, and not yet more often."""
+        controls = len(self.judge.controls.get(plan, ()))
+        return 0 < controls <= len(self.where_time_passes(plan, judgements))
 
     def where_time_passes(self, plan: str, judgements: Iterable[Judgement]) -> list[str | None]:
         """Return the crash points at which runs let the time of a trial pass; None for the beginning.
 
         A step that is killed before its commit runs again later, so time may also pass before the step.
-        Another workflow may have begun to wait by then, so it may also pass after the last commit of
-        the killed process.
+        Another workflow may have begun to wait after that, so time may also pass after the last commit
+        of the killed process.
 
         Args:
             plan: Crash plan of the trial, as text.
-            judgements: Judgements of the trials so far.
+            judgements: Judgements of the trials so far, and of their repetitions.
         """
         found: list[str | None] = []
         for number, crash in enumerate(CrashPlan.parse(plan).crashes):

@@ -18,6 +18,7 @@ from resumectl.model.orders import Control
 from resumectl.model.verdict import Finding, Judgement, Kind, Verdict
 from resumectl.runner.baseline_runs import BaselineRuns
 
+COMMIT = committed("w-2/step-1")
 USUAL, RARE = run([("look", "usual")]), run([("look", "rare")])
 
 
@@ -216,3 +217,16 @@ def test_no_passing_of_time_excuses_another_path_from_the_same_records() -> None
     judgement = after_time(run([("tell", "x")]), trial([("tell", "x")]))
     assert {each.kind for each in judgement.findings} == {Kind.DIVERGED}
     assert OtherPath("tell", "look") in {each.evidence for each in judgement.findings}
+
+
+def test_more_time_passes_after_the_last_commit_too() -> None:
+    """A third point does not look like runs that were made before."""
+    kept, late = (
+        replace(each, processes=(replace(first, events=(COMMIT, *first.events)), last))
+        for each in (trial([("look", "usual")]), trial([("look", "rare")], answer="late"))
+        for first, last in (each.processes,)
+    )
+    runner = Clocks(USUAL, again=[kept] * REPETITIONS, often=[USUAL])
+    known(runner).judged([late])
+    points = [PLAN, None, "after:w-2/step-1"]
+    assert runner.passed_at == points * 5
