@@ -132,6 +132,7 @@ async def awaiting_slow_payment() -> Any:
 
 
 async def pay_slowly() -> Any:
+    """As `pay_again`, with a client that is asynchronous and slow."""
     with SetWorkflowID("awaiting-1"):
         handle = await DBOS.start_workflow_async(awaiting_slow_payment)
     await asyncio.sleep(0.1)
@@ -162,10 +163,12 @@ def pay_late() -> Any:
     is_again = "awaiting-1" in {each.workflow_id for each in DBOS.list_workflows()}
     handle = start(awaiting_late_payment, "awaiting-1")
     patience_ends = time.monotonic() + 1
-    while is_late and len(DBOS.list_workflow_steps("awaiting-1")) <= is_again:
-        if time.monotonic() > patience_ends:
-            break
-        time.sleep(0.01)
+    while (
+        is_late
+        and len(DBOS.list_workflow_steps("awaiting-1")) <= is_again
+        and time.monotonic() < patience_ends
+    ):
+        time.sleep(0.01)  # nothing tells that a workflow waits
     DBOS.send("awaiting-1", "order-1", "paid")
     may_receive.set()
     return handle.get_result()

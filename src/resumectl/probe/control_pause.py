@@ -36,4 +36,4 @@ class ControlPause:
         with self.late.while_time_passes():
             clock.set_ahead(self._control.jump_s)
             self._jobs.run()
-            time.sleep(self._control.pause_s)
+            time.sleep(self._control.pause_s)  # what has waited goes on meanwhile

@@ -1,4 +1,4 @@
-"""Note or shorten the pauses of a program in DBOS: sleeps, and waits for messages and events.
+"""Note, shorten or end the pauses of a program in DBOS: sleeps, and waits for messages and events.
 
 To be called in the target process, before the program is imported.
 """
@@ -70,7 +70,7 @@ def _noted_pause(
 
 
 def let_waits_follow_the_clock(on_end: Callable[[], None]) -> None:
-    """Make the waits of `recv` and `get_event`, and sleeps, end by the wall clock, as after a restart.
+    """Make sleeps, and the waits of `recv` and `get_event`, end by the wall clock, as after a restart.
 
     Args:
         on_end: Function to call when a wait has ended, in its thread or task.
@@ -94,6 +94,7 @@ class _Waits:
         self._on_end = on_end
 
     def follow_in_loop_aware_events(self) -> None:
+        """Replace the waits of the events that `recv` and `get_event` use."""
         event = dbos._utils.LoopAwareEvent
         wait, wait_async = event.wait, event.wait_async
 
@@ -159,6 +160,7 @@ class _Waits:
             self._on_end()
 
     async def _follow_async(self, wait: Callable[[float], Awaitable[bool]], timeout: float) -> bool:
+        """Wait in a task as `_follow` does in a thread."""
         try:
             until = time.time() + timeout
             while not await wait(min(max(0.0, until - time.time()), _LOOK_EVERY_S)):

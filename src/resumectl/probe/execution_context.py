@@ -1,4 +1,4 @@
-"""Find out in which workflow and step this thread runs, and what a workflow has left running.
+"""Find out which workflow and step, or the client, this thread runs, and what a workflow has left running.
 
 DBOS's context does not follow a bare thread or a pool's job, so the context in which each was started
 is noted here. DBOS does not see it. To be called in the target process, before the program is imported.
@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 
 from dbos import DBOS
 
@@ -27,6 +28,8 @@ _ATTRIBUTE = "_resumectl_begun_in"
 _TURN = "_resumectl_turn"
 _turns = itertools.count(1)
 _job = threading.local()
+# Whether the client's request runs here; `asyncio.to_thread` copies this to its thread.
+_is_request: ContextVar[bool] = ContextVar("resumectl_is_request", default=False)
 
 BackgroundWork = threading.Thread | Future[object] | asyncio.Task[object]
 _background: "weakref.WeakKeyDictionary[BackgroundWork, Context]" = weakref.WeakKeyDictionary()
@@ -42,6 +45,20 @@ def here() -> Context:
     if at is None:
         at = getattr(threading.current_thread(), _ATTRIBUTE, None)
     return at or OUTSIDE
+
+
+def begin_request() -> None:
+    """Note that what runs here from now on is the client's request."""
+    _is_request.set(True)
+
+
+def is_client_here() -> bool:
+    """Return whether the client runs here, outside of any workflow.
+
+    A program that starts its workflow when it is imported is its own client, in the main thread.
+    """
+    is_client = _is_request.get() or threading.current_thread() is threading.main_thread()
+    return is_client and here() == OUTSIDE
 
 
 def turn_here() -> int | None:

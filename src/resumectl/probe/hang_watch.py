@@ -104,7 +104,7 @@ class HangWatch:
         serves = Streak(_LOOKS_AT_SERVER)
         stands = Streak(max(_LOOKS_AT_SERVER, int(limit_s * _STANDS_PART / every_s)))
         while True:
-            time.sleep(every_s)
+            time.sleep(every_s)  # between two looks at a thread that may hang
             frame = sys._current_frames().get(threading.main_thread().ident or 0)
             where = innermost_in_stack(frame, self.roots)
             if self._phase in _BEFORE_REQUEST:

@@ -9,20 +9,16 @@ its outcome would be random.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
-from resumectl.probe.execution_context import here
-
-# Whether the client's request runs here; `asyncio.to_thread` copies the context to its thread.
-_is_request: ContextVar[bool] = ContextVar("resumectl_is_request", default=False)
+from resumectl.probe.execution_context import here, is_client_here
 
 
 class LateWrites:
     """Makes writes wait until nothing else makes progress.
 
     The client waits before each of its writes, except the first: before the first commit there is no
-    workflow that could make progress meanwhile. A workflow that works while time passes
-    waits before its next write, unless it waits in DBOS by then.
+    workflow that could make progress meanwhile. A workflow that is at work while time passes waits
+    before its next write. One that waits in DBOS at that time does not.
 
     Args:
         wait_for_silence: Function that waits until nothing has been committed for a while.
@@ -51,40 +47,30 @@ class LateWrites:
         """Hold the client from now on: something is committed."""
         self._has_begun = True
 
-    def request_begins(self) -> None:
-        """Note that what this thread calls from now on is the client's request."""
-        _is_request.set(True)
-
     def work_begins(self) -> None:
-        """Note that this workflow begins a step."""
+        """Note that this workflow, if it is one, begins a step or writes."""
         workflow, _ = here()
         if workflow is not None:
             self._at_work.add(workflow)
 
     def wait_has_ended(self) -> None:
-        """Let this workflow write at once: it has waited in DBOS, and has no work to do again."""
+        """Let this workflow write at once: it waited in DBOS while time passed."""
         workflow, _ = here()
         self._late.discard(workflow or "")
 
     def before_write(self) -> None:
         """Wait if the write comes late; else return at once."""
         workflow, _ = here()
-        if workflow is not None:
-            if workflow in self._late:
-                self._wait_until_late()
-                self._late.clear()
-            self._at_work.add(workflow)
-        elif self._has_begun and _is_client():
-            self._wait_until_late()
+        if workflow in self._late:
+            self._wait_for_others()
+            self._late.clear()
+        elif self._has_begun and is_client_here():
+            self._wait_for_others()
+        self.work_begins()
 
-    def _wait_until_late(self) -> None:
+    def _wait_for_others(self) -> None:
         while True:
             self._wait_for_silence()
             if self._time_goes_on.is_set():
                 return
             self._time_goes_on.wait()
-
-
-def _is_client() -> bool:
-    """Return whether the client runs here: its request, or the import of a program that is its own client."""
-    return _is_request.get() or threading.current_thread() is threading.main_thread()

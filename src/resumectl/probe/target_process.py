@@ -63,6 +63,7 @@ from resumectl.probe.error_facts import describe_error
 from resumectl.probe.event_log import EventLog, open_event_log
 from resumectl.probe.execution_context import (
     OUTSIDE,
+    begin_request,
     follow_threads,
     had_own_concurrency,
     here,
@@ -286,8 +287,7 @@ class TargetProcess:
         self._hang_watch.start_phase(Phase.REQUEST)
         self._event_log.write(RequestStarted(now_us()))
         self._client.begin()
-        if self._late is not None:
-            self._late.request_begins()
+        begin_request()
         try:
             answer = plain(awaited(scenario.request()))
         except Exception as error:  # noqa: BLE001 (an outcome like any other, and compared as one)

@@ -336,7 +336,7 @@ class Delivery:
             keyed: Give the delivery the key of its message; a second one is then ignored.
         """
         if self._order.delay_s:
-            time.sleep(self._order.delay_s)
+            time.sleep(self._order.delay_s)  # as `--delay` says
         with self.outlet.turn:
             counted = self._count()
             row = {

@@ -166,7 +166,7 @@ class SnapshotReader:
                 self._rows(_END_ACTIVE)
             else:
                 idle_looks = 0
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_LOOK_EVERY_S)  # between two looks: a connection's end tells nobody
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

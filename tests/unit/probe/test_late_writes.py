@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from resumectl.probe import late_writes
+from resumectl.probe import execution_context, late_writes
 from resumectl.probe.late_writes import LateWrites
 
 
@@ -18,7 +18,8 @@ class Work:
         self._workflow: str | None = None
         self.silences = 0
         self.late = LateWrites(self._wait_for_silence)
-        monkeypatch.setattr(late_writes, "here", lambda: (self._workflow, None))
+        for module in (execution_context, late_writes):
+            monkeypatch.setattr(module, "here", lambda: (self._workflow, None))
 
     def _wait_for_silence(self) -> None:
         self.silences += 1
@@ -59,7 +60,7 @@ def test_client_is_late_in_the_threads_of_asyncio_too(work: Work) -> None:
         assert not pool.submit(work.is_late, None).result()  # such as DBOS's own threads
 
     async def request() -> bool:
-        work.late.request_begins()
+        execution_context.begin_request()
         return await asyncio.to_thread(work.is_late, None)
 
     assert asyncio.run(request())

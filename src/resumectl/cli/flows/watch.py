@@ -83,7 +83,7 @@ def _wait_for_change(
             common.say(f"changed: {', '.join(sorted(Path(file).name for file in changed))}")
             return changed
         last = now
-        time.sleep(_POLL_S)
+        time.sleep(_POLL_S)  # between two looks: a file tells nobody that it changes
 
 
 def _digests(files: Iterable[str]) -> dict[str, str]:

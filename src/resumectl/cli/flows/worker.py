@@ -74,4 +74,5 @@ def _serve(runtime: Runtime, adopt_every_s: float | None) -> None:
             runtime.start_unstarted()
             adopt_at = time.monotonic() + adopt_every_s
         until_next = adopt_at - time.monotonic() if adopt_every_s is not None else _CHECK_EVERY_S
+        # Between two checks; Ctrl-C and SIGTERM end it.
         time.sleep(max(0.01, min(_CHECK_EVERY_S, until_next)))

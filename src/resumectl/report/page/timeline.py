@@ -170,7 +170,8 @@ def timeline_of(
         rows_max: Maximum number of rows; workflows that are as in the baseline are left out first.
     """
     usual = _Drawing.of(baseline)
-    drawn = _Drawing.of(trial, start_ms=usual.next_ms)
+    usual_ms = usual.spans[-1].end_ms
+    drawn = _Drawing.of(trial, start_ms=usual_ms + _pause_ms(usual_ms))
     marks = [*drawn.marks, *_finding_marks(drawn, findings)]
     rows = list(dict.fromkeys([*usual.rows, *drawn.rows]))
     kept = _most_important(rows, drawn, marks, rows_max)
@@ -224,25 +225,24 @@ class _Drawing:
     parents: dict[str, str] = field(default_factory=dict)
     # Row and time of the last event of each subject that a finding may name.
     places: dict[str, tuple[str, float]] = field(default_factory=dict)
-    next_ms: float = 0.0  # where the next process could begin
 
     @classmethod
     def of(cls, run: Observation, start_ms: float = 0.0) -> "_Drawing":
         """Return the drawing of a run that begins at a time of the axis."""
-        drawn = cls(next_ms=start_ms)
+        drawn = cls()
         lengths = [_length_us(process) / 1000 for process in run.processes]
-        pause_ms = max(1.0, _PAUSE * sum(lengths))
+        at_ms, pause_ms = start_ms, _pause_ms(sum(lengths))
         steps = (step for process in run.processes for step in process.snapshot.steps)
         drawn.parents = {step.child: step.workflow for step in steps if step.child}
         unfinished: Sequence[str] = ()
         for number, (process, length_ms) in enumerate(
             zip(run.processes, lengths, strict=True), start=1
         ):
-            span = Span(number, drawn.next_ms, drawn.next_ms + length_ms, process.reached)
+            span = Span(number, at_ms, at_ms + length_ms, process.reached)
             drawn.spans.append(span)
             _Process(drawn, process, span).draw(unfinished)
             unfinished = [row.id for row in process.snapshot.workflows if row.status in UNFINISHED]
-            drawn.next_ms = span.end_ms + pause_ms
+            at_ms = span.end_ms + pause_ms
         return drawn
 
 
@@ -377,6 +377,11 @@ class _Process:
     def _at_ms(self, event: Event) -> float:
         at_ms = self._span.start_ms + (event.at_us - self._origin_us) / 1000
         return min(max(at_ms, self._span.start_ms), self._span.end_ms)
+
+
+def _pause_ms(length_ms: float) -> float:
+    """Return the length of a pause on an axis with processes of this length."""
+    return max(1.0, _PAUSE * length_ms)
 
 
 def _row(site: Site) -> str:
