@@ -26,7 +26,7 @@ def stored(sqlite_workspace: Workspace) -> Workspace:
     with engine.begin() as connection:
         sweep_id = store.begin(connection, SweepSpec(Target(), Target(), {}), baselines=runs)
         store.plan(connection, sweep_id, 1, [plan, plan], crash_points=2)
-    store.keep(sweep_id, 1, seen, checker_of(runs).check(seen))
+    store.trials(sweep_id).keep(1, seen, checker_of(runs).check(seen))
     engine.dispose()
     return sqlite_workspace
 

@@ -26,10 +26,11 @@ from resumectl.runner.baseline_runs import BaselineRuns
 from resumectl.runner.interpreters import interpreters_here
 from resumectl.runner.kept_sandboxes import keep_unless_kept
 from resumectl.runner.sweep_ids import queue_of, workflow_id_of
-from resumectl.runner.sweep_store import REPEATED, SweepStore
+from resumectl.runner.sweep_store import SweepStore
 from resumectl.runner.trial_pool import TrialPool, run_trials
 from resumectl.runner.trial_pools import TrialPools
 from resumectl.runner.trial_runner import TrialRunner
+from resumectl.runner.trial_store import REPEATED
 from resumectl.settings import Settings
 
 _DRAIN_S = 2.0  # time for running trials; then their processes are ended
@@ -215,7 +216,7 @@ class SweepWorker:
         runner.preload(judge.runs[0])
         runs.set_up_runner(spec.timeout_s)
         runs.refuse_another_program(workflow_id_of(sweep_id))
-        return _Swept.of(spec, runs, used_s=self.store.busy_seconds(sweep_id))
+        return _Swept.of(spec, runs, used_s=self.store.trials(sweep_id).busy_seconds())
 
     def run(self, sweep_id: int, first: int, last: int) -> None:
         """Run the trials of a sweep that have not been run.
@@ -225,7 +226,7 @@ class SweepWorker:
             first: Number of the first trial.
             last: Number of the last trial.
         """
-        swept = self.swept(sweep_id)
+        swept, trials = self.swept(sweep_id), self.store.trials(sweep_id)
         spec, runs = swept.spec, swept.runs
 
         def on_trial(number: int, trial: Observation) -> bool:
@@ -234,13 +235,13 @@ class SweepWorker:
                 if runs.let_time_pass([judgement]) | runs.pause_where_different([judgement]):
                     self.store.set_baselines(sweep_id, runs.judge.observed)
                 judgement = runs.judge.judge(trial)  # another group may have made more runs
-            self.store.keep(sweep_id, number, trial, judgement)
+            trials.keep(number, trial, judgement)
             is_over = spec.fail_fast and judgement.verdict is Verdict.BROKEN
             return not self._is_ending and not is_over and swept.budget.has_time
 
-        if spec.fail_fast and self.store.verdicts(sweep_id)[1].get(Verdict.BROKEN):
+        if spec.fail_fast and trials.verdicts()[1].get(Verdict.BROKEN):
             return
-        planned = self.store.to_run(sweep_id, first, last) if swept.budget.has_time else []
+        planned = trials.to_run(first, last) if swept.budget.has_time else []
         run_trials(runs.runner, planned, jobs=self._pools.jobs, on_trial=on_trial)
 
     def plan_second_crashes(self, sweep_id: int) -> None:
@@ -253,7 +254,7 @@ class SweepWorker:
         spec = swept.spec
         trials = [
             swept.runs.judge.with_aliases(trial)
-            for _, trial in self.store.observations(sweep_id, 1)
+            for _, trial in self.store.trials(sweep_id).observations(1)
         ]
         plans = chosen(spec, second_crashes(trials, edge=spec.edge, only=spec.only))
         every = second_crashes(trials)
@@ -266,22 +267,22 @@ class SweepWorker:
         Args:
             sweep_id: Number of the sweep.
         """
-        swept = self.swept(sweep_id)
+        swept, trials = self.swept(sweep_id), self.store.trials(sweep_id)
         crashes, runs = swept.spec.crashes, swept.runs
-        while runs.let_time_pass(self.store.judgements(sweep_id, crashes)):
+        while runs.let_time_pass(trials.judgements(crashes)):
             self.store.set_baselines(sweep_id, runs.judge.observed)
             self._judge_again(sweep_id)
-        if runs.pause_where_different(self.store.judgements(sweep_id, crashes)):
+        if runs.pause_where_different(trials.judgements(crashes)):
             self.store.set_baselines(sweep_id, runs.judge.observed)
         # Also after a process was killed that had made these runs without judging again.
         if runs.stage is not Stage.FIRST:
             self._judge_again(sweep_id)
         self._repeat(sweep_id)
-        judged = self.store.judged(sweep_id, crashes)
+        judged = trials.judged(crashes)
         if runs.let_more_time_pass(judged.trials, judged.repeated):
             self.store.set_baselines(sweep_id, runs.judge.observed)
             self._judge_again(sweep_id)
-            judged = self.store.judged(sweep_id, crashes)
+            judged = trials.judged(crashes)
         if runs.repeat_often(judged.trials, judged.repeated):
             self.store.set_baselines(sweep_id, runs.judge.observed)
             self._judge_again(sweep_id)
@@ -293,32 +294,32 @@ class SweepWorker:
 
     def _repeat(self, sweep_id: int) -> None:
         """Repeat trials until it is known which of their findings are stable."""
-        crashes = self.swept(sweep_id).spec.crashes
+        crashes, trials = self.swept(sweep_id).spec.crashes, self.store.trials(sweep_id)
         while not self._is_ending:
             # Includes repetitions that a killed process had planned.
-            self._run_all(sweep_id, self.store.numbers(sweep_id, REPEATED))
-            judged = self.store.judged(sweep_id, crashes)
+            self._run_all(sweep_id, trials.numbers(REPEATED))
+            judged = trials.judged(crashes)
             plans = Stability(judged.trials, judged.repeated).to_repeat()
             if not plans:
                 return
             again = [CrashPlan.parse(plan) for plan in plans for _ in range(REPETITIONS)]
-            self.store.plan_again(sweep_id, again)
+            trials.plan_again(again)
 
     def _run_all(self, sweep_id: int, numbers: Sequence[int]) -> None:
         """Run the trials that have not been run, also after a broken promise."""
-        runs = self.swept(sweep_id).runs
+        runs, trials = self.swept(sweep_id).runs, self.store.trials(sweep_id)
 
         def on_trial(number: int, trial: Observation) -> bool:
-            self.store.keep(sweep_id, number, trial, runs.judge.judge(trial))
+            trials.keep(number, trial, runs.judge.judge(trial))
             return not self._is_ending
 
         if numbers:
-            left = self.store.to_run(sweep_id, min(numbers), max(numbers))
+            left = trials.to_run(min(numbers), max(numbers))
             run_trials(runs.runner, left, jobs=self._pools.jobs, on_trial=on_trial)
 
     def _judge_again(self, sweep_id: int) -> None:
-        swept = self.swept(sweep_id)
+        swept, trials = self.swept(sweep_id), self.store.trials(sweep_id)
         judge = swept.runs.judge
         for round_number in (swept.spec.crashes, REPEATED):
-            for number, trial in self.store.observations(sweep_id, round_number):
-                self.store.judge_again(sweep_id, number, judge.judge(trial))
+            for number, trial in trials.observations(round_number):
+                trials.judge_again(number, judge.judge(trial))

@@ -147,7 +147,7 @@ class Sweep:
         with worker.at_work():
             if round_number > 1:
                 worker.plan_second_crashes(sweep_id)
-            numbers = worker.store.numbers(sweep_id, round_number)
+            numbers = worker.store.trials(sweep_id).numbers(round_number)
         return [
             [numbers[at], numbers[min(at + GROUP_SIZE, len(numbers)) - 1]]
             for at in range(0, len(numbers), GROUP_SIZE)

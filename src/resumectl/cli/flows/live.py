@@ -173,7 +173,7 @@ class Frames:
                 live = self._reader.read(view)
             store = SweepStore(engine)
             for each in store.stored(limit=_SWEEPS_MAX):
-                planned, verdicts = store.verdicts(each.id, with_repetitions=False)
+                planned, verdicts = store.trials(each.id).verdicts(with_repetitions=False)
                 state = _state(each, live)
                 sweeps.append(LiveSweep(each.id, each.target, planned, verdicts, state))
         counts = {"deliveries": live.deliveries}

@@ -28,7 +28,8 @@ from resumectl.report.page.sweep_page import SweepPage, sweep_page
 from resumectl.report.sweep_result import SweepResult, seen_findings, sweep_result
 from resumectl.runner.stored_sweep import StoredSweep, no_sweep
 from resumectl.runner.sweep_ids import workflow_id_of
-from resumectl.runner.sweep_store import REPEATED, SweepStore
+from resumectl.runner.sweep_store import SweepStore
+from resumectl.runner.trial_store import REPEATED
 from resumectl.settings import URL_VARIABLES
 
 
@@ -42,7 +43,7 @@ def _read(store: SweepStore, sweep_id: int) -> tuple[SweepResult, Judge]:
     """Return the result of a sweep as it was judged when it ended, and the judge of its trials."""
     (stored,) = store.stored(sweep_id)
     judge = Judge.of_observed(stored.spec.promises, store.baselines(sweep_id))
-    return _result(store, stored, store.judged(sweep_id, stored.spec.crashes), judge), judge
+    return _result(store, stored, store.trials(sweep_id).judged(stored.spec.crashes), judge), judge
 
 
 def page_of(
@@ -93,7 +94,7 @@ def _page(
     plan: str | None = None,
     comparison: Comparison | None = None,
 ) -> SweepPage:
-    trials = store.observations(result.stored.id, result.stored.spec.crashes)
+    trials = store.trials(result.stored.id).observations(result.stored.spec.crashes)
     here = str(Path.cwd())
     return sweep_page(result, judge, trials, here, plan=plan, comparison=comparison)
 
@@ -104,7 +105,7 @@ def _contacts(store: SweepStore, stored: StoredSweep) -> Mapping[str, int]:
     for run in store.baselines(stored.id):
         found += run.contacts
     for round_number in (REPEATED, *range(1, stored.spec.crashes + 1)):
-        for each in store.judgements(stored.id, round_number):
+        for each in store.trials(stored.id).judgements(round_number):
             found += Counter(each.contacts)
     return found
 
@@ -113,11 +114,12 @@ def _result(store: SweepStore, stored: StoredSweep, judged: Judged, judge: Judge
     """Return the result of a sweep, read from the store at one moment."""
     spec = stored.spec
     is_over = stored.seconds is not None
-    trials = store.observations_of(stored.id, {each.plan for each in seen_findings(judged)})
+    trials = store.trials(stored.id)
+    seen = trials.observations_of({each.plan for each in seen_findings(judged)})
     return replace(
-        sweep_result(stored, judged, judge, trials, _contacts(store, stored)),
-        seconds=store.seconds(stored.id, spec.crashes),
-        left_out=store.not_run(stored.id, spec.crashes) if is_over and spec.budget_s else [],
+        sweep_result(stored, judged, judge, seen, _contacts(store, stored)),
+        seconds=trials.seconds(spec.crashes),
+        left_out=trials.not_run(spec.crashes) if is_over and spec.budget_s else [],
     )
 
 
@@ -171,8 +173,9 @@ def check(
             stored = stored.with_promises(given)
             judge = Judge.of_observed(stored.spec.promises, seen.baselines(sweep_id))
             refuse_unknown_promises(judge.promises, judge.baseline)
+            trials = seen.trials(sweep_id)
             judged, again = (
-                [judge.judge(trial) for _, trial in seen.observations(sweep_id, round_number)]
+                [judge.judge(trial) for _, trial in trials.observations(round_number)]
                 for round_number in (stored.spec.crashes, REPEATED)
             )
             result = _result(seen, stored, settled(judged, again), judge)

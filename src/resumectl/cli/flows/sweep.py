@@ -169,7 +169,7 @@ def _choose(
 ) -> list[CrashPlan]:
     """Return the crash plans to run, in their order: those that failed last, or the most informative first."""
     last = store.last_of(spec.target) if spec.only_failed or spec.budget_s is not None else None
-    judged = store.judgements(last.id, last.spec.crashes) if last is not None else []
+    judged = store.trials(last.id).judgements(last.spec.crashes) if last is not None else []
     kept = kept_plans(judged)
     if spec.only_failed:
         failed = {each.plan for each in judged} - kept
@@ -221,7 +221,7 @@ def look(store: SweepStore, sweep_id: int) -> ReadWorkDone:
     """Return the function that a progress bar calls for a sweep."""
 
     def seen() -> WorkDone:
-        planned, found = store.verdicts(sweep_id)
+        planned, found = store.trials(sweep_id).verdicts()
         said = " ".join(f"{verdict} {n}" for verdict, n in sorted(found.items()))
         return WorkDone(said or "sweeping", sum(found.values()), planned)
 

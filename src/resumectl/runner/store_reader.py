@@ -1,0 +1,49 @@
+"""Read the stored sweeps: each statement alone, or all of them as of one moment."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+import sqlalchemy as sa
+
+from resumectl.database import Snapshot, snapshot
+from resumectl.errors import MachineFailure
+
+
+class StoreReader:
+    """Reader of the tables of sweeps.
+
+    Args:
+        engine: Engine of a database that has resumectl's tables.
+        frozen: Open snapshot in which everything is read; None to open one for each read.
+    """
+
+    def __init__(self, engine: sa.Engine, frozen: Snapshot | None = None) -> None:
+        self.engine = engine
+        self._frozen = frozen
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[Self]:
+        """Yield a reader that reads everything as of one moment."""
+        with snapshot(self.engine) as connection:
+            yield type(self)(self.engine, connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Snapshot]:
+        """Yield the snapshot to read in.
+
+        Raises:
+            MachineFailure: A row holds no JSON in a column of JSON.
+        """
+        try:
+            if self._frozen is not None:
+                yield self._frozen
+                return
+            with snapshot(self.engine) as connection:
+                yield connection
+        except json.JSONDecodeError as error:
+            raise MachineFailure(
+                f"the stored sweeps are damaged: a row holds no JSON ({error})",
+                next_step="restore the database; or  resumectl reset  deletes everything in it",
+            ) from error
