@@ -4,6 +4,7 @@ Sets up the interpreter before anything else is imported.
 """
 
 import gc
+import signal
 from typing import NoReturn
 
 from resumectl.compiled_files import keep_compiled_libraries
@@ -11,12 +12,17 @@ from resumectl.compiled_files import keep_compiled_libraries
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    # Ctrl-C ends the process quietly as long as it only imports; a command that began says what it left.
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    if on_interrupt is signal.default_int_handler:  # else it is ignored, as by `nohup`
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # Imports allocate much and free nothing. At Python's default threshold, a tenth of the start-up is
     # spent on collections that find nothing (0.06 of 0.62 s for `state`).
     gc.set_threshold(100_000)
     keep_compiled_libraries()
     from resumectl.cli import main as run
 
+    signal.signal(signal.SIGINT, on_interrupt)
     run()
 
 

@@ -1,6 +1,7 @@
 """What a command does where nobody reads it, or where there is nothing to write to."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -95,3 +96,40 @@ def test_a_message_on_a_terminal_breaks_no_word(monkeypatch: pytest.MonkeyPatch)
     assert " ".join(lines) == text
     long = "x" * 40
     assert streams.folded(long) == [long]
+
+
+# Presses Ctrl-C as soon as a module is imported.
+INTERRUPTED_AT = """
+import os, signal, sys
+
+module = sys.argv.pop(1)
+
+def interrupt(event, args):
+    if event == "import" and args[0] == module:
+        os.kill(os.getpid(), signal.SIGINT)
+
+sys.addaudithook(interrupt)
+from resumectl.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [("typer", -signal.SIGINT), ("sqlalchemy", ExitCode.INTERRUPTED)],
+)
+def test_ctrl_c_while_a_command_starts_shows_no_traceback(
+    sqlite_workspace: Workspace, module: str, code: int
+) -> None:
+    """As a shell sees it, both ends are those of an interrupted command."""
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT, module, "state"],
+        cwd=sqlite_workspace.directory,
+        env=sqlite_workspace.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code, ran
+    assert ran.stdout == ""
+    assert "Traceback" not in ran.stderr

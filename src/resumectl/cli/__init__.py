@@ -98,6 +98,8 @@ def main() -> NoReturn:
         status = ending.code if isinstance(ending.code, int) else ExitCode.DONE
     except OSError as failure:  # raised by the parser's help; commands explain their own errors
         status = streams.fail(failure)
+    except KeyboardInterrupt:  # before the command began, or after it ended
+        status = ExitCode.INTERRUPTED
     except BaseException:  # noqa: BLE001 (it is shown, and no thread may outlive it)
         sys.excepthook(*sys.exc_info())
         status = ExitCode.MACHINE_FAILED
