@@ -4,8 +4,9 @@ import hashlib
 import inspect
 import linecache
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 from resumectl.model.events import ProgramDescribed, StepDefinition, now_us
 from resumectl.probe.user_code import is_user_file
@@ -49,11 +50,21 @@ def _definition(name: str, body: Function) -> StepDefinition | None:
     if code is None or not is_user_file(code.co_filename):
         return None
     first: int = code.co_firstlineno  # that of the first decorator
-    lines = range(first, first + _DECORATORS_MAX)
-    text = (linecache.getline(code.co_filename, line).lstrip() for line in lines)
-    named = (n for n, each in zip(lines, text, strict=True) if each.startswith(_FUNCTION))
+    lines = linecache.getlines(code.co_filename)[first - 1 :]
+    heads = enumerate(lines[:_DECORATORS_MAX], start=first)
+    named = (number for number, line in heads if line.lstrip().startswith(_FUNCTION))
+    return StepDefinition(name, code.co_filename, next(named, first), _digest(lines))
+
+
+def _digest(lines: Sequence[str]) -> str:
+    """Return the digest of the function that these lines begin with; empty if there is none.
+
+    Args:
+        lines: Lines of the file, from the first line of the function.
+    """
     try:
-        digest = hashlib.sha256(inspect.getsource(code).encode()).hexdigest()
-    except (OSError, TypeError):  # the text is not there, or has changed since the import
-        digest = ""
-    return StepDefinition(name, code.co_filename, next(named, first), digest)
+        # Not `inspect.getsource`, which looks through the paths of all modules first (0.02 s).
+        text = "".join(inspect.getblock(lines))
+    except (SyntaxError, TokenError):  # the file has changed since the import
+        return ""
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""

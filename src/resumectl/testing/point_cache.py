@@ -4,11 +4,11 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from importlib.metadata import distributions
 from pathlib import Path
 
 from resumectl import __version__
@@ -18,6 +18,8 @@ from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.events import EVENT_SCHEMA
 from resumectl.model.sweep_spec import SweepSpec
 from resumectl.runner.lab_directory import make_lab_directory
+
+_METADATA = (".dist-info", ".egg-info")
 
 
 class PointCache:
@@ -107,5 +109,13 @@ def _digest(file: Path) -> str:
 
 
 def _installed() -> list[str]:
-    """Return the installed libraries with their releases."""
-    return sorted({f"{each.name} {each.version}" for each in distributions()})
+    """Return the installed libraries with their releases.
+
+    These are in the names of the directories of their metadata. Reading the metadata itself, as
+    `importlib.metadata` does, takes 0.1 s for a hundred libraries, in each session and for each target.
+    """
+    found: set[str] = set()
+    for place in sys.path:
+        with suppress(OSError):  # as for imports: a path may be missing, or an archive
+            found |= {each.name for each in Path(place).iterdir() if each.suffix in _METADATA}
+    return sorted(found)

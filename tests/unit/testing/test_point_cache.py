@@ -65,6 +65,20 @@ def test_points_belong_to_the_options_of_the_target(
     assert cache.get(replace(spec, **change)) is None  # type: ignore[arg-type]
 
 
+def test_points_belong_to_the_releases_of_the_libraries(
+    tmp_path: Path, spec: SweepSpec, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site-packages" / "sqlmodel-1.0.dist-info"
+    installed.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(installed.parent))
+    monkeypatch.syspath_prepend(str(tmp_path / "missing"))
+    cache = filled(tmp_path, spec, source)
+    other = installed.rename(installed.with_name("sqlmodel-1.1.dist-info"))
+    assert cache.get(spec) is None
+    other.rename(installed)
+    assert cache.get(spec) == PLANS
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"plans": ["x"], "sources": {}}'])
 def test_damaged_file_is_as_if_it_were_missing(
     tmp_path: Path, spec: SweepSpec, source: Path, damage: str
