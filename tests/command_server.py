@@ -24,6 +24,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -39,8 +40,13 @@ _MODULES = {
         *(f"resumectl.cli.flows.{each}" for each in ("doctor", "init", "list_workflows", "replay", "report")),
     ),
     # Without what a program under test may import itself.
-    FORK_SERVER: ("dbos", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite"),
+    FORK_SERVER: (
+        "dbos", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite",
+        "resumectl.probe.entry",
+    ),
 }  # fmt: skip
+# What some releases of typer, and plugins of pytest, import when they are used.
+_MODULES_IF_INSTALLED = ("typer._adapters", "trio")
 # They register workflows with DBOS, and a process registers only what its command runs.
 _REGISTERING = {"resumectl.publishing.publisher", "resumectl.runner.sweep_workflow"}
 # Duration of the start of a forked fork server on a quiet machine, in seconds: see `probe.pace`. It
@@ -381,6 +387,9 @@ def main() -> None:
     kind, control = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
     for each in _MODULES[kind]:
         importlib.import_module(each)
+    if kind == COMMAND:
+        for each in filter(find_spec, _MODULES_IF_INSTALLED):
+            importlib.import_module(each)
     assert kind != COMMAND or not _REGISTERING & sys.modules.keys()
     if kind == FORK_SERVER:
         _warm_up()
