@@ -114,6 +114,29 @@ def test_page_can_be_read_without_its_script(browser: Chrome, tmp_path: Path) ->
     assert not browser.find_element(By.CSS_SELECTOR, "form.filter").is_displayed()
 
 
+SPOKEN = {
+    "article", "checkbox", "combobox", "form", "heading", "image", "link", "navigation", "region",
+    "searchbox", "table",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["broken", "stuck"])
+def test_screen_reader_has_a_name_for_each_part(browser: Chrome, tmp_path: Path, name: str) -> None:
+    """The accessibility tree is what the browser gives to a screen reader."""
+    open_html(browser, fixed_sweeps.html(name), tmp_path)
+    browser.execute_script(
+        "document.querySelectorAll('details').forEach(each => { each.open = true })"
+    )
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    parts = [
+        (each["role"]["value"], each.get("name", {}).get("value", ""))
+        for each in nodes
+        if not each["ignored"] and each["role"]["value"] in SPOKEN
+    ]
+    assert {role for role, _ in parts} == SPOKEN
+    assert [role for role, spoken in parts if not spoken.strip()] == []
+
+
 def add_rule(browser: Chrome, rule: str) -> None:
     script = "const [sheet] = document.styleSheets; sheet.insertRule(arguments[0], sheet.cssRules.length)"
     browser.execute_script(script, rule)
