@@ -61,6 +61,9 @@ def test_page_leads_from_the_map_to_each_trial(shop: Workspace) -> None:
         "resumectl replay before:checkout-1/step-1 shop.py:checkout --args '[\"order-1\"]' --promise charge=exactly-once",
     ):
         assert shown in parsed.text
+    # Which step ran again, and why, stands with the finding, before the trials.
+    findings, _, _ = parsed.text.partition("Map of crash points")
+    assert "so process 2 ran it again" in findings
     assert [v for v in parsed.values("class") if v == "repeated"]
     assert str(shop.directory) not in (shop.directory / "resumectl-1.html").read_text()
     # Of one crash plan; from the stored trials, judged again; as a document.

@@ -32,9 +32,10 @@ MEANINGS: Mapping[Kind, str] = {
     "again: send an idempotency key with it, or write it in a datasource's transaction; give each "
     "effect a step of its own. Or a client that asked again started a second workflow: give the "
     "request a workflow id.",
-    Kind.DIVERGED: "the outcome after a crash is different. Let the workflow's body depend on its "
-    "arguments and on the results of its steps only: move randomness, time, memory and tables "
-    "into steps.",
+    Kind.DIVERGED: "the outcome after a crash is different. Either a step that ran again did its "
+    "work twice: send an idempotency key with each call to the outside. Or the workflow's body "
+    "depends on more than its arguments and the results of its steps: move randomness, time, memory "
+    "and tables into steps.",
     Kind.STUCK: "it waits for ever, and so does everything that waits for it. Make sure that "
     "whatever the workflow needs exists at launch: class, instance, queue, application version.",
     Kind.FAILED: "a workflow that succeeds without a crash failed after one, and DBOS does not "

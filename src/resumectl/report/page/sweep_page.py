@@ -24,7 +24,7 @@ from resumectl.report.page.trial_entry import FindingEntry, TrialEntry, TrialWri
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.source_lines import step_definitions, where_defined
 from resumectl.report.sweep_header import header_lines, program_after_crash
-from resumectl.report.sweep_result import SweepResult
+from resumectl.report.sweep_result import SeenFinding, SweepResult
 from resumectl.report.sweep_tables import exposure_detail, verdict_sentence
 from resumectl.text import clock, counted
 
@@ -155,7 +155,7 @@ def sweep_page(
         result = replace(result, judged=of_plan, retry=None)
         observed = (each for each in observed if each[1].plan == plan)
     entries, recoveries = _entries(result, judge, observed, writer)
-    numbers = {entry.plan: entry.number for entry in reversed(entries)}
+    first = {entry.plan: entry for entry in reversed(entries)}
     numbered = [(e.number, judgement) for e, judgement in zip(entries, result.trials, strict=True)]
     sentence = verdict_sentence(result)
     return SweepPage(
@@ -168,15 +168,7 @@ def sweep_page(
         commands=list(_commands(result, directory)),
         groups=crash_map(judge.baseline.transitions, numbered) if plan is None else [],
         findings=[
-            FindingEntry(
-                finding=each.finding,
-                repeated=each.repeated,
-                where=where_defined(result.locations.get(topic_of(each.finding)), directory),
-                trial=numbers.get(each.plan),
-                plan=each.plan,
-                trials=each.trials,
-            )
-            for each in result.findings
+            _finding(each, first.get(each.plan), result, directory) for each in result.findings
         ],
         exposures=list(_exposures(result, numbered)),
         not_compared=list(_not_compared(result)),
@@ -184,6 +176,21 @@ def sweep_page(
         trials=sorted(entries, key=lambda entry: entry.verdict == Verdict.KEPT),
         undrawn=sum(entry.drawing is None for entry in entries),
         comparison=comparison,
+    )
+
+
+def _finding(
+    seen: SeenFinding, trial: TrialEntry | None, result: SweepResult, directory: str
+) -> FindingEntry:
+    """Return a finding of the sweep, with what happened in the first trial that shows it."""
+    return FindingEntry(
+        finding=seen.finding,
+        repeated=seen.repeated,
+        where=where_defined(result.locations.get(topic_of(seen.finding)), directory),
+        trial=trial.number if trial is not None else None,
+        plan=seen.plan,
+        trials=seen.trials,
+        story=trial.story if trial is not None else "",
     )
 
 

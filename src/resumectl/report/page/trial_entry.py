@@ -42,6 +42,7 @@ class FindingEntry:
         trial: Number of the trial that shows it; None if that trial is not on the page.
         plan: Crash plan of that trial.
         trials: Number of trials that show it.
+        story: What happened in that trial, in words; empty where the trial itself is shown.
     """
 
     finding: Finding
@@ -50,6 +51,7 @@ class FindingEntry:
     trial: int | None
     plan: str
     trials: int = 1
+    story: str = ""
 
     @property
     def evidence(self) -> str:

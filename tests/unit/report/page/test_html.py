@@ -45,7 +45,7 @@ def page(text: str = "w-1", sweep: int = 1) -> SweepPage:
         other_rows=3,
     )
     evidence = OtherValue(text, text, text)
-    finding = FindingEntry(Finding(Kind.LOST, text, evidence), text, text, 1, text)
+    finding = FindingEntry(Finding(Kind.LOST, text, evidence), text, text, 1, text, story=text)
     kept = TrialEntry(2, text, "KEPT", text, text, (), 0.1, (), (text,), None, (text,), (), text)
     broken = TrialEntry(
         1, text, "BROKEN", text, text, (Kind.LOST,), 0.1, (finding,), (text,), drawing_of(timeline),
