@@ -1,6 +1,5 @@
 """Read the stored sweeps: each statement alone, or all of them as of one moment."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -34,7 +33,7 @@ class StoreReader:
         """Yield the snapshot to read in.
 
         Raises:
-            MachineFailure: A row holds no JSON in a column of JSON.
+            MachineFailure: A row holds something else than resumectl writes.
         """
         try:
             if self._frozen is not None:
@@ -42,8 +41,8 @@ class StoreReader:
                 return
             with snapshot(self.engine) as connection:
                 yield connection
-        except json.JSONDecodeError as error:
+        except (TypeError, ValueError) as error:  # no JSON, no number
             raise MachineFailure(
-                f"the stored sweeps are damaged: a row holds no JSON ({error})",
+                f"the stored sweeps are damaged: a row cannot be read ({error})",
                 next_step="restore the database; or  resumectl reset  deletes everything in it",
             ) from error

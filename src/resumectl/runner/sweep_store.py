@@ -194,8 +194,9 @@ class SweepStore:
                 planned, run = counts.get((row.id, last_round), (0, 0))
                 found.append(
                     StoredSweep(
-                        row.id, row.target, row.spec, row.started_at_ms,
-                        row.crash_points, row.seconds, row.verdicts, int(planned), int(run),
+                        row.id, row.target, row.spec, int(row.started_at_ms), int(row.crash_points),
+                        None if row.seconds is None else float(row.seconds), row.verdicts,
+                        int(planned), int(run),
                     )
                 )  # fmt: skip
         if sweep_id is not None and not found:

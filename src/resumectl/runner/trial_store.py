@@ -214,8 +214,9 @@ class TrialStore:
     def busy_seconds(self) -> float:
         """Return the time in which trials have been running so far, in seconds."""
         with self._reader.reading() as connection:
-            rows = connection.execute(self._ended(_t.seconds, _t.ended_at_ms)).all()
-        return _busy_ms([(end - 1000 * seconds, end) for seconds, end in rows]) / 1000
+            rows = connection.execute(self._ended(_t.seconds, _t.ended_at_ms))
+            spans = [(end - 1000 * float(seconds), end) for seconds, end in rows]
+        return _busy_ms(spans) / 1000
 
     # --- queries
 
