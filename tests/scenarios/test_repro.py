@@ -107,6 +107,72 @@ def test_file_shows_the_finding_with_dbos_alone(
     assert (alone.returncode, alone.stdout.splitlines()[-1]) == (1, "BROKEN"), alone
 
 
+FAMILY = """
+from dataclasses import dataclass
+from pathlib import Path
+from dbos import DBOS
+
+@dataclass
+class Contract:
+    number: str
+
+@DBOS.step()
+def render(number):
+    return f"pdf of {number}"
+
+@DBOS.step()
+def ask(number):
+    return f"{number} is signed"
+
+@DBOS.workflow()
+def sign_one(number):
+    return ask(number)
+
+@DBOS.workflow()
+def sign(number):
+    return DBOS.start_workflow(sign_one, render(number)).get_result()
+
+def post(contract: Contract):
+    return DBOS.start_workflow(sign, contract.number).get_result()
+"""
+
+
+def test_child_of_a_workflow_without_an_id_is_killed_at_its_own_step(
+    sqlite_workspace: Workspace,
+) -> None:
+    """The parent's step has the same number; the handler asks for an object."""
+    (sqlite_workspace.directory / "family.py").write_text(FAMILY)
+    options = ("family.py:post", "--args", '[{"number": "C-1"}]', "--promise", "ask=exactly-once")
+    ran = sqlite_workspace.run("sweep", *options, "--only", "*-2/step-1", "--edge", "before")
+    assert ran.code == ExitCode.PROMISE_BROKEN, ran
+    ran = sqlite_workspace.run("repro", "1", "--runs", "1", "--json")
+    assert ran.code == ExitCode.DONE, ran
+    assert ran.document["fails"] == 1
+    text = (sqlite_workspace.directory / "repro" / "repro.py").read_text()
+    assert "CRASH = ('before', 'sign(1)-2', 'step-1', 1)" in text
+
+
+def test_path_of_a_child_is_found_by_the_name_of_its_parent(sqlite_workspace: Workspace) -> None:
+    """The child takes another branch after the crash."""
+    branch = """
+    if Path("seen").exists():
+        render(number)
+    else:
+        Path("seen").touch()
+        ask(number)
+    return "signed"
+"""
+    program = FAMILY.replace("\n    return ask(number)\n", branch)
+    (sqlite_workspace.directory / "family.py").write_text(program)
+    options = ("family.py:post", "--args", '[{"number": "C-1"}]')
+    ran = sqlite_workspace.run("sweep", *options, "--only", "*-2/step-1", "--edge", "before")
+    assert ran.code == ExitCode.PROMISE_BROKEN, ran
+    ran = sqlite_workspace.run("repro", "1", "--runs", "1", "--json")
+    assert ran.code == ExitCode.DONE, ran
+    text = (sqlite_workspace.directory / "repro" / "repro.py").read_text()
+    assert "LOOK_AT = ['steps', 'sign-2']" in text
+
+
 # Which branch or order a process takes depends on chance in each run of the file.
 BY_CHANCE = ("branch_on_the_clock", "random_branch", "random_order")
 PITFALLS = [

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from resumectl.errors import NothingProved, Refusal
 from resumectl.judge.baseline_health import baseline_problem, suggested_fix
+from resumectl.judge.client_names import named, names_of
 from resumectl.model.events import (
     AccessRefused,
     Phase,
@@ -95,6 +96,7 @@ def advise(run: Observation, target: Target, directory: str) -> Advice:
         target: The target.
         directory: Directory in which the command was typed.
     """
+    run = named(run, names_of([run]))
     # A line break from outside must not become a line of the advice.
     process = replace(
         run.final, events=tuple(map_texts(event, literal) for event in run.final.events)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
+from resumectl.judge.workflow_aliases import is_alias
 from resumectl.model import evidence as e
 from resumectl.model.crash_plan import CrashPlan, subject_of
 from resumectl.model.orders import HASH_SEEDS
@@ -17,7 +18,6 @@ _COUNTED = (
     e.TooManyRecords, e.RanAgain, e.NeverRecorded,
 )  # fmt: skip
 _STUCK_AFTER_S, _TIMEOUT_S = 20, 120
-_NAMED = re.compile(r".+\(\d+\)(-\d+)*")  # a workflow without an id of its own
 _UNNAMED, _TURN = re.compile(r"^[^/]+\(\d+\)"), re.compile(r"\(\d+\)")
 
 
@@ -119,11 +119,11 @@ def look_at(finding: Finding) -> list[str]:
     return ["observed"] if subject.startswith("observed") else ["workflows"]
 
 
-def _crash(plan: CrashPlan) -> tuple[str, str | None, str, int]:
+def _crash(plan: CrashPlan) -> tuple[str, str, str, int]:
     crash = plan.crashes[0]
     subject, fact = subject_of(crash.at.pattern), crash.at.pattern.rpartition("/")[2]
-    is_any = "*" in subject or "?" in subject or _NAMED.fullmatch(subject) is not None
-    return str(crash.edge), None if is_any else subject, fact, crash.at.n
+    workflow = "*" if is_alias(subject) else subject.replace("[", "[[]")
+    return str(crash.edge), workflow, fact, crash.at.n
 
 
 def _story(found: Reproduction) -> str:
