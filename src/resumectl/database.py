@@ -141,6 +141,9 @@ _SQLITE_FAILURES = (
 
 
 def _explain_sqlite(reason: str, settings: Settings) -> Refusal:
+    if settings.sqlite_path.exists() and not settings.sqlite_path.is_file():
+        step = f"name a file, as in  --db-url sqlite:///{settings.sqlite_path / 'resumectl.sqlite'}"
+        return MachineFailure(f"the database {settings.sqlite_path} is not a file", next_step=step)
     step = next((s for sign, s in _SQLITE_FAILURES if sign in reason), "resumectl doctor")
     return MachineFailure(f"the database {settings.sqlite_path}: {reason}", next_step=step)
 

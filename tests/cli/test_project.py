@@ -1,5 +1,6 @@
 """Commands take their targets from pyproject.toml: flags, then the environment, then the file."""
 
+import os
 from dataclasses import replace
 
 import make_docs
@@ -195,7 +196,7 @@ def test_init_writes_a_table_that_can_be_swept(sqlite_workspace: Workspace) -> N
     assert ran.out == (
         "checkout: shop.py:checkout (line 19)\n1 target in pyproject.toml; edit the lines that are marked with  # edit\n"
     )
-    assert ran.err == "next:  resumectl sweep checkout\n"
+    assert ran.err == "next:  edit its args, then  resumectl sweep checkout\n"
     assert (workspace.directory / "pyproject.toml").read_text() == (
         '[project]\nname = "shop"\n\n'
         "# `resumectl sweep` kills each of these targets at every durable write.\n"
@@ -233,6 +234,53 @@ def test_init_keeps_what_is_there_byte_by_byte(sqlite_workspace: Workspace) -> N
     after = (workspace.directory / "pyproject.toml").read_bytes()
     assert after.startswith(before + b"\r\n# `resumectl sweep`")
     assert after.count(b"\n") == after.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "what", "next_step"),
+    [
+        (
+            "tool = {ruff = {}}\n",
+            "with a table [tool.resumectl] at its end is not TOML",
+            "correct it",
+        ),
+        ("[project\n", "with a table [tool.resumectl] at its end is not TOML", "correct it"),
+        ("\ufeff[project]\n", "it begins with a byte order mark", "save it as UTF-8 without one"),
+    ],
+)
+def test_init_leaves_a_file_alone_that_the_table_would_break(
+    sqlite_workspace: Workspace, before: str, what: str, next_step: str
+) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    file = workspace.directory / "pyproject.toml"
+    file.write_text(before)
+    ran = workspace.run("init")
+    assert ran.code == ExitCode.REFUSED
+    assert what in ran.err
+    assert next_step in ran.err
+    assert file.read_text() == before
+
+
+def test_init_reads_only_files(sqlite_workspace: Workspace) -> None:
+    """A pipe would let it wait for ever."""
+    workspace = sqlite_workspace
+    os.mkfifo(workspace.directory / "pipe.py")
+    (workspace.directory / "endless.py").symlink_to("/dev/zero")
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    ran = workspace.ok("init")
+    for name in ("pipe.py", "endless.py"):
+        assert f"not read: {name}: it is not a file" in ran.err
+
+
+def test_option_that_is_typed_stands_for_one_that_nobody_has_written(
+    sqlite_workspace: Workspace,
+) -> None:
+    workspace = sqlite_workspace
+    (workspace.directory / "shop.py").write_text(make_docs.SHOP.read_text())
+    assert "next:  edit its args, then  resumectl sweep checkout" in workspace.ok("init").err
+    for target in ("shop.py:checkout", "checkout"):
+        workspace.ok("points", target, "--args", '["order-1"]')
 
 
 def test_project_without_a_target_is_refused(project: Workspace) -> None:

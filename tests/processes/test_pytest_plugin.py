@@ -279,11 +279,14 @@ def test_options_are_checked_and_may_stand_in_the_configuration(suite: pytest.Py
 
 MISTAKES = """
 import pytest
-from resumectl.testing import crash_points
+from resumectl.testing import crash_points, crash_sweep
 
 @pytest.fixture
 def own():
     pass
+
+def test_sweep():
+    crash_sweep("shop.py:checkout", args=["a"], max=-1)
 
 @crash_points("shop.py:checkout", args=["a"], timeout="x")
 def test_timeout(trial):
@@ -310,7 +313,9 @@ def test_good(trial):
 def test_wrong_option_fails_its_own_test_alone(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_shop=MISTAKES)
     result = run(suite)
-    result.assert_outcomes(passed=1, errors=4)
+    result.assert_outcomes(passed=1, failed=1, errors=4)
+    result.stdout.fnmatch_lines(["error: max=-1*"])
+    assert "spec_from_options.py" not in result.stdout.str()
     result.stdout.fnmatch_lines(
         [
             "error: the option timeout of a crash test is not a number of seconds",

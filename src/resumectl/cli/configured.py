@@ -60,8 +60,8 @@ def read_specs(given: Given, directory: Path) -> list[ConfiguredSpec]:
         if not project.targets:
             raise Refusal(
                 "pyproject.toml has a table [tool.resumectl] and names no target in it",
-                next_step="resumectl init  shows how;  resumectl sweep --count 5  sweeps the built-in "
-                "publisher",
+                next_step='add  [tool.resumectl.targets.checkout]  with  target = "shop.py:checkout";'
+                "  resumectl sweep --count 5  sweeps the built-in publisher",
             )
         return [_located(given, project, name, None) for name in project.targets]
     return [_named(given, project, given.target.target)]
@@ -115,6 +115,8 @@ def _located(
         target: Target that the user typed; None for that of the configuration.
     """
     values = project.defaults if name is None else project.options_of(name)
+    if name is not None:
+        project.refuse_placeholders(name, given.typed)
     try:
         spec = _spec(_completed(given, values, target))
     except Refusal as refusal:

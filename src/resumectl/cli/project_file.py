@@ -4,7 +4,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +17,7 @@ TABLE = "tool.resumectl"
 # Stands for a text that `init` cannot know.
 PLACEHOLDER = "…"
 _JSON_KEYS = ("args", "kwargs")
+_BYTE_ORDER_MARK = "\ufeff"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"\[+([^\[\]]+)\]+\s*(?:#.*)?$")
 
@@ -72,6 +73,26 @@ class Project:
             )
         return {**self.defaults, **self.targets[name]}
 
+    def refuse_placeholders(self, name: str, typed: Collection[str]) -> None:
+        """Refuse an argument that `init` could not know and nobody has written yet.
+
+        Args:
+            name: Name of the target.
+            typed: Names of the options that the user typed; the others are those of the target.
+
+        Raises:
+            Refusal: A value still holds the placeholder of `init`.
+        """
+        for option in _JSON_KEYS:
+            value = self.targets[name].get(option)
+            if value is None or option in typed or PLACEHOLDER not in _texts_in(json.loads(value)):
+                continue
+            raise Refusal(
+                f"{self.place_of(name, option)}: {option} still has the text {PLACEHOLDER} that stands "
+                "for a value of yours",
+                next_step='write the value there, as in  args = ["order-1"]',
+            )
+
     def place_of(self, name: str | None, option: str) -> str:
         """Return the file and the line of an option, as in `pyproject.toml:4`.
 
@@ -120,10 +141,17 @@ def _read(file: Path) -> Project | None:
 
 def _table_of(file: Path) -> tuple[object, str]:
     """Return the table, None if there is none, and the text of the file."""
+    if not file.is_file():
+        raise Refusal(f"{_shown(file)} is not a file", next_step="move it away")
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"{_shown(file)} cannot be read: {error}", next_step="correct it") from None
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise Refusal(
+            f"{_shown(file)} is not TOML: it begins with a byte order mark",
+            next_step="save it as UTF-8 without one",
+        )
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -199,9 +227,6 @@ class _Reader:
                 found[known.option] = known.convert(value, self._file.parent)
             except TypeError:
                 self._refuse(within, key, f"{key} is not {known.kind}", f"give it {known.kind}")
-            if key in _JSON_KEYS and PLACEHOLDER in _texts_in(value):
-                what = f"{key} still has the text {PLACEHOLDER} that stands for a value of yours"
-                self._refuse(within, key, what, 'write the value there, as in  args = ["order-1"]')
             self._line_of_option[target, known.option] = self._line_of(within, key)
         return found
 
@@ -317,7 +342,7 @@ KEYS: Mapping[str, _Key] = {
     "prepare": _Key("prepare", _A_TEXT, _text),
     "observe": _Key("observe", _A_PROGRAM, _program),
     "after-launch": _Key("after_launch", _A_PROGRAM, _program),
-    "env": _Key("env", "a table of texts", _pairs),
+    "env": _Key("env", 'a table such as { SHOP_URL = "…" } of names without = and texts', _pairs),
     "redirect": _Key("redirect", "an array of texts", _texts),
     "allow-database": _Key("allow_database", "an array of texts", _texts),
     "allow-host": _Key("allow_host", "an array of texts", _texts),

@@ -102,6 +102,9 @@ def scan_project(root: Path) -> Scan:
     modules: list[tuple[str, ast.Module]] = []
     for path in source_files(root):
         name = str(path.relative_to(root))
+        if not path.is_file():
+            unreadable.append(f"{name}: it is not a file")
+            continue
         try:
             modules.append((name, ast.parse(path.read_text(encoding="utf-8"))))
         except (SyntaxError, ValueError, OSError) as error:

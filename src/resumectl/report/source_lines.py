@@ -9,8 +9,8 @@ from resumectl.model.observation import Observation
 from resumectl.model.verdict import Finding
 
 # `charge, checkout-1/step-2`, and `checkout-1/step-2` alone.
-_NAMED_STEP = re.compile(r"(?P<step>.+), .+/step-\d+")
-_STEP = re.compile(r"(?P<workflow>.+)/step-(?P<number>\d+)")
+_NAMED_STEP = re.compile(r"(?P<step>.+), .+/step-\d+", re.DOTALL)
+_STEP = re.compile(r"(?P<workflow>.+)/step-(?P<number>\d+)", re.DOTALL)
 
 
 def step_definitions(runs: Iterable[Observation]) -> Mapping[str, StepDefinition]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Findings of a workflow that did not end as it should. Its other differences follow from these.
 _CAUSES = (Kind.STUCK, Kind.FAILED)
 _CONSEQUENCES = (Kind.DIVERGED, Kind.LOST, Kind.UNEXPECTED, Kind.STUCK)
-_STEP = re.compile(r"(?:.*, )?(.+?)(?:/step-\d+)?")
+_STEP = re.compile(r"(?:.*, )?(.+?)(?:/step-\d+)?", re.DOTALL)
 _UNSTABLE = ": unstable"
 _ANSWER = "answer"  # the subject of findings about the request's result
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from resumectl.testing import current
-from resumectl.testing.declare import MARK, Declared
+from resumectl.testing.declare import MARK, Declared, crash_sweep
 
 if TYPE_CHECKING:
     from resumectl.errors import Refusal
@@ -315,9 +315,13 @@ def trial(request: pytest.FixtureRequest) -> "CrashTrial":
         assert param.plan is not None
         return param.target.trial(param.plan)
     except Refusal as refusal:
-        lines = [f"error: {refusal.what}", f"next:  {refusal.next_step}", *refusal.paste]
+        lines = _lines_of(refusal)
     # Outside of the handler: pytest would show the refusal itself as well.
     pytest.fail("\n".join(lines), pytrace=False)
+
+
+def _lines_of(refusal: "Refusal") -> list[str]:
+    return [f"error: {refusal.what}", f"next:  {refusal.next_step}", *refusal.paste]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -341,9 +345,20 @@ def pytest_runtest_makereport(
     item: pytest.Item,  # noqa: ARG001 (pytest passes it)
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show a broken promise as `replay` does, without a traceback."""
+    """Show a broken promise as `replay` does, and a refused target in its two parts; no traceback."""
     report = yield
     error = call.excinfo.value if call.excinfo is not None else None
     if isinstance(error, AssertionError) and type(error).__name__ == "PromiseBroken":
         report.longrepr = str(error)
+    elif call.excinfo is not None and (refusal := _refusal_of_sweep(call.excinfo)) is not None:
+        report.longrepr = "\n".join(_lines_of(refusal))
     return report
+
+
+def _refusal_of_sweep(found: pytest.ExceptionInfo[BaseException]) -> "Refusal | None":
+    """Return the refusal that `crash_sweep` has raised in a test; None if it has raised none."""
+    if all(entry.frame.code.raw is not crash_sweep.__code__ for entry in found.traceback):
+        return None
+    from resumectl.errors import Refusal
+
+    return found.value if isinstance(found.value, Refusal) else None

@@ -60,8 +60,8 @@ def test_record_of_a_parent_is_no_step_of_its_child() -> None:
     insert = "INSERT INTO operation_outputs (workflow_uuid, function_id, child_workflow_id) VALUES"
     own = {"workflow_uuid": "w-1-1", "function_id": 1, "child_workflow_id": None}
     parent = {"workflow_uuid": "w-1", "function_id": 1, "child_workflow_id": "w-1-1"}
-    assert is_the_statement(insert, own, "w-1-1", "step-1")
-    assert not is_the_statement(insert, parent, "w-1-1", "step-1")
+    assert is_the_statement(insert, own, ["w-1-1"], "w-1-1", "step-1")
+    assert not is_the_statement(insert, parent, ["w-1"], "w-1-1", "step-1")
     assert not is_the_statement(insert, own, "w-1-1", "step-2")
     raw = dict(enumerate(["w-1-1", 1]))  # a statement of a driver has no names
     assert is_the_statement(insert, raw, "w-1-1", "step-1")

@@ -1,6 +1,8 @@
 """`init`: look at a project, and write a first table of targets to its pyproject.toml."""
 
 import json
+import os
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,7 @@ def init(common: Common) -> ExitCode:
     """
     root = Path.cwd()
     file = root / FILE_NAME
-    if file.exists() and has_table(file):
+    if os.path.lexists(file) and has_table(file):
         raise Refusal(f"{FILE_NAME} has a table [{TABLE}] already", next_step="edit it there")
     scan = scan_project(root)
     targets = list(_chosen(scan))
@@ -40,12 +42,24 @@ def init(common: Common) -> ExitCode:
 
 
 def _append(file: Path, lines: Sequence[str]) -> None:
-    """Append lines to a file, below an empty line, with the line ends that it has."""
+    """Append lines to a file, below an empty line, with the line ends that it has.
+
+    Raises:
+        Refusal: The file is not TOML, or would not be with these lines.
+    """
     before = file.read_bytes() if file.exists() else b""
     end = "\r\n" if b"\r\n" in before else "\n"
     gap = "" if not before else end if before.endswith(b"\n") else end * 2
+    table = f"{gap}{end.join(lines)}{end}"
+    try:
+        tomllib.loads(before.decode() + table)
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal(
+            f"{FILE_NAME} with a table [{TABLE}] at its end is not TOML: {error}",
+            next_step=f"correct it;  or write its table tool as  [{TABLE.partition('.')[0]}.NAME]  tables",
+        ) from None
     with file.open("ab") as stream:
-        stream.write(f"{gap}{end.join(lines)}{end}".encode())
+        stream.write(table.encode())
 
 
 def _files(root: Path) -> int:
@@ -83,7 +97,9 @@ def _say(common: Common, scan: Scan, targets: list[tuple[str, FoundTarget]]) -> 
     print(
         f"{counted(len(targets), 'target')} in {FILE_NAME}; edit the lines that are marked with  # edit"
     )
-    common.say_next(f"resumectl sweep {targets[0][0]}")
+    name, target = targets[0]
+    edit = "edit its args, then  " if target.parameters else ""
+    common.say_next(f"{edit}resumectl sweep {name}")
 
 
 # --- the table

@@ -186,12 +186,12 @@ def cannot_build(at: Situation) -> Advice | None:
 
 
 def not_a_function(at: Situation) -> Advice | None:
-    """Advise where --after-launch names no function without parameters."""
+    """Advise where --after-launch or --observe names no function without parameters."""
     if not isinstance(at.cause, NotAFunction):
         return None
-    return Advice(
-        at.summary, "name a function without parameters, as in  --after-launch main.py:setup"
-    )
+    is_observe = at.summary.startswith("--observe")
+    example = "--observe main.py:look" if is_observe else "--after-launch main.py:setup"
+    return Advice(at.summary, f"name a function without parameters, as in  {example}")
 
 
 def class_without_name(at: Situation) -> Advice | None:
