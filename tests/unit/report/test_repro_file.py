@@ -62,9 +62,9 @@ def test_record_of_a_parent_is_no_step_of_its_child() -> None:
     parent = {"workflow_uuid": "w-1", "function_id": 1, "child_workflow_id": "w-1-1"}
     assert is_the_statement(insert, own, ["w-1-1"], "w-1-1", "step-1")
     assert not is_the_statement(insert, parent, ["w-1"], "w-1-1", "step-1")
-    assert not is_the_statement(insert, own, "w-1-1", "step-2")
+    assert not is_the_statement(insert, own, ["w-1-1"], "w-1-1", "step-2")
     raw = dict(enumerate(["w-1-1", 1]))  # a statement of a driver has no names
-    assert is_the_statement(insert, raw, "w-1-1", "step-1")
+    assert is_the_statement(insert, raw, ["w-1-1", "1"], "w-1-1", "step-1")
 
 
 def test_text_has_names_in_place_of_values_and_relative_paths() -> None:
