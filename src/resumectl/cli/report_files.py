@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from resumectl.cli.target_options import ReportOptions
 from resumectl.errors import MachineFailure, Refusal
+from resumectl.text import literal
 
 if TYPE_CHECKING:
     from resumectl.report.page.sweep_page import SweepPage
@@ -160,6 +161,7 @@ def write_reports(
             write_file(path, page_html(pages()).encode())
         else:
             write_file(path, _content(option, results, here))
+        print(f"{literal(str(path))} is written", file=sys.stderr)
     if is_on_github and environ.get(_SUMMARY):
         try:
             with Path(environ[_SUMMARY]).open("ab") as file:

@@ -9,6 +9,7 @@ from builders import observed as observed_processes
 from builders import process, snapshot, started, step_row, workflow_row
 
 from resumectl.model.events import (
+    ClientStarted,
     Event,
     Launched,
     LaunchStarted,
@@ -506,6 +507,14 @@ def test_recorded_failure_has_advice_of_its_own(name: str) -> None:
     assert what in advice.what
     assert next_step in advice.next_step
     assert "\n" not in advice.what
+
+
+def test_workflow_without_an_id_has_its_name_in_the_advice() -> None:
+    generated = "87a5eb7d-8756-483b-a699-9352600ecb4e"
+    start = ClientStarted(1, generated, "sign", True, "[]", 1)
+    waits = Stranded(2, (generated,), (UnregisteredQueue(f"{generated}-2", "signing", None),))
+    what = observed(LAUNCH, start, waits).advice.what
+    assert what.startswith("sign(1)-2 waits on the queue signing")
 
 
 def test_line_break_from_outside_is_no_line_of_the_advice() -> None:
