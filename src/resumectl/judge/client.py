@@ -4,11 +4,11 @@ A client that gives up does not ask again after a crash, once an earlier process
 of its request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from resumectl.judge.baseline import NEVER, Baseline
 from resumectl.judge.case import Case
-from resumectl.judge.fields import FieldKind
+from resumectl.judge.fields import Field, FieldKind
 from resumectl.judge.trial_view import TrialView
 from resumectl.model.events import RequestEnded, StepStarted
 from resumectl.model.evidence import NeverStarted, Occurrence, StartedByRetry
@@ -32,13 +32,21 @@ def with_descendants(workflows: frozenset[str], baseline: Baseline) -> frozenset
         workflows: Names of the workflows.
         baseline: Baseline of uninterrupted runs.
     """
-    parents = {
-        key.name: values
-        for key, values in baseline.fields.items()
+    fields = baseline.fields.items()
+    return _with_children(workflows, [(key, each) for key, values in fields for each in values])
+
+
+def _with_children(
+    workflows: frozenset[str], fields: Iterable[tuple[Field, object]]
+) -> frozenset[str]:
+    """Return workflows together with all workflows below them, from the parent of each workflow."""
+    parents = [
+        (key.name, parent)
+        for key, parent in fields
         if key.kind is FieldKind.WORKFLOW and key.part == "parent"
-    }
+    ]
     found = set(workflows)
-    while below := {name for name, of in parents.items() if found.intersection(of)} - found:
+    while below := {name for name, parent in parents if parent in found} - found:
         found |= below
     return frozenset(found)
 
@@ -66,7 +74,8 @@ def started_by_retry(view: TrialView, baseline: Baseline, workflow: str) -> Expo
     more = view.client_starts - baseline.client_starts
     if not more:
         return None
-    again = [event for event in view.observation.all(StepStarted) if event.site.workflow in more]
+    started = _with_children(more, view.fields.items())
+    again = [event for event in view.observation.all(StepStarted) if event.site.workflow in started]
     effects = sorted(
         key.subject
         for key, times in view.counts.items()

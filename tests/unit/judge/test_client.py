@@ -125,14 +125,15 @@ def test_effect_too_many_is_found_where_the_client_gave_up() -> None:
 def test_retry_says_what_it_starts_and_which_effects_it_repeats() -> None:
     one = observed(finished(("w-1",), ANSWER, starts=("w-1",)))
     again: list[Event] = [
-        client_started("w-3"),
-        started("charge", 1, workflow="w-3"),
+        client_started("w-2"),
+        started("charge", 1, workflow="w-2"),
         effect("charge", "w-1"),
+        started("mail", 1, workflow="w-2-1"),  # a child of it
     ]
     retried = observed(
-        finished(("w-1",), starts=("w-1",)), finished(("w-1", "w-3"), *again), plan=PLAN
+        finished(("w-1",), starts=("w-1",)), finished(("w-1", "w-2"), *again), plan=PLAN
     )
     assert started_by_retry(TrialView(retried), baseline_of([one, one]), "w-1") == Exposure(
-        "w-1", 2, note=StartedByRetry(("w-3",), ("charge",), ("charge(w-1)",))
+        "w-1", 2, note=StartedByRetry(("w-2",), ("charge", "mail"), ("charge(w-1)",))
     )
     assert started_by_retry(TrialView(one), baseline_of([one, one]), "w-1") is None
