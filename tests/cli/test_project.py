@@ -201,7 +201,7 @@ def test_init_writes_a_table_that_can_be_swept(sqlite_workspace: Workspace) -> N
         '[project]\nname = "shop"\n\n'
         "# `resumectl sweep` kills each of these targets at every durable write.\n"
         "[tool.resumectl]\n"
-        "# after-launch = \"shop.py:main\"  # if a target needs  DBOS.register_queue('mails')  (shop.py:23)\n"
+        "after-launch = \"shop.py:main\"  # for  DBOS.register_queue('mails')  (shop.py:23)\n"
         "\n"
         "[tool.resumectl.targets.checkout]\n"
         'target = "shop.py:checkout"  # workflow in line 19\n'

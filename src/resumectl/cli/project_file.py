@@ -342,7 +342,7 @@ KEYS: Mapping[str, _Key] = {
     "prepare": _Key("prepare", _A_TEXT, _text),
     "observe": _Key("observe", _A_PROGRAM, _program),
     "after-launch": _Key("after_launch", _A_PROGRAM, _program),
-    "env": _Key("env", 'a table such as { SHOP_URL = "…" } of names without = and texts', _pairs),
+    "env": _Key("env", "a table of texts, with names without =", _pairs),
     "redirect": _Key("redirect", "an array of texts", _texts),
     "allow-database": _Key("allow_database", "an array of texts", _texts),
     "allow-host": _Key("allow_host", "an array of texts", _texts),

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 # Directories without a project's own code.
 _SKIPPED = frozenset(
@@ -62,12 +63,14 @@ class FoundLine:
         line: Number of the line.
         what: Text of the call, such as `register_queue("orders")`.
         function: Name of the function around it; empty at the top of a module.
+        is_all: Whether that function takes no argument and does nothing else.
     """
 
     file: str
     line: int
     what: str
     function: str
+    is_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,10 @@ def scan_project(root: Path) -> Scan:
     steps = {each.name for _, tree in modules for each in _functions(tree) if _has(each, "step")}
     for name, tree in modules:
         targets.extend(_targets(name, tree, steps))
+        set_up = {each.name for each in tree.body if _only_sets_up(each)}
         for function, call in _calls(tree, ""):
-            found = FoundLine(name, call.lineno, ast.unparse(call), function)
+            what = ast.unparse(call)
+            found = FoundLine(name, call.lineno, what, function, function in set_up)
             if _called(call) in _AFTER_LAUNCH and function:
                 set_ups.append(found)
             elif _called(call) in _ENGINES:
@@ -229,6 +234,15 @@ def _calls(tree: ast.AST, function: str) -> Iterator[tuple[str, ast.Call]]:
         if isinstance(node, ast.Call):
             yield function, node
         yield from _calls(node, inner)
+
+
+def _only_sets_up(node: ast.stmt) -> TypeGuard[Function]:
+    """Return whether a statement defines a function without arguments that only does what follows a launch."""
+    return (
+        isinstance(node, Function)
+        and not _required(node, is_method=False)
+        and all(_called(call) in _AFTER_LAUNCH for _, call in _calls(node, ""))
+    )
 
 
 def _required(function: Function, *, is_method: bool) -> list[Parameter]:

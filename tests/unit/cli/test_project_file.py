@@ -77,7 +77,6 @@ OF = '[tool.resumectl.targets.a]\ntarget = "a.py:f"\n'
         (f"{OF}redirect = 'x'\n", 3, "redirect is not an array of texts", "array of texts"),
         (f"{OF}env.A = 1\n", 3, "env is not a table of texts", "table of texts"),
         (f"{OF}env = {{ 'A=B' = 'x' }}\n", 3, "env is not a table of texts", "table of texts"),
-        (f"{OF}args = ['\u2026']\n", 3, "args still has the text", "write the value there"),
         (f"\n{OF.replace(']', '] # mine')}max = 'x'\n", 4, "max is not", "whole number"),
         (
             f"\n{OF.replace('[tool.resumectl.targets.a]', '[ tool . resumectl.targets . a ]')}max = 'x'\n",
@@ -139,3 +138,17 @@ def test_every_key_is_an_option_of_a_command() -> None:
     options = {name for group in groups for name in group.__dataclass_fields__}
     of_publisher = {"count", "guarantee", "concurrency"}
     assert {key.option for key in KEYS.values()} == options - of_publisher | {"app_version"}
+
+
+def test_placeholder_of_init_is_refused_unless_the_option_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, f"{OF}args = [{{ id = '\u2026' }}]\n")
+    project = find_project(tmp_path)
+    assert project is not None
+    project.refuse_placeholders("a", ["args"])
+    with pytest.raises(Refusal) as error:
+        project.refuse_placeholders("a", [])
+    assert error.value.what.startswith("pyproject.toml:3: args still has the text")
+    assert "write the value there" in error.value.next_step

@@ -155,8 +155,10 @@ def _set_up_lines(scan: Scan) -> Iterator[str]:
     functions: dict[str, FoundLine] = {}
     for found in scan.set_ups:
         functions.setdefault(f"{found.file}:{found.function}", found)
+    is_certain = len(functions) == 1 and all(each.is_all for each in functions.values())
     for function, found in functions.items():
-        yield f'# after-launch = "{function}"  # if a target needs  {_short(found)}'
+        before, why = ("", "for") if is_certain else ("# ", "if a target needs")
+        yield f'{before}after-launch = "{function}"  # {why}  {_short(found)}'
 
 
 def _engine_lines(scan: Scan) -> Iterator[str]:
