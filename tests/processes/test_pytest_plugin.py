@@ -210,6 +210,13 @@ async def test_workflow_of_another_module(trial):
 def test_handler(trial):
     trial.assert_kept()
 
+@crash_points(handler, args=["order-1"], only="checkout(1)/accepted", edge="after")
+def test_client_that_asks_again(trial):
+    trial.assert_kept()
+    (retry,) = [each for each in trial.exposures if each.note is not None]
+    assert (retry.subject, retry.note.workflows) == ("checkout(1)", ("checkout(2)",))
+    assert retry.note.steps == ("charge", "ship")
+
 def test_all_in_one():
     assert len(crash_sweep(work, args=[1]).trials) == 6
     sweep = crash_sweep(work, args=[1], promises={"charge": exactly_once})
@@ -227,8 +234,10 @@ def test_without_a_name(trial):
 def test_target_is_an_object_of_the_tests(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_shop=OBJECTS)
     result = run(suite, "-o", "asyncio_mode=auto", "-v")
-    result.assert_outcomes(passed=2 + 4 + 4 + 1, errors=1)
+    result.assert_outcomes(passed=2 + 4 + 4 + 1 + 1, errors=1)
     result.stdout.fnmatch_lines(["error: the Scenario has no name in a module, *"])
+    again = "crash tests: *test_shop.py:handler, exposure: a client that asks again starts checkout(2), *"
+    result.stdout.fnmatch_lines([again.replace("[", "[[]")])
 
 
 OWN_DBOS = """

@@ -4,7 +4,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FIXTURE = "trial"
 # What xdist's controller sends to its workers: width of the terminal, and directory for their trials.
 _WIDTH, _SPOOL = "resumectl_width", "resumectl_spool"
-_SAMPLED = "resumectl_sampled"  # what a worker sends back
+_NOTES = "resumectl_notes"  # what a worker sends back
 _DATABASES = ("sqlite", "postgres")
 _state = pytest.StashKey["_State"]()
 
@@ -36,8 +36,8 @@ class _State:
     provider: "Callable[[], CrashSession] | None" = None
     # Directory in which workers of xdist leave their trials for the page.
     spool: "tempfile.TemporaryDirectory[str] | None" = None
-    # Target to the number of its crash points that were tested, and of all, if they differ.
-    sampled: dict[str, Sequence[int]] = field(default_factory=dict)
+    # Lines about targets, for the end of the session.
+    notes: set[str] = field(default_factory=set)
     is_page_written: bool = False
 
 
@@ -122,31 +122,30 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Send the controller of xdist the targets that this worker has tested in part."""
+    """Send the controller of xdist what this worker says of its targets."""
     worker, state = getattr(session.config, "workerinput", None), session.config.stash[_state]
     if worker is None or state.session is None:
         return
     output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
-    output[_SAMPLED] = {name: list(pair) for name, pair in state.session.sampled.items()}
+    output[_NOTES] = sorted(state.session.notes)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Note which targets a worker of xdist has tested in part."""
+    """Take over what a worker of xdist says of its targets."""
     output = getattr(node, "workeroutput", {})  # a worker that was killed has none
-    node.config.stash[_state].sampled.update(output.get(_SAMPLED, {}))
+    node.config.stash[_state].notes.update(output.get(_NOTES, ()))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which targets were tested in part; write the page, and say where it is."""
+    """Say what is to be known of the targets; write the page, and say where it is."""
     state, file = config.stash[_state], _page_file(config)
     if state.session is not None:
-        state.sampled.update(state.session.sampled)
-    for target, (tested, every) in sorted(state.sampled.items()):
-        text = f"{target}, crash points tested: {tested} of {every}, a random sample"
-        terminalreporter.write_line(f"crash tests: {text}")
+        state.notes.update(state.session.notes)
+    for note in sorted(state.notes):
+        terminalreporter.write_line(f"crash tests: {note}")
     if file is not None:
         terminalreporter.write_line(f"crash tests: {_write_page(config, file)}")
 

@@ -19,9 +19,11 @@ from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan, PlannedTrial
 from resumectl.model.observation import Observation
 from resumectl.model.sweep_spec import SweepSpec
+from resumectl.model.verdict import Judgement
 from resumectl.report import console
 from resumectl.report.advice.advise import refusal_of
 from resumectl.report.crash_test import sweep_view, trial_view
+from resumectl.report.finding_text import note_text
 from resumectl.report.replay_command import Command, command_line
 from resumectl.report.source_lines import sources_of, step_definitions
 from resumectl.runner.baseline_runs import BaselineRuns, FailingBaseline
@@ -35,7 +37,7 @@ from resumectl.testing.point_cache import PointCache
 from resumectl.testing.resolve import resolve
 from resumectl.testing.results import CrashSweep, CrashTrial
 from resumectl.testing.spelling import spelled_for_tests
-from resumectl.text import natural_key
+from resumectl.text import literal, natural_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class CrashSession:
     Attributes:
         options: Options of all crash tests.
         records: The trials of the session, for a page.
-        sampled: Target to the number of its crash points that are tested, and of all, if they differ.
+        notes: Lines about the targets, for the end of the session.
     """
 
     def __init__(self, options: SessionOptions) -> None:
@@ -83,7 +85,7 @@ class CrashSession:
         self._pools: dict[str, TrialPool] = {}
         self._targets: dict[str, CrashTarget] = {}
         self.records = Records(options.spool)
-        self.sampled: dict[str, tuple[int, int]] = {}
+        self.notes: set[str] = set()
 
     def target(self, declared: Declared, module: ModuleType | None) -> "CrashTarget":
         """Return the target that a test declares; equal declarations share one.
@@ -121,7 +123,8 @@ class CrashSession:
                 self._cache.put(target.spec, plans, target.sources)
         chosen = sample(plans, target.spec.trials_max, target.spec.seed)
         if len(chosen) < len(plans):
-            self.sampled[str(target.spec.target)] = (len(chosen), len(plans))
+            tested = f"crash points tested: {len(chosen)} of {len(plans)}, a random sample"
+            self.notes.add(f"{literal(str(target.spec.target))}, {tested}")
         return chosen
 
     def sweep(self, declared: Declared, module: ModuleType | None) -> CrashSweep:
@@ -254,11 +257,8 @@ class CrashTarget:
         Raises:
             Refusal: The target cannot be run.
         """
-        runs = self.baseline
         observation = self._observe(plan)
-        judged = runs.judged([observation])
-        self._record([observation], judged)
-        return self._result(observation, judged, 0)
+        return self._results([observation], self.baseline.judged([observation]))[0]
 
     def _observe(self, plan: CrashPlan) -> Observation:
         if plan in self._ahead:
@@ -285,22 +285,33 @@ class CrashTarget:
         trials = [PlannedTrial(number, plan) for number, plan in enumerate(plans)]
         observations = list(self._executor.map(runs.runner.trial, trials))
         judged = runs.judged(observations)
-        self._record(observations, judged)
-        results = [self._result(each, judged, n) for n, each in enumerate(observations)]
+        results = self._results(observations, judged)
         return CrashSweep(results, lambda: self._text(sweep_view(self.spec, judged, self._root)))
 
-    def _record(self, observations: Sequence[Observation], judged: Judged) -> None:
+    def _results(self, observations: Sequence[Observation], judged: Judged) -> list[CrashTrial]:
+        runs = self.baseline
+        if any(each.plan == str(runs.judge.plan_for_retry) for each in observations):
+            runs.let_client_retry()
         if self._session.options.is_recorded:
-            self._session.records.add(self.spec, self.baseline.judge, observations, judged)
+            self._session.records.add(self.spec, runs.judge, observations, judged)
+        pairs = zip(observations, judged.trials, strict=True)
+        return [self._result(trial, each, judged.repeated) for trial, each in pairs]
 
-    def _result(self, observation: Observation, judged: Judged, index: int) -> CrashTrial:
+    def _result(
+        self, observation: Observation, judgement: Judgement, repeated: Sequence[Judgement]
+    ) -> CrashTrial:
         judge = self.baseline.judge
         named = judge.with_names(observation)
-        one = Judged(judged.trials[index : index + 1], judged.repeated)
+        retry = judge.retry_exposure
+        if retry is not None and retry[1] == observation.plan:
+            judgement = replace(judgement, exposures=(*judgement.exposures, retry[0]))
+            note = note_text(retry[0].note)
+            self._session.notes.add(literal(f"{self.spec.target}, exposure: {note}"))
+        one = Judged([judgement], repeated)
         definitions = step_definitions(judge.runs)
         return CrashTrial(
             observation.plan,
-            judged.trials[index],
+            judgement,
             named,
             lambda: self._text(trial_view(self.spec, named, one, definitions, self._root)),
         )
