@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from resumectl.errors import Refusal
 
-_OPTION = re.compile(r"--([a-z][a-z-]*)(?:[ =]('[^']*'|\"[^\"]*\"|[^\s;,()]+))?")
+_OPTION = re.compile(
+    r"--([a-z][a-z-]*)(?:[ =](\$'(?:\\.|[^'\\])*'|'[^']*'|\"[^\"]*\"|[^\s;,()]+))?"
+)
 _COMMAND = "resumectl "  # a command line stays one
 _BETWEEN_STEPS = ";  "
 
@@ -33,13 +35,20 @@ def respelled(text: str, spell: Spell) -> str:
     """
 
     def spelled(option: re.Match[str]) -> str:
-        value = shlex.split(option[2])[0] if option[2] else None
+        value = _unquoted(option[2]) if option[2] else None
         return spell(option[1], value) or option[0]
 
     parts = text.split(_BETWEEN_STEPS)
     return _BETWEEN_STEPS.join(
         part if _COMMAND in part else _OPTION.sub(spelled, part) for part in parts
     )
+
+
+def _unquoted(word: str) -> str:
+    """Return a word of a command line without its quotes; `$'…'` has escapes, as in a string of Python."""
+    if word.startswith("$'"):
+        return word[2:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
+    return shlex.split(word)[0]
 
 
 def respell(refusal: Refusal, spell: Spell, *, place: str = "") -> None:

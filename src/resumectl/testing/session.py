@@ -12,6 +12,7 @@ from types import ModuleType
 from rich.console import Console, RenderableType
 
 from resumectl.cli.configured_spec import ConfiguredSpec
+from resumectl.cli.option_spelling import respelled
 from resumectl.errors import Refusal
 from resumectl.judge.crash_points import crash_points, refuse_none, sample
 from resumectl.judge.stability import Judged
@@ -36,7 +37,7 @@ from resumectl.testing.page import Records
 from resumectl.testing.point_cache import PointCache
 from resumectl.testing.resolve import resolve
 from resumectl.testing.results import CrashSweep, CrashTrial
-from resumectl.testing.spelling import spelled_for_tests
+from resumectl.testing.spelling import keyword, spelled_for_tests
 from resumectl.text import literal, natural_key
 
 
@@ -305,7 +306,7 @@ class CrashTarget:
         retry = judge.retry_exposure
         if retry is not None and retry[1] == observation.plan:
             judgement = replace(judgement, exposures=(*judgement.exposures, retry[0]))
-            note = note_text(retry[0].note)
+            note = respelled(note_text(retry[0].note), keyword)
             self._session.notes.add(literal(f"{self.spec.target}, exposure: {note}"))
         one = Judged([judgement], repeated)
         definitions = step_definitions(judge.runs)

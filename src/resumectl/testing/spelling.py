@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from resumectl.cli.option_spelling import respell
 from resumectl.errors import Refusal
 from resumectl.testing.declare import CrashOptions
+from resumectl.text import literal
 
 _PAIRS = ("env", "promises")
 _LISTS = ("redirect", "allow_database", "allow_host")
@@ -43,5 +44,9 @@ def keyword(option: str, value: str | None) -> str | None:
         return f"{name}={value}"
     if name in _PAIRS:
         key, _, text = value.partition("=")
-        return f"{name}={json.dumps({key: text}, ensure_ascii=False)}"
-    return f"{name}={json.dumps([value] if name in _LISTS else value, ensure_ascii=False)}"
+        return f"{name}={_literal_of({key: text})}"
+    return f"{name}={_literal_of([value] if name in _LISTS else value)}"
+
+
+def _literal_of(value: object) -> str:
+    return literal(json.dumps(value, ensure_ascii=False))
