@@ -9,6 +9,7 @@ from resumectl.errors import Refusal
 _OPTION = re.compile(
     r"--([a-z][a-z-]*)(?:[ =](\$'(?:\\.|[^'\\])*'|'[^']*'|\"[^\"]*\"|[^\s;,()]+))?"
 )
+_NEXT_OPTION = re.compile(rf"({_OPTION.pattern}) (?=--[a-z])")  # on one line of a command alone
 _COMMAND = "resumectl "  # a command line stays one
 _BETWEEN_STEPS = ";  "
 
@@ -40,7 +41,8 @@ def respelled(text: str, spell: Spell) -> str:
 
     parts = text.split(_BETWEEN_STEPS)
     return _BETWEEN_STEPS.join(
-        part if _COMMAND in part else _OPTION.sub(spelled, part) for part in parts
+        part if _COMMAND in part else _OPTION.sub(spelled, _NEXT_OPTION.sub(r"\1  and  ", part))
+        for part in parts
     )
 
 

@@ -18,6 +18,7 @@ from resumectl.testing.spelling import keyword, spelled_for_tests
         ("--prepare 'alembic upgrade head'", 'prepare="alembic upgrade head"'),
         ("--redirect sqlite:////srv/shop.db", 'redirect=["sqlite:////srv/shop.db"]'),
         ("--redirect $'s3://it\\'s\\u202e é'", 'redirect=["s3://it\'s\\u202e é"]'),
+        ("--redirect sqlite:///a --on postgres", 'redirect=["sqlite:///a"]  and  on="postgres"'),
         ("as in  --downtime 3600", "as in  downtime=3600"),
         ("--only matches nothing", "only=\"matches\" nothing"),
         ("more time:  --timeout;  or  --max-sleep 5", "more time:  timeout;  or  max_sleep=5"),
