@@ -559,10 +559,19 @@ def test_a_database_that_cannot_be_written_is_told_and_stays_as_it_is(
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:////proc/x.sqlite", "sqlite:///missing/x.sqlite", "sqlite:///."]
+    ("url", "what"),
+    [
+        ("sqlite:////proc/x.sqlite", "unable to open database file"),
+        ("sqlite:///missing/x.sqlite", "unable to open database file"),
+        ("sqlite:///.", "is not a file"),
+    ],
 )
-def test_a_path_that_can_be_no_database_is_told(sqlite_workspace: Workspace, url: str) -> None:
-    refused(sqlite_workspace.run("publish", "--db-url", url), ExitCode.MACHINE_FAILED)
+def test_a_path_that_can_be_no_database_is_told(
+    sqlite_workspace: Workspace, url: str, what: str
+) -> None:
+    ran = sqlite_workspace.run("publish", "--db-url", url)
+    refused(ran, ExitCode.MACHINE_FAILED)
+    assert what in ran.err
     assert sorted(sqlite_workspace.directory.iterdir()) == []
 
 

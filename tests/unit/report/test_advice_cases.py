@@ -33,6 +33,7 @@ from resumectl.model.target_error import (
     GlobalSetup,
     MissingModule,
     MissingTable,
+    NotAFunction,
     NotAWorkflow,
     PythonError,
     SetupCode,
@@ -507,6 +508,13 @@ def test_recorded_failure_has_advice_of_its_own(name: str) -> None:
     assert what in advice.what
     assert next_step in advice.next_step
     assert "\n" not in advice.what
+
+
+@pytest.mark.parametrize("option", ["--after-launch", "--observe"])
+def test_function_with_arguments_is_advised_for_the_option_that_names_it(option: str) -> None:
+    failed_so = unrunnable(NotAFunction(), f"{option} pay(order) is called without arguments")
+    advice = observed(began("import"), failed_so).advice
+    assert advice.next_step.startswith(f"name a function without parameters, as in  {option} ")
 
 
 def test_workflow_without_an_id_has_its_name_in_the_advice() -> None:
