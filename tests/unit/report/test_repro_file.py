@@ -50,8 +50,11 @@ def test_variables_are_named_and_only_those_of_the_sandbox_have_values() -> None
     names = namespace(reproduction())
     assert (names["NEEDS"], names["ENVIRON"]) == (["KEY"], {"APP": ENVIRON["APP"]})
     assert "hunter2" not in repro_text(reproduction(), "/srv")
-    issue = issue_text(reproduction(), story="process 1", fails=1, runs=2)
+    found = reproduction("duplicated pay: ran 2 times")
+    issue = issue_text(found, story="process 1", fails=1, runs=2)
     assert "These variables were set: KEY." in issue
+    assert issue.startswith("# duplicated pay\n")
+    assert "\n\nduplicated pay: ran 2 times.\n" in issue
     assert "It also imports fastapi." in issue
 
 

@@ -14,7 +14,8 @@ def issue_text(found: Reproduction, *, story: str, fails: int, runs: int) -> str
         runs: Number of runs of the file.
     """
     crash = found.plan.crashes[0]
-    return f"""# {found.title}
+    finding, _, _ = found.title.partition(": ")  # its evidence may be long
+    return f"""# {finding}
 
 ## Expected
 
