@@ -288,3 +288,4 @@ def test_project_without_a_target_is_refused(project: Workspace) -> None:
     ran = project.run("sweep")
     assert ran.code == ExitCode.REFUSED
     assert "names no target in it" in ran.err
+    assert "next:  add  [tool.resumectl.targets.checkout]  with  target = " in ran.err

@@ -28,7 +28,9 @@ def test_two_sweeps_write_the_same_reports_but_for_times(shop: Workspace) -> Non
     assert texts[0] == texts[1]
     # Also from what is stored.
     again = shop.directory / "again.junit"
-    assert shop.run("check", "1", "--junit", str(again)).code == ExitCode.PROMISE_BROKEN
+    ran = shop.run("check", "1", "--junit", str(again))
+    assert ran.code == ExitCode.PROMISE_BROKEN
+    assert f"{again} is written" in ran.err
     assert re.sub(r'time="[\d.]+"', "", again.read_text()) == texts[0][0]
 
 

@@ -173,6 +173,37 @@ def test_path_of_a_child_is_found_by_the_name_of_its_parent(sqlite_workspace: Wo
     assert "LOOK_AT = ['steps', 'sign-2']" in text
 
 
+WATCHED = """
+import sys
+from pathlib import Path
+from dbos import DBOS
+
+@DBOS.step()
+def charge(order):
+    Path("seen").touch()
+
+@DBOS.workflow()
+def checkout(order):
+    is_watched = any("commit_watch" in name for name in sys.modules)
+    is_again = is_watched and Path("seen").exists()
+    charge(order)
+    return "again" if is_again else "once"
+"""
+
+
+def test_file_that_never_shows_the_finding_has_no_issue(sqlite_workspace: Workspace) -> None:
+    """The program is broken only while it is watched."""
+    workspace = sqlite_workspace
+    (workspace.directory / "watched.py").write_text(WATCHED)
+    options = ("watched.py:checkout", "--args", '["o"]', "--only", "*/step-1", "--edge", "after")
+    assert workspace.run("sweep", *options).code == ExitCode.PROMISE_BROKEN
+    ran = workspace.run("repro", "1", "--runs", "2")
+    assert ran.code == ExitCode.NOTHING_PROVED, ran
+    assert "shows the finding in none of 2 runs" in ran.err
+    assert "resumectl replay after:checkout-1/step-1 watched.py:checkout" in ran.err
+    assert [each.name for each in (workspace.directory / "repro").iterdir()] == ["repro.py"]
+
+
 # Which branch or order a process takes depends on chance in each run of the file.
 BY_CHANCE = ("branch_on_the_clock", "random_branch", "random_order")
 PITFALLS = [
