@@ -132,7 +132,7 @@ def sign_one(number):
 def sign(number):
     return DBOS.start_workflow(sign_one, render(number)).get_result()
 
-def post(contract: Contract):
+def post(origin, contract: Contract):
     return DBOS.start_workflow(sign, contract.number).get_result()
 """
 
@@ -142,7 +142,13 @@ def test_child_of_a_workflow_without_an_id_is_killed_at_its_own_step(
 ) -> None:
     """The parent's step has the same number; the handler asks for an object."""
     (sqlite_workspace.directory / "family.py").write_text(FAMILY)
-    options = ("family.py:post", "--args", '[{"number": "C-1"}]', "--promise", "ask=exactly-once")
+    options = (
+        "family.py:post",
+        "--args",
+        '["web", {"number": "C-1"}]',
+        "--promise",
+        "ask=exactly-once",
+    )
     ran = sqlite_workspace.run("sweep", *options, "--only", "*-2/step-1", "--edge", "before")
     assert ran.code == ExitCode.PROMISE_BROKEN, ran
     ran = sqlite_workspace.run("repro", "1", "--runs", "1", "--json")
@@ -164,7 +170,7 @@ def test_path_of_a_child_is_found_by_the_name_of_its_parent(sqlite_workspace: Wo
 """
     program = FAMILY.replace("\n    return ask(number)\n", branch)
     (sqlite_workspace.directory / "family.py").write_text(program)
-    options = ("family.py:post", "--args", '[{"number": "C-1"}]')
+    options = ("family.py:post", "--args", '["web", {"number": "C-1"}]')
     ran = sqlite_workspace.run("sweep", *options, "--only", "*-2/step-1", "--edge", "before")
     assert ran.code == ExitCode.PROMISE_BROKEN, ran
     ran = sqlite_workspace.run("repro", "1", "--runs", "1", "--json")

@@ -63,14 +63,14 @@ class FoundLine:
         line: Number of the line.
         what: Text of the call, such as `register_queue("orders")`.
         function: Name of the function around it; empty at the top of a module.
-        is_all: Whether that function takes no argument and does nothing else.
+        only_sets_up: Whether that function takes no argument and does nothing else.
     """
 
     file: str
     line: int
     what: str
     function: str
-    is_all: bool
+    only_sets_up: bool
 
 
 @dataclass(frozen=True, slots=True)

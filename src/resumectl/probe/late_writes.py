@@ -17,7 +17,7 @@ class LateWrites:
     """Makes writes wait until nothing else makes progress.
 
     The client waits before each of its writes, except the first: before the first commit there is no
-    workflow that could make progress meanwhile. A workflow that is at work while time passes waits
+    workflow that could make progress meanwhile. A workflow that is running while time passes waits
     before its next write. One that waits in DBOS at that time does not.
 
     Args:

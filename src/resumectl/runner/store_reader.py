@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
 
 import sqlalchemy as sa
 
@@ -21,12 +20,6 @@ class StoreReader:
     def __init__(self, engine: sa.Engine, frozen: Snapshot | None = None) -> None:
         self.engine = engine
         self._frozen = frozen
-
-    @contextmanager
-    def at_one_moment(self) -> Iterator[Self]:
-        """Yield a reader that reads everything as of one moment."""
-        with snapshot(self.engine) as connection:
-            yield type(self)(self.engine, connection)
 
     @contextmanager
     def reading(self) -> Iterator[Snapshot]:

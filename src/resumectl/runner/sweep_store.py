@@ -7,6 +7,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
+from resumectl.database import Snapshot, snapshot
 from resumectl.model.codec import to_plain
 from resumectl.model.crash_plan import CrashPlan
 from resumectl.model.observation import Observation
@@ -29,18 +30,17 @@ class SweepStore:
 
     Args:
         engine: Engine of a database that has resumectl's tables.
+        frozen: Open snapshot in which everything is read; None to open one for each read.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._reader = StoreReader(engine)
+    def __init__(self, engine: sa.Engine, frozen: Snapshot | None = None) -> None:
+        self._reader = StoreReader(engine, frozen)
 
     @contextmanager
     def frozen(self) -> Iterator[Self]:
         """Yield a read-only store that reads everything as of one moment."""
-        with self._reader.at_one_moment() as reader:
-            found = type(self)(reader.engine)
-            found._reader = reader
-            yield found
+        with snapshot(self._reader.engine) as connection:
+            yield type(self)(self._reader.engine, connection)
 
     def trials(self, sweep_id: int) -> TrialStore:
         """Return the store of the trials of a sweep."""

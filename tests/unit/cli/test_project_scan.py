@@ -82,14 +82,14 @@ def test_set_up_and_databases_are_found(root: Path) -> None:
     scan = scan_project(root)
     file = "src/shop/flows.py"
     found = "DBOS.register_queue('orders')"
-    assert scan.set_ups == [FoundLine(file, 47, found, "main", is_all=False)]
+    assert scan.set_ups == [FoundLine(file, 47, found, "main", only_sets_up=False)]
     engine = "sa.create_engine('sqlite:///shop.db')"
-    assert scan.engines == [FoundLine(file, 10, engine, "", is_all=False)]
+    assert scan.engines == [FoundLine(file, 10, engine, "", only_sets_up=False)]
     assert scan.classes["Order"] == [Parameter("id", "str")]
 
 
 @pytest.mark.parametrize(
-    ("text", "is_all"),
+    ("text", "only_sets_up"),
     [
         ("def queues():\n    DBOS.register_queue('a')\n    DBOS.register_queue('b')\n", True),
         ("async def queues(name='a'):\n    await DBOS.register_queue_async(name)\n", True),
@@ -97,9 +97,9 @@ def test_set_up_and_databases_are_found(root: Path) -> None:
         ("def queues():\n    DBOS.register_queue('a')\n    serve()\n", False),
     ],
 )
-def test_function_that_only_sets_up_is_known(tmp_path: Path, text: str, is_all: bool) -> None:
+def test_function_that_only_sets_up_is_known(tmp_path: Path, text: str, only_sets_up: bool) -> None:
     (tmp_path / "main.py").write_text(text)
-    assert {each.is_all for each in scan_project(tmp_path).set_ups} == {is_all}
+    assert {each.only_sets_up for each in scan_project(tmp_path).set_ups} == {only_sets_up}
 
 
 def test_file_that_is_no_python_is_named(root: Path) -> None:

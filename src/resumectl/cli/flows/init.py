@@ -56,7 +56,7 @@ def _append(file: Path, lines: Sequence[str]) -> None:
     except tomllib.TOMLDecodeError as error:
         raise Refusal(
             f"{FILE_NAME} with a table [{TABLE}] at its end is not TOML: {error}",
-            next_step=f"correct it;  or write its table tool as  [{TABLE.partition('.')[0]}.NAME]  tables",
+            next_step="correct it;  or write its inline table tool as tables  [tool.NAME]",
         ) from None
     with file.open("ab") as stream:
         stream.write(table.encode())
@@ -155,7 +155,7 @@ def _set_up_lines(scan: Scan) -> Iterator[str]:
     functions: dict[str, FoundLine] = {}
     for found in scan.set_ups:
         functions.setdefault(f"{found.file}:{found.function}", found)
-    is_certain = len(functions) == 1 and all(each.is_all for each in functions.values())
+    is_certain = len(functions) == 1 and all(each.only_sets_up for each in functions.values())
     for function, found in functions.items():
         before, why = ("", "for") if is_certain else ("# ", "if a target needs")
         yield f'{before}after-launch = "{function}"  # {why}  {_short(found)}'
